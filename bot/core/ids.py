@@ -1,0 +1,72 @@
+"""Owns the names that are derived, never stored: track ids, branches, markers."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import NewType
+
+Sha = NewType("Sha", str)
+TrackId = NewType("TrackId", str)  # issue-<number> or issue-<number>-r<round>
+TaskId = NewType("TaskId", str)  # ^[A-Z]{1,6}-[0-9]+$
+
+TASK_ID = re.compile(r"[A-Z]{1,6}-[0-9]+")
+TRACK_ID = re.compile(r"issue-([0-9]+)(?:-r([0-9]+))?")
+SHA = re.compile(r"[0-9a-f]{40}")
+
+MARKER_KINDS = ("status", "plan", "backlog", "task", "receipt", "answer", "problem")
+_MARKER = re.compile(
+    r"\A<!-- gitwright:(?P<kind>[a-z]+)(?: track=(?P<track>[\w.-]+))?"
+    r"(?: task=(?P<task>[A-Z]{1,6}-[0-9]+))?(?: attempt=(?P<attempt>[0-9]+))?(?: key=(?P<key>[\w.:/-]+))? -->"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """What the first line of every text posted by the bot says of itself."""
+
+    kind: str
+    track: str | None = None
+    task: str | None = None
+    attempt: int | None = None
+    key: str | None = None  # tells apart several answers of one track
+
+    def __str__(self) -> str:
+        parts = [f"gitwright:{self.kind}"]
+        parts += [
+            f"{name}={value}"
+            for name, value in (
+                ("track", self.track),
+                ("task", self.task),
+                ("attempt", self.attempt),
+                ("key", self.key),
+            )
+            if value is not None
+        ]
+        return f"<!-- {' '.join(parts)} -->"
+
+
+def parse_marker(text: str) -> Marker | None:
+    """Read the marker on a text's first line; trust it only when the bot is the text's author."""
+    found = _MARKER.match(text)
+    if found is None or found["kind"] not in MARKER_KINDS:
+        return None
+    attempt = found["attempt"]
+    return Marker(
+        found["kind"], found["track"], found["task"], int(attempt) if attempt else None, found["key"]
+    )
+
+
+def track_id(issue: int, round_: int = 1) -> TrackId:
+    """Name the track of an issue's round; the first round has no suffix."""
+    return TrackId(f"issue-{issue}" if round_ <= 1 else f"issue-{issue}-r{round_}")
+
+
+def backlog_branch(prefix: str, track: str, number: int = 1) -> str:
+    """Name the branch that carries a track's backlog, or a later change of its contract."""
+    return f"{prefix}/{track}/backlog" if number <= 1 else f"{prefix}/{track}/backlog-{number}"
+
+
+def task_branch(prefix: str, track: str, task: str, attempt: int) -> str:
+    """Name the branch of one attempt at a task."""
+    return f"{prefix}/{track}/{task}-a{attempt}"

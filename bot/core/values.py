@@ -1,0 +1,120 @@
+"""Owns the plain values that events, facts, actions and ports share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Role = Literal["none", "read", "triage", "write", "maintain", "admin"]
+ROLES: tuple[Role, ...] = ("none", "read", "triage", "write", "maintain", "admin")
+
+
+@dataclass(frozen=True, slots=True)
+class Repo:
+    """A repository as its last event named it; `id` is the identity, names can change."""
+
+    id: int
+    owner: str
+    name: str
+    default_branch: str
+    private: bool
+    installation: int | None = None
+
+    @property
+    def slug(self) -> str:
+        return f"{self.owner}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who did something; `login` is for reading, `id` for comparing (0: a deleted account)."""
+
+    id: int
+    login: str
+    is_bot: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Comment:
+    id: int
+    body: str
+    author: Actor
+    created_at: str = ""
+    updated_at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    number: int
+    title: str
+    body: str
+    state: str
+    author: Actor
+    labels: tuple[str, ...] = ()
+    is_pull: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Pull:
+    number: int
+    state: str
+    title: str
+    body: str
+    head_branch: str
+    head_sha: str
+    base_branch: str
+    base_sha: str
+    merged: bool = False
+    merge_sha: str | None = None
+    mergeable: bool | None = None
+    draft: bool = False
+    author: Actor = Actor(0, "ghost")
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check run or commit status on a sha; `ours` when this App made it."""
+
+    name: str
+    done: bool
+    conclusion: str | None  # success, failure, neutral, cancelled, skipped, timed_out, action_required, ...
+    ours: bool
+    url: str = ""
+    summary: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    path: str
+    line: int
+    level: Literal["notice", "warning", "failure"]
+    message: str
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a run cost; money in US dollars."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    usd: float = 0.0
+    requests: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.usd + other.usd,
+            self.requests + other.requests,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TreeFile:
+    """One blob of a tree: repository path with '/', mode as git writes it, size in bytes."""
+
+    path: str
+    mode: str
+    sha: str
+    size: int

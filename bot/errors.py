@@ -1,0 +1,54 @@
+"""Owns the few error classes that ask for different reactions."""
+
+from __future__ import annotations
+
+
+class BotError(Exception):
+    """Anything Gitwright raises on purpose."""
+
+
+class UserError(BotError):
+    """A person can mend this: the text says what, where, and what to do, and is shown as it is."""
+
+
+class RetryableError(BotError):
+    """Trying again later can help; `after` is the number of seconds to wait, None for the default back-off."""
+
+    def __init__(self, message: str, after: float | None = None) -> None:
+        super().__init__(message)
+        self.after = after
+
+
+class ForgeError(BotError):
+    """The forge refused a request and repeating it as it is will not help."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class NotFoundError(ForgeError):
+    """The thing does not exist, or this token may not see it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, 404)
+
+
+class GitError(BotError):
+    """A git command failed; carries the command's name and the end of what it said."""
+
+
+class StaleRefError(GitError):
+    """A branch is not where it was expected to be, so nothing was written."""
+
+
+class SandboxError(BotError):
+    """The sandbox cannot be had at the required level, or could not be started."""
+
+
+class AgentError(BotError):
+    """An agent ended without usable work; `reason` is one word for decisions: crash, stall, garbage, no_change."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason

@@ -1,0 +1,375 @@
+"""Every way the outside gets in, on one page: forge, git, sandbox, agents, models, engine, clock."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from bot.core.planning import PlanProposal
+from bot.core.values import (
+    Annotation,
+    Check,
+    Comment,
+    Issue,
+    Pull,
+    Repo,
+    Role,
+    TreeFile,
+    Usage,
+)
+
+JsonDict = dict[str, Any]
+
+
+class Clock(Protocol):
+    """The time; settable in tests."""
+
+    def now(self) -> datetime:
+        """Give the time, aware, in UTC."""
+
+
+# --- the forge -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a forge or its token can do; every use has a way round."""
+
+    graphql: bool = False
+    checks: bool = True
+    reactions: bool = True
+    app_deliveries: bool = True
+    signed_commits: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GitAccess:
+    """How one git process may reach one repository: the token goes through its environment only."""
+
+    url: str
+    token: str = field(repr=False)
+
+
+class ForgeReads(Protocol):
+    """What deciding may look at; nothing here writes."""
+
+    capabilities: Capabilities
+
+    async def bot_ids(self) -> frozenset[int]:
+        """Give the user ids that are this bot's own."""
+
+    async def repo(self, repo_id: int) -> Repo:
+        """Read a repository by id; its name may have changed."""
+
+    async def permission(self, repo: Repo, login: str) -> Role:
+        """Ask what a person may do here; somebody unknown may do `none`."""
+
+    async def issue(self, repo: Repo, number: int) -> Issue: ...
+
+    async def comments(self, repo: Repo, number: int) -> list[Comment]:
+        """Read all comments of an issue or pull request, oldest first."""
+
+    async def pull(self, repo: Repo, number: int) -> Pull: ...
+
+    async def find_pull(self, repo: Repo, head_branch: str) -> Pull | None:
+        """Find the newest pull request from this branch of the repository, open or not."""
+
+    async def checks(self, repo: Repo, sha: str) -> list[Check]:
+        """Read check runs and commit statuses of a sha, the newest of each name."""
+
+    async def branch_sha(self, repo: Repo, branch: str) -> str | None: ...
+
+    async def find_comment(self, repo: Repo, number: int, marker: str) -> Comment | None:
+        """Find the bot's own comment whose first line is this marker, newest first."""
+
+
+class Forge(ForgeReads, Protocol):
+    """What performing may do; every write looks before it creates, so that repeating is harmless."""
+
+    async def create_comment(self, repo: Repo, number: int, body: str) -> int:
+        """Post a comment and give its id; the body's first line is its marker, an own comment that bears it is kept."""
+
+    async def update_comment(self, repo: Repo, comment_id: int, body: str) -> None: ...
+
+    async def react(self, repo: Repo, subject: Literal["issue", "comment"], id_: int, content: str) -> bool:
+        """Add a reaction (`id_` is the issue number or the comment id); False where it cannot be had."""
+
+    async def ensure_label(self, repo: Repo, name: str, color: str, description: str) -> None: ...
+
+    async def add_label(self, repo: Repo, number: int, name: str) -> None: ...
+
+    async def remove_label(self, repo: Repo, number: int, name: str) -> None:
+        """Take a label off; a label that is not there is fine."""
+
+    async def open_pull(
+        self, repo: Repo, *, head: str, base: str, title: str, body: str, draft: bool = False
+    ) -> Pull:
+        """Open a pull request, or give the one that is open from this head already."""
+
+    async def update_pull(
+        self,
+        repo: Repo,
+        number: int,
+        *,
+        body: str | None = None,
+        state: Literal["open", "closed"] | None = None,
+    ) -> None: ...
+
+    async def set_check(  # noqa: PLR0913 - one check run is these facts
+        self,
+        repo: Repo,
+        sha: str,
+        name: str,
+        *,
+        conclusion: str | None,
+        title: str,
+        summary: str,
+        annotations: Sequence[Annotation] = (),
+    ) -> None:
+        """Create or update the bot's check run of this name on this sha; None is `in progress`."""
+
+    async def close_issue(self, repo: Repo, number: int) -> None: ...
+
+    def git_access(self, repo: Repo, *, write: bool) -> AbstractAsyncContextManager[GitAccess]:
+        """Lend access for git: a token for this repository alone, revoked when the block ends."""
+
+    async def failed_deliveries(self, since: datetime) -> list[int]:
+        """List ids of webhook deliveries with no successful attempt."""
+
+    async def redeliver(self, delivery_id: int) -> None: ...
+
+    async def aclose(self) -> None:
+        """Revoke every token still held and close the connections."""
+
+
+# --- git -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a commit is by."""
+
+    name: str
+    email: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """What was found in a worktree after the agent was dead: a commit, or None where nothing changed."""
+
+    sha: str | None
+    changed: tuple[str, ...]
+    added_lines: int
+    removed_lines: int
+
+
+class Mirror(Protocol):
+    """One bare repository that the host alone writes; nobody else's bytes configure it."""
+
+    git_dir: Path
+
+    async def fetch(self, access: GitAccess) -> None:
+        """Bring all branches to refs/remotes/origin/*, and drop those that are gone."""
+
+    async def resolve(self, ref: str) -> str | None:
+        """Give the sha of a branch name, ref or sha; None where there is none."""
+
+    async def read(self, sha: str, path: str, limit: int = 1 << 20) -> bytes | None:
+        """Read a file at a commit; None where it is missing, no regular file, or larger than `limit`."""
+
+    async def files(self, sha: str) -> list[TreeFile]:
+        """List every blob of a commit's tree, sorted by path."""
+
+    async def commit_files(
+        self, parent: str, files: Mapping[str, bytes | None], message: str, author: Identity, when: datetime
+    ) -> str:
+        """Commit these paths (None deletes) on top of `parent` without a checkout; the same input gives the same sha."""
+
+    async def merge_tree(self, ours: str, theirs: str) -> tuple[str, tuple[str, ...]]:
+        """Merge two commits in memory: the tree and the conflicted paths (none: clean)."""
+
+    async def diff_stat(self, old: str, new: str) -> list[tuple[str, int, int]]:
+        """List changed paths with added and removed lines (binary: 0, 0)."""
+
+    async def anchor(self, name: str, sha: str) -> None:
+        """Keep a commit from garbage collection under refs/gitwright/<name>."""
+
+    async def push(self, access: GitAccess, sha: str, branch: str, expected: str | None) -> None:
+        """Push one sha to one branch whose tip must be `expected` (None: absent); StaleRefError otherwise, a push that is done already is fine."""
+
+
+class Worktree(Protocol):
+    """One task's folder: the agent writes `path`; the host reads it only after the agent is dead."""
+
+    id: str
+    path: Path
+    home: Path
+    scratch_git: Path
+    base: str
+
+    async def ingest(
+        self, message: str, author: Identity, when: datetime, keep: Mapping[str, bytes | None]
+    ) -> Ingested:
+        """Scan and commit what is in the folder on top of `base`; `keep` are host-written paths that override it. UserError names what the scan refuses."""
+
+
+class Worktrees(Protocol):
+    """Makes and removes worktrees; one bare mirror per repository."""
+
+    async def mirror(self, repo: Repo) -> Mirror: ...
+
+    async def create(self, mirror: Mirror, id_: str, base: str) -> Worktree:
+        """Check `base` out into a new folder; what an earlier try of this id left is removed first."""
+
+    async def cleanup(self, id_: str) -> list[str]:
+        """Remove a worktree and prove it: an empty list, or what is still there."""
+
+    async def cleanup_all(self, keep: Sequence[str] = ()) -> list[str]:
+        """Remove every worktree but these and name those that were removed."""
+
+
+# --- sandbox -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxPolicy:
+    """What a sandbox shows and allows; the network is always off."""
+
+    work: Path  # bound read-write at the same path, and the working directory
+    home: Path  # bound read-write at /home/agent
+    pointer_git: Path | None = None  # bound read-only over <work>/.git
+    writable: Mapping[Path, str] = field(default_factory=dict)  # host path -> path inside
+    readable: Mapping[Path, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
+    path: str = (
+        "/usr/local/bin:/usr/bin:/bin"  # its folders, and what their interpreters need, are visible read-only
+    )
+    memory_bytes: int = 4 << 30
+    processes: int = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """How a command ended; output is the end of both streams, cut to a cap; `code` None means timed out."""
+
+    code: int | None
+    output: str
+    seconds: float
+
+
+class Box(Protocol):
+    """One running sandbox."""
+
+    async def run(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout: float,
+        cap: int = 200_000,
+        on_line: Callable[[str], Awaitable[None]] | None = None,
+    ) -> Completed:
+        """Run a command inside; on time-out its whole process tree is killed."""
+
+    async def close(self) -> list[int]:
+        """Kill everything inside and prove it: an empty list, or the process ids that still live."""
+
+
+class Sandbox(Protocol):
+    """Starts boxes; `level` is strong, medium or none, found by running canaries."""
+
+    level: str
+
+    def open(self, policy: SandboxPolicy) -> AbstractAsyncContextManager[Box]: ...
+
+
+# --- agents and models ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PlanBrief:
+    """What a planning agent is given; the text is the frozen one."""
+
+    agent_id: str
+    title: str
+    body: str
+    comments: tuple[str, ...]
+    base_sha: str
+    ranked_files: tuple[str, ...]
+    worktree: Path
+    session: str  # names its private state directory
+    state_dir: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    proposal: PlanProposal
+    usage: Usage
+
+
+class Planner(Protocol):
+    """One planning agent with read-only tools; raises AgentError(crash | stall | garbage)."""
+
+    async def propose(self, brief: PlanBrief) -> Proposed: ...
+
+
+@dataclass(frozen=True, slots=True)
+class WorkOrder:
+    """What a coding agent is given: at most 3 KB of verified context, a folder and a box."""
+
+    track: str
+    task: str
+    title: str
+    prompt: str
+    scope: tuple[str, ...]
+    run: int  # counts over all attempts of the task, from 1
+    worktree: Path
+    session: str
+    state_dir: Path
+    timeout: float  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class WorkReport:
+    """What the agent says it did; the worktree is the truth."""
+
+    said: str
+    usage: Usage
+    steps: int = 0
+
+
+class Coder(Protocol):
+    """A coding agent; raises AgentError(crash | stall) and leaves no process behind."""
+
+    name: str
+
+    async def work(self, order: WorkOrder, box: Box) -> WorkReport: ...
+
+
+# --- the engine ----------------------------------------------------------------------------------
+
+JobStatus = Literal["waiting", "running", "done", "failed", "cancelled"]
+
+
+class Engine(Protocol):
+    """Durable jobs by id: at least once each, a finished id never again."""
+
+    async def submit(  # noqa: PLR0913 - the port is this one call
+        self,
+        kind: str,
+        id_: str,
+        args: JsonDict,
+        *,
+        queue: str,
+        partition: str | None = None,
+        delay: float | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        """Have the job run once; an id that is known already is left alone. Seconds."""
+
+    async def cancel(self, ids: Sequence[str]) -> None: ...
+
+    async def status(self, id_: str) -> JobStatus | None: ...
