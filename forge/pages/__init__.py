@@ -1,0 +1,5 @@
+"""The HTML pages on which a person works with the forge."""
+
+from fastapi import APIRouter
+
+router = APIRouter()

@@ -1,0 +1,5 @@
+"""Routes of check runs and check suites."""
+
+from fastapi import APIRouter
+
+router = APIRouter()

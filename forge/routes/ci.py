@@ -1,0 +1,5 @@
+"""Test-only routes of the tiny CI."""
+
+from fastapi import APIRouter
+
+router = APIRouter()

@@ -1,0 +1,5 @@
+"""Routes of comments on issues and pull requests."""
+
+from fastapi import APIRouter
+
+router = APIRouter()

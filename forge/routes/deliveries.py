@@ -1,0 +1,5 @@
+"""Routes of an App's webhook deliveries."""
+
+from fastapi import APIRouter
+
+router = APIRouter()

@@ -1,0 +1,5 @@
+"""Routes of a repository's webhooks."""
+
+from fastapi import APIRouter
+
+router = APIRouter()

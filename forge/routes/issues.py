@@ -1,0 +1,5 @@
+"""Routes of issues: create, read, list, change, lock."""
+
+from fastapi import APIRouter
+
+router = APIRouter()

@@ -1,0 +1,5 @@
+"""Routes of a repository's labels and of the labels on its issues."""
+
+from fastapi import APIRouter
+
+router = APIRouter()

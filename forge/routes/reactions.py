@@ -1,0 +1,5 @@
+"""Routes of reactions to issues and to comments."""
+
+from fastapi import APIRouter
+
+router = APIRouter()

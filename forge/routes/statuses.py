@@ -1,0 +1,5 @@
+"""Routes of commit statuses."""
+
+from fastapi import APIRouter
+
+router = APIRouter()
