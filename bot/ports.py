@@ -119,7 +119,7 @@ class Forge(ForgeReads, Protocol):
         state: Literal["open", "closed"] | None = None,
     ) -> None: ...
 
-    async def set_check(  # noqa: PLR0913 - one check run is these facts
+    async def set_check(
         self,
         repo: Repo,
         sha: str,
@@ -357,7 +357,7 @@ JobStatus = Literal["waiting", "running", "done", "failed", "cancelled"]
 class Engine(Protocol):
     """Durable jobs by id: at least once each, a finished id never again."""
 
-    async def submit(  # noqa: PLR0913 - the port is this one call
+    async def submit(
         self,
         kind: str,
         id_: str,
