@@ -1,0 +1,221 @@
+"""The outermost layer: who calls, which API prefix, rate limits, one log line per call, and what every answer carries."""
+
+import json
+import re
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TextIO
+
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from forge import tokens
+from forge.auth import Actor
+from forge.errors import GitHubError
+
+if TYPE_CHECKING:
+    from forge.state import Forge
+
+Surface = Literal["rest", "git", "test", "page"]
+
+PREFIX = "/api/v3"
+GIT = re.compile(r"^/[\w.-]+/[\w.-]+\.git/")
+REST = re.compile(
+    r"^/(repos|repositories|users?|app|apps|app-manifests|installations?|rate_limit|meta|graphql|zen|versions)(/|$)"
+)
+CONTENT = re.compile(
+    r"^/repos/[^/]+/[^/]+/(issues(/\d+/comments)?|pulls(/\d+/(reviews|comments))?|commits/[^/]+/comments)$"
+)
+# Pages of Apps live beside the API's `/apps/{slug}`.
+PAGE = re.compile(r"^/apps/[^/]+/installations/new$")
+WINDOW = 3600
+
+
+@dataclass(slots=True)
+class _Window:
+    reset: float
+    used: int = 0
+
+
+@dataclass(slots=True)
+class Limits:
+    """Counts the calls of each token in windows of an hour."""
+
+    limit: int = 5000
+    _windows: dict[str, _Window] = field(default_factory=dict)
+
+    def window(self, actor: Actor) -> _Window:
+        """The running window of a caller."""
+        key = str(actor.token_id or f"{actor.kind}-{actor.user['id']}")
+        window, now = self._windows.get(key), time.time()
+        if window is None or window.reset <= now:
+            window = self._windows[key] = _Window(now + WINDOW)
+        return window
+
+    def headers(self, window: _Window) -> dict[str, str]:
+        """The `X-RateLimit-*` headers of an answer."""
+        return {
+            "x-ratelimit-limit": str(self.limit),
+            "x-ratelimit-remaining": str(max(0, self.limit - window.used)),
+            "x-ratelimit-used": str(window.used),
+            "x-ratelimit-reset": str(int(window.reset)),
+            "x-ratelimit-resource": "core",
+        }
+
+
+class RequestLog:
+    """`requests.jsonl`: one line for every REST and git call, written when its answer has started."""
+
+    def __init__(self, path: Path) -> None:
+        self._lock = threading.Lock()
+        self._file: TextIO = path.open("a", encoding="utf-8", buffering=1)
+
+    def write(self, entry: dict[str, Any]) -> None:
+        """Appends one call."""
+        with self._lock:
+            self._file.write(json.dumps(entry, separators=(",", ":")) + "\n")
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def surface(path: str, prefixed: bool) -> Surface:
+    """Which part of the forge a path belongs to."""
+    if path.startswith("/_test/"):
+        return "test"
+    if prefixed:
+        return "rest"
+    if GIT.match(path):
+        return "git"
+    return "rest" if REST.match(path) and not PAGE.match(path) else "page"
+
+
+class Entry:
+    """ASGI middleware; leaves the actor in `scope["forge.actor"]` and the surface in `scope["forge.surface"]`."""
+
+    def __init__(self, app: ASGIApp, forge: "Forge", log: RequestLog, limits: Limits) -> None:
+        self._app = app
+        self._forge = forge
+        self._log = log
+        self._limits = limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        path, prefixed = scope["path"], False
+        if path == PREFIX or path.startswith(PREFIX + "/"):
+            path, prefixed = path[len(PREFIX) :] or "/", True
+        part = surface(path, prefixed)
+        scope = {
+            **scope,
+            "path": path,
+            "raw_path": path.encode(),
+            "forge.surface": part,
+            "forge.prefix": PREFIX if prefixed else "",
+        }
+        if part == "page":
+            scope["forge.actor"] = tokens.anonymous(self._forge)
+            await self._app(scope, receive, send)
+            return
+        await self._serve(scope, receive, send, part)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, part: Surface) -> None:
+        headers = dict(scope["headers"])
+        refusal: GitHubError | None = None
+        try:
+            actor = tokens.authenticate(self._forge, headers.get(b"authorization", b"").decode("latin-1"))
+        except GitHubError as error:
+            actor, refusal = tokens.anonymous(self._forge), error
+        scope["forge.actor"] = actor
+        answer = self._dress(scope, actor, send) if part != "test" else send
+        if refusal is not None and part != "git":
+            await _refuse(refusal, scope, receive, answer)
+        elif part == "rest" and self._exhausted(actor, scope["path"]):
+            error = GitHubError(403, "API rate limit exceeded for this token.")
+            await _refuse(error, scope, receive, answer)
+        else:
+            scope["forge.refusal"] = refusal
+            if part != "git":
+                scope["headers"] = _as_json(scope["headers"])
+            await self._app(scope, receive, answer)
+
+    def _exhausted(self, actor: Actor, path: str) -> bool:
+        """Counts one call; GitHub does not count questions for the limit itself."""
+        if path == "/rate_limit":
+            return False
+        window = self._limits.window(actor)
+        window.used += 1
+        return window.used > self._limits.limit
+
+    def _dress(self, scope: Scope, actor: Actor, send: Send) -> Send:
+        """Adds the headers of every answer, and logs the call once its status is known."""
+        extra = {"x-github-request-id": uuid.uuid4().hex[:20].upper()}
+        if scope["forge.surface"] == "rest":
+            version = dict(scope["headers"]).get(b"x-github-api-version", b"2022-11-28").decode("latin-1")
+            extra |= {
+                "x-github-api-version-selected": version,
+                "x-github-media-type": "github.v3; format=json",
+                "access-control-expose-headers": "ETag, Link, X-RateLimit-Remaining, X-GitHub-Request-Id",
+            }
+        note = _once(lambda status: self._log.write(self._line(scope, actor, status)))
+
+        async def dressed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                note(message["status"])
+                limited = scope["forge.surface"] == "rest"
+                more = self._limits.headers(self._limits.window(actor)) if limited else {}
+                present = {name.lower() for name, _ in message["headers"]}
+                message["headers"] = [
+                    *message["headers"],
+                    *(
+                        (name.encode(), value.encode("latin-1", "replace"))
+                        for name, value in (extra | more).items()
+                        if name.encode() not in present
+                    ),
+                ]
+            await send(message)
+
+        return dressed
+
+    def _line(self, scope: Scope, actor: Actor, status: int) -> dict[str, Any]:
+        method, path = scope["method"], scope["path"]
+        return {
+            "ts": self._forge.clock.now().isoformat(timespec="milliseconds"),
+            "method": method,
+            "path": path,
+            "query": scope["query_string"].decode("latin-1"),
+            "status": status,
+            "actor": None if actor.kind == "anonymous" else actor.user["login"],
+            "actor_type": actor.kind,
+            "token_id": actor.token_id,
+            "content_creating": method == "POST" and CONTENT.match(path) is not None,
+        }
+
+
+def _once(call: Callable[[int], None]) -> Callable[[int], None]:
+    """A function that calls at its first use only."""
+    done = False
+
+    def first(status: int) -> None:
+        nonlocal done
+        if not done:
+            done = True
+            call(status)
+
+    return first
+
+
+def _as_json(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """GitHub reads every body as JSON, whatever type the client names (`curl -d` says it is a form)."""
+    kept = [pair for pair in headers if pair[0].lower() != b"content-type"]
+    return [*kept, (b"content-type", b"application/json")]
+
+
+async def _refuse(error: GitHubError, scope: Scope, receive: Receive, send: Send) -> None:
+    await JSONResponse(error.body(), error.status, error.headers)(scope, receive, send)

@@ -1,0 +1,5 @@
+"""Git over HTTP."""
+
+from fastapi import APIRouter
+
+router = APIRouter()

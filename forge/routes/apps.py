@@ -1,0 +1,5 @@
+"""Routes of apps."""
+
+from fastapi import APIRouter
+
+router = APIRouter()

@@ -1,0 +1,5 @@
+"""Routes of collaborators."""
+
+from fastapi import APIRouter
+
+router = APIRouter()

@@ -1,0 +1,5 @@
+"""Routes of commits."""
+
+from fastapi import APIRouter
+
+router = APIRouter()

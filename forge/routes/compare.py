@@ -1,0 +1,5 @@
+"""Routes of compare."""
+
+from fastapi import APIRouter
+
+router = APIRouter()

@@ -1,0 +1,5 @@
+"""Routes of contents."""
+
+from fastapi import APIRouter
+
+router = APIRouter()

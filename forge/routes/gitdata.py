@@ -1,0 +1,5 @@
+"""Routes of gitdata."""
+
+from fastapi import APIRouter
+
+router = APIRouter()

@@ -1,0 +1,5 @@
+"""Routes of installations."""
+
+from fastapi import APIRouter
+
+router = APIRouter()

@@ -1,0 +1,5 @@
+"""Routes of manifests."""
+
+from fastapi import APIRouter
+
+router = APIRouter()

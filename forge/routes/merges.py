@@ -1,0 +1,5 @@
+"""Routes of merges."""
+
+from fastapi import APIRouter
+
+router = APIRouter()

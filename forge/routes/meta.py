@@ -1,0 +1,5 @@
+"""Routes of meta."""
+
+from fastapi import APIRouter
+
+router = APIRouter()

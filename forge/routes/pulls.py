@@ -1,0 +1,5 @@
+"""Routes of pulls."""
+
+from fastapi import APIRouter
+
+router = APIRouter()

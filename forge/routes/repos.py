@@ -1,0 +1,5 @@
+"""Routes of repos."""
+
+from fastapi import APIRouter
+
+router = APIRouter()

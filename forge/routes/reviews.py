@@ -1,0 +1,5 @@
+"""Routes of reviews."""
+
+from fastapi import APIRouter
+
+router = APIRouter()
