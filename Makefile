@@ -1,0 +1,58 @@
+# Everything starts here; works with GNU Make 3.81 (macOS) and later. `make help` lists the targets.
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.gitwright-ready
+PYTEST := $(BIN)/python -m pytest --inline-snapshot=disable
+SEED ?= 1
+TEST_WORKERS ?= 2
+DEMO_OUT ?= demo-out
+DEMO_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check lint long lock docs serve fix clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Make .venv/ with .venv/bin/gitwright
+
+$(STAMP): requirements-dev.lock pyproject.toml .ci/setup
+	@MAKE_VERSION=$(MAKE_VERSION) sh .ci/setup $(VENV)
+	@touch $@
+
+demo: $(STAMP) ## Take one labelled issue to merged pull requests, on the embedded forge
+	@$(BIN)/python -m bot demo --out "$(DEMO_OUT)" $(DEMO_ARGS)
+
+test: $(STAMP) ## Every kind of test, with few seeds; below five minutes
+	@HYPOTHESIS_PROFILE=reduced $(PYTEST) -m "not long" -n $(TEST_WORKERS) --hypothesis-seed=$(SEED)
+
+check: $(STAMP) ## Lint, types, contracts, generated docs, make test, then the long suites
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory test
+	@$(MAKE) --no-print-directory long
+
+lint: $(STAMP)
+	@$(BIN)/ruff check --quiet . && echo "ruff: no finding"
+	@$(BIN)/ruff format --check --quiet . && echo "format: no finding"
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache | tail -n 4
+	@if [ -f docs/generate.py ]; then $(BIN)/python docs/generate.py --check; fi
+
+# Property tests run again here, with many more examples than in `make test`.
+long: $(STAMP)
+	@HYPOTHESIS_PROFILE=full $(PYTEST) -m "long or hypothesis" -n $(TEST_WORKERS) --hypothesis-seed=$(SEED)
+
+lock: ## Resolve both lock files anew (needs a package index)
+	@sh .ci/lock
+
+docs: $(STAMP) ## Write the generated parts of docs/ anew
+	@if [ -f docs/generate.py ]; then $(BIN)/python docs/generate.py; else echo "No page is generated yet."; fi
+
+serve: $(STAMP) ## Run the bot with the settings of .env or the environment
+	@$(BIN)/python -m bot serve
+
+fix: $(STAMP) ## Format, and mend what ruff can mend
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
+
+clean: ## Remove what these targets made (also .venv/)
+	@rm -rf $(VENV) "$(DEMO_OUT)" .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
