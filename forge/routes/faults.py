@@ -1,5 +1,51 @@
-"""Test-only routes that switch faults on and say when the forge is idle."""
+"""Test-only routes that switch faults on and off, and say whether the forge has anything left to do."""
 
-from fastapi import APIRouter
+from typing import Any, Literal
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, Field
+
+from forge.auth import SiteAdmin, forge_of
+from forge.ci import ci_of
+from forge.events import events_of
+from forge.faults import CallFault, DeliveryFault, Fault
 
 router = APIRouter()
+
+
+class Switch(BaseModel):
+    """One fault: `route` is a regular expression on "METHOD /path", `event` one on "name.action"."""
+
+    kind: Literal[CallFault, DeliveryFault]
+    route: str = ""
+    event: str = ""
+    count: int = Field(default=1, ge=1)
+    seconds: float = Field(default=1.0, ge=0, le=600)
+    status: int = Field(default=0, ge=0, le=599)
+
+
+@router.post("/_test/faults", status_code=201)
+def switch_on(request: Request, admin: SiteAdmin, body: Switch) -> dict[str, Any]:
+    """Switch a fault on."""
+    fault = Fault(**body.model_dump())
+    forge_of(request).faults.add(fault)
+    return fault.as_json()
+
+
+@router.get("/_test/faults")
+def list_faults(request: Request, admin: SiteAdmin) -> list[dict[str, Any]]:
+    """List every fault set since the last clear, with its hits."""
+    return [fault.as_json() for fault in forge_of(request).faults.list()]
+
+
+@router.delete("/_test/faults", status_code=204)
+def switch_off(request: Request, admin: SiteAdmin) -> None:
+    """Switch everything off."""
+    forge_of(request).faults.clear()
+
+
+@router.get("/_test/idle")
+def idle(request: Request, admin: SiteAdmin) -> dict[str, bool]:
+    """Say whether no delivery and no CI job is pending."""
+    forge = forge_of(request)
+    return {"idle": events_of(forge).idle() and ci_of(forge).idle()}
