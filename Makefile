@@ -15,6 +15,7 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## Make .venv/ with .venv/bin/gitwright
+	@:
 
 $(STAMP): requirements-dev.lock pyproject.toml .ci/setup
 	@MAKE_VERSION=$(MAKE_VERSION) sh .ci/setup $(VENV)
