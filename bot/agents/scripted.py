@@ -1,0 +1,138 @@
+"""Owns the scripted agent and the scripted planner: real processes and real failures, no model."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from collections.abc import Sequence
+from fnmatch import fnmatch
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from bot.agents.script import FailingPlanner, Run, Script
+from bot.agents.sessions import agent_home, append_history
+from bot.core.planning import PlanProposal
+from bot.core.values import Usage
+from bot.errors import AgentError
+from bot.ports import Box, Completed, JsonDict, PlanBrief, Proposed, WorkOrder, WorkReport
+
+PLANNERS = ("architecture", "tests", "smallest")
+_WORKER = Path(__file__).with_name("scripted_worker.py")
+_FOLDER = "scripted"
+
+
+class ScriptedPlanner:
+    """A planning agent that proposes what the script says."""
+
+    def __init__(self, script: Script, names: Sequence[str] = PLANNERS) -> None:
+        self._script = script
+        self._names = tuple(names)
+
+    async def propose(self, brief: PlanBrief) -> Proposed:
+        """Give the scripted proposal with the brief's base sha; AgentError crash or garbage, a stall never returns."""
+        entry = self._script.planner(brief.agent_id, self._names)
+        append_history(
+            brief.state_dir, {"role": "user", "title": brief.title, "files": list(brief.ranked_files)}
+        )
+        if entry is None:
+            raise AgentError("crash", f"The script has no planner for `{brief.agent_id}`")
+        if isinstance(entry, FailingPlanner):
+            return await self._fail(entry, brief)
+        answer = entry.model_copy(update={"base_sha": brief.base_sha}).model_dump_json()
+        return _typed(answer, brief)
+
+    async def _fail(self, entry: FailingPlanner, brief: PlanBrief) -> Proposed:
+        if entry.fail == "crash":
+            raise AgentError("crash", f"The planner `{brief.agent_id}` crashed, as its script says")
+        if entry.fail == "stall":
+            await asyncio.Event().wait()
+        return _typed('{"agent_id": 7, "tasks": [{"local_id": ""', brief)
+
+
+def _typed(answer: str, brief: PlanBrief) -> Proposed:
+    append_history(brief.state_dir, {"role": "assistant", "text": answer})
+    try:
+        return Proposed(PlanProposal.model_validate_json(answer), Usage())
+    except ValidationError as error:
+        message = f"The planner `{brief.agent_id}` gave no valid plan: {error.errors()[0]['msg']}"
+        raise AgentError("garbage", message) from error
+
+
+class ScriptedCoder:
+    """A coding agent that does what the script says, as a real process inside the box."""
+
+    name = "scripted"
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+
+    async def work(self, order: WorkOrder, box: Box) -> WorkReport:
+        """Run entry `order.run` of the task; the box's HOME must be `agent_home(order.state_dir)`."""
+        run = self._script.run(order.title, order.run)
+        _write_order(order, run)
+        append_history(order.state_dir, {"role": "user", "run": order.run, "text": order.prompt})
+        report = _Listener(order.state_dir)
+        # HOME is a different path inside and outside, so the shell inside resolves it.
+        command = f'exec python3 -I "$HOME/{_FOLDER}/worker.py" "$HOME/{_FOLDER}/order.json"'
+        done = await box.run(["sh", "-c", command], timeout=order.timeout, on_line=report.hear)
+        _raise_for_end(done, order)
+        return WorkReport("\n".join(report.said), Usage(), report.steps)
+
+
+class _Listener:
+    """Keeps what the agent says; lines that are no event are the noise of its tools."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self.said: list[str] = []
+        self.steps = 0
+        self._state_dir = state_dir
+
+    async def hear(self, line: str) -> None:
+        try:
+            event = json.loads(line)
+        except ValueError:
+            return
+        if not isinstance(event, dict):
+            return
+        append_history(self._state_dir, event)
+        if event.get("type") == "step":
+            self.steps += 1
+        elif event.get("type") == "say":
+            self.said.append(str(event.get("text", "")))
+
+
+def _write_order(order: WorkOrder, run: Run) -> None:
+    folder = agent_home(order.state_dir) / _FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(_WORKER, folder / "worker.py")
+    if run.patch is not None:
+        shutil.copyfile(run.patch, folder / "change.patch")
+    wire: JsonDict = {
+        "behave": run.behave,
+        "say": run.say,
+        "patch": None if run.patch is None else "change.patch",
+        "outside": outside_scope(order.scope),
+    }
+    (folder / "order.json").write_text(json.dumps(wire), encoding="utf-8")
+
+
+def outside_scope(scope: Sequence[str]) -> str:
+    """Name a file that no path, folder or pattern of the scope covers, else one at the top; same scope, same name."""
+    for name in ("OUTSIDE.txt", "outside/notes.txt", "outside-of-scope/notes.txt"):
+        covered = any(
+            name == path.rstrip("/") or name.startswith(path.rstrip("/") + "/") or fnmatch(name, path)
+            for path in scope
+        )
+        if not covered:
+            return name
+    return "OUTSIDE.txt"
+
+
+def _raise_for_end(done: Completed, order: WorkOrder) -> None:
+    if done.code is None:
+        raise AgentError("stall", f"The agent on `{order.task}` did not end within {order.timeout:.0f} s")
+    if done.code != 0:
+        last = done.output.strip().splitlines()[-1:] or ["nothing was said"]
+        raise AgentError("crash", f"The agent on `{order.task}` ended with code {done.code}: {last[0][:300]}")

@@ -1,0 +1,217 @@
+"""Owns the life of agent sessions: a private folder each, recorded when opened, deleted with proof at any end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+import structlog
+
+from bot.ports import JsonDict
+
+SessionKind = Literal["planner", "coder", "backlog"]
+_log = structlog.get_logger(__name__)
+
+
+def agent_home(state_dir: Path) -> Path:
+    """Name the part of a session's folder that is the agent's HOME; the rest is the host's alone."""
+    return state_dir / "home"
+
+
+def append_history(state_dir: Path, entry: JsonDict) -> None:
+    """Append one line to the session's history, which only the host can read."""
+    path = state_dir / "history.jsonl"
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    with os.fdopen(handle, "a", encoding="utf-8") as file:
+        file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+
+
+@dataclass(frozen=True, slots=True)
+class DeletionProof:
+    """What was looked at after the deletion, and what is still there (nothing, or it is no proof)."""
+
+    checked: tuple[str, ...]
+    leftovers: tuple[str, ...]
+
+    @property
+    def holds(self) -> bool:
+        return not self.leftovers
+
+    def as_json(self) -> JsonDict:
+        return {"checked": list(self.checked), "leftovers": list(self.leftovers)}
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSession:
+    """A session that the log knows as opened and not yet as deleted."""
+
+    id: str
+    facts: JsonDict
+
+
+class SessionLog(Protocol):
+    """Remembers sessions across restarts."""
+
+    async def session_opened(
+        self, id_: str, kind: str, track: str, task: str | None, facts: JsonDict
+    ) -> None: ...
+
+    async def session_deleted(self, id_: str, proof: JsonDict) -> None: ...
+
+    async def open_sessions(self) -> Iterable[OpenSession]: ...
+
+
+@dataclass(slots=True)
+class Session:
+    """One agent's private state; `proof` is filled when it ended."""
+
+    id: str
+    kind: SessionKind
+    dir: Path
+    proof: DeletionProof | None = None
+
+    @property
+    def home(self) -> Path:
+        return agent_home(self.dir)
+
+
+def prove_deleted(folder: Path) -> DeletionProof:
+    """Read back whether a session's folder is really gone: the path, its parent's listing, processes working in it."""
+    leftovers = []
+    if os.path.lexists(folder):
+        leftovers.append(f"{folder} exists")
+        leftovers += [str(path) for path in sorted(folder.rglob("*"))[:20]]
+    elif folder.parent.is_dir() and folder in folder.parent.iterdir():
+        leftovers.append(f"{folder.parent} lists {folder.name}")
+    leftovers += _processes_in(folder)
+    return DeletionProof(
+        (f"path {folder}", f"listing {folder.parent}", f"processes in {folder}"), tuple(leftovers)
+    )
+
+
+def _processes_in(folder: Path) -> list[str]:
+    """List processes whose working directory is inside; empty where the system has no /proc."""
+    found = []
+    prefix = f"{folder}{os.sep}"
+    for entry in Path("/proc").glob("[0-9]*/cwd"):
+        try:
+            cwd = str(entry.readlink()).removesuffix(" (deleted)")
+        except OSError:  # ended meanwhile, or somebody else's
+            continue
+        if cwd == str(folder) or cwd.startswith(prefix):
+            found.append(f"process {entry.parent.name} works in {cwd}")
+    return found
+
+
+def delete_folder(folder: Path) -> None:
+    """Delete a folder as far as that is possible, also what its owner made unwritable; prove_deleted tells the rest."""
+    if folder.is_symlink() or folder.is_file():
+        folder.unlink()
+        return
+    for root, names, _ in os.walk(folder):
+        for path in (Path(root), *(Path(root, name) for name in names)):
+            if not path.is_symlink():
+                _make_writable(path)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _make_writable(path: Path) -> None:
+    try:
+        path.chmod(stat.S_IRWXU)
+    except OSError as error:
+        _log.warning("session_chmod_failed", path=str(path), error=str(error))
+
+
+@dataclass(slots=True)
+class Sessions:
+    """Opens and ends sessions below one folder, which belongs to one bot; `sweep` mends what a kill left."""
+
+    root: Path
+    log: SessionLog
+    prove: Callable[[Path], DeletionProof] = prove_deleted
+    new_id: Callable[[], str] = lambda: secrets.token_hex(8)
+    _live: set[str] = field(default_factory=set)
+
+    @asynccontextmanager
+    async def open(self, kind: SessionKind, track: str, task: str | None = None) -> AsyncIterator[Session]:
+        """Lend a session with a folder of its own; at any end it is deleted, and `session.proof` says how that went."""
+        owner = self._owner()
+        session = Session(f"{kind}-{self.new_id()}", kind, Path())
+        session.dir = self.root / session.id
+        self._live.add(session.id)
+        try:
+            # Recorded first: a folder that nobody knows of would be worse than a record without a folder.
+            await self.log.session_opened(
+                session.id, kind, track, task, {"dir": str(session.dir), "owner": owner}
+            )
+            session.home.mkdir(parents=True)
+            # A sandbox that drops its user must be able to pass through, not to look around.
+            session.dir.chmod(0o711)
+            yield session
+        finally:
+            await _to_the_end(self._end(session))
+
+    async def sweep(self) -> list[DeletionProof]:
+        """Delete every session that a killed process left here; gives one proof for each."""
+        owner = self._owner()
+        known = {
+            session.id for session in await self.log.open_sessions() if session.facts.get("owner") == owner
+        }
+        folders = {path.name for path in self.root.iterdir() if path.name != _OWNER}
+        proofs = []
+        for id_ in sorted((known | folders) - self._live):
+            proof = await asyncio.to_thread(self._delete, self.root / id_)
+            proofs.append(proof)
+            if proof.holds and id_ in known:
+                await self.log.session_deleted(id_, proof.as_json())
+        return proofs
+
+    async def _end(self, session: Session) -> None:
+        session.proof = await asyncio.to_thread(self._delete, session.dir)
+        if session.proof.holds:
+            await self.log.session_deleted(session.id, session.proof.as_json())
+        else:
+            # It stays open in the log, so the next sweep tries again and reports count it.
+            _log.error("session_left_behind", session=session.id, leftovers=session.proof.leftovers)
+        self._live.discard(session.id)
+
+    def _delete(self, folder: Path) -> DeletionProof:
+        delete_folder(folder)
+        return self.prove(folder)
+
+    def _owner(self) -> str:
+        """Give the id of this folder: a database may serve several machines, each with folders of its own."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        self.root.chmod(0o711)
+        path = self.root / _OWNER
+        if not path.exists():
+            path.write_text(secrets.token_hex(16), encoding="ascii")
+        return path.read_text(encoding="ascii")
+
+
+_OWNER = ".owner"
+
+
+async def _to_the_end(work: Coroutine[None, None, None]) -> None:
+    """Finish an ending although the caller is being cancelled; the cancellation goes on afterwards."""
+    task = asyncio.create_task(work)
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if task.cancelled():
+                raise
+            cancelled = True
+    task.result()
+    if cancelled:
+        raise asyncio.CancelledError

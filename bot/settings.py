@@ -1,0 +1,182 @@
+"""Owns the settings of the process: read once from the environment or `.env`, frozen, every problem said at once."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from bot.errors import UserError
+
+PREFIX = "GITWRIGHT_"
+ModelRole = Literal["planning", "backlog", "documentation", "simple", "complex"]
+MODEL_ROLES: tuple[ModelRole, ...] = ("planning", "backlog", "documentation", "simple", "complex")
+Models = dict[ModelRole, tuple[str, ...]]
+
+
+class Settings(BaseSettings):
+    """What the operator decides; a field `x_y` is read from `GITWRIGHT_X_Y`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True
+    )
+
+    github_api_url: str = Field(
+        "https://api.github.com", description="the forge's API; GHES: https://HOST/api/v3"
+    )
+    github_git_url: str | None = Field(
+        None, description="template with {owner} and {repo}; derived from the API's address when absent"
+    )
+    github_api_version: str = Field("2022-11-28", description="sent as X-GitHub-Api-Version")
+    app_id: str | None = Field(None, description="the GitHub App's id or client id")
+    private_key: SecretStr | None = Field(
+        None, description="the App's private key, PEM; \\n may stand for line ends"
+    )
+    private_key_path: Path | None = Field(None, description="or the file that holds it")
+    webhook_secret: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (), description="the App's webhook secret; several, comma-separated, while rotating"
+    )
+    token: SecretStr | None = Field(None, description="a personal token instead of an App (token mode)")
+    database_url: SecretStr | None = Field(None, description="default: a SQLite file under DATA_DIR")
+    data_dir: Path = Field(Path("data"), description="mirrors, worktrees, sessions, database")
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(8080, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    script: Path | None = Field(None, description="script file that drives models and agent named `scripted`")
+    agent: str | None = Field(None, description="coding agent, overrides the repository's file")
+    models: Annotated[Models | None, NoDecode] = Field(
+        None, description="one `provider:model` for every role, or JSON {role: [models]}; overrides the file"
+    )
+    test: str | None = Field(None, description="test command, overrides the repository's file")
+    sandbox: Literal["strong", "medium", "none"] = Field(
+        "medium", description="least level of isolation; `none` runs agents without any"
+    )
+    poll_deliveries: bool = Field(
+        False, description="fetch deliveries from the App instead of waiting for webhooks"
+    )
+    write_gap: float = Field(1.0, ge=0, le=60, description="seconds between writes of an installation")
+
+    @property
+    def mode(self) -> Literal["app", "token", "setup"]:
+        """Tell how the bot identifies itself; `setup` means that an App has yet to be made."""
+        return "app" if self.app_id else "token" if self.token else "setup"
+
+    @property
+    def database(self) -> str:
+        """Give the database's URL, with its password if it has one."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite:///{self.data_dir.absolute() / 'gitwright.sqlite'}"
+
+    @property
+    def app_key(self) -> str | None:
+        """Give the App's private key as PEM text."""
+        return None if self.private_key is None else self.private_key.get_secret_value()
+
+    def secrets(self) -> tuple[str, ...]:
+        """List what must never be shown."""
+        found = [*self.webhook_secret, self.private_key, self.token]
+        texts = [secret.get_secret_value() for secret in found if secret is not None]
+        password = re.search(r"://[^:/@]*:([^@]+)@", self.database)
+        return tuple(texts) + ((password[1],) if password else ())
+
+    @field_validator("github_api_url")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        if not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", value):
+            raise ValueError("must be an address such as https://api.github.com or https://HOST/api/v3")
+        return value.rstrip("/")
+
+    @field_validator("github_git_url")
+    @classmethod
+    def _is_template(cls, value: str | None) -> str | None:
+        if value is not None and not ("{owner}" in value and "{repo}" in value):
+            raise ValueError("must contain {owner} and {repo}, such as https://HOST/{owner}/{repo}.git")
+        return value
+
+    @field_validator("webhook_secret", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return (
+            tuple(part.strip() for part in value.split(",") if part.strip())
+            if isinstance(value, str)
+            else value
+        )
+
+    @field_validator("private_key", mode="before")
+    @classmethod
+    def _line_ends(cls, value: Any) -> Any:
+        return value.replace("\\n", "\n") if isinstance(value, str) else value
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _models(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        if not value.lstrip().startswith("{"):
+            return {role: (value.strip(),) for role in MODEL_ROLES}
+        try:
+            return json.loads(value)
+        except ValueError as error:
+            raise ValueError(f"is no valid JSON: {error}") from error
+
+    @field_validator("script")
+    @classmethod
+    def _exists(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_file():
+            raise ValueError(f"there is no file `{value}`")
+        return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_key_file(cls, data: Any) -> Any:
+        """Turn the key's file into the key, so that nothing after this has to know of both."""
+        path = data.get("private_key_path") if isinstance(data, dict) else None
+        if not path:
+            return data
+        if data.get("private_key"):
+            raise ValueError("set PRIVATE_KEY or PRIVATE_KEY_PATH, not both")
+        try:
+            return {**data, "private_key": Path(path).read_text(encoding="ascii")}
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"the key file of PRIVATE_KEY_PATH cannot be read: {error}") from error
+
+    @model_validator(mode="after")
+    def _one_identity(self) -> Self:
+        problems = []
+        if self.app_id and self.token:
+            problems.append("set APP_ID (an App) or TOKEN (token mode), not both")
+        if self.app_id and self.private_key is None:
+            problems.append("an App needs PRIVATE_KEY or PRIVATE_KEY_PATH beside APP_ID")
+        if self.app_id and not self.webhook_secret and not self.poll_deliveries:
+            problems.append("an App needs WEBHOOK_SECRET beside APP_ID")
+        if self.private_key is not None and not self.app_id:
+            problems.append("PRIVATE_KEY is set without APP_ID")
+        if self.private_key is not None and "PRIVATE KEY-----" not in (self.app_key or ""):
+            problems.append("PRIVATE_KEY is no PEM private key (-----BEGIN ... PRIVATE KEY-----)")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+
+def load_settings(env_file: Path | None = Path(".env"), **overrides: Any) -> Settings:
+    """Read the settings: overrides, then the environment, then the file; a UserError names all that is wrong."""
+    try:
+        return Settings(**{"_env_file": env_file, **overrides})
+    except ValidationError as error:
+        lines = [
+            f"- {_named(item['loc'])}{item['msg'].removeprefix('Value error, ')}" for item in error.errors()
+        ]
+        raise UserError(
+            "The settings are not usable; mend these and start again:\n" + "\n".join(lines)
+        ) from error
+
+
+def _named(loc: tuple[int | str, ...]) -> str:
+    if not loc:
+        return ""
+    inner = "".join(f"[{part}]" for part in loc[1:])
+    return f"`{PREFIX}{str(loc[0]).upper()}{inner}`: "

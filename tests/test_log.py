@@ -1,0 +1,66 @@
+"""The log: one JSON object a line, ids bound once, no secret in it."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.log import HIDDEN, Redactor, bound, set_up
+
+
+@pytest.fixture
+def stream() -> Iterator[io.StringIO]:
+    handlers, level = logging.root.handlers, logging.root.level
+    out = io.StringIO()
+    set_up(secrets=("hook-secret",), stream=out)
+    yield out
+    logging.root.handlers, logging.root.level = handlers, level
+    structlog.reset_defaults()
+
+
+def test_ids_are_bound_once_and_stand_in_every_line(stream: io.StringIO) -> None:
+    with bound(track="issue-1"):
+        structlog.get_logger("bot.test").info("run_started", attempt=2)
+    logging.getLogger("library").warning("said %s", "something")
+    ours, theirs = (json.loads(line) for line in stream.getvalue().splitlines())
+    assert (ours["event"], ours["track"], ours["attempt"], ours["level"]) == (
+        "run_started",
+        "issue-1",
+        2,
+        "info",
+    )
+    assert (theirs["event"], theirs["logger"], theirs["level"]) == ("said something", "library", "warning")
+    assert "track" not in theirs
+
+
+def test_secrets_are_hidden_wherever_they_stand(stream: io.StringIO) -> None:
+    log = structlog.get_logger()
+    token = "ghs_" + "a1B2" * 9
+    try:
+        raise ValueError(f"refused hook-secret and {token}")
+    except ValueError:
+        log.exception("failed", headers={"auth": f"Bearer {token}"}, urls=["https://x:pass-word@h/r.git"])
+    logging.getLogger("library").error("token %s", token)
+    text = stream.getvalue()
+    assert HIDDEN in text
+    assert not [secret for secret in ("hook-secret", token, "pass-word") if secret in text]
+
+
+@given(st.lists(st.text(min_size=4, max_size=12), min_size=1, max_size=4), st.text(max_size=20))
+def test_no_known_secret_survives_in_a_text(secrets: list[str], around: str) -> None:
+    shown = Redactor(secrets).text(around + "|".join(secrets) + around)
+    assert not [secret for secret in secrets if secret in shown.replace(HIDDEN, "\0")]
+
+
+def test_plain_values_are_left_as_they_are() -> None:
+    assert Redactor(["secret"]).value({"n": 1, "t": True, "x": None, "l": [1.5, "ok"]}) == {
+        "n": 1,
+        "t": True,
+        "x": None,
+        "l": [1.5, "ok"],
+    }
