@@ -9,7 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from bot.core.planning import PlanProposal
+from bot.core.backlog import Backlog
+from bot.core.planning import MergedPlan, PlanProposal
 from bot.core.values import (
     Annotation,
     Check,
@@ -181,6 +182,9 @@ class Mirror(Protocol):
     async def read(self, sha: str, path: str, limit: int = 1 << 20) -> bytes | None:
         """Read a file at a commit; None where it is missing, no regular file, or larger than `limit`."""
 
+    async def read_many(self, sha: str, paths: Sequence[str], limit: int = 1 << 20) -> dict[str, bytes]:
+        """Read several files at a commit with one process; what `read` would give None for is left out."""
+
     async def files(self, sha: str) -> list[TreeFile]:
         """List every blob of a commit's tree, sorted by path."""
 
@@ -314,6 +318,21 @@ class Planner(Protocol):
     """One planning agent with read-only tools; raises AgentError(crash | stall | garbage)."""
 
     async def propose(self, brief: PlanBrief) -> Proposed: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Refined:
+    """A backlog that a model refined out of the merged plan; None with the problem when it gave nothing usable."""
+
+    backlog: Backlog | None
+    usage: Usage
+    problem: str = ""
+
+
+class BacklogRefiner(Protocol):
+    """The backlog model: asked again once when its answer is invalid."""
+
+    async def refine(self, plan: MergedPlan, converted: Backlog) -> Refined: ...
 
 
 @dataclass(frozen=True, slots=True)

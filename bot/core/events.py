@@ -1,0 +1,189 @@
+"""Owns what can happen, in our words: webhooks become these, and so do the results of our own jobs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from pydantic import Discriminator, TypeAdapter
+
+from bot.core.health import Finding
+from bot.core.planning import MergedPlan
+from bot.core.values import Actor, Repo, Usage
+
+# --- from the forge ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueLabeled:
+    """A label was set; `round` is the number of the track that it would begin."""
+
+    repo: Repo
+    issue: int
+    label: str
+    actor: Actor
+    round: int = 1
+    kind: Literal["issue_labeled"] = "issue_labeled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommentCreated:
+    """A new comment on an issue or, when `is_pull`, on a pull request."""
+
+    repo: Repo
+    number: int
+    is_pull: bool
+    comment: int
+    body: str
+    author: Actor
+    kind: Literal["comment_created"] = "comment_created"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullClosed:
+    repo: Repo
+    number: int
+    head_branch: str
+    head_sha: str
+    base_branch: str
+    merged: bool
+    merge_sha: str | None
+    actor: Actor
+    kind: Literal["pull_closed"] = "pull_closed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChecksCompleted:
+    """Some suite on this sha is complete: a hint to read the state of the current head."""
+
+    repo: Repo
+    sha: str
+    branch: str | None
+    ours: bool = False
+    kind: Literal["checks_completed"] = "checks_completed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pushed:
+    """A branch moved; `after` is None where it was deleted."""
+
+    repo: Repo
+    branch: str
+    before: str | None
+    after: str | None
+    actor: Actor
+    kind: Literal["pushed"] = "pushed"
+
+
+# --- from our own jobs ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthChecked:
+    findings: tuple[Finding, ...]
+    base_sha: str
+    test: str | None
+    known_failing: tuple[str, ...] = ()
+    before: Literal["planning", "work"] = "planning"
+    kind: Literal["health_checked"] = "health_checked"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanMade:
+    plan: MergedPlan
+    usage: Usage
+    failures: tuple[str, ...] = ()  # one sentence for each planner that gave nothing
+    kind: Literal["plan_made"] = "plan_made"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanFailed:
+    failures: tuple[str, ...]
+    usage: Usage = field(default_factory=Usage)
+    kind: Literal["plan_failed"] = "plan_failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BacklogProposed:
+    pull: int
+    branch: str
+    head_sha: str
+    tasks: int
+    notes: tuple[str, ...] = ()
+    usage: Usage = field(default_factory=Usage)
+    kind: Literal["backlog_proposed"] = "backlog_proposed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskProposed:
+    """An attempt's pull request is open at `head_sha`."""
+
+    task: str
+    attempt: int
+    run: int
+    pull: int
+    branch: str
+    head_sha: str
+    usage: Usage = field(default_factory=Usage)
+    notes: tuple[str, ...] = ()
+    kind: Literal["task_proposed"] = "task_proposed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskFailed:
+    """A run ended without a pull request; `reason` is one word, `text` a sentence, `details` fenced evidence."""
+
+    task: str
+    attempt: int
+    run: int
+    reason: str
+    text: str
+    details: str = ""
+    usage: Usage = field(default_factory=Usage)
+    kind: Literal["task_failed"] = "task_failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionFailed:
+    """An action was given up after its tries."""
+
+    action: str
+    what: str
+    error: str
+    task: str | None = None
+    kind: Literal["action_failed"] = "action_failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closed:
+    """The issue carries its receipt and is closed, and what the track left behind was looked for."""
+
+    leftovers: tuple[str, ...] = ()
+    kind: Literal["closed"] = "closed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChecksDue:
+    """Time to look at a task's checks, whatever was or was not announced."""
+
+    task: str
+    head_sha: str
+    waited: int  # how many times it has been looked at in vain
+    kind: Literal["checks_due"] = "checks_due"
+
+
+ForgeEvent = IssueLabeled | CommentCreated | PullClosed | ChecksCompleted | Pushed
+OwnEvent = (
+    HealthChecked
+    | PlanMade
+    | PlanFailed
+    | BacklogProposed
+    | TaskProposed
+    | TaskFailed
+    | ActionFailed
+    | Closed
+    | ChecksDue
+)
+Event = ForgeEvent | OwnEvent
+
+EVENTS: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Discriminator("kind")])

@@ -1,0 +1,56 @@
+"""Owns PLAN.md and the specs: prose for people, generated from the data that the files carry."""
+
+from __future__ import annotations
+
+import json
+
+from bot.core.backlog import BacklogTask
+from bot.core.planning import MergedPlan
+from bot.core.sanitize import escape, inline
+from bot.core.track import Frozen
+
+
+def plan_text(track: str, issue: int | None, plan: MergedPlan, frozen: Frozen) -> str:
+    """Write PLAN.md: what will be done and why, then a fenced `json` block that says the same to programs."""
+    about = f" for #{issue}" if issue else ""
+    lines = [f"# Plan{about}: {inline(frozen.title)}", "", escape(plan.summary).strip(), "", "## Tasks", ""]
+    for index, task in enumerate(plan.tasks, 1):
+        lines += [f"{index}. **{inline(task.title)}** ({task.votes} votes)", ""]
+        if task.description:
+            lines += [f"   {line}".rstrip() for line in escape(task.description).splitlines()] + [""]
+        lines += [f"   - {inline(item)}" for item in task.acceptance]
+        lines += [""] if task.acceptance else []
+    lines += _section("Not planned", [task.title for task in plan.minority])
+    lines += _section("Open questions", plan.questions)
+    lines += _section("Risks", plan.risks)
+    lines += ["```json", plan_json(track, plan, frozen), "```", ""]
+    return "\n".join(lines)
+
+
+def _section(title: str, items: object) -> list[str]:
+    entries = [f"- {inline(str(item))}" for item in items] if isinstance(items, (list, tuple)) else []
+    return [f"## {title}", "", *entries, ""] if entries else []
+
+
+def plan_json(track: str, plan: MergedPlan, frozen: Frozen) -> str:
+    """Write the machine's part; no backtick in it, so that it cannot end its fence."""
+    data = {
+        "version": 1,
+        "track": track,
+        "frozen": {
+            "title": frozen.title,
+            "body": frozen.body,
+            "comments": list(frozen.comments),
+            "sha256": frozen.sha256,
+        },
+        **plan.model_dump(mode="json"),
+    }
+    return json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False).replace("`", "\\u0060")
+
+
+def spec_text(task: BacklogTask, version: int = 1) -> str:
+    """Write a task's spec of a version: what is to be true afterwards."""
+    lines = [f"# {task.id}: {inline(task.title)}", "", f"Version {version}.", "", "## Acceptance", ""]
+    lines += [f"- {inline(item)}" for item in task.acceptance] or ["- as the title says"]
+    lines += ["", "## Scope", "", *(f"- `{inline(path)}`" for path in task.scope.paths), ""]
+    return "\n".join(lines)

@@ -1,0 +1,68 @@
+"""Owns what a change may touch: protected paths, secrets, and what lies outside a task's scope."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+
+from bot.core.sanitize import find_secrets
+
+# What CI, builds and tools start from: a push runs it, perhaps with secrets, before anybody looks.
+PROTECTED = (
+    ".github/**",
+    ".gitlab-ci.yml",
+    ".circleci/**",
+    ".buildkite/**",
+    "azure-pipelines.yml",
+    "Jenkinsfile",
+    "CODEOWNERS",
+    "docs/CODEOWNERS",
+    ".gitmodules",
+    ".gitattributes",
+    "**/.gitattributes",
+    ".lfsconfig",
+    ".pre-commit-config.yaml",
+    ".npmrc",
+    ".pypirc",
+    ".mcp.json",
+    ".claude/**",
+    ".codex/**",
+    ".gemini/**",
+    ".opencode/**",
+    "opencode.json",
+    "AGENTS.md",
+    "CLAUDE.md",
+    "GEMINI.md",
+)
+
+
+def matches(path: str, pattern: str) -> bool:
+    """Match a path by a file name, a folder or an fnmatch pattern; `**/x` means x at any depth."""
+    pattern = pattern.removesuffix("/")
+    if path == pattern or path.startswith(f"{pattern.removesuffix('/**')}/"):
+        return True
+    if pattern.startswith("**/"):
+        return fnmatchcase(path, pattern) or fnmatchcase(path, pattern[3:])
+    return fnmatchcase(path, pattern)
+
+
+def protected(changed: Sequence[str], more: Sequence[str], tasks_dir: str) -> tuple[str, ...]:
+    """Name changed paths that an agent may not change; the bot's own folder is written by the host alone."""
+    patterns = (*PROTECTED, *more, tasks_dir)
+    return tuple(path for path in changed if any(matches(path, pattern) for pattern in patterns))
+
+
+def outside(changed: Sequence[str], scope: Sequence[str]) -> tuple[str, ...]:
+    """Name changed paths that no entry of the scope covers."""
+    return tuple(path for path in changed if not any(matches(path, pattern) for pattern in scope))
+
+
+def new_secrets(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> tuple[tuple[str, int, str], ...]:
+    """Find what looks like a secret on lines that the base does not have: path, line, kind."""
+    found = []
+    for path, data in sorted(after.items()):
+        old = set(before.get(path, b"").decode(errors="replace").splitlines())
+        for number, line in enumerate(data.decode(errors="replace").splitlines(), 1):
+            if line not in old:
+                found += [(path, number, kind) for kind in find_secrets(line)]
+    return tuple(found)

@@ -1,0 +1,149 @@
+"""Owns a track: one issue on its way to done, its tasks, and the keys by which events find it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from pydantic import TypeAdapter
+
+from bot.core.config import RepoConfig
+from bot.core.health import Finding
+from bot.core.ids import TrackId
+from bot.core.planning import Estimate, Kind, MergedPlan, Priority
+from bot.core.values import Repo, Usage
+
+TrackState = Literal[
+    "planning", "review", "working", "paused", "stopped", "blocked", "done", "cancelled", "superseded"
+]
+TaskState = Literal[
+    "todo",
+    "ready",
+    "waiting",
+    "running",
+    "checking",
+    "in_review",
+    "held",
+    "blocked",
+    "reverted",
+    "done",
+    "dropped",
+]
+
+ENDED: frozenset[TrackState] = frozenset({"done", "cancelled", "superseded"})
+SETTLED: frozenset[TaskState] = frozenset({"done", "dropped"})
+OPEN_PULL: frozenset[TaskState] = frozenset({"checking", "in_review"})
+HISTORY = 60  # entries kept for /agent why
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frozen:
+    """The issue as it was at the label: the only text that agents ever see."""
+
+    title: str
+    body: str
+    comments: tuple[str, ...]
+    sha256: str
+    by: str  # login of who asked
+    hidden_removed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Happening:
+    """One line of the track's history: what was decided and from what."""
+
+    at: str  # ISO 8601, UTC
+    what: str
+    why: str = ""
+    task: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskTrack:
+    """One task as people merged it, and how far it is."""
+
+    id: str
+    title: str
+    kind: Kind = "complex"
+    priority: Priority = "medium"
+    estimate: Estimate = "M"
+    votes: int = 0
+    depends_on: tuple[str, ...] = ()
+    scope: tuple[str, ...] = ()
+    state: TaskState = "todo"
+    attempt: int = 0
+    run: int = 0  # over all attempts
+    branch: str = ""
+    pull: int | None = None
+    head_sha: str | None = None
+    note: str = ""  # why it is where it is, for people
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Track:
+    """Everything the bot knows of a track; what is in git too is only remembered here."""
+
+    id: TrackId
+    repo: Repo
+    issue: int
+    round: int = 1
+    state: TrackState = "planning"
+    frozen: Frozen
+    config: RepoConfig
+    started_at: str
+    base_sha: str = ""
+    test: str | None = None
+    known_failing: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    plan: MergedPlan | None = None
+    plan_failures: tuple[str, ...] = ()
+    backlog_branch: str = ""
+    backlog_pull: int | None = None
+    backlog_sha: str | None = None
+    merged_sha: str | None = None
+    tasks: tuple[TaskTrack, ...] = ()
+    problem: str = ""  # what blocks the track as a whole, for people
+    usage: Usage = field(default_factory=Usage)
+    runs: int = 0
+    history: tuple[Happening, ...] = ()
+    answered: tuple[int, ...] = ()  # ids of comments whose commands are done
+
+    @property
+    def key(self) -> str:
+        """Name the track over all repositories; the repository's id stays when its name changes."""
+        return f"{self.repo.id}/{self.id}"
+
+    @property
+    def ended(self) -> bool:
+        return self.state in ENDED
+
+    @property
+    def folder(self) -> str:
+        """Give the folder of the track's files in the target repository."""
+        return f"{self.config.tasks_dir}/{self.id}"
+
+    def task(self, id_: str) -> TaskTrack | None:
+        return next((task for task in self.tasks if task.id == id_), None)
+
+    def with_task(self, changed: TaskTrack) -> Track:
+        return replace(self, tasks=tuple(changed if t.id == changed.id else t for t in self.tasks))
+
+    def noting(self, at: str, what: str, why: str = "", task: str | None = None) -> Track:
+        entry = Happening(at=at, what=what, why=why, task=task)
+        return replace(self, history=(*self.history, entry)[-HISTORY:])
+
+    def keys(self) -> tuple[str, ...]:
+        """Give the keys by which events find this track; an ended one hears no pushes, so that old tracks cost nothing."""
+        keys = [f"issue:{self.issue}"]
+        if self.backlog_pull is not None:
+            keys.append(f"pull:{self.backlog_pull}")
+        keys += [f"pull:{task.pull}" for task in self.tasks if task.pull is not None]
+        if not self.ended:
+            keys.append(f"branch:{self.repo.default_branch}")
+            if self.backlog_branch:
+                keys.append(f"branch:{self.backlog_branch}")
+            keys += [f"branch:{task.branch}" for task in self.tasks if task.branch]
+        return tuple(dict.fromkeys(keys))
+
+
+TRACKS: TypeAdapter[Track] = TypeAdapter(Track)

@@ -1,0 +1,75 @@
+"""The two shapes of an extension: what reacts to an event, and what answers a slash command."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Generic, Protocol, TypeVar
+
+from bot.core.actions import Decision
+from bot.core.commands import Invocation
+from bot.core.config import RepoConfig
+from bot.core.events import CommentCreated, Event
+from bot.core.track import Track
+from bot.core.values import Role
+from bot.ports import ForgeReads
+
+E = TypeVar("E", bound=Event)
+F = TypeVar("F")
+
+
+class Reads(Protocol):
+    """What gathering may look at: the forge, and a repository's settings and files."""
+
+    @property
+    def forge(self) -> ForgeReads: ...
+
+    async def config(self, repo_id: int) -> tuple[RepoConfig, tuple[str, ...]]:
+        """Give the settings from the default branch and what is wrong with the file, one sentence each."""
+
+    async def file(self, repo_id: int, sha: str, path: str) -> str | None:
+        """Read a text file of the repository at a commit; None where there is none."""
+
+    async def paths(self, repo_id: int, sha: str) -> tuple[str, ...]:
+        """List the repository's files at a commit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handler(Generic[E, F]):
+    """One kind of event: how it finds its tracks, what is read for it, and what follows from it."""
+
+    event: type[E]
+    github: str | None = None  # the webhook event; None: it comes from our own jobs
+    actions: tuple[str, ...] = ()  # of the webhook event; empty: all
+    permissions: Mapping[str, str] = field(default_factory=dict)  # what handling it needs, beside metadata
+    keys: Callable[[E], tuple[str, ...]] = lambda _: ()
+    opens: Callable[[E], int | None] = lambda _: None  # the issue whose track the event may begin
+    gather: Callable[[Track | None, E, Reads], Awaitable[F]]
+    decide: Callable[[Track | None, E, F, datetime], Decision]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandCall:
+    """A slash command as it was called, with what answering may look at."""
+
+    invocation: Invocation
+    event: CommentCreated
+    track: Track | None
+    role: Role
+    task: str | None  # named, or that of the pull request it was written on
+    commands: Sequence[Command]
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """One slash command; help, the permission check and the docs page come from here."""
+
+    name: str
+    usage: str
+    summary: str
+    example: str
+    needs: Role = "write"
+    valid: Callable[[Track | None], bool] = lambda _: True
+    answer: Callable[[CommandCall], Decision]

@@ -1,0 +1,186 @@
+"""Owns the backlog's way into a pull request, and the check that says whether its file can be read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from bot.core import backlog as files
+from bot.core import messages
+from bot.core.actions import ProposeBacklog, ReportBacklog
+from bot.core.backlog import Backlog, BacklogTask
+from bot.core.events import BacklogProposed
+from bot.core.packet import ContextCompressor, PacketInput
+from bot.core.plan_text import plan_text, spec_text
+from bot.core.planning import MergedPlan
+from bot.core.track import Track
+from bot.core.values import Annotation, Pull, Usage
+from bot.errors import BotError, RetryableError, StaleRefError
+from bot.jobs.plan import read_texts
+from bot.jobs.repository import Repositories
+from bot.ports import BacklogRefiner, Forge, Identity, Mirror
+
+CHECK = "gitwright/backlog"
+
+
+@dataclass(frozen=True, slots=True)
+class ProposeBacklogJob:
+    """Turns the merged plan into BACKLOG.yaml, PLAN.md and specs, and opens their pull request."""
+
+    repositories: Repositories
+    forge: Forge
+    refiner: BacklogRefiner | None  # None: the deterministic conversion of the merged plan
+    author: Identity
+
+    async def __call__(self, track: Track, _action: ProposeBacklog) -> BacklogProposed:
+        mirror = await self.repositories.fresh(track.repo)
+        pull = await self.forge.find_pull(track.repo, track.backlog_branch)
+        usage, notes = Usage(), ()
+        if pull is None or pull.state != "open":
+            if track.plan is None:
+                raise BotError("the plan is gone; `/agent plan` makes a new one")
+            backlog, usage, notes = await self._backlog(track, track.plan)
+            backlog = await self._with_contexts(track, mirror, backlog)
+            pull = await self._open(track, mirror, backlog, track.plan, notes)
+            return self._proposed(track, pull, len(backlog.tasks), notes, usage)
+        text = await self.repositories.file(track.repo.id, pull.head_sha, f"{track.folder}/BACKLOG.yaml")
+        loaded = files.load(text or "")
+        return self._proposed(track, pull, len(loaded.backlog.tasks) if loaded.backlog else 0, notes, usage)
+
+    def _proposed(
+        self, track: Track, pull: Pull, tasks: int, notes: tuple[str, ...], usage: Usage
+    ) -> BacklogProposed:
+        return BacklogProposed(
+            pull=pull.number,
+            branch=track.backlog_branch,
+            head_sha=pull.head_sha,
+            tasks=tasks,
+            notes=notes,
+            usage=usage,
+        )
+
+    async def _backlog(self, track: Track, plan: MergedPlan) -> tuple[Backlog, Usage, tuple[str, ...]]:
+        converted = files.from_plan(plan, track.id, track.issue, track.base_sha, _goal(track, plan))
+        if self.refiner is None:
+            return converted, Usage(), ()
+        refined = await self.refiner.refine(plan, converted)
+        if refined.backlog is None:
+            note = f"The backlog model gave nothing usable ({refined.problem}); this is the merged plan as it is."
+            return converted, refined.usage, (note,)
+        return refined.backlog, refined.usage, ()
+
+    async def _with_contexts(self, track: Track, mirror: Mirror, backlog: Backlog) -> Backlog:
+        documents = await read_texts(mirror, track.base_sha)
+        tasks = []
+        for task in backlog.tasks:
+            context = compress(track, task, documents)
+            tasks.append(
+                task.model_copy(update={"context": context, "context_sha256": files.context_sha256(context)})
+            )
+        return backlog.model_copy(update={"tasks": tuple(tasks)})
+
+    async def _open(
+        self, track: Track, mirror: Mirror, backlog: Backlog, plan: MergedPlan, notes: tuple[str, ...]
+    ) -> Pull:
+        folder = track.folder
+        written = {
+            f"{folder}/BACKLOG.yaml": files.dump(backlog).encode(),
+            f"{folder}/PLAN.md": plan_text(track.id, track.issue, plan, track.frozen).encode(),
+            **{f"{folder}/specs/{task.id}.md": spec_text(task).encode() for task in backlog.tasks},
+        }
+        # Everything here is derived from the track alone, so a repeat after a kill makes the very same commit.
+        when = datetime.fromisoformat(track.started_at.replace("Z", "+00:00"))
+        sha = await mirror.commit_files(
+            track.base_sha,
+            written,
+            f"Plan {track.id}\n\n{_goal(track, plan)}\n\nPart of #{track.issue}",
+            self.author,
+            when,
+        )
+        await mirror.anchor(f"backlog/{track.id}", sha)
+        await self._push(track, mirror, sha)
+        return await self.forge.open_pull(
+            track.repo,
+            head=track.backlog_branch,
+            base=track.repo.default_branch,
+            title=f"Backlog of {len(backlog.tasks)} tasks for #{track.issue}",
+            body=messages.backlog_pull(track, notes),
+        )
+
+    async def _push(self, track: Track, mirror: Mirror, sha: str) -> None:
+        try:
+            async with self.forge.git_access(track.repo, write=True) as access:
+                await mirror.push(access, sha, track.backlog_branch, None)
+        except StaleRefError:
+            # The branch exists: people may have pushed to it already, and theirs stays.
+            if await self.forge.branch_sha(track.repo, track.backlog_branch) is None:
+                raise RetryableError("the backlog branch moved while it was pushed") from None
+
+
+def compress(track: Track, task: BacklogTask, documents: Mapping[str, str]) -> str:
+    """Cut the context of a task out of the issue and the repository: at most 3,072 bytes of UTF-8."""
+    packet = ContextCompressor().compress(
+        PacketInput(
+            title=task.title,
+            acceptance=tuple(task.acceptance),
+            scope=tuple(task.scope.paths),
+            test=task.test or track.test or "",
+            issue_title=track.frozen.title,
+            issue_body=track.frozen.body,
+            base_sha=track.base_sha,
+            files=documents,
+        )
+    )
+    return packet.text
+
+
+def _goal(track: Track, plan: MergedPlan) -> str:
+    first = plan.summary.strip().partition("\n")[0].partition(". ")[0].strip().rstrip(".")
+    return f"{first or track.frozen.title}."[:300]
+
+
+@dataclass(frozen=True, slots=True)
+class ReportBacklogJob:
+    """Annotates the backlog file's problems on the head that was pushed."""
+
+    repositories: Repositories
+    forge: Forge
+
+    async def __call__(self, track: Track, action: ReportBacklog) -> None:
+        path = f"{track.folder}/BACKLOG.yaml"
+        text = await self.repositories.file(track.repo.id, action.sha, path)
+        if text is None:
+            await self.forge.set_check(
+                track.repo,
+                action.sha,
+                CHECK,
+                conclusion="failure",
+                title="BACKLOG.yaml is missing",
+                summary=f"`{path}` is not in this branch; merging it would start nothing.",
+            )
+            return
+        paths = await self.repositories.paths(track.repo.id, action.sha)
+        loaded = files.load(text, files=paths)
+        errors = [p for p in loaded.problems if p.severity == "error"]
+        tasks = loaded.backlog.tasks if loaded.backlog else ()
+        title = f"{len(errors)} problems" if errors else f"{len(tasks)} tasks, ready to merge"
+        await self.forge.set_check(
+            track.repo,
+            action.sha,
+            CHECK,
+            conclusion="failure" if errors else "success",
+            title=title,
+            summary=messages.problem_lines(loaded.problems)
+            or "The file is valid: what is merged is exactly what runs.",
+            annotations=[
+                Annotation(
+                    path=path,
+                    line=p.line,
+                    level="failure" if p.severity == "error" else "warning",
+                    message=f"{p.message}{f' {p.hint}' if p.hint else ''}",
+                    title=p.code,
+                )
+                for p in loaded.problems
+            ],
+        )

@@ -1,0 +1,47 @@
+"""Owns the end of a track: proof that nothing is left, the receipt read back, the issue closed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from bot.core import messages
+from bot.core.actions import CloseTrack
+from bot.core.events import Closed
+from bot.core.ids import Marker
+from bot.core.track import Track
+from bot.engine.store import Store
+from bot.errors import RetryableError
+from bot.ports import Clock, Forge
+
+
+@dataclass(frozen=True, slots=True)
+class CloseJob:
+    """Closes a track whose last task is merged."""
+
+    store: Store
+    forge: Forge
+    worktrees_of: Callable[[str], Sequence[str]]  # names of worktrees whose id begins so
+    model: str
+    clock: Clock
+
+    async def __call__(self, track: Track, _action: CloseTrack) -> Closed:
+        sessions = await self.store.sessions(track.key)
+        left = [f"session {s.id}" for s in sessions if s.deleted_at is None]
+        left += [f"worktree {name}" for name in self.worktrees_of(f"{track.key.replace('/', '-')}-")]
+        began = datetime.fromisoformat(track.started_at.replace("Z", "+00:00"))
+        body = messages.receipt(
+            track,
+            seconds=(self.clock.now() - began).total_seconds(),
+            sessions=len(sessions) - sum(s.deleted_at is None for s in sessions),
+            leftovers=left,
+            model=self.model,
+        )
+        await self.forge.create_comment(track.repo, track.issue, body)
+        # Silence is the worst bug: the end is not reached before its comment can be read.
+        if await self.forge.find_comment(track.repo, track.issue, str(Marker("receipt", track.id))) is None:
+            raise RetryableError("the receipt cannot be read back yet")
+        if track.config.close_issue:
+            await self.forge.close_issue(track.repo, track.issue)
+        return Closed(leftovers=tuple(left))

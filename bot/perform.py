@@ -1,0 +1,176 @@
+"""Owns doing: one action at a time, each idempotent, retried where that can help, its result an event."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from hashlib import sha256
+from typing import Any, assert_never
+
+import structlog
+
+from bot.core import messages
+from bot.core.actions import (
+    ACTIONS,
+    Action,
+    CheckHealth,
+    CloseTrack,
+    MakePlan,
+    PostComment,
+    ProposeBacklog,
+    React,
+    ReportBacklog,
+    RunTask,
+    SyncStatus,
+)
+from bot.core.events import EVENTS, ActionFailed, OwnEvent
+from bot.core.ids import Marker
+from bot.core.track import TRACKS, Track
+from bot.core.values import Repo
+from bot.engine.store import OutboxRow, Store, TrackEvent
+from bot.errors import BotError, NotFoundError, RetryableError
+from bot.ports import Clock, Forge, JsonDict
+
+_log = structlog.get_logger(__name__)
+
+Job = Callable[[Track, Any], Awaitable[OwnEvent | None]]  # the action is the job's own kind
+
+BACKOFF = (1.0, 4.0, 15.0, 60.0, 300.0)  # seconds before the next try
+TRIES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Performer:
+    """Interprets actions; the long work is handed to jobs, one for each kind of action that is long."""
+
+    store: Store
+    forge: Forge
+    jobs: Mapping[type[Action], Job]
+    commands: Callable[[Track], Sequence[tuple[str, str]]]  # what is valid now: usage and summary
+    clock: Clock
+
+    async def run(self, args: JsonDict) -> None:
+        """Perform one action of the outbox and store its result; what ended before is left alone."""
+        row = await self.store.action(str(args["action"]))
+        if row is None or row.state in {"done", "failed", "cancelled"}:
+            return
+        try:
+            result = await self._perform(row)
+        except RetryableError as error:
+            if row.try_ >= TRIES:
+                await self._fail(row, f"{error} (tried {row.try_} times)")
+                return
+            wait = error.after or BACKOFF[min(row.try_ - 1, len(BACKOFF) - 1)]
+            _log.warning("action_retried", action=row.id, seconds=wait, error=str(error))
+            await self.store.retry_action(row.id, self.clock.now() + timedelta(seconds=wait), str(error))
+            return
+        except BotError as error:
+            _log.warning("action_failed", action=row.id, error=str(error))
+            await self._fail(row, str(error))
+            return
+        except Exception as error:  # noqa: BLE001 - the outermost edge: a bug must reach a person too
+            _log.exception("action_crashed", action=row.id)
+            await self._fail(
+                row, f"internal error ({type(error).__name__}); the log names it as action {row.id}"
+            )
+            return
+        await self.store.finish_action(row.id, _result(row, result) if result else None)
+
+    async def _fail(self, row: OutboxRow, error: str) -> None:
+        failed = ActionFailed(action=row.id, what=row.kind, error=error, task=row.action.get("task"))
+        await self.store.fail_action(row.id, error, _result(row, failed))
+
+    async def _perform(self, row: OutboxRow) -> OwnEvent | None:
+        stored = await self.store.load(row.track)
+        track = TRACKS.validate_python(stored.state) if stored else None
+        action = ACTIONS.validate_python(row.action)
+        match action:
+            case PostComment():
+                await self._post(await self._repo(row, track), action)
+                return None
+            case React():
+                repo = await self._repo(row, track)
+                await self.forge.react(repo, action.subject, action.id, action.content)
+                return None
+            case _ if track is None:
+                return None
+            case SyncStatus():
+                await self._sync_status(row)
+                return None
+            case CheckHealth() | MakePlan() | ProposeBacklog() | ReportBacklog() | RunTask() | CloseTrack():
+                return await self.jobs[type(action)](track, action)
+            case _:
+                assert_never(action)
+
+    async def _repo(self, row: OutboxRow, track: Track | None) -> Repo:
+        # An answer where no track is knows its repository by the id in its key.
+        return track.repo if track else await self.forge.repo(int(row.track.partition("/")[0]))
+
+    async def _post(self, repo: Repo, action: PostComment) -> None:
+        try:
+            await self.forge.create_comment(repo, action.number, action.body)
+        except NotFoundError as error:
+            _log.warning("comment_has_no_place", number=action.number, error=str(error))
+
+    # --- the sticky comment ----------------------------------------------------------------------
+
+    async def _sync_status(self, row: OutboxRow) -> None:
+        """Write what the track is now, again while it changes; a newer wish for the same makes this one needless."""
+        if any(o.kind == row.kind and o.seq > row.seq for o in await self.store.open_actions(row.track)):
+            return
+        while True:
+            stored = await self.store.load(row.track)
+            if stored is None:
+                return
+            await self._write_status(TRACKS.validate_python(stored.state))
+            again = await self.store.load(row.track)
+            if again is None or again.version == stored.version:
+                return
+
+    async def _write_status(self, track: Track) -> None:
+        body = messages.status(track, self.commands(track))
+        digest = sha256(body.encode()).hexdigest()
+        if await self.store.get_id(f"{track.key}:status-sha256") != digest:
+            comment = await self._status_comment(track)
+            if comment is None:
+                comment = await self.forge.create_comment(track.repo, track.issue, body)
+            else:
+                await self.forge.update_comment(track.repo, comment, body)
+            await self.store.put_id(f"{track.key}:status", str(comment))
+            await self.store.put_id(f"{track.key}:status-sha256", digest)
+        await self._write_label(track)
+
+    async def _status_comment(self, track: Track) -> int | None:
+        known = await self.store.get_id(f"{track.key}:status")
+        if known is not None:
+            return int(known)
+        found = await self.forge.find_comment(track.repo, track.issue, str(Marker("status", track.id)))
+        return found.id if found else None
+
+    async def _write_label(self, track: Track) -> None:
+        wanted = messages.label(track)
+        key = f"{track.repo.id}/{track.issue}:label"
+        known = await self.store.get_id(key)
+        if known == (wanted or ""):
+            return
+        ours = set(messages.labels(track.config))
+        current = (
+            {known} if known is not None else set((await self.forge.issue(track.repo, track.issue)).labels)
+        )
+        if wanted and wanted not in current:
+            color, description = messages.labels(track.config)[wanted]
+            await self._ensure_label(track.repo, wanted, color, description)
+            await self.forge.add_label(track.repo, track.issue, wanted)
+        for name in sorted((current & ours) - {wanted}):
+            await self.forge.remove_label(track.repo, track.issue, name)
+        await self.store.put_id(key, wanted or "")
+
+    async def _ensure_label(self, repo: Repo, name: str, color: str, description: str) -> None:
+        if await self.store.get_id(f"{repo.id}:label:{name}") is None:
+            await self.forge.ensure_label(repo, name, color, description)
+            await self.store.put_id(f"{repo.id}:label:{name}", "made")
+
+
+def _result(row: OutboxRow, event: OwnEvent) -> TrackEvent:
+    return TrackEvent(track=row.track, id=f"{row.id}!", event=EVENTS.dump_python(event, mode="json"))

@@ -1,0 +1,76 @@
+"""Owns a head's checks: announced or due, the state of the current head is read and followed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from bot.core import life
+from bot.core.actions import Decision
+from bot.core.checks import Rollup, rollup
+from bot.core.events import ChecksCompleted, ChecksDue
+from bot.core.track import OPEN_PULL, TaskTrack, Track
+from bot.handler import Handler, Reads
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    task: str | None = None
+    seen: Rollup | None = None
+    head_sha: str | None = None
+
+
+async def _read(track: Track, task: TaskTrack, reads: Reads) -> Facts:
+    if task.pull is None:
+        return Facts()
+    pull = await reads.forge.pull(track.repo, task.pull)
+    if pull.state != "open":
+        return Facts()
+    checks = await reads.forge.checks(track.repo, pull.head_sha)
+    # The base is asked only where nothing ran on the head: no checks there either means that there is no CI.
+    theirs = any(not check.ours for check in checks)
+    base = [] if theirs else await reads.forge.checks(track.repo, pull.base_sha)
+    return Facts(task.id, rollup(checks, base, pull.mergeable), pull.head_sha)
+
+
+async def gather_completed(track: Track | None, event: ChecksCompleted, reads: Reads) -> Facts:
+    """Read the checks of the task whose head this is; the bot's own suites and older heads are nothing."""
+    if track is None or event.ours:
+        return Facts()
+    task = next((t for t in track.tasks if t.state in OPEN_PULL and t.branch == event.branch), None)
+    return await _read(track, task, reads) if task else Facts()
+
+
+async def gather_due(track: Track | None, event: ChecksDue, reads: Reads) -> Facts:
+    """Read the checks that nobody announced."""
+    task = track.task(event.task) if track else None
+    if track is None or task is None or task.state not in OPEN_PULL or task.head_sha != event.head_sha:
+        return Facts()
+    return await _read(track, task, reads)
+
+
+def _decide(track: Track | None, facts: Facts, waited: int | None, now: datetime) -> Decision:
+    task = track.task(facts.task) if track and facts.task else None
+    if track is None or task is None or facts.seen is None:
+        return life.nothing(track)
+    return life.checks_read(track, task, facts.seen, waited, now)
+
+
+def decide_completed(track: Track | None, _event: ChecksCompleted, facts: Facts, now: datetime) -> Decision:
+    return _decide(track, facts, None, now)
+
+
+def decide_due(track: Track | None, event: ChecksDue, facts: Facts, now: datetime) -> Decision:
+    return _decide(track, facts, event.waited, now)
+
+
+COMPLETED = Handler(
+    event=ChecksCompleted,
+    github="check_suite",
+    actions=("completed",),
+    permissions={"checks": "write", "statuses": "read", "pull_requests": "write"},
+    keys=lambda event: (f"branch:{event.branch}",) if event.branch else (),
+    gather=gather_completed,
+    decide=decide_completed,
+)
+DUE = Handler(event=ChecksDue, gather=gather_due, decide=decide_due)

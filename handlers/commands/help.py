@@ -1,0 +1,30 @@
+"""Owns `/agent help`: what can be said here, by whom, with an example."""
+
+from __future__ import annotations
+
+from bot.core import life
+from bot.core.actions import Decision
+from bot.core.ids import track_id
+from bot.handler import Command, CommandCall
+
+
+def answer(call: CommandCall) -> Decision:
+    """List every command; those that mean nothing now are marked."""
+    rows = ["| command | what it does | needs | example |", "|---|---|---|---|"]
+    for command in call.commands:
+        now = "" if command.valid(call.track) else " (not now)"
+        rows.append(
+            f"| `{command.usage}`{now} | {command.summary} | `{command.needs}` | `{command.example}` |"
+        )
+    text = "\n".join(rows)
+    track = call.track.id if call.track else track_id(call.event.number)
+    return life.answer(call.track, track, call.event.number, f"comment-{call.event.comment}", text)
+
+
+COMMAND = Command(
+    name="help",
+    usage="/agent help",
+    summary="Shows every command.",
+    example="/agent help",
+    answer=answer,
+)

@@ -1,0 +1,44 @@
+"""Owns `/agent why`: the last decisions with what they were made from."""
+
+from __future__ import annotations
+
+from bot.core.sanitize import escape
+
+from bot.core import life
+from bot.core.actions import Decision
+from bot.core.ids import track_id
+from bot.core.track import Track
+from bot.handler import Command, CommandCall
+
+LAST = 12  # entries shown
+
+
+def answer(call: CommandCall) -> Decision:
+    """Print the decisions of the track, or of the task that is named or whose pull request this is."""
+    key = f"comment-{call.event.comment}"
+    if call.track is None:
+        text = "Nothing has been decided here: no label `agent:plan` was set on this issue."
+        return life.answer(None, track_id(call.event.number), call.event.number, key, text)
+    return life.answer(call.track, call.track.id, call.event.number, key, explain(call.track, call.task))
+
+
+def explain(track: Track, task: str | None) -> str:
+    """List the newest decisions first."""
+    entries = [e for e in track.history if task is None or e.task == task]
+    if not entries:
+        return f"Nothing has been decided about `{task}` yet." if task else "Nothing has been decided yet."
+    lines = [
+        f"- {entry.at} {escape(entry.what)}" + (f", because: {escape(entry.why)}" if entry.why else "")
+        for entry in reversed(entries[-LAST:])
+    ]
+    subject = f"`{task}`" if task else f"`{track.id}`"
+    return f"**Decisions about {subject}, newest first**\n\n" + "\n".join(lines)
+
+
+COMMAND = Command(
+    name="why",
+    usage="/agent why [task]",
+    summary="Prints the last decisions with what they were made from.",
+    example="/agent why T-2",
+    answer=answer,
+)

@@ -1,0 +1,106 @@
+"""Owns what a label on an issue begins."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import datetime
+
+from bot.core.config import RepoConfig
+from bot.core.roles import allows
+from bot.core.sanitize import strip_hidden
+
+from bot.core import life
+from bot.core.actions import Decision
+from bot.core.events import IssueLabeled
+from bot.core.ids import track_id
+from bot.core.track import Frozen, Track
+from bot.core.values import Comment, Issue, Role
+from bot.handler import Handler, Reads
+
+MAX_FROZEN = 60_000  # characters of each text; issues and comments hold at most 65,536
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    config: RepoConfig
+    config_problems: tuple[str, ...]
+    role: Role
+    issue: Issue | None
+    comments: tuple[Comment, ...]  # of people who may write
+
+
+async def gather(track: Track | None, event: IssueLabeled, reads: Reads) -> Facts:
+    """Read who labelled, and the text as it is now; nothing is read for a label that is not ours."""
+    config, problems = await reads.config(event.repo.id)
+    if event.label != config.labels.trigger or track is not None:
+        return Facts(config, (), "none", None, ())
+    role = await reads.forge.permission(event.repo, event.actor.login)
+    if not allows(role, "write"):
+        return Facts(config, problems, role, None, ())
+    issue = await reads.forge.issue(event.repo, event.issue)
+    own = await reads.forge.bot_ids()
+    roles: dict[str, Role] = {event.actor.login: role}
+    comments = []
+    for comment in await reads.forge.comments(event.repo, event.issue):
+        if comment.author.id in own or comment.author.is_bot:
+            continue
+        login = comment.author.login
+        if login not in roles:
+            roles[login] = await reads.forge.permission(event.repo, login)
+        if allows(roles[login], "write"):
+            comments.append(comment)
+    return Facts(config, problems, role, issue, tuple(comments))
+
+
+def decide(track: Track | None, event: IssueLabeled, facts: Facts, now: datetime) -> Decision:
+    """Begin a track for the trigger label, if its labeller may write."""
+    if event.label != facts.config.labels.trigger or track is not None:
+        return life.nothing(track)
+    id_ = track_id(event.issue, event.round)
+    if not allows(facts.role, "write"):
+        text = (
+            f"`{event.actor.login}` may not start work here: setting `{event.label}` needs the role `write`, "
+            f"theirs is `{facts.role}`. Somebody who may write can remove the label and set it again."
+        )
+        return life.answer(track, id_, event.issue, f"label-{event.actor.id}", text)
+    if facts.issue is None or facts.issue.is_pull:
+        return life.nothing(track)
+    frozen = freeze(facts.issue, facts.comments, event.actor.login)
+    decision = life.begin(event, id_, frozen, facts.config, now)
+    if facts.config_problems:
+        text = "`.github/gitwright.yml` has problems; defaults hold for what cannot be read.\n\n" + "\n".join(
+            f"- {problem}" for problem in facts.config_problems
+        )
+        said = life.answer(None, id_, event.issue, "config", text, "problem")
+        return Decision(track=decision.track, actions=(*decision.actions, *said.actions))
+    return decision
+
+
+def freeze(issue: Issue, comments: tuple[Comment, ...], by: str) -> Frozen:
+    """Freeze what agents will see: title, body and the comments of people who may write, hidden text removed."""
+    texts = [issue.title, issue.body, *(c.body for c in comments)]
+    cleaned = [strip_hidden(text[:MAX_FROZEN]) for text in texts]
+    title, body, *rest = [text for text, _ in cleaned]
+    digest = hashlib.sha256(json.dumps([title, body, rest], ensure_ascii=False).encode()).hexdigest()
+    return Frozen(
+        title=title,
+        body=body,
+        comments=tuple(rest),
+        sha256=digest,
+        by=by,
+        hidden_removed=any(found for _, found in cleaned),
+    )
+
+
+HANDLER = Handler(
+    event=IssueLabeled,
+    github="issues",
+    actions=("labeled",),
+    permissions={"issues": "write", "contents": "read"},
+    keys=lambda event: (f"issue:{event.issue}",),
+    opens=lambda event: event.issue,
+    gather=gather,
+    decide=decide,
+)
