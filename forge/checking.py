@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from forge import objects
+from forge.events import installations_on
 from forge.payloads import JsonDict
 from forge.store import Row
 
@@ -31,10 +32,15 @@ class RunChange:
     annotations: list[JsonDict] = field(default_factory=list)
 
 
-def suite_for(forge: "Forge", repo: Row, app_id: int, sha: str, branch: str | None, before: str | None = None) -> Row:
+def suite_for(
+    forge: "Forge", repo: Row, app_id: int, sha: str, branch: str | None, before: str | None = None
+) -> Row:
     """Return the one check suite of an App for a commit; a new one is queued."""
     found = forge.db.one(
-        "SELECT * FROM check_suites WHERE repo_id = ? AND app_id = ? AND head_sha = ?", repo["id"], app_id, sha
+        "SELECT * FROM check_suites WHERE repo_id = ? AND app_id = ? AND head_sha = ?",
+        repo["id"],
+        app_id,
+        sha,
     )
     if found is not None:
         return found
@@ -116,8 +122,6 @@ def announce_suite(forge: "Forge", repo: Row, suite_id: int, action: str, sender
 
 def request_suites(forge: "Forge", repo: Row, branch: str, before: str, sha: str, sender: Row) -> None:
     """Open a suite for every App on `repo` that may write checks, as GitHub does on each push."""
-    from forge.events import installations_on  # noqa: PLC0415 - events import objects, which may import this
-
     for installation in installations_on(forge, repo):
         if json.loads(installation["permissions"]).get("checks") != "write":
             continue

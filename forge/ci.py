@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from forge import checking, store_events
 from forge.checking import RunChange
-from forge.ci_run import CheckoutFailed, CommandResult, checkout, run_command
+from forge.ci_run import CheckoutError, CommandResult, checkout, run_command
 from forge.payloads import JsonDict
 from forge.store import Row
 
@@ -55,7 +55,9 @@ class CI:
         forge = self._forge
         checking.request_suites(forge, repo, branch, before, sha, sender)
         command = forge.repo_by_id(repo["id"])["ci_command"]
-        if not command or forge.db.one("SELECT 1 FROM ci_jobs WHERE repo_id = ? AND sha = ?", repo["id"], sha):
+        if not command or forge.db.one(
+            "SELECT 1 FROM ci_jobs WHERE repo_id = ? AND sha = ?", repo["id"], sha
+        ):
             return
         of = checking.suite_for(forge, repo, self.app()["id"], sha, branch, before)
         checking.announce_suite(forge, repo, of["id"], "requested", sender)
@@ -137,8 +139,10 @@ class CI:
         try:
             async with checkout(forge.git.path(repo), job["sha"]) as source:
                 change = report(job["command"], await run_command(job["command"], source))
-        except (CheckoutFailed, OSError) as error:
-            change = RunChange(conclusion="failure", output={"title": "Checkout failed", "summary": str(error)})
+        except (CheckoutError, OSError) as error:
+            change = RunChange(
+                conclusion="failure", output={"title": "Checkout failed", "summary": str(error)}
+            )
         with forge.db.tx():
             checking.update_run(forge, repo, job["run_id"], change, self._bot())
             forge.db.run("UPDATE ci_jobs SET state = 'done' WHERE id = ?", job["id"])

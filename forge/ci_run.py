@@ -7,7 +7,7 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +25,7 @@ class CommandResult:
     seconds: float
 
 
-class CheckoutFailed(Exception):
+class CheckoutError(Exception):
     """git could not lay out the commit."""
 
 
@@ -33,7 +33,7 @@ class CheckoutFailed(Exception):
 async def checkout(repository: Path, sha: str) -> AsyncIterator[Path]:
     """Lay out the files of `sha` in a scratch folder, without a work tree's `.git`; removed at the end.
 
-    Raises CheckoutFailed.
+    Raises CheckoutError.
     """
     scratch = Path(tempfile.mkdtemp(prefix="forge-ci-"))
     try:
@@ -80,7 +80,7 @@ async def run_command(command: str, source: Path, timeout: float = TIMEOUT) -> C
     return CommandResult(exit_code, tail.decode(errors="replace"), time.monotonic() - started)
 
 
-def _environment(scratch: Path) -> Mapping[str, str]:
+def _environment(scratch: Path) -> dict[str, str]:
     """Return what a command sees: the caller's PATH and nothing else of the forge's own environment."""
     return {
         "PATH": os.environ.get("PATH", os.defpath),
@@ -97,7 +97,7 @@ async def _keep_tail(stream: asyncio.StreamReader | None, tail: bytearray) -> No
         del tail[:-TAIL]
 
 
-async def _git(*command: str, cwd: Path, env: Mapping[str, str]) -> None:
+async def _git(*command: str, cwd: Path, env: dict[str, str]) -> None:
     process = await asyncio.create_subprocess_exec(
         *command, cwd=cwd, env=env, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
     )
@@ -109,4 +109,4 @@ async def _git(*command: str, cwd: Path, env: Mapping[str, str]) -> None:
         await process.wait()
         raise
     if process.returncode:
-        raise CheckoutFailed(complaint.decode(errors="replace").strip())
+        raise CheckoutError(complaint.decode(errors="replace").strip())

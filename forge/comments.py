@@ -76,7 +76,9 @@ def react(forge: "Forge", subject_type: str, subject_id: int, actor: Actor, cont
     if content not in CONTENTS:
         raise invalid("Reaction", "content")
     key = (subject_type, subject_id, actor.user["id"], content)
-    wanted = "SELECT * FROM reactions WHERE subject_type = ? AND subject_id = ? AND user_id = ? AND content = ?"
+    wanted = (
+        "SELECT * FROM reactions WHERE subject_type = ? AND subject_id = ? AND user_id = ? AND content = ?"
+    )
     with forge.db.tx():
         known = forge.db.one(wanted, *key)
         if known is not None:

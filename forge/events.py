@@ -16,11 +16,18 @@ if TYPE_CHECKING:
     from forge.state import Forge
 
 # An App gets these whether it subscribed or not.
-ALWAYS = frozenset({"installation", "installation_repositories", "installation_target", "github_app_authorization"})
+ALWAYS = frozenset(
+    {"installation", "installation_repositories", "installation_target", "github_app_authorization"}
+)
 
 # Told to an App that may write checks, subscribed or not, and only about what is its own.
 OWN_CHECKS = frozenset(
-    {"check_suite.requested", "check_suite.rerequested", "check_run.rerequested", "check_run.requested_action"}
+    {
+        "check_suite.requested",
+        "check_suite.rerequested",
+        "check_run.rerequested",
+        "check_run.requested_action",
+    }
 )
 
 
@@ -73,7 +80,18 @@ class Events:
 
     def ping(self, hook: Row, repo: Row, sender: Row, shown: JsonDict) -> None:
         """Tell a new hook that it exists; `shown` is the hook as REST shows it."""
-        kept = ("type", "id", "name", "active", "events", "config", "updated_at", "created_at", "url", "ping_url")
+        kept = (
+            "type",
+            "id",
+            "name",
+            "active",
+            "events",
+            "config",
+            "updated_at",
+            "created_at",
+            "url",
+            "ping_url",
+        )
         body = {key: shown[key] for key in (*kept, "deliveries_url")}
         parts = {"zen": "Approachable is better than simple.", "hook_id": hook["id"], "hook": body}
         payload = payloads.compose("ping", None, self._with_context(repo, sender, parts))
@@ -83,7 +101,9 @@ class Events:
     def redeliver(self, row: Row) -> int:
         """Store one more delivery of the same event under the same GUID, and return its id."""
         receiver = Receiver(row["app_id"], row["hook_id"], row["installation_id"])
-        new = self._insert(receiver, row["guid"], row["event"], row["action"], row["repo_id"], row["body"], redelivery=1)
+        new = self._insert(
+            receiver, row["guid"], row["event"], row["action"], row["repo_id"], row["body"], redelivery=1
+        )
         self._forge.db.after_commit(self._courier.wake)
         return new
 
@@ -115,12 +135,16 @@ class Events:
             if _wants(row, name, parts, own=own)
         ]
         if not own:
-            for hook in self._forge.db.all("SELECT * FROM hooks WHERE repo_id = ? AND active = 1", repo["id"]):
+            for hook in self._forge.db.all(
+                "SELECT * FROM hooks WHERE repo_id = ? AND active = 1", repo["id"]
+            ):
                 if {name, "*"} & set(json.loads(hook["events"])):
                     found.append(Receiver(hook_id=hook["id"]))
         return found
 
-    def _store(self, receiver: Receiver, name: str, action: str | None, repo: Row | None, payload: JsonDict) -> None:
+    def _store(
+        self, receiver: Receiver, name: str, action: str | None, repo: Row | None, payload: JsonDict
+    ) -> None:
         body = dict(payload)
         if receiver.installation_id is not None and name not in ALWAYS:
             body["installation"] = {

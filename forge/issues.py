@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from forge import objects
+from forge import objects, pulls
 from forge.auth import ROLES, Actor
 from forge.errors import GitHubError, invalid, not_found
 from forge.payloads import JsonDict
@@ -47,10 +47,7 @@ def announce(forge: "Forge", repo: Row, issue_id: int, action: str, sender: Row,
     """Emit `issues.<action>`, or `pull_request.<action>` where the issue is a pull request."""
     row = by_id(forge, issue_id)
     if row["is_pull"]:
-        pull = objects.pull(forge, repo, row)
-        forge.events.emit(
-            "pull_request", action, repo, sender, number=row["number"], pull_request=pull, **extra
-        )
+        pulls.announce(forge, repo, issue_id, action, sender, **extra)
     else:
         forge.events.emit("issues", action, repo, sender, issue=objects.issue(forge, repo, row), **extra)
 
@@ -110,11 +107,6 @@ def change(forge: "Forge", repo: Row, row: Row, actor: Actor, wanted: IssueChang
     return by_id(forge, row["id"])
 
 
-def close(forge: "Forge", repo: Row, row: Row, actor: Actor, reason: str | None = None) -> None:
-    """Close an open issue and announce it; nothing happens to a closed one."""
-    _move(forge, repo, row, actor, "closed", reason)
-
-
 def add_labels(forge: "Forge", repo: Row, row: Row, actor: Actor, names: Sequence[str]) -> None:
     """Put labels on an issue; unknown ones are created, and those it has stay without an event."""
     with forge.db.tx():
@@ -132,9 +124,7 @@ def remove_label(forge: "Forge", repo: Row, row: Row, actor: Actor, name: str) -
     if label is None or not _has(forge, row["id"], label["id"]):
         raise GitHubError(404, "Label does not exist")
     with forge.db.tx():
-        forge.db.run(
-            "DELETE FROM issue_labels WHERE issue_id = ? AND label_id = ?", row["id"], label["id"]
-        )
+        forge.db.run("DELETE FROM issue_labels WHERE issue_id = ? AND label_id = ?", row["id"], label["id"])
         _touch(forge, row["id"])
         _announce_label(forge, repo, row["id"], "unlabeled", label, actor.user)
 
@@ -180,7 +170,9 @@ def create_label(
     return forge.db.get("SELECT * FROM labels WHERE id = ?", label_id)
 
 
-def set_lock(forge: "Forge", repo: Row, row: Row, actor: Actor, *, locked: bool, reason: str | None = None) -> None:
+def set_lock(
+    forge: "Forge", repo: Row, row: Row, actor: Actor, *, locked: bool, reason: str | None = None
+) -> None:
     """Lock or unlock a conversation."""
     with forge.db.tx():
         forge.db.run(
@@ -211,7 +203,9 @@ def check_title(title: str) -> None:
     if not title.strip():
         raise invalid("Issue", "title", "missing_field")
     if len(title) > LONGEST_TITLE:
-        raise invalid("Issue", "title", "custom", f"title is too long (maximum is {LONGEST_TITLE} characters)")
+        raise invalid(
+            "Issue", "title", "custom", f"title is too long (maximum is {LONGEST_TITLE} characters)"
+        )
 
 
 def _edit(forge: "Forge", repo: Row, row: Row, actor: Actor, wanted: IssueChange) -> None:
@@ -235,24 +229,20 @@ def _edit(forge: "Forge", repo: Row, row: Row, actor: Actor, wanted: IssueChange
 
 
 def _move(forge: "Forge", repo: Row, row: Row, actor: Actor, state: str, reason: str | None) -> None:
-    """Open or close; a merged pull request stays closed."""
+    """Open or close; a pull request by its own rules."""
+    if row["is_pull"]:
+        if row["state"] != state:
+            move = pulls.close if state == "closed" else pulls.reopen
+            move(forge, repo, pulls.by_id(forge, row["id"]), actor)
+        return
+    if row["state"] == state and (state == "open" or reason in (None, row["state_reason"])):
+        return
     now = forge.now()
-    if state == "closed":
-        if row["state"] == "closed" and (reason is None or reason == row["state_reason"]):
-            return
-        reason = None if row["is_pull"] else reason or "completed"
-        columns: tuple[str | int | None, ...] = ("closed", reason, now, actor.user["id"])
-    else:
-        if row["state"] == "open":
-            return
-        merged = forge.db.one("SELECT 1 FROM pulls WHERE issue_id = ? AND merged_at IS NOT NULL", row["id"])
-        if merged is not None:
-            raise invalid("PullRequest", "state", "custom", "state cannot be changed. The pull request is merged.")
-        columns = ("open", None if row["is_pull"] else "reopened", None, None)
+    closed = ("closed", reason or "completed", now, actor.user["id"])
     with forge.db.tx():
         forge.db.run(
             "UPDATE issues SET state = ?, state_reason = ?, closed_at = ?, closed_by = ?, updated_at = ? WHERE id = ?",
-            *columns,
+            *(closed if state == "closed" else ("open", "reopened", None, None)),
             now,
             row["id"],
         )
@@ -262,7 +252,9 @@ def _move(forge: "Forge", repo: Row, row: Row, actor: Actor, state: str, reason:
 
 def _attach(forge: "Forge", repo: Row, issue_id: int, name: str) -> Row:
     label = label_named(forge, repo, name) or create_label(forge, repo, name)
-    forge.db.run("INSERT OR IGNORE INTO issue_labels (issue_id, label_id) VALUES (?, ?)", issue_id, label["id"])
+    forge.db.run(
+        "INSERT OR IGNORE INTO issue_labels (issue_id, label_id) VALUES (?, ?)", issue_id, label["id"]
+    )
     return label
 
 
@@ -287,7 +279,9 @@ def _assign(forge: "Forge", repo: Row, issue_id: int, logins: Sequence[str]) -> 
         user = forge.user(login)
         if user is None:
             raise invalid("Issue", "assignees")
-        forge.db.run("INSERT OR IGNORE INTO assignees (issue_id, user_id) VALUES (?, ?)", issue_id, user["id"])
+        forge.db.run(
+            "INSERT OR IGNORE INTO assignees (issue_id, user_id) VALUES (?, ?)", issue_id, user["id"]
+        )
         found.append(user)
     return found
 

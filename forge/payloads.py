@@ -30,7 +30,7 @@ _DEFAULTS: dict[str, JsonDict] = {
 }
 
 
-def narrow(kind: str, value: object) -> Any:  # noqa: ANN401  - a JSON edge
+def narrow(kind: str, value: object) -> Any:
     """Return `value` (an object, a list of them or null) with only the keys that `kind` has in a webhook."""
     if isinstance(value, list):
         return [narrow(kind, item) for item in value]

@@ -1,5 +1,88 @@
 """Routes of comments on issues and pull requests."""
 
-from fastapi import APIRouter
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel
+
+from forge import comments, issues, objects
+from forge.auth import Access, needs
+from forge.clock import FORMAT
+from forge.paging import Paged
+from forge.store import Value
 
 router = APIRouter()
+
+IssuesRead = Annotated[Access, needs("issues", "read", "pull_requests")]
+IssuesWrite = Annotated[Access, needs("issues", "write", "pull_requests")]
+BASE = "/repos/{owner}/{repo}/issues"
+
+
+class Text(BaseModel):
+    """A comment's text."""
+
+    body: str
+
+
+@router.get(BASE + "/comments")
+def list_all(
+    access: IssuesRead,
+    page: Paged,
+    since: datetime | None = None,
+    sort: Literal["created", "updated"] = "created",
+    direction: Literal["asc", "desc"] = "asc",
+) -> Response:
+    """List the comments of a repository."""
+    order = f"comments.{sort}_at {direction}, comments.id {direction}"
+    sql = (
+        "SELECT comments.* FROM comments JOIN issues ON issues.id = issue_id WHERE repo_id = ?"
+        " AND comments.updated_at >= ? ORDER BY " + order
+    )
+    args: tuple[Value, ...] = (access.repo["id"], "" if since is None else since.strftime(FORMAT))
+    return page.query(access.forge.db, sql, *args, show=lambda row: _shown(access, row))
+
+
+@router.get(BASE + "/comments/{comment_id}")
+def get(access: IssuesRead, comment_id: int) -> dict[str, Any]:
+    """Show a comment."""
+    return _shown(access, comments.find(access.forge, access.repo, comment_id))
+
+
+@router.patch(BASE + "/comments/{comment_id}")
+def change(access: IssuesWrite, comment_id: int, body: Text) -> dict[str, Any]:
+    """Change a comment."""
+    row = comments.find(access.forge, access.repo, comment_id)
+    return _shown(access, comments.edit(access.forge, access.repo, row, access.actor, body.body))
+
+
+@router.delete(BASE + "/comments/{comment_id}", status_code=204)
+def delete(access: IssuesWrite, comment_id: int) -> Response:
+    """Delete a comment."""
+    row = comments.find(access.forge, access.repo, comment_id)
+    comments.delete(access.forge, access.repo, row, access.actor)
+    return Response(status_code=204)
+
+
+@router.get(BASE + "/{number}/comments")
+def list_of_issue(access: IssuesRead, page: Paged, number: int, since: datetime | None = None) -> Response:
+    """List the comments of an issue or pull request, oldest first."""
+    issue = issues.find(access.forge, access.repo, number)
+    return page.query(
+        access.forge.db,
+        "SELECT * FROM comments WHERE issue_id = ? AND updated_at >= ? ORDER BY id",
+        issue["id"],
+        "" if since is None else since.strftime(FORMAT),
+        show=lambda row: _shown(access, row),
+    )
+
+
+@router.post(BASE + "/{number}/comments", status_code=201)
+def create(access: IssuesWrite, number: int, body: Text) -> dict[str, Any]:
+    """Comment on an issue or pull request."""
+    issue = issues.find(access.forge, access.repo, number)
+    return _shown(access, comments.add(access.forge, access.repo, issue, access.actor, body.body))
+
+
+def _shown(access: Access, row: Any) -> dict[str, Any]:
+    return objects.comment(access.forge, access.repo, row)

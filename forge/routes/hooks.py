@@ -63,7 +63,9 @@ def create_hook(access: HooksWrite, body: NewHook) -> dict[str, Any]:
     same = forge.db.one("SELECT 1 FROM hooks WHERE repo_id = ? AND url = ?", access.repo["id"], url)
     if same is not None:
         message = "Hook already exists on this repository"
-        raise GitHubError(422, "Validation Failed", [{"resource": "Hook", "code": "custom", "message": message}])
+        raise GitHubError(
+            422, "Validation Failed", [{"resource": "Hook", "code": "custom", "message": message}]
+        )
     with forge.db.tx():
         hook_id = forge.db.run(
             "INSERT INTO hooks (repo_id, url, secret, content_type, events, active, created_at, updated_at)"
@@ -165,10 +167,14 @@ def _find(access: Access, hook_id: int) -> Row:
 def _url(config: HookConfig) -> str:
     """Return the address of a hook; 422 for what is none, and for a body format that the forge does not send."""
     if not config.url or not config.url.startswith(("http://", "https://")):
-        raise GitHubError(422, "Validation Failed", [{"resource": "Hook", "code": "custom", "message": "Invalid url"}])
+        raise GitHubError(
+            422, "Validation Failed", [{"resource": "Hook", "code": "custom", "message": "Invalid url"}]
+        )
     if config.content_type not in (None, "json"):
         message = "this forge delivers content_type json only"
-        raise GitHubError(422, "Validation Failed", [{"resource": "Hook", "code": "custom", "message": message}])
+        raise GitHubError(
+            422, "Validation Failed", [{"resource": "Hook", "code": "custom", "message": message}]
+        )
     return config.url
 
 
