@@ -1,0 +1,40 @@
+"""Owns the file lock that keeps a second process out of an embedded database."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+from bot.errors import UserError
+
+
+class FileLock:
+    """Held from `take` until `release` or the process's end, however it ends."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor: int | None = None
+
+    def take(self) -> None:
+        """Take the lock; UserError where another process holds it."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
+            os.close(descriptor)
+            raise UserError(
+                f"Another Gitwright (process {holder}) works with `{self._path.parent}`. Stop it first, or give"
+                " this one another GITWRIGHT_DATA_DIR. Several processes can share work on PostgreSQL only."
+            ) from None
+        os.truncate(descriptor, 0)
+        os.write(descriptor, f"{os.getpid()}\n".encode())
+        self._descriptor = descriptor
+
+    def release(self) -> None:
+        """Give the lock back; the file stays, since removing it could split the lock in two."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None

@@ -1,0 +1,171 @@
+"""Owns the loop that turns rows into jobs: deliveries to events, events to track jobs, outbox rows to action jobs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+from bot.engine.rows import Delivery, OutboxRow, TrackEvent
+from bot.engine.store import Store
+from bot.errors import BotError, RetryableError
+from bot.ports import Clock, Engine, JobStatus
+
+log = logging.getLogger(__name__)
+
+Route = Callable[[Delivery], Awaitable[Sequence[TrackEvent]]]
+
+BATCH = 200
+RESCAN_SECONDS = 60.0
+ERROR_PAUSE_SECONDS = 1.0
+TRACKS_QUEUE = "tracks"
+
+
+class RunningEngine(Engine, Protocol):
+    """The port, and how it is started and stopped."""
+
+    async def start(self) -> None: ...
+
+    async def stop(self, grace: float) -> None: ...
+
+
+class Runner:
+    """Submits what is due, at once when woken and else by a poll; every id is derived, so a crash repeats nothing."""
+
+    def __init__(
+        self,
+        store: Store,
+        engine: RunningEngine,
+        route: Route,
+        clock: Clock,
+        *,
+        queue_of: Callable[[str], str],
+        poll: float = 1.0,
+    ) -> None:
+        self._store = store
+        self._engine = engine
+        self._route = route
+        self._clock = clock
+        self._queue_of = queue_of
+        self._poll = poll
+        self._wake = asyncio.Event()
+        self._loop: asyncio.Task[None] | None = None
+        self._submitted: dict[
+            str, int
+        ] = {}  # track -> number of the newest event that its job was started for
+
+    async def start(self) -> None:
+        """Start the engine, then the loop."""
+        await self._engine.start()
+        self._store.on_change(self.wake)
+        self._loop = asyncio.create_task(self._run(), name="runner")
+
+    async def stop(self, grace: float = 8.0) -> None:
+        """Submit nothing more, give running jobs `grace` seconds, then interrupt them; they go on after a restart."""
+        if self._loop is not None:
+            self._loop.cancel()
+            await asyncio.wait({self._loop})
+            self._loop = None
+        await self._engine.stop(grace)
+
+    def wake(self) -> None:
+        """Look at once; call it on the event loop."""
+        self._wake.set()
+
+    async def _run(self) -> None:
+        clock = asyncio.get_running_loop()
+        rescan_at = clock.time()
+        while True:
+            try:
+                if clock.time() >= rescan_at:
+                    await self._rescan()
+                    rescan_at = clock.time() + RESCAN_SECONDS
+                if not await self._round():
+                    await self._pause()
+            # The loop is the one thing that must not end: whatever failed is tried again with the next round.
+            except Exception:
+                log.exception("runner_round_failed")
+                await asyncio.sleep(ERROR_PAUSE_SECONDS)
+
+    async def _pause(self) -> None:
+        try:
+            async with asyncio.timeout(self._poll):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    async def _round(self) -> bool:
+        """Do what is due; True where there may be more."""
+        self._wake.clear()
+        fired = await self._store.fire_timers(self._clock.now())
+        deliveries = await self._store.pending_deliveries(BATCH)
+        for delivery in deliveries:
+            await self._route_one(delivery)
+        await self._submit_tracks()
+        actions = await self._store.unsubmitted(self._clock.now(), BATCH)
+        for row in actions:
+            await self._submit_action(row)
+        return bool(fired) or len(deliveries) == BATCH or len(actions) == BATCH
+
+    async def _route_one(self, delivery: Delivery) -> None:
+        try:
+            events = await self._route(delivery)
+        except RetryableError as error:
+            log.warning("delivery_waits id=%s error=%s", delivery.id, error)
+            return
+        except (BotError, ValueError, KeyError, TypeError) as error:
+            # One delivery that cannot be understood must not hold up those behind it.
+            log.exception("delivery_rejected id=%s event=%s", delivery.id, delivery.event)
+            await self._store.reject(delivery.id, f"{type(error).__name__}: {error}")
+            return
+        await self._store.route(delivery.id, events)
+
+    async def _submit_tracks(self) -> None:
+        waiting = await self._store.tracks_with_events()
+        for track, last in waiting:
+            if self._submitted.get(track) != last:
+                await self._submit_track(track, f"track:{track}:{last}")
+                self._submitted[track] = last
+        for track in self._submitted.keys() - {track for track, _ in waiting}:
+            del self._submitted[track]
+
+    async def _submit_track(self, track: str, job: str) -> None:
+        await self._engine.submit("track", job, {"track": track}, queue=TRACKS_QUEUE, partition=track)
+
+    async def _submit_action(self, row: OutboxRow) -> None:
+        await self._engine.submit(
+            "action",
+            row.job_id,
+            {"action": row.id, "try": row.try_},
+            queue=self._queue_of(row.kind),
+            partition=row.track,
+        )
+        # After the engine has it: a crash in between submits the same id again, which is left alone.
+        await self._store.mark_submitted(row.id, row.try_)
+
+    async def _rescan(self) -> None:
+        """Start again what the engine lost, failed or ended without a result."""
+        after = 0
+        while rows := await self._store.submitted(BATCH, after):
+            for row in rows:
+                status = await self._engine.status(row.job_id)
+                if _ended(status):
+                    await self._store.resubmit(row.id, row.try_, f"its job was {status or 'lost'}")
+            after = rows[-1].seq
+        for track, last in await self._store.tracks_with_events():
+            await self._restart_track(track, last)
+
+    async def _restart_track(self, track: str, last: int) -> None:
+        """Submit a track's job under the next id where the last one ended and left events behind."""
+        key = f"drain:{track}"
+        number, _, tries = (await self._store.get_id(key) or "").partition(".")
+        again = int(tries) if number == str(last) else 0
+        job = f"track:{track}:{last}" + (f".{again}" if again else "")
+        if _ended(status := await self._engine.status(job)) and status is not None:
+            await self._store.put_id(key, f"{last}.{again + 1}")
+            await self._submit_track(track, f"track:{track}:{last}.{again + 1}")
+
+
+def _ended(status: JobStatus | None) -> bool:
+    return status not in ("waiting", "running")
