@@ -1,0 +1,237 @@
+"""Owns reading YAML that people wrote: every value keeps its place, nothing is guessed, nothing can blow up.
+
+read(text) -> (Node | None, problems); data(node, scalars="text" | "core") -> plain values.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import yaml
+
+Data = Any  # what YAML can hold: str, int, float, bool, None, lists and dicts of these
+Path = tuple[str | int, ...]
+
+MAX_CHARACTERS = 16_000_000
+MAX_DEPTH = 32
+
+_Loader: Any = getattr(
+    yaml, "CSafeLoader", yaml.SafeLoader
+)  # the same events, twenty times faster where built
+_INT = re.compile(r"[-+]?[0-9]+")
+_FLOAT = re.compile(r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?")
+_NULL = frozenset({"", "~", "null", "Null", "NULL"})
+_BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something wrong with the text; line and column count from 1."""
+
+    code: Literal["SCHEMA", "DUP_YAML_KEY"]
+    line: int
+    column: int
+    message: str
+    hint: str
+
+
+class _Mark(Protocol):
+    """A place as both builds of PyYAML give it, all counted from 0."""
+
+    index: int
+    line: int
+    column: int
+
+
+@dataclass(slots=True)
+class Node:
+    """A value and its place: characters `start` to `end` of the text, `line` and `column` from 1."""
+
+    kind: Literal["scalar", "list", "map"]
+    start: int
+    end: int
+    line: int
+    column: int
+    text: str = ""
+    plain: bool = False  # written without quotes, so null and numbers mean themselves
+    flow: bool = False  # written with braces or brackets
+    items: list[Node] = field(default_factory=list)
+    entries: list[tuple[Node, Node]] = field(default_factory=list)
+
+    def get(self, key: str) -> Node | None:
+        """Give the value of a mapping's key; the first where it is written twice."""
+        return next((value for name, value in self.entries if name.text == key), None)
+
+
+def read(text: str) -> tuple[Node | None, list[Fault]]:
+    """Read one YAML document without recursion; aliases, tags and deep nesting are faults, not followed."""
+    if len(text) > MAX_CHARACTERS:
+        return None, [
+            Fault("SCHEMA", 1, 1, f"The file has more than {MAX_CHARACTERS:,} characters", "Shorten it.")
+        ]
+    shift = int(text.startswith("\ufeff"))
+    builder = _Builder(shift)
+    try:
+        for event in yaml.parse(text[shift:], Loader=_Loader):
+            builder.take(event)
+            if builder.stopped:
+                break
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        builder.fault(
+            line, column, f"This is not YAML: {error.problem}", "Check indentation, quotes and brackets."
+        )
+        return None, builder.faults
+    except yaml.YAMLError as error:  # a character that YAML does not allow
+        reason = str(error).splitlines()[0]
+        builder.fault(1, 1, f"This is not YAML: {reason}", "Remove control characters.")
+        return None, builder.faults
+    return (None if builder.stopped else builder.root), builder.faults
+
+
+class _Builder:
+    """Puts the parser's events together to a tree."""
+
+    def __init__(self, shift: int) -> None:
+        self.root: Node | None = None
+        self.faults: list[Fault] = []
+        self.stopped = False
+        self._shift = shift
+        self._open: list[Node] = []
+        self._key: list[Node | None] = []  # for each open node: the key that waits for its value
+        self._documents = 0
+
+    def fault(
+        self,
+        line: int,
+        column: int,
+        message: str,
+        hint: str,
+        code: Literal["SCHEMA", "DUP_YAML_KEY"] = "SCHEMA",
+    ) -> None:
+        self.faults.append(Fault(code, line, column, message, hint))
+
+    def take(self, event: yaml.Event) -> None:
+        if isinstance(event, yaml.ScalarEvent):
+            node = self._node("scalar", event)
+            node.text, node.plain = event.value, bool(event.implicit[0]) and event.style in (None, "")
+            self._refuse_tag(event, node)
+            self._add(node)
+        elif isinstance(event, yaml.CollectionStartEvent):
+            self._start(event)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            self._open.pop().end = _mark(event.end_mark).index + self._shift
+            self._key.pop()
+        elif isinstance(event, yaml.AliasEvent):
+            node = self._node("scalar", event)
+            self.fault(
+                node.line, node.column, f"The alias `*{event.anchor}` is not read", "Write the value out."
+            )
+            self._add(node)
+        elif isinstance(event, yaml.DocumentStartEvent):
+            self._documents += 1
+            if self._documents > 1:
+                line = _mark(event.start_mark).line + 1
+                self.fault(line, 1, "The file holds more than one document", "Remove the line `---`.")
+                self.stopped = True
+
+    def _start(self, event: yaml.CollectionStartEvent) -> None:
+        node = self._node("map" if isinstance(event, yaml.MappingStartEvent) else "list", event)
+        node.flow = bool(event.flow_style)
+        if len(self._open) >= MAX_DEPTH:
+            self.fault(
+                node.line, node.column, f"Values are nested deeper than {MAX_DEPTH}", "Write it flatter."
+            )
+            self.stopped = True
+            return
+        self._refuse_tag(event, node)
+        self._add(node)
+        self._open.append(node)
+        self._key.append(None)
+
+    def _refuse_tag(self, event: yaml.NodeEvent, node: Node) -> None:
+        tag = getattr(event, "tag", None)
+        if tag not in (None, "!"):
+            self.fault(node.line, node.column, f"The tag `{tag}` is not read", "Remove it.")
+
+    def _node(self, kind: Literal["scalar", "list", "map"], event: yaml.Event) -> Node:
+        start, end = _mark(event.start_mark), _mark(event.end_mark)
+        return Node(
+            kind, start.index + self._shift, end.index + self._shift, start.line + 1, start.column + 1
+        )
+
+    def _add(self, node: Node) -> None:
+        if not self._open:
+            self.root = node
+            return
+        parent, key = self._open[-1], self._key[-1]
+        if parent.kind == "list":
+            parent.items.append(node)
+        elif key is None:
+            self._key[-1] = node
+            if node.kind != "scalar":
+                self.fault(node.line, node.column, "A key must be a word", "Put quotes around it.")
+        else:
+            if parent.get(key.text) is not None:
+                message, hint = f"The key `{key.text}` is written twice", "Keep one of them."
+                self.fault(key.line, key.column, message, hint, "DUP_YAML_KEY")
+            parent.entries.append((key, node))
+            self._key[-1] = None
+
+
+def _mark(mark: _Mark | None) -> _Mark:
+    assert mark is not None  # parsed events always have marks
+    return mark
+
+
+def data(node: Node, scalars: Literal["text", "core"] = "text") -> Data:
+    """Give plain values. `text`: every scalar is a string, but null; `core`: numbers and true/false as in YAML 1.2."""
+    if node.kind == "list":
+        return [data(item, scalars) for item in node.items]
+    if node.kind == "map":
+        found: dict[str, Data] = {}
+        for key, value in node.entries:
+            found.setdefault(key.text, data(value, scalars))
+        return found
+    if not node.plain:
+        return node.text
+    if node.text in _NULL:
+        return None
+    return _core(node.text) if scalars == "core" else node.text
+
+
+def _core(text: str) -> str | int | float | bool:
+    if text in _BOOL:
+        return _BOOL[text]
+    if _INT.fullmatch(text) and len(text) < 20:
+        return int(text)
+    if _FLOAT.fullmatch(text):
+        return float(text)
+    return text
+
+
+def places(node: Node, at: Path = ()) -> Iterator[tuple[Path, Node]]:
+    """Give every value's path and node."""
+    yield at, node
+    for index, item in enumerate(node.items):
+        yield from places(item, (*at, index))
+    for key, value in node.entries:
+        yield from places(value, (*at, key.text))
+
+
+def find(node: Node, path: Path) -> Node:
+    """Find the node at a path, or the nearest one above it."""
+    for part in path:
+        following = None
+        if node.kind == "map" and isinstance(part, str):
+            following = node.get(part)
+        elif node.kind == "list" and isinstance(part, int) and part < len(node.items):
+            following = node.items[part]
+        if following is None:
+            return node
+        node = following
+    return node
