@@ -1,0 +1,221 @@
+"""Owns the bare repository that the host alone writes: fetching, reading, committing, pushing."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import tempfile
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+from bot import files
+from bot.core.values import TreeFile
+from bot.errors import GitError, StaleRefError, UserError
+from bot.git.runner import Place, git, git_remote, remote_failure, signature
+from bot.ports import GitAccess, Identity
+
+ANCHORS = "refs/gitwright/"
+_BRANCHES = "refs/remotes/origin/"
+_SHA = re.compile(r"[0-9a-f]{40}")
+_CONFIG = """\
+[core]
+\trepositoryformatversion = 0
+\tfilemode = true
+\tbare = true
+\tlogAllRefUpdates = false
+[gc]
+\tauto = 0
+"""
+
+
+class GitMirror:
+    """One bare repository below the data folder."""
+
+    def __init__(self, git_dir: Path) -> None:
+        self.git_dir = git_dir
+        self._place = Place(git_dir)
+        self._fetching = asyncio.Lock()
+
+    async def prepare(self) -> None:
+        """Make the repository where it is missing, and put its configuration back to ours."""
+        if not (self.git_dir / "HEAD").is_file():
+            files.ensure_dir(self.git_dir)
+            await git(self._place, "init", "--quiet", "--bare", "--template=", str(self.git_dir))
+        self.git_dir.chmod(0o700)
+        config = self.git_dir / "config"
+        if config.read_text("utf-8") != _CONFIG:
+            config.write_text(_CONFIG, "utf-8")
+
+    async def fetch(self, access: GitAccess) -> None:
+        """Bring all branches to refs/remotes/origin/*, and drop those that are gone."""
+        async with self._fetching:
+            await git_remote(
+                self._place,
+                access,
+                "fetch",
+                "--quiet",
+                "--prune",
+                "--force",
+                "--no-tags",
+                "--no-write-fetch-head",
+                access.url,
+                f"+refs/heads/*:{_BRANCHES}*",
+            )
+
+    async def resolve(self, ref: str) -> str | None:
+        """Give the sha of a branch name, ref or sha; None where there is none."""
+        name = ref if _SHA.fullmatch(ref) or ref.startswith("refs/") else _BRANCHES + ref
+        answer = await git(
+            self._place,
+            "rev-parse",
+            "--verify",
+            "--quiet",
+            "--end-of-options",
+            f"{name}^{{commit}}",
+            codes=(0, 1, 128),
+        )
+        return answer.text if answer.code == 0 and _SHA.fullmatch(answer.text) else None
+
+    async def read(self, sha: str, path: str, limit: int = 1 << 20) -> bytes | None:
+        """Read a file at a commit; None where it is missing, no regular file, or larger than `limit`."""
+        for file in await self._list(sha, path):
+            if file.path == path and file.mode.startswith("100") and file.size <= limit:
+                return await self.blob(file.sha)
+        return None
+
+    async def blob(self, sha: str) -> bytes:
+        return (await git(self._place, "cat-file", "blob", sha)).out
+
+    async def files(self, sha: str) -> list[TreeFile]:
+        """List every blob of a commit's tree, sorted by path."""
+        return sorted(await self._list(sha), key=lambda file: file.path)
+
+    async def submodules(self, sha: str) -> list[str]:
+        """List the paths where a tree refers to commits of other repositories."""
+        rows = (await git(self._place, "ls-tree", "-r", "-z", "--full-tree", _checked(sha))).out.split(b"\0")
+        return [row.partition(b"\t")[2].decode(*_TEXT) for row in rows if row.startswith(b"160000")]
+
+    async def _list(self, sha: str, *paths: str) -> list[TreeFile]:
+        command = ("ls-tree", "-r", "-z", "-l", "--full-tree", _checked(sha), "--", *paths)
+        found = []
+        for row in (await git(self._place, *command)).out.split(b"\0"):
+            meta, _, path = row.partition(b"\t")
+            if not path:
+                continue
+            mode, kind, blob, size = meta.decode().split()
+            if kind == "blob":
+                found.append(TreeFile(path.decode(*_TEXT), mode, blob, int(size)))
+        return found
+
+    async def commit_files(
+        self, parent: str, files: Mapping[str, bytes | None], message: str, author: Identity, when: datetime
+    ) -> str:
+        """Commit these paths (None deletes) on top of `parent` without a checkout; the same input gives the same sha."""
+        tree = await self.write_tree(parent, files)
+        return await self.commit_tree(tree, (parent,), message, author, when)
+
+    async def write_tree(self, base: str, files: Mapping[str, bytes | None]) -> str:
+        """Write the tree of `base` (commit or tree) with these paths put or deleted.
+
+        A file that is there keeps its mode. UserError names a path that git does not take.
+        """
+        with tempfile.TemporaryDirectory(prefix="index-", dir=self.git_dir) as folder:
+            place = Place(self.git_dir, index=Path(folder) / "index")
+            await git(place, "read-tree", _checked(base))
+            modes = {file.path: file.mode for file in await self._list(base, *files)} if files else {}
+            entries = [await self._entry(path, files[path], modes.get(path, "")) for path in sorted(files)]
+            command = ("update-index", "--add", "--replace", "-z", "--index-info")
+            answer = await git(place, *command, stdin=b"".join(entries), codes=(0, 1, 128))
+            if answer.code:
+                raise UserError(f"A path cannot be taken into the repository: {answer.err.strip()}")
+            return (await git(place, "write-tree")).text
+
+    async def _entry(self, path: str, data: bytes | None, mode: str) -> bytes:
+        """Store the content and give its line for `update-index --index-info`."""
+        name = path.encode(*_TEXT) + b"\0"
+        if data is None:
+            return b"0 " + b"0" * 40 + b"\t" + name
+        blob = (await git(self._place, "hash-object", "-w", "--stdin", "--no-filters", stdin=data)).text
+        mode = mode if mode.startswith("100") else "100644"
+        return f"{mode} {blob}\t".encode() + name
+
+    async def commit_tree(
+        self, tree: str, parents: tuple[str, ...], message: str, author: Identity, when: datetime
+    ) -> str:
+        """Commit a tree with this author, date and message; the same input gives the same sha."""
+        flags = [flag for parent in parents for flag in ("-p", _checked(parent))]
+        env = signature(author, when)
+        text = message.rstrip("\n").encode() + b"\n"
+        return (await git(self._place, "commit-tree", *flags, _checked(tree), stdin=text, env=env)).text
+
+    async def merge_tree(self, ours: str, theirs: str) -> tuple[str, tuple[str, ...]]:
+        """Merge two commits in memory: the tree and the conflicted paths (none: clean)."""
+        command = ("merge-tree", "--write-tree", "-z", "--name-only", "--no-messages")
+        answer = await git(self._place, *command, _checked(ours), _checked(theirs), codes=(0, 1))
+        tree, *paths = [part.decode(*_TEXT) for part in answer.out.split(b"\0") if part]
+        return tree, tuple(paths) if answer.code else ()
+
+    async def diff_stat(self, old: str, new: str) -> list[tuple[str, int, int]]:
+        """List changed paths with added and removed lines (binary: 0, 0)."""
+        command = ("diff-tree", "-r", "-z", "--numstat", "--no-renames", "--no-ext-diff", "--no-textconv")
+        found = []
+        for row in (await git(self._place, *command, _checked(old), _checked(new))).out.split(b"\0"):
+            if row:
+                added, removed, path = row.split(b"\t", 2)
+                numbers = (0, 0) if added == b"-" else (int(added), int(removed))
+                found.append((path.decode(*_TEXT), *numbers))
+        return sorted(found)
+
+    async def anchor(self, name: str, sha: str) -> None:
+        """Keep a commit from garbage collection under refs/gitwright/<name>."""
+        await git(self._place, "update-ref", "--end-of-options", ANCHORS + name, _checked(sha))
+
+    async def release(self, name: str) -> None:
+        """Let go of an anchor; one that is not there is fine."""
+        await git(self._place, "update-ref", "-d", "--end-of-options", ANCHORS + name)
+
+    async def unpack(self, pack: bytes) -> None:
+        """Take in objects from a pack, each checked: a broken one, or a link to nowhere, is a GitError."""
+        await git(self._place, "unpack-objects", "-q", "--strict", stdin=pack)
+
+    async def push(self, access: GitAccess, sha: str, branch: str, expected: str | None) -> None:
+        """Push one sha to one branch whose tip must be `expected` (None: absent); StaleRefError otherwise, a push that is done already is fine."""
+        ref = f"refs/heads/{branch}"
+        await git(self._place, "check-ref-format", ref)
+        answer = await git_remote(
+            self._place,
+            access,
+            "push",
+            "--porcelain",
+            "--no-verify",
+            f"--force-with-lease={ref}:{expected or ''}",
+            access.url,
+            f"{_checked(sha)}:{ref}",
+            codes=(0, 1),
+        )
+        there = await self._remote_sha(access, ref)
+        if there == sha:
+            return
+        reason = next((row for row in answer.out.decode(*_TEXT).splitlines() if row.startswith("!")), "")
+        if there != expected or "(stale info)" in reason:
+            raise StaleRefError(
+                f"`{branch}` is at {there or 'no commit'}, expected {expected or 'no commit'}"
+            )
+        if reason:
+            raise GitError(f"The push to `{branch}` was refused: {reason}")
+        raise remote_failure("push", answer)
+
+    async def _remote_sha(self, access: GitAccess, ref: str) -> str | None:
+        rows = (await git_remote(self._place, access, "ls-remote", access.url, ref)).text.splitlines()
+        return next((sha for sha, _, name in (row.partition("\t") for row in rows) if name == ref), None)
+
+
+_TEXT = ("utf-8", "surrogateescape")
+
+
+def _checked(sha: str) -> str:
+    """Let only full shas near a command line: nothing else can be an option or a range."""
+    if not _SHA.fullmatch(sha):
+        raise GitError(f"`{sha[:60]}` is no full sha")
+    return sha

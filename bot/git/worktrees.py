@@ -1,0 +1,186 @@
+"""Owns the folders that tasks are worked on in: made from a mirror, taken in, removed with proof."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from bot import files, process
+from bot.core.values import Repo
+from bot.errors import GitError
+from bot.git.ingest import Order, ingest
+from bot.git.mirror import GitMirror
+from bot.git.runner import Place, git
+from bot.ports import Identity, Ingested, Mirror, Sandbox, SandboxPolicy, Worktree
+
+SCRATCH = "/scratch.git"  # where an agent sees its throw-away repository
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
+_CHECKOUTS = 2  # checkouts are bound by file creation: more at once are no faster
+# Stat data differ inside (other user ids), and comparing less of them saves the agent a full re-read.
+_SCRATCH_CONFIG = """\
+[core]
+\trepositoryformatversion = 0
+\tfilemode = true
+\tbare = false
+\tcheckStat = minimal
+\ttrustctime = false
+[gc]
+\tauto = 0
+[user]
+\tname = agent
+\temail = agent@localhost
+"""
+
+
+class TaskWorktree:
+    """One task's folder; see the port `Worktree`."""
+
+    def __init__(self, manager: WorktreeManager, mirror: GitMirror, id_: str, base: str) -> None:
+        self.id = id_
+        self.base = base
+        self.folder = manager.folder(id_)
+        self.path = self.folder / "wt"
+        self.home = self.folder / "home"
+        self.scratch_git = self.folder / "scratch.git"
+        self.pointer = self.folder / "pointer"
+        self._manager = manager
+        self._mirror = mirror
+
+    async def ingest(
+        self, message: str, author: Identity, when: datetime, keep: Mapping[str, bytes | None]
+    ) -> Ingested:
+        """Scan and commit what is in the folder on top of `base`; to be called when no agent lives any more.
+
+        `keep` are host-written paths that override it; they are not counted as changed. UserError names what
+        the scan refuses.
+        """
+        order = Order(
+            path=self.path,
+            folder=self.folder / "ingest",
+            base=self.base,
+            anchor=f"tasks/{self.id}",
+            message=message,
+            author=author,
+            when=when,
+            keep=keep,
+            max_bytes=self._manager.max_file_bytes,
+            owner=self._manager.owner,
+        )
+        return await ingest(self._mirror, self._manager.sandbox, order)
+
+
+class WorktreeManager:
+    """Mirrors and worktrees of one data folder.
+
+    `sandbox` boxes the git that reads what agents wrote (None: it runs plainly); `owner` is the user id that
+    boxes run as where that is not the bot's own.
+    """
+
+    def __init__(
+        self,
+        data: Path,
+        sandbox: Sandbox | None = None,
+        owner: int | None = None,
+        max_file_bytes: int = 5 << 20,
+    ) -> None:
+        self.sandbox = sandbox
+        self.owner = owner
+        self.max_file_bytes = max_file_bytes
+        self._mirrors_root = files.ensure_dir(data.resolve() / "mirrors")
+        self._tasks_root = files.ensure_dir(data.resolve() / "tasks", 0o711)
+        self._mirrors: dict[int, GitMirror] = {}
+        self._checkouts = asyncio.Semaphore(_CHECKOUTS)
+
+    def folder(self, id_: str) -> Path:
+        if not _ID.fullmatch(id_):
+            raise GitError(f"`{id_}` is no name for a worktree: letters, digits, dots, dashes, underscores")
+        return self._tasks_root / id_
+
+    async def mirror(self, repo: Repo) -> GitMirror:
+        """Give the one mirror of a repository, made where it is missing."""
+        mirror = self._mirrors.setdefault(repo.id, GitMirror(self._mirrors_root / f"{repo.id}.git"))
+        await mirror.prepare()
+        return mirror
+
+    async def create(self, mirror: Mirror, id_: str, base: str) -> TaskWorktree:
+        """Check `base` out into a new folder; what an earlier try of this id left is removed first."""
+        if left := await self.cleanup(id_):
+            raise GitError(f"An earlier worktree `{id_}` cannot be removed: {'; '.join(left[:3])}")
+        own = self._own(mirror)
+        worktree = TaskWorktree(self, own, id_, base)
+        files.ensure_dir(worktree.folder, 0o711)
+        index = worktree.folder / "index"
+        async with self._checkouts:
+            await own.anchor(f"tasks/{id_}", base)
+            worktree.path.mkdir()
+            place = Place(own.git_dir, worktree.path, index)
+            await git(place, "read-tree", "--reset", "-u", base, timeout=900)
+            await asyncio.to_thread(_furnish, worktree, own, index, self.owner)
+        return worktree
+
+    async def cleanup(self, id_: str) -> list[str]:
+        """Remove a worktree and prove it: an empty list, or what is still there."""
+        folder = self.folder(id_)
+        left = await asyncio.to_thread(files.remove, folder)
+        alive = await asyncio.to_thread(process.working_in, folder)
+        return [*left, *(f"process {pid} works in {folder}" for pid in alive)]
+
+    async def cleanup_all(self, keep: Sequence[str] = ()) -> list[str]:
+        """Remove every worktree but these and name those that were removed."""
+        gone = []
+        for folder in sorted(self._tasks_root.iterdir()):
+            if folder.name not in keep and not await self.cleanup(folder.name):
+                gone.append(folder.name)
+        return gone
+
+    async def merge(
+        self, mirror: Mirror, ours: str, theirs: str, message: str, author: Identity, when: datetime
+    ) -> tuple[str | None, tuple[str, ...]]:
+        """Merge two commits in memory: the merge commit, or None and the conflicted paths."""
+        own = self._own(mirror)
+        tree, conflicts = await own.merge_tree(ours, theirs)
+        if conflicts:
+            return None, conflicts
+        return await own.commit_tree(tree, (ours, theirs), message, author, when), ()
+
+    def _own(self, mirror: Mirror) -> GitMirror:
+        if not isinstance(mirror, GitMirror):
+            raise GitError("worktrees are made from mirrors of this manager only")
+        return mirror
+
+
+def _furnish(worktree: TaskWorktree, mirror: GitMirror, index: Path, owner: int | None) -> None:
+    """Give the agent a home and a throw-away repository that borrows the mirror's objects."""
+    scratch = worktree.scratch_git
+    for name in ("objects/info", "objects/pack", "refs/heads", "refs/tags", "info"):
+        (scratch / name).mkdir(parents=True)
+    (scratch / "HEAD").write_text("ref: refs/heads/work\n", "utf-8")
+    (scratch / "refs/heads/work").write_text(f"{worktree.base}\n", "utf-8")
+    (scratch / "config").write_text(_SCRATCH_CONFIG, "utf-8")
+    (scratch / "objects/info/alternates").write_text(f"{mirror.git_dir / 'objects'}\n", "utf-8")
+    shutil.copyfile(index, scratch / "index")
+    files.ensure_dir(worktree.home)
+    for pointer in (worktree.pointer, worktree.path / ".git"):
+        pointer.write_text(f"gitdir: {SCRATCH}\n", "utf-8")
+    for path in (worktree.path, worktree.home, scratch, worktree.pointer):
+        files.give(path, owner)
+
+
+def task_policy(
+    worktree: Worktree, mirror: Mirror, *, path: str, env: Mapping[str, str] | None = None
+) -> SandboxPolicy:
+    """Say what a box for this worktree shows: the folder, its home, its throw-away repository, the objects."""
+    objects = mirror.git_dir / "objects"
+    return SandboxPolicy(
+        work=worktree.path,
+        home=worktree.home,
+        pointer_git=worktree.path.parent / "pointer",
+        writable={worktree.scratch_git: SCRATCH},
+        readable={objects: str(objects)},
+        env=env or {},
+        path=path,
+    )

@@ -1,0 +1,337 @@
+"""Owns every child process: how it is started, what it inherits, how much it may say, and that it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import signal
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from bot.errors import BotError
+
+_PROC = Path("/proc")
+_MARK = "GITWRIGHT_CHILD"  # in a child's environment: finds grandchildren that left group and session
+_CHUNK = 1 << 16
+_KILL_SECONDS = 5.0
+_SETTLE_SECONDS = 0.5
+
+OnLine = Callable[[str], Awaitable[None]]
+
+
+class ProcessError(BotError):
+    """A program could not be started."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """How a child ended: `code` is negative for a signal and None after a time-out; streams hold their last bytes."""
+
+    code: int | None
+    stdout: bytes
+    stderr: bytes
+    seconds: float
+    truncated: bool = False
+
+
+class Tail:
+    """The last `cap` bytes of a stream."""
+
+    def __init__(self, cap: int) -> None:
+        self._cap = cap
+        self._chunks: deque[bytes] = deque()
+        self._size = 0
+        self.truncated = False
+
+    def add(self, chunk: bytes) -> None:
+        self._chunks.append(chunk)
+        self._size += len(chunk)
+        while self._size - len(self._chunks[0]) >= self._cap:
+            self._size -= len(self._chunks.popleft())
+            self.truncated = True
+
+    def bytes(self) -> bytes:
+        data = b"".join(self._chunks)
+        if len(data) > self._cap:
+            self.truncated = True
+            return data[len(data) - self._cap :]
+        return data
+
+
+def inherited(*names: str) -> dict[str, str]:
+    """Take these variables, and no others, from the bot's own environment."""
+    return {name: os.environ[name] for name in names if name in os.environ}
+
+
+async def run(
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    timeout: float,
+    cwd: Path | None = None,
+    stdin: bytes = b"",
+    cap: int = 1 << 20,
+    on_line: OnLine | None = None,
+    sweep: bool = False,
+) -> Finished:
+    """Run a program to its end with exactly this environment.
+
+    Both streams are drained and cut to their last `cap` bytes. What it leaves running is killed where it holds
+    a stream open, and with `sweep` in any case. Raises ProcessError where it cannot start.
+    """
+    started = time.monotonic()
+    out, err = Tail(cap), Tail(cap)
+    child = await spawn(argv, env=env, cwd=cwd)
+    tasks = [
+        asyncio.create_task(drain(child.stdout, out, on_line)),
+        asyncio.create_task(drain(child.stderr, err, on_line)),
+        asyncio.create_task(child.feed(stdin)),
+    ]
+    try:
+        code = await child.wait(timeout)
+        if code is None or sweep:
+            await child.kill()
+        await settle(child, tasks)
+    finally:
+        await child.stop()
+        for task in tasks:
+            task.cancel()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException) and not isinstance(result, asyncio.CancelledError):
+            raise result
+    stdout, stderr = out.bytes(), err.bytes()
+    seconds = time.monotonic() - started
+    return Finished(code, stdout, stderr, seconds, out.truncated or err.truncated)
+
+
+async def settle(child: Child, readers: Sequence[asyncio.Task[None]]) -> None:
+    """Wait for the ends of the streams; whoever still holds them after the child's end is killed."""
+    _, pending = await asyncio.wait(readers, timeout=_SETTLE_SECONDS)
+    if pending:
+        await child.kill()
+        await asyncio.wait(pending, timeout=_SETTLE_SECONDS)
+
+
+async def drain(stream: asyncio.StreamReader, tail: Tail, on_line: OnLine | None = None) -> None:
+    """Read a stream to its end into `tail`, and hand every line on; a line longer than 64 KiB comes in parts."""
+    rest = b""
+    while chunk := await stream.read(_CHUNK):
+        tail.add(chunk)
+        if on_line is None:
+            continue
+        *lines, rest = (rest + chunk).split(b"\n")
+        if len(rest) > _CHUNK:
+            lines, rest = [*lines, rest], b""
+        for line in lines:
+            await on_line(line.decode("utf-8", "replace"))
+    if on_line is not None and rest:
+        await on_line(rest.decode("utf-8", "replace"))
+
+
+async def spawn(
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    cwd: Path | None = None,
+    pass_fds: Sequence[int] = (),
+    merge: bool = False,
+) -> Child:
+    """Start a long-lived child with pipes, in a session of its own; with `merge` both streams come as one.
+
+    It is forked from the calling thread: bubblewrap's `--die-with-parent` ends a box with that thread.
+    """
+    mark = secrets.token_hex(16)
+    stdout, out_end = await _pipe()
+    stderr, err_end = (stdout, os.dup(out_end)) if merge else await _pipe()
+    transports = [stdout.transport] if merge else [stdout.transport, stderr.transport]
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *argv,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=out_end,
+            stderr=err_end,
+            env={**env, _MARK: mark},
+            cwd=cwd,
+            pass_fds=tuple(pass_fds),
+            start_new_session=True,
+            umask=0o022,  # sandboxes of another uid read what git writes
+        )
+    except OSError as error:
+        for transport in transports:
+            transport.close()
+        raise ProcessError(f"`{argv[0]}` could not be started: {error.strerror or error}") from error
+    finally:
+        os.close(out_end)
+        os.close(err_end)
+    return Child(process, stdout.reader, stderr.reader, transports, mark)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pipe:
+    reader: asyncio.StreamReader
+    transport: asyncio.ReadTransport
+
+
+async def _pipe() -> tuple[_Pipe, int]:
+    """Make a pipe of our own: asyncio's are closed only when every grandchild has let go of them."""
+    read_end, write_end = os.pipe()
+    reader = asyncio.StreamReader(limit=_CHUNK)
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(read_end, "rb", 0)
+    )
+    return _Pipe(reader, transport), write_end
+
+
+class Child:
+    """A child process and all that it started."""
+
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        stdout: asyncio.StreamReader,
+        stderr: asyncio.StreamReader,
+        transports: Sequence[asyncio.ReadTransport],
+        mark: str,
+    ) -> None:
+        self.pid = process.pid
+        self.stdout = stdout
+        self.stderr = stderr
+        self._process = process
+        self._transports = transports
+        self._mark = mark
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.returncode
+
+    async def feed(self, data: bytes, *, close: bool = True) -> None:
+        """Write to standard input; a child that does not read to the end is no error."""
+        stdin = self._process.stdin
+        assert stdin is not None
+        with suppress(BrokenPipeError, ConnectionResetError):
+            stdin.write(data)
+            await stdin.drain()
+        if close:
+            stdin.close()
+
+    async def wait(self, timeout: float) -> int | None:
+        """Wait for the child's own end and give its code; None after `timeout` seconds."""
+        deadline = time.monotonic() + timeout
+        while self._process.returncode is None and (left := deadline - time.monotonic()) > 0:
+            # Some Python versions wake waiters only when every pipe is closed, so look again now and then.
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._process.wait(), min(left, 0.25))
+        return self._process.returncode
+
+    async def kill(self) -> list[int]:
+        """Kill the whole tree and give the process ids that still live after it."""
+        return await kill_tree(self.pid, self._mark)
+
+    async def stop(self) -> list[int]:
+        """End the child if it still runs, let go of its pipes, and give the process ids that still live."""
+        left = await self.kill() if self._process.returncode is None else []
+        await self.wait(_KILL_SECONDS)
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        for transport in self._transports:
+            transport.close()
+        return left
+
+
+async def kill_tree(leader: int, mark: str) -> list[int]:
+    """Kill the group, session and descendants of `leader`, and whoever bears `mark`; give those that survive."""
+    deadline = time.monotonic() + _KILL_SECONDS
+    known: set[tuple[int, int]] = set()
+    while True:
+        living = _tree(leader, mark, known)
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(leader, signal.SIGKILL)
+        kill(living)
+        if not living or time.monotonic() > deadline:
+            return sorted(living)
+        await asyncio.sleep(0.01)
+
+
+def kill(pids: Iterable[int]) -> None:
+    """Kill processes, each by its id; those that are gone or out of reach are left alone."""
+    for pid in pids:
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _tree(leader: int, mark: str, known: set[tuple[int, int]]) -> set[int]:
+    """Find living processes of a tree; `known` remembers pid and start time of those seen once."""
+    table = {stat.pid: stat for stat in _processes()}
+    found = {
+        stat.pid
+        for stat in table.values()
+        if leader in (stat.pid, stat.group, stat.session)
+        or (stat.pid, stat.start) in known
+        or _bears(stat.pid, mark)
+    }
+    grown = True
+    while grown:
+        more = {stat.pid for stat in table.values() if stat.parent in found} - found
+        found |= more
+        grown = bool(more)
+    found.discard(os.getpid())
+    known |= {(pid, table[pid].start) for pid in found}
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Stat:
+    pid: int
+    parent: int
+    group: int
+    session: int
+    start: int  # clock ticks after boot: with the pid, names a process for ever
+
+
+def _processes() -> list[_Stat]:
+    """List the processes that are not zombies; empty where there is no /proc."""
+    found = []
+    for folder in _PROC.iterdir() if _PROC.is_dir() else ():
+        if not folder.name.isdigit():
+            continue
+        with suppress(OSError):  # it ended while we looked
+            fields = (folder / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+            if fields[0] not in "ZX":
+                numbers = (int(fields[1]), int(fields[2]), int(fields[3]), int(fields[19]))
+                found.append(_Stat(int(folder.name), *numbers))
+    return found
+
+
+def _bears(pid: int, mark: str) -> bool:
+    try:
+        return f"{_MARK}={mark}".encode() in (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
+    except OSError:
+        return False
+
+
+def in_pid_namespace(namespace: str) -> list[int]:
+    """List living processes of a PID namespace, named as the link /proc/<pid>/ns/pid reads."""
+    found = []
+    for stat in _processes():
+        with suppress(OSError):
+            if (_PROC / str(stat.pid) / "ns" / "pid").readlink() == Path(namespace):
+                found.append(stat.pid)
+    return sorted(found)
+
+
+def working_in(folder: Path) -> list[int]:
+    """List living processes whose working directory lies in `folder`."""
+    found = []
+    for stat in _processes():
+        with suppress(OSError):
+            # A removed folder reads as "<path> (deleted)", which still begins with it.
+            where = (_PROC / str(stat.pid) / "cwd").readlink()
+            if where.is_relative_to(folder) or str(where).startswith(f"{folder} (deleted)"):
+                found.append(stat.pid)
+    return sorted(found)

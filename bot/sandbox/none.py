@@ -1,0 +1,80 @@
+"""Owns the back end that isolates nothing, which only an operator can ask for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from bot import process
+from bot.errors import SandboxError
+from bot.ports import Completed, SandboxPolicy
+
+FIX = (
+    "No sandbox: agents and tests would run with the rights of the bot itself. "
+    "On Linux install bubblewrap 0.8 or later and allow user namespaces; on macOS run the bot in a Linux "
+    "container or virtual machine. To go on without isolation all the same, on a machine that holds nothing "
+    "else, set `GITWRIGHT_SANDBOX=dangerously-none`."
+)
+
+
+class NoSandbox:
+    """Runs commands plainly; refused unless it was explicitly allowed."""
+
+    level = "none"
+
+    def __init__(self, allowed: bool = False) -> None:
+        self._allowed = allowed
+
+    def open(self, policy: SandboxPolicy) -> AbstractAsyncContextManager[PlainBox]:
+        if not self._allowed:
+            raise SandboxError(FIX)
+        return _lend(policy)
+
+
+@asynccontextmanager
+async def _lend(policy: SandboxPolicy) -> AsyncIterator[PlainBox]:
+    box = PlainBox(policy)
+    try:
+        yield box
+    finally:
+        await box.close()
+
+
+class PlainBox:
+    """Commands in the work folder, with a clean environment and nothing else between them and the machine."""
+
+    def __init__(self, policy: SandboxPolicy) -> None:
+        self._policy = policy
+        self._left: list[int] = []
+
+    async def run(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout: float,
+        cap: int = 200_000,
+        on_line: process.OnLine | None = None,
+    ) -> Completed:
+        """Run a command; on time-out its process tree is killed as far as it can be found."""
+        started = time.monotonic()
+        env = {"PATH": self._policy.path, "HOME": str(self._policy.home), "LANG": "C.UTF-8"}
+        scratch = next(
+            (str(p) for p, inside in self._policy.writable.items() if inside == "/scratch.git"), None
+        )
+        if scratch is not None and self._policy.pointer_git is not None:
+            env |= {"GIT_DIR": scratch, "GIT_WORK_TREE": str(self._policy.work)}
+        finished = await process.run(
+            argv,
+            env={**env, **self._policy.env},
+            timeout=timeout,
+            cwd=self._policy.work,
+            cap=cap,
+            on_line=on_line,
+            sweep=True,
+        )
+        output = (finished.stdout + finished.stderr)[-cap:].decode("utf-8", "replace")
+        return Completed(finished.code, output, time.monotonic() - started)
+
+    async def close(self) -> list[int]:
+        return self._left

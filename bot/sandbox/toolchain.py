@@ -1,0 +1,133 @@
+"""Owns what must be visible so that the programs of a PATH run: their folders and what stands behind them."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Iterator
+from pathlib import Path
+
+# What bubblewrap gets in any case.
+SYSTEM = tuple(Path(name) for name in ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/lib32", "/libx32"))
+_PARTS = ("bin", "lib", "lib64", "libexec", "include", "Cellar", "opt")
+_SHIM_PARTS = ("shims", "bin", "libexec", "versions", "plugins", "pyenv.d", "rbenv.d", "nodenv.d", "version")
+_MAX_ENTRIES = 4000
+_MAX_HOPS = 20
+
+
+def visible(path: str) -> list[Path]:
+    """List the folders and files that a sandbox has to show, at their own places, for this PATH to work.
+
+    From private homes only program folders and their prefixes' parts are named, never a home itself.
+    """
+    finder = _Finder()
+    for name in path.split(":"):
+        folder = Path(name)
+        if folder.is_absolute() and folder.is_dir() and ".." not in folder.parts:
+            finder.programs(folder)
+    return _without_nested(finder.found)
+
+
+class _Finder:
+    def __init__(self) -> None:
+        self.found: set[Path] = set()
+        self._done: set[Path] = set()
+        self._homes = {Path(entry.pw_dir) for entry in pwd.getpwall()} | {Path.home()}
+
+    def programs(self, folder: Path) -> None:
+        """Show a folder of programs, the prefix that it belongs to, and whatever its links point to."""
+        if folder in self._done or _is_system(folder) or self._too_wide(folder):
+            return
+        self._done.add(folder)
+        self._show(folder)
+        prefix = folder.parent
+        if folder.name == "shims":
+            self._parts(prefix, _SHIM_PARTS)
+        elif folder.name in {"bin", "sbin"} and not self._too_wide(prefix):
+            self._prefix(prefix)
+        for entry in sorted(folder.iterdir())[:_MAX_ENTRIES]:
+            self._program(entry)
+        if (real := Path(os.path.realpath(folder))) != folder:
+            self.programs(real)
+
+    def _prefix(self, prefix: Path) -> None:
+        settings = prefix / "pyvenv.cfg"
+        if not settings.is_file():
+            self._parts(prefix, _PARTS)
+            return
+        self._show(prefix)
+        for line in settings.read_text("utf-8", "replace").splitlines():
+            key, _, value = line.partition("=")
+            if key.strip() == "home" and (home := Path(value.strip())).is_dir():
+                self.programs(home)
+
+    def _parts(self, prefix: Path, names: tuple[str, ...]) -> None:
+        for name in names:
+            part = prefix / name
+            # `opt` means something only beside Homebrew's Cellar.
+            if part.exists() and (name != "opt" or (prefix / "Cellar").is_dir()):
+                self._show(part)
+        if "versions" in names:
+            for programs in sorted(prefix.glob("versions/*/bin")):
+                self.programs(programs)
+
+    def _program(self, entry: Path) -> None:
+        """Follow a link hop by hop, and a script to its interpreter."""
+        for hop in _hops(entry):
+            self._target(hop)
+        if entry.is_file() and (interpreter := _interpreter(entry)) is not None:
+            self._target(interpreter)
+
+    def _target(self, file: Path) -> None:
+        if not file.is_file() or _is_system(file):
+            return
+        if file.parent.name in {"bin", "sbin"}:
+            self.programs(file.parent)
+        elif not self._covers(file):
+            self._show(file)
+
+    def _covers(self, path: Path) -> bool:
+        return any(path.is_relative_to(shown) for shown in self.found)
+
+    def _show(self, path: Path) -> None:
+        if not _is_system(path) and not self._too_wide(path):
+            self.found.add(path)
+
+    def _too_wide(self, folder: Path) -> bool:
+        """A home, or a folder that homes lie in, would show secrets."""
+        return any(home.is_relative_to(folder) for home in self._homes if home != Path("/nonexistent"))
+
+
+def _is_system(path: Path) -> bool:
+    return any(path.is_relative_to(folder) for folder in SYSTEM)
+
+
+def _hops(entry: Path) -> Iterator[Path]:
+    for _ in range(_MAX_HOPS):
+        if not entry.is_symlink():
+            return
+        target = entry.readlink()
+        entry = Path(os.path.normpath(entry.parent / target))
+        yield entry
+
+
+def _interpreter(script: Path) -> Path | None:
+    try:
+        with script.open("rb") as file:
+            head = file.read(256)
+    except OSError:
+        return None
+    if not head.startswith(b"#!"):
+        return None
+    words = head.splitlines()[0][2:].decode("utf-8", "replace").split()
+    return Path(words[0]) if words and words[0].startswith("/") else None
+
+
+def _without_nested(paths: set[Path]) -> list[Path]:
+    """Drop what another one shows already, unless a symlink stands between them."""
+    kept: list[Path] = []
+    for path in sorted(paths, key=lambda path: (len(path.parts), path)):
+        above = [shown for shown in kept if path.is_relative_to(shown)]
+        if not any(path.resolve().is_relative_to(shown.resolve()) for shown in above):
+            kept.append(path)
+    return kept
