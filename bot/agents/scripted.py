@@ -13,10 +13,11 @@ from pydantic import ValidationError
 
 from bot.agents.script import FailingPlanner, Run, Script
 from bot.agents.sessions import agent_home, append_history
-from bot.core.planning import PlanProposal
+from bot.core.backlog import Backlog, BacklogTask
+from bot.core.planning import MergedPlan, PlanProposal
 from bot.core.values import Usage
 from bot.errors import AgentError
-from bot.ports import Box, Completed, JsonDict, PlanBrief, Proposed, WorkOrder, WorkReport
+from bot.ports import Box, Completed, JsonDict, PlanBrief, Proposed, Refined, WorkOrder, WorkReport
 
 PLANNERS = ("architecture", "tests", "smallest")
 _WORKER = Path(__file__).with_name("scripted_worker.py")
@@ -58,6 +59,25 @@ def _typed(answer: str, brief: PlanBrief) -> Proposed:
     except ValidationError as error:
         message = f"The planner `{brief.agent_id}` gave no valid plan: {error.errors()[0]['msg']}"
         raise AgentError("garbage", message) from error
+
+
+class ScriptedRefiner:
+    """A backlog model that answers what the script says."""
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+
+    async def refine(self, plan: MergedPlan, converted: Backlog) -> Refined:
+        """Give the script's tasks; without any, the conversion as it is."""
+        if self._script.backlog is None:
+            return Refined(converted, Usage())
+        try:
+            tasks = [BacklogTask.model_validate(task) for task in self._script.backlog]
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            return Refined(None, Usage(), f"`{where}`: {first['msg']}")
+        return Refined(converted.model_copy(update={"tasks": tuple(tasks)}), Usage())
 
 
 class ScriptedCoder:

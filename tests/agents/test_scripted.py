@@ -10,8 +10,10 @@ import pytest
 
 from bot.agents import AGENTS, make_coder
 from bot.agents.script import Script
-from bot.agents.scripted import ScriptedCoder, ScriptedPlanner, outside_scope
+from bot.agents.scripted import ScriptedCoder, ScriptedPlanner, ScriptedRefiner, outside_scope
 from bot.agents.sessions import agent_home
+from bot.core.backlog import Backlog
+from bot.core.planning import MergedPlan
 from bot.core.values import Usage
 from bot.errors import AgentError, UserError
 from bot.ports import PlanBrief, WorkOrder
@@ -181,3 +183,22 @@ def test_an_unknown_agent_is_answered_with_the_known_ones() -> None:
     assert make_coder("scripted", Script()).name in AGENTS
     with pytest.raises(UserError, match="`scripted`"):
         make_coder("nobody", Script())
+
+
+@pytest.mark.parametrize(
+    ("backlog", "titles", "problem"),
+    [
+        (None, [], ""),
+        ([{"id": "T-1", "title": "Do it", "acceptance": ["It is done."]}], ["Do it"], ""),
+        ([{"id": "one", "title": "Do it", "acceptance": ["x"]}], None, "`id`"),
+    ],
+)
+async def test_the_scripted_backlog_is_the_script_s_or_the_conversion(
+    backlog: list[dict[str, object]] | None, titles: list[str] | None, problem: str
+) -> None:
+    converted = Backlog(track="issue-1")
+    refiner = ScriptedRefiner(Script.model_validate({"backlog": backlog}))
+    refined = await refiner.refine(MergedPlan(), converted)
+    assert problem in refined.problem
+    given = refined.backlog
+    assert titles == (None if given is None else [task.title for task in given.tasks])

@@ -1,0 +1,1 @@
+"""Prompt texts, shipped as data; bot/prompts.py renders them."""
