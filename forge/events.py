@@ -65,7 +65,7 @@ class Events:
         """Whether nothing waits to be delivered."""
         return self._courier.idle()
 
-    def emit(self, name: str, action: str | None, repo: Row | None, sender: Row, **parts: Any) -> None:
+    def emit(self, name: str, action: str | None, repo: Row | None, sender: Row, /, **parts: Any) -> None:
         """Store the deliveries of one event; called inside the transaction of the write that it announces.
 
         `parts` are the event's objects as REST shows them; they are narrowed to the keys that a webhook has.

@@ -83,6 +83,20 @@ SHAPES: dict[str, Shape] = {
         reactions="reactions",
         performed_via_github_app="app",
     ),
+    "commit": _shape(
+        """
+        sha node_id commit url html_url comments_url author committer parents
+        """,
+        commit="commit_facts",
+        author="user",
+        committer="user",
+    ),
+    "commit_facts": _shape(
+        """
+        author committer message tree url comment_count verification
+        """,
+        verification="verification",
+    ),
     "commit_simple": _shape(
         """
         id tree_id message timestamp author committer
@@ -247,6 +261,11 @@ SHAPES: dict[str, Shape] = {
         login id node_id name email avatar_url gravatar_id url html_url followers_url following_url
         gists_url starred_url subscriptions_url organizations_url repos_url events_url
         received_events_url type site_admin
+        """,
+    ),
+    "verification": _shape(
+        """
+        verified reason signature payload
         """,
     ),
 }

@@ -20,6 +20,7 @@ _SHAPE_OF = {
     "repository": "repository",
     "sender": "user",
     "assignee": "user",
+    "commit": "commit",
 }
 
 # Required by the webhook schemas, not always part of REST's object.
@@ -52,6 +53,8 @@ def compose(name: str, action: str | None, objects: JsonDict) -> JsonDict:
     """Return the payload of event `name` without its installation; keys that are no known object stay as given."""
     payload: JsonDict = {} if action is None else {"action": action}
     for key, value in objects.items():
+        if key == "requester" and value is None and name == "installation":
+            continue  # the schema knows a user there or nothing
         shape = _SHAPE_OF.get(key)
         if name == "pull_request_review" and key == "pull_request":
             shape = "simple_pull_request"

@@ -108,13 +108,13 @@ def create_run(access: ChecksWrite, body: NewRun) -> dict[str, Any]:
     return objects.check_run(forge, repo, row)
 
 
-@router.get(RUNS + "/{run_id}")
+@router.get(RUNS + "/{run_id:int}")
 def get_run(access: ChecksRead, run_id: int) -> dict[str, Any]:
     """Show a check run."""
     return objects.check_run(access.forge, access.repo, _run(access, run_id))
 
 
-@router.patch(RUNS + "/{run_id}")
+@router.patch(RUNS + "/{run_id:int}")
 def update_run(access: ChecksWrite, run_id: int, body: RunFields) -> dict[str, Any]:
     """Change a check run; only the App that made it may."""
     row = _run(access, run_id)
@@ -125,7 +125,7 @@ def update_run(access: ChecksWrite, run_id: int, body: RunFields) -> dict[str, A
     return objects.check_run(access.forge, access.repo, after)
 
 
-@router.get(RUNS + "/{run_id}/annotations")
+@router.get(RUNS + "/{run_id:int}/annotations")
 def list_annotations(access: ChecksRead, page: Paged, run_id: int) -> Response:
     """List a run's remarks."""
     row = _run(access, run_id)
@@ -138,7 +138,7 @@ def list_annotations(access: ChecksRead, page: Paged, run_id: int) -> Response:
     )
 
 
-@router.post(RUNS + "/{run_id}/rerequest", status_code=201)
+@router.post(RUNS + "/{run_id:int}/rerequest", status_code=201)
 def rerequest_run(access: ChecksWrite, run_id: int) -> dict[str, Any]:
     """Ask the App that made a run for another one."""
     row = _run(access, run_id)
@@ -162,7 +162,7 @@ def list_for_ref(
     return _runs(access, page, ("head_sha", commit_of(access, ref)), check_name, status, filter, app_id)
 
 
-@router.get(SUITES + "/{suite_id}/check-runs")
+@router.get(SUITES + "/{suite_id:int}/check-runs")
 def list_for_suite(
     access: ChecksRead,
     page: Paged,
@@ -189,13 +189,13 @@ def create_suite(access: ChecksWrite, body: NewSuite, response: Response) -> dic
     return objects.check_suite(access.forge, access.repo, _own_suite(access, body.head_sha))
 
 
-@router.get(SUITES + "/{suite_id}")
+@router.get(SUITES + "/{suite_id:int}")
 def get_suite(access: ChecksRead, suite_id: int) -> dict[str, Any]:
     """Show a check suite."""
     return objects.check_suite(access.forge, access.repo, _suite(access, suite_id))
 
 
-@router.post(SUITES + "/{suite_id}/rerequest", status_code=201)
+@router.post(SUITES + "/{suite_id:int}/rerequest", status_code=201)
 def rerequest_suite(access: ChecksWrite, suite_id: int) -> dict[str, Any]:
     """Ask an App to run its checks again."""
     _suite(access, suite_id)

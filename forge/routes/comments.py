@@ -43,20 +43,20 @@ def list_all(
     return page.query(access.forge.db, sql, *args, show=lambda row: _shown(access, row))
 
 
-@router.get(BASE + "/comments/{comment_id}")
+@router.get(BASE + "/comments/{comment_id:int}")
 def get(access: IssuesRead, comment_id: int) -> dict[str, Any]:
     """Show a comment."""
     return _shown(access, comments.find(access.forge, access.repo, comment_id))
 
 
-@router.patch(BASE + "/comments/{comment_id}")
+@router.patch(BASE + "/comments/{comment_id:int}")
 def change(access: IssuesWrite, comment_id: int, body: Text) -> dict[str, Any]:
     """Change a comment."""
     row = comments.find(access.forge, access.repo, comment_id)
     return _shown(access, comments.edit(access.forge, access.repo, row, access.actor, body.body))
 
 
-@router.delete(BASE + "/comments/{comment_id}", status_code=204)
+@router.delete(BASE + "/comments/{comment_id:int}", status_code=204)
 def delete(access: IssuesWrite, comment_id: int) -> Response:
     """Delete a comment."""
     row = comments.find(access.forge, access.repo, comment_id)
@@ -64,7 +64,7 @@ def delete(access: IssuesWrite, comment_id: int) -> Response:
     return Response(status_code=204)
 
 
-@router.get(BASE + "/{number}/comments")
+@router.get(BASE + "/{number:int}/comments")
 def list_of_issue(access: IssuesRead, page: Paged, number: int, since: datetime | None = None) -> Response:
     """List the comments of an issue or pull request, oldest first."""
     issue = issues.find(access.forge, access.repo, number)
@@ -77,7 +77,7 @@ def list_of_issue(access: IssuesRead, page: Paged, number: int, since: datetime 
     )
 
 
-@router.post(BASE + "/{number}/comments", status_code=201)
+@router.post(BASE + "/{number:int}/comments", status_code=201)
 def create(access: IssuesWrite, number: int, body: Text) -> dict[str, Any]:
     """Comment on an issue or pull request."""
     issue = issues.find(access.forge, access.repo, number)

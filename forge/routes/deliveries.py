@@ -28,14 +28,14 @@ def list_deliveries(
     return JSONResponse([deliveries.item(row) for row in rows], headers=headers)
 
 
-@router.get("/app/hook/deliveries/{delivery_id}")
+@router.get("/app/hook/deliveries/{delivery_id:int}")
 def get_delivery(request: Request, app: CallingApp, delivery_id: int) -> dict[str, Any]:
     """Show one delivery with request and response."""
     row = deliveries.find(forge_of(request), ("app_id", app.app_id or 0), delivery_id)
     return deliveries.detail(row)
 
 
-@router.post("/app/hook/deliveries/{delivery_id}/attempts", status_code=202)
+@router.post("/app/hook/deliveries/{delivery_id:int}/attempts", status_code=202)
 def redeliver(request: Request, app: CallingApp, delivery_id: int) -> dict[str, Any]:
     """Send the same event again under the same GUID."""
     forge = forge_of(request)

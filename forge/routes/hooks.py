@@ -84,13 +84,13 @@ def create_hook(access: HooksWrite, body: NewHook) -> dict[str, Any]:
     return shown
 
 
-@router.get(BASE + "/{hook_id}")
+@router.get(BASE + "/{hook_id:int}")
 def get_hook(access: HooksRead, hook_id: int) -> dict[str, Any]:
     """Show a hook; its secret is masked."""
     return _shown(access, _find(access, hook_id))
 
 
-@router.patch(BASE + "/{hook_id}")
+@router.patch(BASE + "/{hook_id:int}")
 def change_hook(access: HooksWrite, hook_id: int, body: HookChange) -> dict[str, Any]:
     """Change a hook; a config is replaced as a whole."""
     row = _find(access, hook_id)
@@ -108,7 +108,7 @@ def change_hook(access: HooksWrite, hook_id: int, body: HookChange) -> dict[str,
     return _shown(access, _find(access, hook_id))
 
 
-@router.delete(BASE + "/{hook_id}", status_code=204)
+@router.delete(BASE + "/{hook_id:int}", status_code=204)
 def delete_hook(access: HooksWrite, hook_id: int) -> Response:
     """Delete a hook."""
     _find(access, hook_id)
@@ -116,7 +116,7 @@ def delete_hook(access: HooksWrite, hook_id: int) -> Response:
     return Response(status_code=204)
 
 
-@router.post(BASE + "/{hook_id}/pings", status_code=204)
+@router.post(BASE + "/{hook_id:int}/pings", status_code=204)
 def ping_hook(access: HooksRead, hook_id: int) -> Response:
     """Ping a hook."""
     row = _find(access, hook_id)
@@ -125,7 +125,7 @@ def ping_hook(access: HooksRead, hook_id: int) -> Response:
     return Response(status_code=204)
 
 
-@router.get(BASE + "/{hook_id}/deliveries")
+@router.get(BASE + "/{hook_id:int}/deliveries")
 def list_deliveries(
     request: Request,
     access: HooksRead,
@@ -142,14 +142,14 @@ def list_deliveries(
     return JSONResponse([deliveries.item(row) for row in rows], headers=headers)
 
 
-@router.get(BASE + "/{hook_id}/deliveries/{delivery_id}")
+@router.get(BASE + "/{hook_id:int}/deliveries/{delivery_id:int}")
 def get_delivery(access: HooksRead, hook_id: int, delivery_id: int) -> dict[str, Any]:
     """Show one delivery with request and response."""
     _find(access, hook_id)
     return deliveries.detail(deliveries.find(access.forge, ("hook_id", hook_id), delivery_id))
 
 
-@router.post(BASE + "/{hook_id}/deliveries/{delivery_id}/attempts", status_code=202)
+@router.post(BASE + "/{hook_id:int}/deliveries/{delivery_id:int}/attempts", status_code=202)
 def redeliver(access: HooksWrite, hook_id: int, delivery_id: int) -> dict[str, Any]:
     """Send the same event again under the same GUID."""
     _find(access, hook_id)

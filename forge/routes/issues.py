@@ -123,13 +123,13 @@ _ASSIGNED = "EXISTS (SELECT 1 FROM assignees WHERE issue_id = issues.id AND assi
 _COMMENTS = "(SELECT count(*) FROM comments WHERE issue_id = issues.id)"
 
 
-@router.get(BASE + "/{number}")
+@router.get(BASE + "/{number:int}")
 def get(access: IssuesRead, number: int) -> dict[str, Any]:
     """Show an issue or pull request."""
     return objects.issue(access.forge, access.repo, issues.find(access.forge, access.repo, number))
 
 
-@router.patch(BASE + "/{number}")
+@router.patch(BASE + "/{number:int}")
 def change(access: IssuesWrite, number: int, body: Change) -> dict[str, Any]:
     """Change an issue or pull request."""
     row = issues.find(access.forge, access.repo, number)
@@ -146,7 +146,7 @@ def change(access: IssuesWrite, number: int, body: Change) -> dict[str, Any]:
     return objects.issue(access.forge, access.repo, after)
 
 
-@router.put(BASE + "/{number}/lock", status_code=204)
+@router.put(BASE + "/{number:int}/lock", status_code=204)
 def lock(access: IssuesWrite, number: int, body: Lock | None = None) -> Response:
     """Lock a conversation."""
     access.require_role("write")
@@ -156,7 +156,7 @@ def lock(access: IssuesWrite, number: int, body: Lock | None = None) -> Response
     return Response(status_code=204)
 
 
-@router.delete(BASE + "/{number}/lock", status_code=204)
+@router.delete(BASE + "/{number:int}/lock", status_code=204)
 def unlock(access: IssuesWrite, number: int) -> Response:
     """Unlock a conversation."""
     access.require_role("write")

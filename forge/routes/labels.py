@@ -17,7 +17,7 @@ router = APIRouter()
 LabelsRead = Annotated[Access, needs("issues", "read", "pull_requests")]
 LabelsWrite = Annotated[Access, needs("issues", "write", "pull_requests")]
 BASE = "/repos/{owner}/{repo}/labels"
-OF_ISSUE = "/repos/{owner}/{repo}/issues/{number}/labels"
+OF_ISSUE = "/repos/{owner}/{repo}/issues/{number:int}/labels"
 
 
 class NewLabel(BaseModel):

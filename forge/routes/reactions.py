@@ -14,8 +14,8 @@ router = APIRouter()
 
 ReactionsRead = Annotated[Access, needs("issues", "read", "pull_requests")]
 ReactionsWrite = Annotated[Access, needs("issues", "write", "pull_requests")]
-ISSUE = "/repos/{owner}/{repo}/issues/{number}/reactions"
-COMMENT = "/repos/{owner}/{repo}/issues/comments/{comment_id}/reactions"
+ISSUE = "/repos/{owner}/{repo}/issues/{number:int}/reactions"
+COMMENT = "/repos/{owner}/{repo}/issues/comments/{comment_id:int}/reactions"
 Content = Literal["+1", "-1", "laugh", "confused", "heart", "hooray", "rocket", "eyes"]
 
 
@@ -43,7 +43,7 @@ def list_of_comment(
     return _list(access, page, subject, content)
 
 
-@router.delete(COMMENT + "/{reaction_id}", status_code=204)
+@router.delete(COMMENT + "/{reaction_id:int}", status_code=204)
 def delete_of_comment(access: ReactionsWrite, comment_id: int, reaction_id: int) -> Response:
     """Take back a reaction to a comment."""
     subject = ("comment", int(comments.find(access.forge, access.repo, comment_id)["id"]))
@@ -68,7 +68,7 @@ def list_of_issue(
     return _list(access, page, subject, content)
 
 
-@router.delete(ISSUE + "/{reaction_id}", status_code=204)
+@router.delete(ISSUE + "/{reaction_id:int}", status_code=204)
 def delete_of_issue(access: ReactionsWrite, number: int, reaction_id: int) -> Response:
     """Take back a reaction to an issue or pull request."""
     subject = ("issue", int(issues.find(access.forge, access.repo, number)["id"]))

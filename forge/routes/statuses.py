@@ -5,9 +5,10 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
-from forge import objects
+from forge import history, objects
 from forge.auth import Access, needs
 from forge.errors import GitHubError, not_found
+from forge.events import events_of
 from forge.paging import Paged
 
 router = APIRouter()
@@ -45,8 +46,9 @@ def create(access: StatusesWrite, sha: str, body: NewStatus) -> dict[str, Any]:
             forge.now(),
             forge.now(),
         )
-        row = forge.db.get("SELECT * FROM statuses WHERE id = ?", status_id)
-    return objects.status(forge, repo, row)
+        shown = objects.status(forge, repo, forge.db.get("SELECT * FROM statuses WHERE id = ?", status_id))
+        _announce(access, sha, shown)
+    return shown
 
 
 @router.get("/repos/{owner}/{repo}/commits/{ref:path}/statuses")
@@ -65,6 +67,29 @@ def list_statuses(access: StatusesRead, page: Paged, ref: str) -> Response:
 def combined(access: StatusesRead, ref: str) -> dict[str, Any]:
     """Show the newest status of each context, and the worst of them."""
     return objects.combined_status(access.forge, access.repo, commit_of(access, ref))
+
+
+def _announce(access: Access, sha: str, shown: dict[str, Any]) -> None:
+    forge, repo = access.forge, access.repo
+    url = f"{objects.api_url(forge, repo)}/commits/{sha}"
+    heads = forge.db.all(
+        "SELECT ref FROM heads WHERE repo_id = ? AND sha = ? AND ref LIKE 'refs/heads/%' ORDER BY ref LIMIT 10",
+        repo["id"],
+        sha,
+    )
+    names = [str(row["ref"]).removeprefix("refs/heads/") for row in heads]
+    told = ("id", "avatar_url", "target_url", "context", "description", "state", "created_at", "updated_at")
+    events_of(forge).emit(
+        "status",
+        None,
+        repo,
+        access.actor.user,
+        **{key: shown[key] for key in told},
+        sha=sha,
+        name=f"{repo['owner_login']}/{repo['name']}",
+        commit=objects.commit(forge, repo, history.commit(forge.git.of(repo), sha)),
+        branches=[{"name": name, "commit": {"sha": sha, "url": url}, "protected": False} for name in names],
+    )
 
 
 def commit_of(access: Access, ref: str) -> str:
