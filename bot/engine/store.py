@@ -39,7 +39,7 @@ class Store:
     """What the bot remembers beside git; every method is one transaction, durable when it returns."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
-        self._database = database
+        self.database = database
         self._clock = clock
         self._group = inbox.GroupWriter(database)
         self._changed: Callable[[], None] = _nothing
@@ -62,7 +62,7 @@ class Store:
     async def close(self) -> None:
         """Store what was handed in and close the connections."""
         await self._group.drain()
-        await self._database.close()
+        await self.database.close()
 
     # --- deliveries and events ---
 
@@ -72,51 +72,51 @@ class Store:
 
     async def pending_deliveries(self, limit: int) -> list[Delivery]:
         """List deliveries not yet routed, in the order they came."""
-        return await self._database.read(lambda conn: inbox.pending(conn, limit))
+        return await self.database.read(lambda conn: inbox.pending(conn, limit))
 
     async def route(self, delivery_id: str, events: Sequence[TrackEvent]) -> bool:
         """Hand a delivery to its tracks (none: completed at once); False where somebody did so before."""
         now = self._clock.now()
         return self._woken(
-            await self._database.write(lambda conn: inbox.route(conn, delivery_id, events, now))
+            await self.database.write(lambda conn: inbox.route(conn, delivery_id, events, now))
         )
 
     async def reject(self, delivery_id: str, error: str) -> None:
         """Put a delivery aside that cannot be understood, with the reason."""
-        await self._database.write(lambda conn: inbox.reject(conn, delivery_id, error))
+        await self.database.write(lambda conn: inbox.reject(conn, delivery_id, error))
 
     async def add_event(self, track: str, id_: str, event: JsonDict) -> bool:
         """Queue an internal event for a track; False where its id is known."""
         now, new = self._clock.now(), TrackEvent(track, id_, event)
-        return self._woken(await self._database.write(lambda conn: inbox.add_event(conn, new, now)))
+        return self._woken(await self.database.write(lambda conn: inbox.add_event(conn, new, now)))
 
     async def next_event(self, track: str) -> TrackEvent | None:
         """Give the oldest event that a track has not looked at."""
-        return await self._database.read(lambda conn: inbox.next_event(conn, track))
+        return await self.database.read(lambda conn: inbox.next_event(conn, track))
 
     async def tracks_with_events(self) -> list[tuple[str, int]]:
         """List tracks with something to look at, each with its newest event's number; longest waiting first."""
-        return await self._database.read(inbox.with_events)
+        return await self.database.read(inbox.with_events)
 
     # --- tracks ---
 
     async def load(self, track: str) -> StoredTrack | None:
         """Read a track."""
-        return await self._database.read(lambda conn: tracks.load(conn, track))
+        return await self.database.read(lambda conn: tracks.load(conn, track))
 
     async def tracks_by_key(self, repo_id: int, key: str) -> list[str]:
         """List the tracks of a repository that a key such as `issue:12` leads to."""
-        return await self._database.read(lambda conn: tracks.by_key(conn, repo_id, key))
+        return await self.database.read(lambda conn: tracks.by_key(conn, repo_id, key))
 
     async def all_tracks(self, open_only: bool = False) -> list[StoredTrack]:
         """List tracks by key."""
-        return await self._database.read(lambda conn: tracks.listed(conn, open_only))
+        return await self.database.read(lambda conn: tracks.listed(conn, open_only))
 
     async def commit(self, change: Commit) -> bool:
         """Save a decision whole; False, and nothing written, where the version or the event moved on."""
         now = self._clock.now()
         try:
-            await self._database.write(lambda conn: tracks.commit(conn, change, now))
+            await self.database.write(lambda conn: tracks.commit(conn, change, now))
         except tracks.StaleCommitError:
             return False
         return self._woken(True)
@@ -125,23 +125,23 @@ class Store:
 
     async def unsubmitted(self, now: datetime, limit: int) -> list[OutboxRow]:
         """List actions that may start now, oldest first."""
-        return await self._database.read(lambda conn: outbox.unsubmitted(conn, now, limit))
+        return await self.database.read(lambda conn: outbox.unsubmitted(conn, now, limit))
 
     async def submitted(self, limit: int, after: int = 0) -> list[OutboxRow]:
         """List actions that the engine was given, by number, from `after` on."""
-        return await self._database.read(lambda conn: outbox.submitted(conn, limit, after))
+        return await self.database.read(lambda conn: outbox.submitted(conn, limit, after))
 
     async def open_actions(self, track: str) -> list[OutboxRow]:
         """List a track's actions that have not ended."""
-        return await self._database.read(lambda conn: outbox.open_actions(conn, track))
+        return await self.database.read(lambda conn: outbox.open_actions(conn, track))
 
     async def action(self, id_: str) -> OutboxRow | None:
         """Read an action."""
-        return await self._database.read(lambda conn: outbox.action(conn, id_))
+        return await self.database.read(lambda conn: outbox.action(conn, id_))
 
     async def mark_submitted(self, id_: str, try_: int) -> None:
         """Note that the engine has this try."""
-        await self._database.write(lambda conn: outbox.mark_submitted(conn, id_, try_))
+        await self.database.write(lambda conn: outbox.mark_submitted(conn, id_, try_))
 
     async def finish_action(self, id_: str, result: TrackEvent | None) -> bool:
         """End an action and hand its result to the track; False, and no result, where it had ended before."""
@@ -153,35 +153,33 @@ class Store:
 
     async def _end(self, id_: str, result: TrackEvent | None, error: str | None) -> bool:
         now = self._clock.now()
-        ended = await self._database.write(
+        ended = await self.database.write(
             lambda conn: outbox.end(conn, id_, "done" if error is None else "failed", result, now, error)
         )
         return self._woken(ended)
 
     async def retry_action(self, id_: str, not_before: datetime | None, error: str) -> bool:
         """Queue the next try, not before a time; False where the action has ended."""
-        return self._woken(
-            await self._database.write(lambda conn: outbox.retry(conn, id_, not_before, error))
-        )
+        return self._woken(await self.database.write(lambda conn: outbox.retry(conn, id_, not_before, error)))
 
     async def resubmit(self, id_: str, try_: int, error: str) -> bool:
         """Queue the next try of an action whose job was lost; False where it is past this try or ended."""
         return self._woken(
-            await self._database.write(lambda conn: outbox.retry(conn, id_, None, error, only_try=try_))
+            await self.database.write(lambda conn: outbox.retry(conn, id_, None, error, only_try=try_))
         )
 
     async def cancel_actions(self, ids: Sequence[str]) -> None:
         """End these actions as cancelled; their results, should any come, are dropped."""
         now = self._clock.now()
-        await self._database.write(lambda conn: [outbox.end(conn, i, "cancelled", None, now) for i in ids])
+        await self.database.write(lambda conn: [outbox.end(conn, i, "cancelled", None, now) for i in ids])
 
     # --- timers ---
 
     async def fire_timers(self, now: datetime) -> int:
         """Turn due timers into events of their tracks, each exactly once, and count them."""
-        if not await self._database.read(lambda conn: tracks.timers_due(conn, now)):
+        if not await self.database.read(lambda conn: tracks.timers_due(conn, now)):
             return 0
-        fired = await self._database.write(lambda conn: tracks.fire_timers(conn, now))
+        fired = await self.database.write(lambda conn: tracks.fire_timers(conn, now))
         self._woken(fired > 0)
         return fired
 
@@ -192,34 +190,34 @@ class Store:
     ) -> None:
         """Note a session before it starts; noted again, it is open again with the new facts."""
         session = Session(id_, kind, track, task, facts, self._clock.now())
-        await self._database.write(lambda conn: sessions.opened(conn, session))
+        await self.database.write(lambda conn: sessions.opened(conn, session))
 
     async def session_deleted(self, id_: str, proof: JsonDict) -> None:
         """Note that a session is gone, with what proves it; the first proof stands."""
         now = self._clock.now()
-        await self._database.write(lambda conn: sessions.deleted(conn, id_, proof, now))
+        await self.database.write(lambda conn: sessions.deleted(conn, id_, proof, now))
 
     async def open_sessions(self) -> list[Session]:
         """List sessions whose deletion is not proved, oldest first."""
-        return await self._database.read(
+        return await self.database.read(
             lambda conn: sessions.listed(conn, tables.sessions.c.deleted_at.is_(None))
         )
 
     async def sessions(self, track: str) -> list[Session]:
         """List a track's sessions, oldest first."""
-        return await self._database.read(lambda conn: sessions.listed(conn, tables.sessions.c.track == track))
+        return await self.database.read(lambda conn: sessions.listed(conn, tables.sessions.c.track == track))
 
     async def get_id(self, key: str) -> str | None:
         """Read a small stored value, such as a comment's id."""
-        return await self._database.read(lambda conn: sessions.get_id(conn, key))
+        return await self.database.read(lambda conn: sessions.get_id(conn, key))
 
     async def put_id(self, key: str, value: str) -> None:
         """Store a small value; the newest stands."""
-        await self._database.write(lambda conn: sessions.put_id(conn, key, value))
+        await self.database.write(lambda conn: sessions.put_id(conn, key, value))
 
     async def counts(self) -> dict[str, int]:
         """Count what is pending, per table."""
-        return await self._database.read(_counts)
+        return await self.database.read(_counts)
 
     def _woken(self, something_to_do: bool) -> bool:
         if something_to_do:

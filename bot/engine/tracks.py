@@ -75,7 +75,8 @@ def _save_track(conn: sa.Connection, change: Commit, now: datetime) -> None:
             .where(tracks.c.key == change.track, tracks.c.version == change.expected_version)
             .values(**values)
         )
-    if conn.execute(statement).rowcount != 1:
+    # An insert that meets a conflict reports no usable row count on PostgreSQL; what it returns is plain.
+    if conn.scalar(statement.returning(tracks.c.version)) is None:
         raise StaleCommitError
     _replace_keys(conn, change.track, change.keys)
 
