@@ -232,6 +232,9 @@ class Worktrees(Protocol):
     async def cleanup(self, id_: str) -> list[str]:
         """Remove a worktree and prove it: an empty list, or what is still there."""
 
+    def names(self, prefix: str) -> list[str]:
+        """List the worktrees that lie here and whose names begin so."""
+
     async def cleanup_all(self, keep: Sequence[str] = ()) -> list[str]:
         """Remove every worktree but these and name those that were removed."""
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from bot.core import messages
+from bot.core import messages, schedule
 from bot.core.actions import (
     Action,
     CheckHealth,
@@ -21,7 +21,7 @@ from bot.core.actions import (
     SyncStatus,
     Timer,
 )
-from bot.core.backlog import BacklogTask, Loaded
+from bot.core.backlog import BacklogTask, Loaded, Scope, Status
 from bot.core.checks import Rollup
 from bot.core.config import RepoConfig
 from bot.core.events import (
@@ -38,11 +38,12 @@ from bot.core.events import (
     TaskProposed,
 )
 from bot.core.ids import TrackId, backlog_branch, task_branch
-from bot.core.schedule import startable
-from bot.core.track import OPEN_PULL, SETTLED, Frozen, TaskTrack, Track
+from bot.core.track import OPEN_PULL, SETTLED, Frozen, TaskState, TaskTrack, Track
 
 # How long to wait before looking at checks again; announced ones are looked at when they come.
 LOOK_AGAIN = (15.0, 30.0, 60.0, 300.0, 900.0)
+BUSY: frozenset[TaskState] = frozenset({"running", *OPEN_PULL})
+STARTABLE: frozenset[TaskState] = frozenset({"todo", "ready", "waiting"})
 FAILURES_WORTH_A_RETRY = frozenset({"crash", "stall", "no_change"})
 
 
@@ -253,17 +254,59 @@ def _honoured(known: TaskTrack | None, written: TaskTrack) -> TaskTrack:
 
 
 def start_ready(track: Track, now: datetime) -> tuple[Track, tuple[RunTask, ...]]:
-    """Start what can start: dependencies merged, a worker free, and not too many pull requests open."""
+    """Start what can start: dependencies merged, a worker free, no scope in use, not too many pull requests open."""
     if track.state != "working":
         return track, ()
+    busy = [task for task in track.tasks if task.state in BUSY or (task.state == "blocked" and task.pull)]
+    running = sum(task.state == "running" for task in busy)
+    begun = {task.id for task in track.tasks if task.state not in STARTABLE}
+    ready = [
+        task for task in schedule.ready_tasks([_as_written(t) for t in track.tasks]) if task.id not in begun
+    ]
+    start, waiting = schedule.startable(
+        ready,
+        [schedule.Lease(f"{track.id}/{task.id}", task.scope) for task in busy],
+        free_workers=track.config.limits.workers - running,
+        free_pulls=track.config.limits.max_open_prs - len(busy),
+        track=track.id,
+        overlap=track.config.overlap,
+    )
+    for wait in waiting:
+        task = track.task(wait.task)
+        if task is not None:
+            track = track.with_task(replace(task, state="waiting", note=_waits_for(wait)))
     runs: list[RunTask] = []
-    for id_ in startable(track.tasks, track.config.limits.workers, track.config.limits.max_open_prs):
-        task = track.task(id_)
-        if task is None:
-            continue
-        track, run = _start(track, task, task.attempt + 1, now, why="dependencies merged, a worker is free")
-        runs.append(run)
+    for chosen in start:
+        task = track.task(chosen.id)
+        if task is not None:
+            track, run = _start(
+                track, task, task.attempt + 1, now, why="dependencies merged, a worker is free"
+            )
+            runs.append(run)
     return track, tuple(runs)
+
+
+def _as_written(task: TaskTrack) -> BacklogTask:
+    status: Status = "done" if task.state == "done" else "dropped" if task.state == "dropped" else "todo"
+    return BacklogTask(
+        id=task.id,
+        title=task.title,
+        kind=task.kind,
+        priority=task.priority,
+        estimate=task.estimate,
+        status=status,
+        depends_on=task.depends_on,
+        scope=Scope(paths=task.scope),
+    )
+
+
+def _waits_for(wait: schedule.Waiting) -> str:
+    words = {
+        "lease": "its files are in use by",
+        "workers": "no worker is free",
+        "open_prs": "too many open pull requests",
+    }
+    return f"{words[wait.reason]} {wait.what}".strip()
 
 
 def _start(track: Track, task: TaskTrack, attempt: int, now: datetime, *, why: str) -> tuple[Track, RunTask]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,6 +10,7 @@ from bot.core import backlog as files
 from bot.core import messages
 from bot.core.actions import ProposeBacklog, ReportBacklog
 from bot.core.backlog import Backlog, BacklogTask
+from bot.core.config import RepoConfig
 from bot.core.events import BacklogProposed
 from bot.core.packet import ContextCompressor, PacketInput
 from bot.core.plan_text import plan_text, spec_text
@@ -30,7 +31,7 @@ class ProposeBacklogJob:
 
     repositories: Repositories
     forge: Forge
-    refiner: BacklogRefiner | None  # None: the deterministic conversion of the merged plan
+    refiner: Callable[[RepoConfig], BacklogRefiner | None]  # None: the merged plan is converted as it is
     author: Identity
 
     async def __call__(self, track: Track, _action: ProposeBacklog) -> BacklogProposed:
@@ -61,10 +62,13 @@ class ProposeBacklogJob:
         )
 
     async def _backlog(self, track: Track, plan: MergedPlan) -> tuple[Backlog, Usage, tuple[str, ...]]:
-        converted = files.from_plan(plan, track.id, track.issue, track.base_sha, _goal(track, plan))
-        if self.refiner is None:
+        converted = files.from_plan(
+            plan, track=track.id, issue=track.issue, base_sha=track.base_sha, goal=_goal(track, plan)
+        )
+        refiner = self.refiner(track.config)
+        if refiner is None:
             return converted, Usage(), ()
-        refined = await self.refiner.refine(plan, converted)
+        refined = await refiner.refine(plan, converted)
         if refined.backlog is None:
             note = f"The backlog model gave nothing usable ({refined.problem}); this is the merged plan as it is."
             return converted, refined.usage, (note,)
@@ -72,13 +76,8 @@ class ProposeBacklogJob:
 
     async def _with_contexts(self, track: Track, mirror: Mirror, backlog: Backlog) -> Backlog:
         documents = await read_texts(mirror, track.base_sha)
-        tasks = []
-        for task in backlog.tasks:
-            context = compress(track, task, documents)
-            tasks.append(
-                task.model_copy(update={"context": context, "context_sha256": files.context_sha256(context)})
-            )
-        return backlog.model_copy(update={"tasks": tuple(tasks)})
+        contexts = {task.id: compress(track, task, documents) for task in backlog.tasks}
+        return files.with_contexts(backlog, contexts)
 
     async def _open(
         self, track: Track, mirror: Mirror, backlog: Backlog, plan: MergedPlan, notes: tuple[str, ...]

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
 from bot.core import messages
 from bot.core.actions import CloseTrack
+from bot.core.config import RepoConfig
 from bot.core.events import Closed
 from bot.core.ids import Marker
 from bot.core.track import Track
 from bot.engine.store import Store
 from bot.errors import RetryableError
-from bot.ports import Clock, Forge
+from bot.ports import Clock, Forge, Worktrees
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,21 +23,21 @@ class CloseJob:
 
     store: Store
     forge: Forge
-    worktrees_of: Callable[[str], Sequence[str]]  # names of worktrees whose id begins so
-    model: str
+    worktrees: Worktrees
+    model: Callable[[RepoConfig], str]  # names the models, for the receipt
     clock: Clock
 
     async def __call__(self, track: Track, _action: CloseTrack) -> Closed:
         sessions = await self.store.sessions(track.key)
         left = [f"session {s.id}" for s in sessions if s.deleted_at is None]
-        left += [f"worktree {name}" for name in self.worktrees_of(f"{track.key.replace('/', '-')}-")]
+        left += [f"worktree {name}" for name in self.worktrees.names(f"{track.key.replace('/', '-')}-")]
         began = datetime.fromisoformat(track.started_at.replace("Z", "+00:00"))
         body = messages.receipt(
             track,
             seconds=(self.clock.now() - began).total_seconds(),
             sessions=len(sessions) - sum(s.deleted_at is None for s in sessions),
             leftovers=left,
-            model=self.model,
+            model=self.model(track.config),
         )
         await self.forge.create_comment(track.repo, track.issue, body)
         # Silence is the worst bug: the end is not reached before its comment can be read.

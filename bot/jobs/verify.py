@@ -8,6 +8,7 @@ from pathlib import Path
 import structlog
 
 from bot.core.health import TestResult, read_test_output, runner_of
+from bot.git.worktrees import task_policy
 from bot.ports import Completed, Mirror, Sandbox, SandboxPolicy, Worktree, Worktrees
 
 _log = structlog.get_logger(__name__)
@@ -40,7 +41,7 @@ class Verifier:
         try:
             for path, text in (extra or {}).items():
                 _write(worktree.path, path, text)
-            done = await self._in_box(worktree, command)
+            done = await self._in_box(worktree, mirror, command)
         finally:
             left = await self.worktrees.cleanup(id_)
             if left:
@@ -49,19 +50,14 @@ class Verifier:
             read_test_output(runner_of(command), done.code, done.output), done.output, done.seconds
         )
 
-    async def _in_box(self, worktree: Worktree, command: str) -> Completed:
-        async with self.sandbox.open(policy(worktree, self.path)) as box:
+    async def _in_box(self, worktree: Worktree, mirror: Mirror, command: str) -> Completed:
+        async with self.sandbox.open(policy(worktree, mirror, self.path)) as box:
             return await box.run(["sh", "-c", command], timeout=TEST_TIMEOUT)
 
 
-def policy(worktree: Worktree, path: str) -> SandboxPolicy:
+def policy(worktree: Worktree, mirror: Mirror, path: str) -> SandboxPolicy:
     """Show a worktree and the programs of PATH, and nothing else of the host."""
-    return SandboxPolicy(
-        work=worktree.path,
-        home=worktree.home,
-        env={"CI": "true", "PYTHONDONTWRITEBYTECODE": "1"},
-        path=path,
-    )
+    return task_policy(worktree, mirror, path=path, env={"CI": "true", "PYTHONDONTWRITEBYTECODE": "1"})
 
 
 def _write(root: Path, path: str, text: str) -> None:

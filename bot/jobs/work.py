@@ -108,7 +108,7 @@ class WorkJob:
         id_ = f"{track.key.replace('/', '-')}-{task.id}"
         worktree = await self.worktrees.create(mirror, id_, base)
         try:
-            report = await self._agent(track, task, action, worktree, written)
+            report = await self._agent(track, task, action, mirror, worktree, written)
             ingested = await self._ingest(track, task, worktree, text, report)
         finally:
             await self._clean(id_)
@@ -161,7 +161,13 @@ class WorkJob:
         return self.coders[name]
 
     async def _agent(
-        self, track: Track, task: TaskTrack, action: RunTask, worktree: Worktree, written: BacklogTask
+        self,
+        track: Track,
+        task: TaskTrack,
+        action: RunTask,
+        mirror: Mirror,
+        worktree: Worktree,
+        written: BacklogTask,
     ) -> WorkReport:
         coder = self._coder(track.config)
         async with self.sessions.open("coder", track.key, task.id) as session:
@@ -177,11 +183,7 @@ class WorkJob:
                 state_dir=session.dir,
                 timeout=track.config.limits.task_minutes * 60.0,
             )
-            shown = replace(
-                sandbox_policy(worktree, self.verifier.path),
-                home=session.home,
-                pointer_git=worktree.scratch_git,
-            )
+            shown = replace(sandbox_policy(worktree, mirror, self.verifier.path), home=session.home)
             try:
                 async with self.sandbox.open(shown) as box:
                     return await coder.work(order, box)

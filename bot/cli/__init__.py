@@ -1,0 +1,47 @@
+"""The command line: one file for each command, and the table of all of them."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from bot import __version__
+from bot.errors import BotError
+
+# name -> module with a click command called `command`; imported when it is asked for, so that help is quick
+COMMANDS: dict[str, str] = {
+    "demo": "bot.cli.demo",
+    "forge": "bot.cli.forge",
+    "serve": "bot.cli.serve",
+}
+
+
+class _Table(click.Group):
+    """Loads a command's module when the command is used."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, _ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        found = importlib.import_module(COMMANDS[name]).command
+        assert isinstance(found, click.Command)
+        return found
+
+
+@click.command(cls=_Table)
+@click.version_option(__version__, prog_name="gitwright")
+def gitwright() -> None:
+    """Label an issue, review a plan, merge pull requests."""
+
+
+def main() -> None:
+    """Run a command: exit 0 ok, 1 a finding or a failure, 2 wrong usage."""
+    try:
+        gitwright(prog_name="gitwright")
+    except BotError as error:
+        click.echo(f"gitwright: {error}", err=True)
+        sys.exit(1)

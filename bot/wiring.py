@@ -1,0 +1,254 @@
+"""Owns putting the parts together: the only place that builds adapters and hands them over."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import structlog
+
+from bot import sandbox as sandboxes
+from bot.agents.script import Script, load_script
+from bot.agents.sessions import Sessions
+from bot.core.actions import CheckHealth, CloseTrack, MakePlan, ProposeBacklog, ReportBacklog, RunTask
+from bot.core.config import RepoConfig
+from bot.core.events import ForgeEvent, Pushed
+from bot.dispatch import Dispatcher
+from bot.engine.dbos_engine import DbosEngine
+from bot.engine.runner import Runner
+from bot.engine.store import Delivery, Store
+from bot.errors import BotError
+from bot.forges.github import GitHubForge
+from bot.forges.github.inbound import parse
+from bot.git.worktrees import WorktreeManager
+from bot.jobs.backlog import ProposeBacklogJob, ReportBacklogJob
+from bot.jobs.close import CloseJob
+from bot.jobs.health import HealthJob
+from bot.jobs.plan import PlanJob
+from bot.jobs.repository import Repositories
+from bot.jobs.verify import Verifier
+from bot.jobs.work import WorkJob
+from bot.perform import Job, Performer
+from bot.ports import Clock, Forge, Identity, Sandbox
+from bot.settings import Settings
+from handlers import HANDLERS
+from handlers.commands import valid_now
+
+_log = structlog.get_logger(__name__)
+
+QUEUES = {"tracks": 16, "forge": 8, "plans": 3, "agents": 3}  # how many jobs of each run at once in a process
+QUEUE_OF = {"make_plan": "plans", "check_health": "plans", "run_task": "agents"}
+GRACE = 8.0  # seconds for running jobs at a shutdown
+STOP = 13.0  # seconds for the whole shutdown
+
+
+class SystemClock:
+    """The time of the machine."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+@dataclass(slots=True)
+class Bot:
+    """The running bot: what the web application and the command line need of it."""
+
+    settings: Settings
+    clock: Clock
+    store: Store
+    forge: Forge
+    runner: Runner
+    worktrees: WorktreeManager
+    sessions: Sessions
+    sandbox: Sandbox
+
+    async def start(self) -> None:
+        """Remove what a killed process left, then take up the work."""
+        for proof in await self.sessions.sweep():
+            if not proof.holds:
+                _log.error("session_left_behind", leftovers=proof.leftovers)
+        removed = await self.worktrees.cleanup_all()
+        if removed:
+            _log.info("worktrees_removed", names=removed)
+        await self.runner.start()
+        _log.info("started", sandbox=self.sandbox.level, mode=self.settings.mode)
+
+    async def stop(self) -> None:
+        """Stop within seconds: jobs reach a checkpoint or are interrupted, tokens are revoked, files closed."""
+        await self.runner.stop(GRACE)
+        await self.forge.aclose()
+        await self.store.close()
+        _log.info("stopped")
+
+    async def ready(self) -> dict[str, str]:
+        """Ask the database and the forge."""
+        found = {"database": "ok", "forge": "ok"}
+        try:
+            async with asyncio.timeout(5):
+                await self.store.counts()
+        except (BotError, OSError, TimeoutError) as error:
+            found["database"] = str(error) or "no answer"
+        try:
+            async with asyncio.timeout(5):
+                await self.forge.bot_ids()
+        except (BotError, OSError, TimeoutError) as error:
+            found["forge"] = str(error) or "no answer"
+        return found
+
+
+async def build(settings: Settings, clock: Clock | None = None) -> Bot:
+    """Build the bot from its settings; nothing runs before `start`."""
+    clock = clock or SystemClock()
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    script = load_script(settings.script) if settings.script else None
+    box = await sandboxes.probe(settings.sandbox)
+    store = await Store.open(settings.database, clock)
+    forge = GitHubForge(
+        settings.github_api_url,
+        git_url=settings.github_git_url,
+        app_id=settings.app_id,
+        private_key=settings.app_key,
+        token=settings.token.get_secret_value() if settings.token else None,
+        api_version=settings.github_api_version,
+        write_gap=settings.write_gap,
+    )
+    worktrees = WorktreeManager(settings.data_dir, box)
+    sessions = Sessions(settings.data_dir / "sessions", store)
+    repositories = Repositories(forge, worktrees, lambda config: overridden(config, settings))
+    runner = _runner(settings, clock, store, forge, repositories, worktrees, sessions, box, script)
+    return Bot(settings, clock, store, forge, runner, worktrees, sessions, box)
+
+
+def overridden(config: RepoConfig, settings: Settings) -> RepoConfig:
+    """Let the operator's settings win over the repository's file."""
+    changes: dict[str, object] = {}
+    if settings.test:
+        changes["test"] = settings.test
+    if settings.agent:
+        changes["agent"] = settings.agent
+    return config.model_copy(update=changes)
+
+
+SCRIPTED = ("scripted",)
+
+
+def _role(settings: Settings, config: RepoConfig, role: ModelRole) -> tuple[str, ...]:
+    """Give the models of a role, the operator's before the repository's."""
+    return (settings.models or {}).get(role) or tuple(getattr(config.models, role))
+
+
+def _planners(
+    settings: Settings, script: Script | None
+) -> Callable[[RepoConfig], Sequence[tuple[str, Planner]]]:
+    """Choose the planning agents of a repository: scripted ones, or models with three briefs."""
+
+    def choose(config: RepoConfig) -> Sequence[tuple[str, Planner]]:
+        models = _role(settings, config, "planning")
+        if models == SCRIPTED:
+            used = _needed(script)
+            names = used.planner_names(tuple(config.planners))
+            return [(name, ScriptedPlanner(used, names)) for name in names]
+        return [(name, ModelPlanner(models)) for name in config.planners]
+
+    return choose
+
+
+def _refiner(settings: Settings, script: Script | None) -> Callable[[RepoConfig], BacklogRefiner | None]:
+    """Choose the backlog model; the scripted one with nothing to say leaves the merged plan as it is."""
+
+    def choose(config: RepoConfig) -> BacklogRefiner | None:
+        models = _role(settings, config, "backlog")
+        if models == SCRIPTED:
+            return ScriptedRefiner(script) if script and script.backlog is not None else None
+        return BacklogModel(models)
+
+    return choose
+
+
+def _coders(script: Script | None) -> dict[str, Coder]:
+    # The scripted agent is there only where a script is.
+    return {name: make_coder(name, script) for name in AGENTS} if script else {}
+
+
+def _needed(script: Script | None) -> Script:
+    if script is None:
+        raise UserError("The model `scripted` needs a script. Set GITWRIGHT_SCRIPT, or name real models.")
+    return script
+
+
+def _model_name(settings: Settings, config: RepoConfig) -> str:
+    return ", ".join(dict.fromkeys(_role(settings, config, "planning") + _role(settings, config, "backlog")))
+
+
+def _runner(  # noqa: PLR0913 - the parts that meet here
+    settings: Settings,
+    clock: Clock,
+    store: Store,
+    forge: Forge,
+    repositories: Repositories,
+    worktrees: WorktreeManager,
+    sessions: Sessions,
+    box: Sandbox,
+    script: Script | None,
+) -> Runner:
+    """Connect events to handlers, decisions to actions, and both to the engine."""
+    app_id = int(settings.app_id) if settings.app_id and settings.app_id.isdigit() else None
+
+    def read(delivery: Delivery) -> ForgeEvent | None:
+        event = parse(delivery, app_id)
+        if isinstance(event, Pushed):
+            repositories.moved(event.repo.id)
+        return event
+
+    jobs = _jobs(settings, clock, store, forge, repositories, worktrees, sessions, box, script)
+    performer = Performer(store, forge, jobs, valid_now, clock)
+    dispatcher = Dispatcher(store, repositories, HANDLERS, read, clock, lambda: engine)
+    engine = DbosEngine(
+        _engine_url(settings), {"track": dispatcher.drain, "action": performer.run}, QUEUES, clock
+    )
+    return Runner(store, engine, dispatcher.route, clock, queue_of=lambda kind: QUEUE_OF.get(kind, "forge"))
+
+
+def _engine_url(settings: Settings) -> str:
+    # DBOS keeps its rows apart from ours, so that they may be lost.
+    if settings.database.startswith("sqlite"):
+        return f"sqlite:///{settings.data_dir.absolute() / 'engine.sqlite'}"
+    return settings.database
+
+
+def _jobs(  # noqa: PLR0913 - the parts that meet here
+    settings: Settings,
+    clock: Clock,
+    store: Store,
+    forge: Forge,
+    repositories: Repositories,
+    worktrees: WorktreeManager,
+    sessions: Sessions,
+    box: Sandbox,
+    script: Script | None,
+) -> dict[type[object], Job]:
+    author = Identity("Gitwright", "gitwright[bot]@users.noreply.github.com")
+    verifier = Verifier(worktrees, box, os.environ.get("PATH", os.defpath))
+    return {
+        CheckHealth: HealthJob(repositories, worktrees, verifier, box, settings.data_dir),
+        MakePlan: PlanJob(
+            repositories, worktrees, sessions, _planners(settings, script), asyncio.Semaphore(QUEUES["plans"])
+        ),
+        ProposeBacklog: ProposeBacklogJob(repositories, forge, _refiner(settings, script), author),
+        ReportBacklog: ReportBacklogJob(repositories, forge),
+        RunTask: WorkJob(
+            store=store,
+            repositories=repositories,
+            forge=forge,
+            worktrees=worktrees,
+            sandbox=box,
+            verifier=verifier,
+            sessions=sessions,
+            coders=_coders(script),
+            author=author,
+            clock=clock,
+        ),
+        CloseTrack: CloseJob(store, forge, worktrees, lambda config: _model_name(settings, config), clock),
+    }
