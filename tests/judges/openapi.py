@@ -47,12 +47,14 @@ class _Route:
 class Judge:
     """Validates requests and answers of the operations in the description and counts the judged 2xx.
 
-    Each check records what it found in `record` and also returns it.
+    Each check records what it found in `record` and also returns it. `samples` holds the longest good body of
+    each operation, for a second opinion.
     """
 
     def __init__(self, record: Record | None = None, spec: JsonDict | None = None) -> None:
         self.record = record or Record()
         document = to_json_schema(spec or json.loads(gzip.decompress(PUBLISHED.read_bytes())))
+        self.samples: dict[Operation, bytes] = {}
         self._registry = jsonschema_rs.Registry([(_SPEC, document)])
         self._routes = _routes(document["paths"])
         self._validators: dict[str, jsonschema_rs.Draft202012Validator] = {}
@@ -61,6 +63,11 @@ class Judge:
         """The operation that answers `method` on the percent-encoded `path`, None if there is none."""
         route = self._route(method, path)
         return route.operation if route else None
+
+    def operation_id(self, operation: Operation) -> str:
+        """GitHub's own name of an operation, such as `issues/create-comment`."""
+        route = next(route for route in self._routes if route.operation == operation)
+        return str(route.described["operationId"])
 
     def check_request(self, method: str, path: str, query: str, body: bytes) -> list[Violation]:
         """Judge a request that GitHub would accept: query parameters and JSON body."""
@@ -93,6 +100,7 @@ class Judge:
         found = self._content_problems(str(route.operation), status, documented, headers, body)
         if status < 300 and not found:
             self.record.judged_operation(str(route.operation))
+            self.samples[route.operation] = max(self.samples.get(route.operation, b""), body, key=len)
         return self._found("response", subject, found)
 
     def _route(self, method: str, path: str) -> _Route | None:

@@ -1,0 +1,27 @@
+"""Webhooks of a repository and their deliveries."""
+
+from tests.judges.world import World, call
+
+
+def walk(world: World) -> None:
+    hooks = f"{world.repo}/hooks"
+    config = {"url": "http://127.0.0.1:9/hook", "content_type": "json", "secret": "s3cret"}
+    body = {"name": "web", "active": True, "events": ["issues", "push"], "config": config}
+    made = call(world.admin, "POST", hooks, 201, json=body)
+    one = f"{hooks}/{made['id']}"
+    assert call(world.admin, "GET", one)["config"]["secret"] == "********"
+    assert [each["id"] for each in call(world.admin, "GET", hooks)] == [made["id"]]
+    assert call(world.admin, "PATCH", one, json={"add_events": ["issue_comment"]})["events"] == [
+        "issue_comment",
+        "issues",
+        "push",
+    ]
+    call(world.admin, "POST", f"{one}/pings", 204)
+    world.forge.settle()
+    deliveries = call(world.admin, "GET", f"{one}/deliveries?per_page=10")
+    assert [each["event"] for each in deliveries] == ["ping", "ping"]
+    delivery = f"{one}/deliveries/{deliveries[0]['id']}"
+    assert call(world.admin, "GET", delivery)["request"]["headers"]["X-GitHub-Event"] == "ping"
+    call(world.admin, "POST", f"{delivery}/attempts", 202)
+    call(world.admin, "DELETE", one, 204)
+    call(world.admin, "GET", one, 404)
