@@ -38,18 +38,9 @@ def check(text: str, files: Collection[str], head_sha: str) -> tuple[Backlog | N
 
 def _validate(root: yaml_tree.Node) -> tuple[Backlog | None, list[Problem]]:
     try:
-        return Backlog.model_validate(_without_nulls(yaml_tree.data(root))), []
+        return Backlog.model_validate(yaml_tree.without_nulls(yaml_tree.data(root))), []
     except ValidationError as error:
         return None, [_schema_problem(root, details) for details in error.errors(include_url=False)]
-
-
-def _without_nulls(value: yaml_tree.Data) -> yaml_tree.Data:
-    """Take a key without a value for an absent key: people leave `depends_on:` empty."""
-    if isinstance(value, dict):
-        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
-    if isinstance(value, list):
-        return [_without_nulls(item) for item in value]
-    return value
 
 
 def _schema_problem(root: yaml_tree.Node, details: ErrorDetails) -> Problem:

@@ -214,6 +214,15 @@ def _core(text: str) -> str | int | float | bool:
     return text
 
 
+def without_nulls(value: Data) -> Data:
+    """Take a key without a value for an absent key: people leave a value empty to mean none."""
+    if isinstance(value, dict):
+        return {key: without_nulls(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [without_nulls(item) for item in value]
+    return value
+
+
 def places(node: Node, at: Path = ()) -> Iterator[tuple[Path, Node]]:
     """Give every value's path and node."""
     yield at, node

@@ -1,0 +1,106 @@
+"""Owns the reading of slash commands: the first line of a comment, and what was probably meant.
+
+parse(body, verbs) -> Invocation(name, args, text) | NearMiss(typed, suggestion) | None; it never raises.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+WORD = "agent"
+
+_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
+_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
+_LINE = re.compile(r" {0,3}/(?P<word>[^\W\d_]+)(?P<glue>[-:_.]?)(?P<rest>(?:\s.*)?|[^\s].*)\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """A command as it was called: `args` are the words after the verb in its line, `text` is all that follows it."""
+
+    name: str
+    args: tuple[str, ...] = ()
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NearMiss:
+    """Something that was probably meant to be a command; `suggestion` is the whole line to write instead."""
+
+    typed: str
+    suggestion: str | None = None
+
+
+def parse(body: str, verbs: Sequence[str]) -> Invocation | NearMiss | None:
+    """Read the first non-blank line; None where it is no command, in code, in a quote or in an HTML comment."""
+    lines = body.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    start = next((index for index, line in enumerate(lines) if _INVISIBLE.sub("", line).strip()), None)
+    if start is None:
+        return None
+    raw = _INVISIBLE.sub("", lines[start]).expandtabs(4)
+    visible = _COMMENT.sub(" ", "\n".join([raw, *lines[start + 1 :]]))
+    first, _, following = visible.partition("\n")
+    found = _LINE.match(first.rstrip())
+    if found is None or raw.startswith("    "):
+        return None
+    return _read(first.strip(), found, following, verbs)
+
+
+def _read(
+    typed: str, found: re.Match[str], following: str, verbs: Sequence[str]
+) -> Invocation | NearMiss | None:
+    word, glue, rest = _plain(found["word"]), found["glue"], found["rest"]
+    words = rest.split()
+    verb = _plain(words[0]) if words else ""
+    if word == WORD and not glue and (not rest or rest[0].isspace()):
+        if not words:
+            return Invocation("help")
+        if verb in verbs:
+            after = rest.lstrip()[len(words[0]) :].strip()
+            return Invocation(verb, tuple(words[1:]), "\n".join((after, following)).strip())
+        return _near_verb(typed, verb, words[1:], verbs)
+    return _near_word(typed, word, glue, words, verbs)
+
+
+def _plain(word: str) -> str:
+    return unicodedata.normalize("NFKC", word).casefold()
+
+
+def _near_verb(typed: str, verb: str, args: Sequence[str], verbs: Sequence[str]) -> NearMiss:
+    near = get_close_matches(verb.strip(":.,!`*_"), verbs, 1, 0.6)
+    return NearMiss(typed, " ".join([f"/{WORD}", near[0], *args]) if near else None)
+
+
+def _near_word(
+    typed: str, word: str, glue: str, words: Sequence[str], verbs: Sequence[str]
+) -> NearMiss | None:
+    """Recognize `/agnt plan`, `/agents plan`, `/agent-plan` and `/agentplan`; other programs' commands are left alone."""
+    if word.startswith(WORD) and (glue or word != WORD):
+        joined = [word[len(WORD) :], *words] if not glue or word != WORD else list(words)
+        joined = [part for part in joined if part]
+        first = _plain(joined[0]) if joined else ""
+        near = get_close_matches(first, verbs, 1, 0.75)
+        if near and (glue or not words or _plain(words[0]) not in verbs):
+            return NearMiss(typed, " ".join([f"/{WORD}", near[0], *joined[1:]]))
+    if glue or not _is_typo(word) or not words:
+        return None
+    near = get_close_matches(_plain(words[0]), verbs, 1, 0.75)
+    return NearMiss(typed, " ".join([f"/{WORD}", near[0], *words[1:]])) if near else None
+
+
+def _is_typo(word: str) -> bool:
+    """Say whether a word is the command's with one letter wrong, missing, added, or two swapped."""
+    if word == WORD:
+        return False
+    if len(word) == len(WORD):
+        wrong = [index for index in range(len(WORD)) if word[index] != WORD[index]]
+        swapped = len(wrong) == 2 and word[wrong[0]] == WORD[wrong[1]] and word[wrong[1]] == WORD[wrong[0]]
+        return len(wrong) == 1 or (swapped and wrong[1] == wrong[0] + 1)
+    short, long = sorted((word, WORD), key=len)
+    return len(long) - len(short) == 1 and any(
+        long[:index] + long[index + 1 :] == short for index in range(len(long))
+    )

@@ -1,0 +1,206 @@
+"""Owns .github/gitwright.yml: every key with its default, and reading that names each mistake.
+
+parse(text) -> (RepoConfig, problems): a file with a mistake gives the defaults and says why.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic_core import ErrorDetails
+
+from bot.core import yaml_tree
+from bot.core.values import Role
+
+NO_TEST = "none"  # `test: none`: work goes on without verification, and every pull request says so
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Folder = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*$")
+]
+Prefix = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$")]
+Host = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*(:[0-9]{1,5})?$")]
+Count = Annotated[int, Field(ge=1, le=100)]
+Usd = Annotated[float, Field(ge=0, le=1_000_000)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TestCommand(_Model):
+    """How one part of a repository is tested."""
+
+    __test__ = False  # pytest collects classes by this name
+
+    command: Text
+    paths: tuple[Text, ...] = ()  # the part of the tree it is for; empty: all
+    setup: Text | None = None
+    canary: Text | None = None  # a command that must fail
+
+
+class Labels(_Model):
+    """The trigger, and the one label that shows a track's state."""
+
+    trigger: Text = "agent:plan"
+    planning: Text = "agent:planning"
+    review: Text = "agent:review"
+    working: Text = "agent:working"
+    blocked: Text = "agent:blocked"
+    done: Text = "agent:done"
+
+
+class AgentCommand(_Model):
+    """An agent of one's own: the command that speaks ACP on its standard streams."""
+
+    command: Annotated[tuple[Text, ...], Field(min_length=1)]
+
+
+class Models(_Model):
+    """Model names `provider:model` in the order in which they are tried; empty: the process's own choice."""
+
+    planning: tuple[Text, ...] = ()
+    backlog: tuple[Text, ...] = ()
+    documentation: tuple[Text, ...] = ()
+    simple: tuple[Text, ...] = ()
+    complex: tuple[Text, ...] = ()
+    free_tier: bool = False  # whether models may be used whose providers may train on what they are sent
+
+
+class Limits(_Model):
+    """How much at once, how often, how long."""
+
+    planners: Count = 3
+    workers: Count = 3
+    api: Count = 10
+    max_open_prs: Count = 3
+    attempts: Count = 4
+    regenerations: Annotated[int, Field(ge=0, le=100)] = 2
+    fix_forward: Annotated[int, Field(ge=0, le=100)] = 2
+    plan_minutes: Annotated[float, Field(gt=0, le=1440)] = 20
+    task_minutes: Annotated[float, Field(gt=0, le=1440)] = 60
+
+
+class Budget(_Model):
+    """Ceilings in US dollars."""
+
+    track_usd: Usd = 10
+    day_usd: Usd = 50
+
+
+class RepoConfig(_Model):
+    """The settings of one repository."""
+
+    test: Text | tuple[TestCommand, ...] | None = None  # None: detected
+    setup: Text | None = None
+    known_failing: tuple[Text, ...] = ()
+    protected_paths: tuple[Text, ...] = ()
+    tasks_dir: Folder = "tasks"
+    branch_prefix: Prefix = "agent"
+    labels: Labels = Labels()
+    commands: dict[Text, Role] = {"default": "write"}
+    bots: tuple[int, ...] = ()
+    planners: Annotated[tuple[Text, ...], Field(min_length=1)] = ("architecture", "tests", "smallest")
+    agent: Text | AgentCommand = "builtin"
+    models: Models = Models()
+    limits: Limits = Limits()
+    budget: Budget = Budget()
+    egress: tuple[Host, ...] = ()
+    rebase: Literal["needed", "always", "never"] = "needed"
+    overlap: Literal["wait", "allow"] = "wait"
+    outside_scope: Literal["lease", "stop"] = "lease"
+    push: Literal["auto", "direct", "ask"] = "auto"
+    draft: bool = False
+    keep_records: bool = True
+    close_issue: bool = True
+    sign_off: bool = False
+
+    def needed_role(self, command: str, default: Role = "write") -> Role:
+        """Give the minimum role for a slash command: its own setting, the command's default, the general one."""
+        if command in self.commands:
+            return self.commands[command]
+        return default if default != "write" else self.commands.get("default", default)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ConfigProblem:
+    """One mistake in the settings; `line` counts from 1."""
+
+    line: int
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        return f"line {self.line}: {self.message}. {self.hint}".strip()
+
+
+def parse(text: str) -> tuple[RepoConfig, tuple[ConfigProblem, ...]]:
+    """Read the settings; with any mistake in them the defaults are given, and each mistake is named."""
+    root, faults = yaml_tree.read(text)
+    problems = [ConfigProblem(fault.line, fault.message, fault.hint) for fault in faults]
+    if root is None or (root.kind == "scalar" and root.plain and not root.text):
+        return RepoConfig(), tuple(problems)
+    if root.kind != "map":
+        problems.append(
+            ConfigProblem(1, "The file is not a mapping of keys to values", "Write `key: value` lines.")
+        )
+        return RepoConfig(), tuple(problems)
+    values = yaml_tree.without_nulls(yaml_tree.data(root, "core"))
+    config = RepoConfig()
+    try:
+        # JSON mode is strict about types, and still takes a list for a tuple.
+        config = RepoConfig.model_validate_json(json.dumps(values), strict=True)
+    except ValidationError as error:
+        problems += _explain(root, error.errors(include_url=False))
+    if problems:
+        return RepoConfig(), tuple(sorted(dict.fromkeys(problems)))
+    return config, ()
+
+
+def json_schema() -> dict[str, Any]:
+    """Give the JSON Schema of the settings file, for editors."""
+    return RepoConfig.model_json_schema()
+
+
+def _explain(root: yaml_tree.Node, errors: Sequence[ErrorDetails]) -> Iterator[ConfigProblem]:
+    for details in errors:
+        path = tuple(part for part in details["loc"] if not _is_branch(part))
+        branches = [str(part) for part in details["loc"] if _is_branch(part)]
+        if branches and (branches[0] in _TEXT) != (yaml_tree.find(root, path[:1]).kind == "scalar"):
+            continue  # said of an alternative that was not chosen
+        node = yaml_tree.find(root, path)
+        name = ".".join(str(part) for part in path)
+        if details["type"] == "extra_forbidden":
+            parent = yaml_tree.find(root, path[:-1])
+            key = next((key for key, _ in parent.entries if key.text == path[-1]), node)
+            near = get_close_matches(str(path[-1]), _known_keys(path[:-1]), 1)
+            hint = f"Did you mean `{near[0]}`?" if near else "Remove it."
+            yield ConfigProblem(key.line, f"The key `{name}` is not known", hint)
+        else:
+            yield ConfigProblem(node.line, f"`{name}`: {details['msg']}", "See docs/configuration.md.")
+
+
+_TEXT = ("str", "constrained-str")
+
+
+def _is_branch(part: str | int) -> bool:
+    """Recognize what pydantic adds to a place for the alternatives of a union."""
+    return isinstance(part, str) and ("[" in part or part in (*_TEXT, "AgentCommand"))
+
+
+def _known_keys(path: Sequence[str | int]) -> list[str]:
+    models: dict[str, type[BaseModel]] = {
+        "labels": Labels,
+        "models": Models,
+        "limits": Limits,
+        "budget": Budget,
+        "test": TestCommand,
+        "agent": AgentCommand,
+    }
+    model = models.get(str(path[0]), RepoConfig) if path else RepoConfig
+    return list(model.model_fields)

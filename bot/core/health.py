@@ -1,0 +1,204 @@
+"""Owns the question whether planning and work can succeed here: facts from outside in, findings out.
+
+Finding(code, level, text, remedy); InstrumentationChecker(before).findings(probes). What concerns test runners
+(`detect_test_command`, `read_test_output`, `newly_failing`, `canary`) is in bot/core/runners.py and offered here too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from bot.core.config import NO_TEST
+from bot.core.runners import (
+    CanaryFile,
+    TestResult,
+    canary,
+    detect_test_command,
+    newly_failing,
+    read_test_output,
+    runner_of,
+)
+
+__all__ = [
+    "CanaryFile",
+    "Finding",
+    "InstrumentationChecker",
+    "Level",
+    "Probes",
+    "TestResult",
+    "blocking",
+    "canary",
+    "detect_test_command",
+    "newly_failing",
+    "read_test_output",
+    "runner_of",
+]
+
+Level = Literal["ok", "degraded", "blocking"]
+MIN_GIT = (2, 38)  # merge-tree --write-tree
+MIN_DISK = 1 << 30  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was found out about one thing that planning or work needs."""
+
+    code: str
+    level: Level
+    text: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probes:
+    """What was seen; None: not looked at. A text names what went wrong, an empty one means that nothing did."""
+
+    git_version: str | None = None  # as `git --version` says it
+    tools: Mapping[str, str] = field(default_factory=dict)  # tool -> what went wrong
+    token: str | None = None
+    models: Mapping[str, str] = field(default_factory=dict)  # model -> what went wrong
+    disk_free: int | None = None  # bytes
+    worktree: str | None = None
+    sandbox: str | None = None
+    setup: str | None = None
+    test: str | None = None  # the command; None: none is known; `none`: switched off
+    baseline: TestResult | None = None
+    known_failing: tuple[str, ...] = ()
+    canary: TestResult | Literal["unproved"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InstrumentationChecker:
+    """Judges what was seen; what only work needs does not hold up planning."""
+
+    before: Literal["planning", "work"]
+
+    def findings(self, probes: Probes) -> tuple[Finding, ...]:
+        """Give one finding for each thing looked at, in a fixed order."""
+        return (
+            *_host(probes),
+            *_outside(probes),
+            *(self._for_work(finding) for finding in (*_setup(probes), *_baseline(probes), *_canary(probes))),
+        )
+
+    def _for_work(self, finding: Finding) -> Finding:
+        if self.before == "planning" and finding.level == "blocking":
+            return Finding(
+                finding.code, "degraded", f"{finding.text} Planning goes on, work waits.", finding.remedy
+            )
+        return finding
+
+
+def blocking(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """Give the findings that keep the next step from starting."""
+    return tuple(finding for finding in findings if finding.level == "blocking")
+
+
+def _host(probes: Probes) -> Iterator[Finding]:
+    if probes.git_version is not None:
+        yield _git(probes.git_version)
+    for tool, wrong in sorted(probes.tools.items()):
+        yield _simple("TOOL", f"`{tool}`", wrong, f"Install `{tool}` where the bot runs.")
+    if probes.disk_free is not None:
+        free = f"{probes.disk_free / (1 << 30):.1f} GiB are free"
+        level: Level = "ok" if probes.disk_free >= MIN_DISK else "blocking"
+        yield Finding(
+            "DISK", level, f"{free}.", "" if level == "ok" else "Free at least 1 GiB for worktrees."
+        )
+    if probes.worktree is not None:
+        yield _simple(
+            "WORKTREE", "A worktree", probes.worktree, "See the bot's log; its data folder must be writable."
+        )
+    if probes.sandbox is not None:
+        yield _simple("SANDBOX", "The sandbox", probes.sandbox, "Run `gitwright doctor` where the bot runs.")
+
+
+def _git(said: str) -> Finding:
+    numbers = [int(part) for part in said.replace("-", ".").split(".")[:2] if part.isdecimal()]
+    if not numbers:
+        numbers = [int(part) for part in said.split()[-1].split(".")[:2] if part.isdecimal()]
+    if tuple(numbers) >= MIN_GIT:
+        return Finding("TOOL", "ok", f"git is {'.'.join(map(str, numbers))} or later.")
+    return Finding(
+        "TOOL", "blocking", f"git says `{said}`, 2.38 is needed.", "Install a newer git where the bot runs."
+    )
+
+
+def _outside(probes: Probes) -> Iterator[Finding]:
+    if probes.token is not None:
+        yield _simple(
+            "AUTH", "The access token", probes.token, "Check the App's installation and its permissions."
+        )
+    working = [model for model, wrong in probes.models.items() if not wrong]
+    for model, wrong in sorted(probes.models.items()):
+        if wrong and working:
+            yield Finding(
+                "PROVIDER", "degraded", f"The model `{model}` does not answer: {wrong}.", "Another is used."
+            )
+        else:
+            yield _simple(
+                "PROVIDER", f"The model `{model}`", wrong, "Check the key, the quota and the model's name."
+            )
+
+
+def _simple(code: str, what: str, wrong: str, remedy: str) -> Finding:
+    if wrong:
+        return Finding(code, "blocking", f"{what} cannot be used: {wrong.rstrip('.')}.", remedy)
+    return Finding(code, "ok", f"{what} works.")
+
+
+def _setup(probes: Probes) -> Iterator[Finding]:
+    if probes.setup is not None:
+        yield _simple("SETUP", "The set-up command", probes.setup, "Mend `setup` in `.github/gitwright.yml`.")
+
+
+def _baseline(probes: Probes) -> Iterator[Finding]:
+    if probes.test == NO_TEST:
+        text = "Tests are switched off (`test: none`), so work is not verified."
+        yield Finding("BASELINE", "degraded", text, "Set `test` in `.github/gitwright.yml`.")
+    elif probes.test is None:
+        remedy = "Set `test` in `.github/gitwright.yml`, or `test: none` to work without verification."
+        yield Finding("BASELINE", "blocking", "No test command was found.", remedy)
+    elif probes.baseline is not None:
+        yield _judge_baseline(probes.test, probes.baseline, set(probes.known_failing))
+
+
+def _judge_baseline(command: str, result: TestResult, known: set[str]) -> Finding:
+    if result.state == "green":
+        count = f", {result.collected} tests" if result.collected else ""
+        return Finding("BASELINE", "ok", f"`{command}` is green on the base{count}.")
+    if result.state == "red" and result.failed and set(result.failed) <= known:
+        text = f"`{command}` fails only where it is known to fail ({len(result.failed)} tests)."
+        return Finding("BASELINE", "degraded", text, "Verdicts count new failures only.")
+    wrong = {
+        "red": "is red on the base: " + (_some(result.failed) or "it ends with an error"),
+        "none_collected": "finds no tests, which proves nothing",
+        "timeout": "does not end in time",
+        "broken": "cannot be run",
+    }[result.state]
+    remedy = "Mend the base, or list the failing tests under `known_failing` in `.github/gitwright.yml`."
+    if result.state != "red":
+        remedy = "Mend `test` or `setup` in `.github/gitwright.yml`."
+    return Finding("BASELINE", "blocking", f"`{command}` {wrong}.", remedy)
+
+
+def _some(ids: tuple[str, ...], limit: int = 5) -> str:
+    shown = ", ".join(f"`{each}`" for each in ids[:limit])
+    return shown + (f" and {len(ids) - limit} more" if len(ids) > limit else "")
+
+
+def _canary(probes: Probes) -> Iterator[Finding]:
+    if probes.canary is None:
+        return
+    if probes.canary == "unproved":
+        remedy = "Give a `canary` command that must fail in `.github/gitwright.yml`."
+        yield Finding("CANARY", "degraded", "It is not proved that a failing test would be seen.", remedy)
+    elif probes.canary.state == "red":
+        yield Finding("CANARY", "ok", "A test that must fail was seen failing.")
+    else:
+        text = f"A test that must fail was not seen failing (the run was `{probes.canary.state}`)."
+        yield Finding(
+            "CANARY", "blocking", text, "The test command hides failures, or does not run new tests: mend it."
+        )

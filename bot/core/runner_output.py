@@ -1,0 +1,178 @@
+"""Owns what the output of a test run says: which tests failed, and whether any ran at all."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+Runner = Literal["pytest", "unittest", "jest", "vitest", "go", "cargo", "other"]
+State = Literal["green", "red", "none_collected", "timeout", "broken"]
+
+_ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+_NOT_RUN = frozenset({126, 127})  # what a shell answers where a command is missing or is no program
+
+
+@dataclass(frozen=True, slots=True)
+class TestResult:
+    """What a run of the tests showed; `failed` holds the ids that the runner names, sorted."""
+
+    __test__ = False  # pytest collects classes by this name
+
+    state: State
+    failed: tuple[str, ...] = ()
+    passed: int | None = None
+    collected: int | None = None  # None: the runner does not say
+
+
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    failed: tuple[str, ...] = ()
+    passed: int | None = None
+    other: int | None = None  # failed, in error or skipped
+    broken: bool = False  # the tests could not be loaded
+
+
+def read_test_output(runner: Runner, code: int | None, output: str) -> TestResult:
+    """Judge a run by its exit code (None: timed out) and its output; only a run with tests can be green."""
+    if code is None:
+        return TestResult("timeout")
+    if code in _NOT_RUN:
+        return TestResult("broken")
+    text = _ANSI.sub("", output).replace("\r\n", "\n")
+    counts = _READERS[runner](text)
+    known = counts.passed is not None or counts.other is not None
+    collected = (counts.passed or 0) + (counts.other or 0) if known else None
+    failed = tuple(sorted(set(counts.failed)))
+    return TestResult(_state(runner, code, text, counts, collected), failed, counts.passed, collected)
+
+
+def _state(runner: Runner, code: int, text: str, counts: _Counts, collected: int | None) -> State:
+    if _nothing_ran(runner, code, text, collected):
+        return "none_collected"
+    if code == 0:
+        return "green" if not counts.failed else "red"
+    if counts.broken and not counts.failed:
+        return "broken"
+    if runner == "pytest" and code in (2, 3, 4) and not counts.failed:
+        return "broken"
+    return "red"
+
+
+def _nothing_ran(runner: Runner, code: int, text: str, collected: int | None) -> bool:
+    if runner == "pytest":
+        return code == 5 or (code == 0 and not collected)
+    if runner == "unittest":
+        return code == 5 or (code == 0 and not collected)
+    if runner in ("jest", "vitest"):
+        return re.search(r"^No tests? (files? )?found", text, re.M) is not None or (
+            code == 0 and collected == 0
+        )
+    if runner in ("go", "cargo"):
+        return code == 0 and not collected
+    return False
+
+
+def newly_failing(after: TestResult, before: TestResult | Iterable[str]) -> tuple[str, ...]:
+    """Give the tests that fail now and did not before, sorted."""
+    known = set(before.failed if isinstance(before, TestResult) else before)
+    return tuple(test for test in after.failed if test not in known)
+
+
+# --- one reader for each runner ------------------------------------------------------------------
+
+
+def _number(pattern: str, text: str) -> int:
+    """Give the number in the last line that matches, 0 without one."""
+    found = re.findall(pattern, text, re.M)
+    return int(found[-1]) if found else 0
+
+
+def _pytest(text: str) -> _Counts:
+    ids = re.findall(r"^(?:FAILED|ERROR) (\S.*?)(?: - .*)?$", text, re.M)
+    summary = [line for line in text.splitlines() if re.search(r"\bin [0-9.]+s\b", line)]
+    if not summary:
+        return _Counts(tuple(ids), broken=True)
+    last = summary[-1]
+    passed = _number(r"([0-9]+) passed", last)
+    other = sum(
+        _number(rf"([0-9]+) {word}", last) for word in ("failed", "errors?", "skipped", "xfailed", "xpassed")
+    )
+    return _Counts(tuple(ids), passed, other)
+
+
+def _unittest(text: str) -> _Counts:
+    ids = [
+        _dotted(name, where)
+        for name, where in re.findall(r"^(?:FAIL|ERROR): (\S+)(?: \(([^)]*)\))?", text, re.M)
+    ]
+    ran = re.findall(r"^Ran ([0-9]+) tests?", text, re.M)
+    if not ran:
+        return _Counts(tuple(ids), broken=True)
+    bad = _number(r"failures=([0-9]+)", text) + _number(r"errors=([0-9]+)", text)
+    skipped = _number(r"skipped=([0-9]+)", text)
+    total = int(ran[-1])
+    return _Counts(tuple(ids), max(total - bad - skipped, 0), min(bad + skipped, total))
+
+
+def _dotted(name: str, where: str) -> str:
+    """Name a test by its dotted path; Python 3.11 repeats the method's name in it, 3.10 does not."""
+    return where if not where or where.endswith("." + name) else f"{where}.{name}"
+
+
+def _jest(text: str) -> _Counts:
+    ids = re.findall(r"^\s*● (.+?)\s*$", text, re.M)
+    ids += re.findall(r"^FAIL\s+(\S+)", text, re.M) if not ids else []
+    line = re.findall(r"^\s*Tests:\s+(.*)$", text, re.M)
+    if not line:
+        return _Counts(tuple(ids), broken=not ids)
+    passed = _number(r"([0-9]+) passed", line[-1])
+    return _Counts(tuple(ids), passed, max(_number(r"([0-9]+) total", line[-1]) - passed, 0))
+
+
+def _vitest(text: str) -> _Counts:
+    ids = [
+        " ".join(name.split())
+        for name in re.findall(r"^\s*(?:FAIL|\u00d7)\s+(.+?)(?:\s+[0-9.]+m?s)?\s*$", text, re.M)
+    ]
+    line = re.findall(r"^\s*Tests\s+(.*)$", text, re.M)
+    if not line:
+        return _Counts(tuple(ids), broken=not ids)
+    passed = _number(r"([0-9]+) passed", line[-1])
+    total = _number(r"\(([0-9]+)\)", line[-1]) or passed
+    return _Counts(tuple(ids), passed, max(total - passed, 0))
+
+
+def _go(text: str) -> _Counts:
+    ids = re.findall(r"^\s*--- FAIL: (\S+)", text, re.M)
+    packages = re.findall(r"^FAIL\s+(\S+)", text, re.M)
+    broken = [package for package in packages if f"FAIL\t{package} [build failed]" in text]
+    green = len(re.findall(r"^ok\s+\S+(?!.*\[no tests to run\])", text, re.M))
+    green -= len(re.findall(r"^ok\s+\S+.*\[no tests to run\]", text, re.M))
+    passed = len(re.findall(r"^\s*--- PASS: ", text, re.M)) or max(green, 0)
+    return _Counts(tuple(ids or packages), passed, len(ids or packages), bool(broken) and not ids)
+
+
+def _cargo(text: str) -> _Counts:
+    ids = re.findall(r"^test (\S+) \.\.\. FAILED", text, re.M)
+    results = re.findall(r"^test result: .*?([0-9]+) passed; ([0-9]+) failed; ([0-9]+) ignored", text, re.M)
+    if not results:
+        return _Counts(tuple(ids), broken=True)
+    passed = sum(int(each[0]) for each in results)
+    return _Counts(tuple(ids), passed, sum(int(each[1]) + int(each[2]) for each in results))
+
+
+def _other(_: str) -> _Counts:
+    return _Counts()
+
+
+_READERS: dict[Runner, Callable[[str], _Counts]] = {
+    "pytest": _pytest,
+    "unittest": _unittest,
+    "jest": _jest,
+    "vitest": _vitest,
+    "go": _go,
+    "cargo": _cargo,
+    "other": _other,
+}
