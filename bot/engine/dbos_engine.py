@@ -22,10 +22,13 @@ from bot.engine.lock import FileLock
 from bot.engine.work import Job, JobFunction, JobTimeoutError, Slots, Work
 from bot.ports import Clock, JobStatus, JsonDict
 
+log = logging.getLogger(__name__)
+
 THREADS = 32
 # A job that was under way at this many starts of the process is given up; the runner then submits its next try.
 MAX_RECOVERIES = 20
 CANCEL_POLL_SECONDS = 1.0
+_LISTENER_SECONDS = 0.2  # it finds nothing to do, and a stop waits for its sleep
 PURGE_SECONDS = 3600.0
 PURGE_BATCH = 1000
 _WORKFLOW = "gitwright_job"
@@ -79,30 +82,38 @@ class DbosEngine:
 
     async def start(self) -> None:
         """Launch; what a dead process left starts again. UserError where another process has the data directory."""
-        slots = Slots(self._limits, self._serial) if self._embedded else None
-        self._work = Work(self._kinds, slots, self._clock)
         _quieten()
         if self._lock is not None:
             self._lock.take()
             self._sqlite = _sqlite_engine(self._url)
-        DBOS(config=self._config())
-        self._workflow = _register(self._run)
+        slots = Slots(self._limits, self._serial) if self._embedded else None
+        self._work = Work(self._kinds, slots, self._clock)
+        try:
+            await self._launch()
+        except BaseException:
+            await self.stop(0)
+            raise
+        self._chores.append(asyncio.create_task(self._purge()))
+
+    async def _launch(self) -> None:
         if self._lease is not None:
             await asyncio.to_thread(self._lease.take)
+        DBOS(config=self._config())
+        self._workflow = _register(self._run)
         # On the loop on purpose: DBOS runs dequeued jobs on the loop that launched it.
         DBOS.launch()
-        if self._lease is not None:
-            for queue, limit in self._limits.items():
-                await DBOS.register_queue_async(
-                    queue,
-                    worker_concurrency=limit,
-                    partition_concurrency=1 if queue in self._serial else None,
-                    polling_interval_sec=self._poll,
-                    on_conflict="always_update",
-                )
-            self._lease.watch()
-            self._chores.append(asyncio.create_task(self._notice_cancelled()))
-        self._chores.append(asyncio.create_task(self._purge()))
+        if self._lease is None:
+            return
+        for queue, limit in self._limits.items():
+            await DBOS.register_queue_async(
+                queue,
+                worker_concurrency=limit,
+                partition_concurrency=1 if queue in self._serial else None,
+                polling_interval_sec=self._poll,
+                on_conflict="always_update",
+            )
+        self._lease.watch()
+        self._chores.append(asyncio.create_task(self._notice_cancelled()))
 
     async def stop(self, grace: float) -> None:
         """Take no more, let running jobs go on for `grace` seconds, interrupt them; they start again after a restart."""
@@ -111,9 +122,10 @@ class DbosEngine:
         for chore in self._chores:
             chore.cancel()
         await asyncio.gather(*self._chores, return_exceptions=True)
+        self._chores.clear()
         stuck = await self._work.stop(grace)  # what DBOS dequeues from now on is turned away
         if stuck:
-            logging.getLogger(__name__).error("jobs_left_behind ids=%s", stuck)
+            log.error("jobs_left_behind ids=%s", stuck)
         await _in_own_thread(self._shut_down)
         # DBOS had put its own threads under `asyncio.to_thread` of this loop, and they are gone now.
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS))
@@ -213,6 +225,9 @@ class DbosEngine:
             max_executor_threads=THREADS,
             serializer=DBOSPortableJSONSerializer(),
             log_level="WARNING",
+            # Neither messages nor events of DBOS are used, and LISTEN would not work behind a transaction pooler.
+            use_listen_notify=False,
+            notification_listener_polling_interval_sec=_LISTENER_SECONDS,
         )
         if self._sqlite is not None:
             config["system_database_engine"] = self._sqlite
