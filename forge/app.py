@@ -68,7 +68,8 @@ def _add_error_answers(app: FastAPI) -> None:
     @app.exception_handler(GitHubError)
     async def refused(request: Request, error: GitHubError) -> Response:
         if request.scope.get("forge.surface") == "page" and hasattr(pages, "error_page"):
-            return pages.error_page(request, error.status, error.message)
+            page: Response = pages.error_page(request, error.status, error.message)
+            return page
         return JSONResponse(error.body(), error.status, error.headers)
 
     @app.exception_handler(RequestValidationError)

@@ -72,15 +72,22 @@ class RequestLog:
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
-        self._file: TextIO = path.open("a", encoding="utf-8", buffering=1)
+        self._path = path
+        self._file: TextIO | None = None
 
     def write(self, entry: dict[str, Any]) -> None:
         """Appends one call."""
         with self._lock:
+            if self._file is None:
+                self._file = self._path.open("a", encoding="utf-8", buffering=1)
             self._file.write(json.dumps(entry, separators=(",", ":")) + "\n")
 
     def close(self) -> None:
-        self._file.close()
+        """Closes the file; a later call opens it again."""
+        with self._lock:
+            if self._file is not None:
+                self._file.close()
+                self._file = None
 
 
 def surface(path: str, prefixed: bool) -> Surface:
@@ -137,8 +144,8 @@ class Entry:
         if refusal is not None and part != "git":
             await _refuse(refusal, scope, receive, answer)
         elif part == "rest" and self._exhausted(actor, scope["path"]):
-            error = GitHubError(403, "API rate limit exceeded for this token.")
-            await _refuse(error, scope, receive, answer)
+            limited = GitHubError(403, "API rate limit exceeded for this token.")
+            await _refuse(limited, scope, receive, answer)
         else:
             scope["forge.refusal"] = refusal
             if part != "git":

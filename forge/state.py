@@ -1,39 +1,18 @@
 """The one object that routes get: the data folder, the database, the repositories and the parts that react."""
 
-import importlib
+import asyncio
 from pathlib import Path
-from typing import Any, Protocol
 
+from forge import pushing
 from forge.auth import Actor
+from forge.ci import CI
 from forge.clock import Clock
-from forge.errors import JsonDict
+from forge.events import Events
 from forge.faults import Faults
 from forge.git import Git
 from forge.store import Row, Store
 
 REPO = "SELECT repos.*, users.login AS owner_login FROM repos JOIN users ON users.id = repos.owner_id"
-
-
-class EventsPart(Protocol):
-    """What the REST side expects of `forge.events.Events(forge)`."""
-
-    def emit(self, name: str, action: str | None, repo: Row | None, sender: Row, **objects: Any) -> None:
-        """Stores the deliveries of one event; called inside the transaction of the write that it announces."""
-
-    async def start(self) -> None: ...
-
-    async def stop(self) -> None: ...
-
-
-class CIPart(Protocol):
-    """What the REST side expects of `forge.ci.CI(forge)`."""
-
-    def pushed(self, repo: Row, branch: str, before: str, sha: str, sender: Row) -> None:
-        """A branch (no tag, no deletion) now has a new head; called inside the transaction that records it."""
-
-    async def start(self) -> None: ...
-
-    async def stop(self) -> None: ...
 
 
 class Forge:
@@ -46,8 +25,8 @@ class Forge:
         self.clock = clock or Clock()
         self.db = Store(data / "forge.sqlite")
         self.git = Git(data)
-        self.events: EventsPart = _part("forge.events", "Events", self)
-        self.ci: CIPart = _part("forge.ci", "CI", self)
+        self.events = Events(self)
+        self.ci = CI(self)
         self.faults = Faults(self)
 
     def now(self) -> str:
@@ -79,41 +58,25 @@ class Forge:
         self.db.run("UPDATE repos SET last_number = last_number + 1 WHERE id = ?", repo_id)
         return self.db.count("SELECT last_number FROM repos WHERE id = ?", repo_id)
 
+    def tip(self, repo: Row, branch: str) -> str | None:
+        """The head of a branch as it was last announced; no git needed."""
+        row = self.db.one(
+            "SELECT sha FROM heads WHERE repo_id = ? AND ref = ?", repo["id"], f"refs/heads/{branch}"
+        )
+        return None if row is None else str(row["sha"])
+
     def pushed(self, repo: Row, ref: str, before: str, after: str, actor: Actor) -> None:
         """Records and announces that a ref moved; called with the repository's lock held."""
-        importlib.import_module("forge.pushing").pushed(self, repo, ref, before, after, actor)
+        pushing.pushed(self, repo, ref, before, after, actor)
 
     async def start(self) -> None:
-        """Starts what works in the background."""
+        """Starts what works in the background, and announces what a killed forge had moved but not announced."""
         await self.events.start()
         await self.ci.start()
+        await asyncio.to_thread(pushing.catch_up, self)
 
     async def stop(self) -> None:
         """Stops what works in the background and closes the database."""
         await self.ci.stop()
         await self.events.stop()
         self.db.close()
-
-
-class _Absent:
-    """Stands in for a part that is not installed yet."""
-
-    def __init__(self, forge: Forge) -> None:
-        del forge
-
-    def emit(
-        self, name: str, action: str | None, repo: Row | None, sender: Row, **objects: JsonDict
-    ) -> None: ...
-
-    def pushed(self, repo: Row, branch: str, before: str, sha: str, sender: Row) -> None: ...
-
-    async def start(self) -> None: ...
-
-    async def stop(self) -> None: ...
-
-
-def _part(module: str, name: str, forge: Forge) -> Any:
-    try:
-        return getattr(importlib.import_module(module), name)(forge)
-    except ModuleNotFoundError:
-        return _Absent(forge)

@@ -91,12 +91,8 @@ CREATE INDEX IF NOT EXISTS statuses_by_sha ON statuses (repo_id, sha);
 CREATE TABLE IF NOT EXISTS hooks (
     id INTEGER PRIMARY KEY, repo_id INTEGER NOT NULL, url TEXT NOT NULL, secret TEXT, content_type TEXT NOT NULL,
     events TEXT NOT NULL, active INTEGER NOT NULL DEFAULT 1, created_at TEXT NOT NULL, updated_at TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS deliveries (
-    id INTEGER PRIMARY KEY, guid TEXT NOT NULL, app_id INTEGER, hook_id INTEGER, installation_id INTEGER,
-    repo_id INTEGER, event TEXT NOT NULL, action TEXT, payload TEXT NOT NULL, status TEXT NOT NULL,
-    status_code INTEGER NOT NULL DEFAULT 0, attempts TEXT NOT NULL DEFAULT '[]',
-    redelivery INTEGER NOT NULL DEFAULT 0, created_at TEXT NOT NULL, delivered_at TEXT);
-CREATE TABLE IF NOT EXISTS branch_heads (
+-- What each branch and tag held when its last move was announced.
+CREATE TABLE IF NOT EXISTS heads (
     repo_id INTEGER NOT NULL, ref TEXT NOT NULL, sha TEXT NOT NULL, PRIMARY KEY (repo_id, ref));
 """
 

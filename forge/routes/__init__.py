@@ -13,7 +13,6 @@ NAMES = (
     "branches",
     "contents",
     "gitdata",
-    "commits",
     "compare",
     "pulls",
     "merges",
@@ -31,6 +30,7 @@ NAMES = (
     "deliveries",
     "faults",
     "ci",
+    "commits",
 )
 
 
