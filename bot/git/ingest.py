@@ -100,17 +100,20 @@ async def _ignored(mirror: GitMirror, order: Order, base: Base, seen: Scan) -> s
     fresh |= {finding.path for finding in seen.findings if finding.path and not base.knows(finding.path)}
     if not fresh:
         return set()
+    # This command knows no literal paths; behind `./` no name can pass for pathspec magic.
+    names = b"".join(b"./" + path.encode("utf-8", "surrogateescape") + b"\0" for path in sorted(fresh))
     answer = await git(
         Place(mirror.git_dir, rules, order.folder / "no-index"),
         "check-ignore",
         "--no-index",
         "-z",
         "--stdin",
-        stdin=b"".join(path.encode("utf-8", "surrogateescape") + b"\0" for path in sorted(fresh)),
+        stdin=names,
+        env={"GIT_LITERAL_PATHSPECS": "0"},
         options=("-c", f"core.excludesFile={caches}"),
         codes=(0, 1),
     )
-    return {path.decode("utf-8", "surrogateescape") for path in answer.out.split(b"\0") if path}
+    return {path.decode("utf-8", "surrogateescape")[2:] for path in answer.out.split(b"\0") if path}
 
 
 async def _tree(mirror: GitMirror, sandbox: Sandbox | None, order: Order, paths: Sequence[str]) -> str:

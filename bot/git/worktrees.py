@@ -129,6 +129,10 @@ class WorktreeManager:
         alive = await asyncio.to_thread(process.working_in, folder)
         return [*left, *(f"process {pid} works in {folder}" for pid in alive)]
 
+    def names(self, prefix: str) -> list[str]:
+        """List the worktrees that lie here and whose names begin so."""
+        return sorted(folder.name for folder in self._tasks_root.iterdir() if folder.name.startswith(prefix))
+
     async def cleanup_all(self, keep: Sequence[str] = ()) -> list[str]:
         """Remove every worktree but these and name those that were removed."""
         gone = []

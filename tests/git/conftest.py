@@ -1,0 +1,92 @@
+"""Owns the fixtures of the git tests: a served repository, its mirror, and worktrees with a real sandbox."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from bot.core.values import Repo
+from bot.git import GitMirror, WorktreeManager
+from bot.ports import GitAccess, Identity
+from bot.sandbox import BwrapSandbox, probe, sandbox_uid
+from tests.git.server import TOKEN, GitServer
+
+WHO = Identity("Gitwright", "bot@example.invalid")
+WHEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+REPO = Repo(7, "o", "r", "main", private=True)
+FILES = {
+    "f.txt": "".join(f"line {n}\n" for n in range(40)),
+    "docs/a.md": "docs\n",
+    "pkg/mod.py": "VALUE = 1\n",
+    "tests/test_mod.py": "from pkg import mod\n\n\ndef test_value():\n    assert mod.VALUE == 1\n",
+    "run.sh": "#!/bin/sh\necho hi\n",
+    ".gitignore": "build/\n*.log\n",
+}
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[GitServer]:
+    root = tmp_path / "served"
+    seed_repository(root)
+    running = GitServer(root)
+    yield running
+    running.close()
+
+
+def seed_repository(root: Path) -> None:
+    """Make `r.git` with one commit on `main`."""
+    work = root / "seed"
+    for name, text in FILES.items():
+        (work / name).parent.mkdir(parents=True, exist_ok=True)
+        (work / name).write_text(text)
+    (work / "run.sh").chmod(0o755)
+    (work / "link").symlink_to("docs/a.md")
+    who = ["-c", "user.name=t", "-c", "user.email=t@example.invalid"]
+    for args in (["init", "-q", "-b", "main"], ["add", "-A"], [*who, "commit", "-qm", "base"]):
+        _git(work, *args)
+    _git(root, "clone", "-q", "--bare", str(work), "r.git")
+    _git(root / "r.git", "config", "http.receivepack", "true")
+
+
+def _git(cwd: Path, *args: str) -> None:
+    env = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "GIT_CONFIG_NOSYSTEM": "1"}
+    subprocess.run(["git", *args], cwd=cwd, env=env, check=True, capture_output=True, timeout=60)
+
+
+@pytest.fixture
+def access(server: GitServer) -> GitAccess:
+    return GitAccess(f"{server.url}/r.git", TOKEN)
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> WorktreeManager:
+    """Without a box around ingest: what is refused and taken must not hang on it."""
+    return WorktreeManager(tmp_path / "data", owner=sandbox_uid())
+
+
+@pytest.fixture
+async def mirror(manager: WorktreeManager, access: GitAccess) -> GitMirror:
+    found = await manager.mirror(REPO)
+    await found.fetch(access)
+    return found
+
+
+@pytest.fixture
+async def base(mirror: GitMirror) -> str:
+    sha = await mirror.resolve("main")
+    assert sha is not None
+    return sha
+
+
+@pytest.fixture
+async def sandbox() -> BwrapSandbox:
+    found = await probe()
+    if not isinstance(found.sandbox, BwrapSandbox):
+        reason = f"bubblewrap does not work here: {found.problems}"
+        pytest.fail(reason) if os.environ.get("GITWRIGHT_REQUIRE") == "all" else pytest.skip(reason)
+    return found.sandbox

@@ -1,0 +1,225 @@
+"""The mirror: what it fetches, reads, commits and pushes, and what it never says."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bot.errors import GitError, RetryableError, StaleRefError, UserError
+from bot.git import GitMirror, WorktreeManager
+from bot.ports import GitAccess, Identity
+from tests.git.conftest import FILES, REPO, WHEN, WHO
+from tests.git.server import TOKEN, GitServer
+
+
+async def test_fetch_brings_branches_and_drops_those_that_are_gone(
+    mirror: GitMirror, server: GitServer, access: GitAccess, base: str
+) -> None:
+    server.git("branch", "topic", "main")
+    await mirror.fetch(access)
+    assert await mirror.resolve("topic") == base
+    server.git("branch", "-D", "topic")
+    await mirror.fetch(access)
+    assert await mirror.resolve("topic") is None
+
+
+async def test_fetches_at_once_do_not_disturb_each_other(
+    mirror: GitMirror, access: GitAccess, base: str
+) -> None:
+    await asyncio.gather(*(mirror.fetch(access) for _ in range(4)))
+    assert await mirror.resolve("main") == base
+
+
+async def test_resolve_takes_branches_refs_and_shas_only(mirror: GitMirror, base: str) -> None:
+    assert await mirror.resolve(base) == base
+    assert await mirror.resolve("refs/remotes/origin/main") == base
+    for nothing in ("0" * 40, "missing", "--all", "main~0..main", ""):
+        assert await mirror.resolve(nothing) is None
+
+
+async def test_the_mirror_is_private_and_configured_by_us_only(
+    mirror: GitMirror, manager: WorktreeManager
+) -> None:
+    assert mirror.git_dir.stat().st_mode & 0o777 == 0o700
+    config = mirror.git_dir / "config"
+    ours = config.read_text()
+    config.write_text(f'{ours}[url "http://evil.invalid/"]\n\tinsteadOf = http://127.0.0.1\n')
+    await manager.mirror(REPO)
+    assert config.read_text() == ours
+
+
+async def test_read_gives_regular_files_up_to_a_limit(mirror: GitMirror, base: str) -> None:
+    assert await mirror.read(base, "docs/a.md") == b"docs\n"
+    assert await mirror.read(base, "docs/a.md", limit=4) is None
+    for other in ("link", "docs", "docs/", "missing", "*"):
+        assert await mirror.read(base, other) is None
+
+
+async def test_files_lists_every_blob_sorted(mirror: GitMirror, base: str) -> None:
+    listed = await mirror.files(base)
+    assert [file.path for file in listed] == sorted([*FILES, "link"])
+    assert {file.path: file.mode for file in listed}["run.sh"] == "100755"
+    assert {file.path: file.size for file in listed}["docs/a.md"] == 5
+
+
+async def test_commit_files_puts_deletes_and_keeps_modes(mirror: GitMirror, base: str) -> None:
+    changes = {"run.sh": b"#!/bin/sh\n", "docs/a.md": None, "new/b.txt": b"\0\n", "pkg/mod.py/deep": b"x"}
+    sha = await mirror.commit_files(base, changes, "Change", WHO, WHEN)
+    modes = {file.path: file.mode for file in await mirror.files(sha)}
+    assert modes["run.sh"] == "100755"
+    assert modes["new/b.txt"] == modes["pkg/mod.py/deep"] == "100644"
+    assert "docs/a.md" not in modes
+    assert "pkg/mod.py" not in modes
+    assert await mirror.read(sha, "new/b.txt") == b"\0\n"
+
+
+@pytest.mark.parametrize("path", ["../out", ".git/config", "a/../b", "/etc/passwd", ""])
+async def test_commit_files_refuses_paths_outside_the_repository(
+    mirror: GitMirror, base: str, path: str
+) -> None:
+    with pytest.raises((UserError, GitError)):
+        await mirror.commit_files(base, {path: b"x"}, "Change", WHO, WHEN)
+
+
+_NAMES = st.text("abcXYZ_é", min_size=1, max_size=6).map(lambda name: f"d/{name}")
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    files=st.dictionaries(_NAMES, st.one_of(st.none(), st.binary(max_size=50)), max_size=4),
+    message=st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=40),
+    when=st.integers(1_000_000_000, 2_000_000_000).map(lambda seconds: datetime.fromtimestamp(seconds, UTC)),
+)
+async def test_the_same_commit_gets_the_same_sha(
+    mirror: GitMirror, base: str, files: Mapping[str, bytes | None], message: str, when: datetime
+) -> None:
+    author = Identity("Ann Ö", "ann@example.invalid")
+    first = await mirror.commit_files(base, files, message, author, when)
+    turned = dict(reversed(list(files.items())))
+    assert await mirror.commit_files(base, turned, message, author, when) == first
+    assert await mirror.commit_files(base, {**files, "other": b"1"}, message, author, when) != first
+
+
+async def test_merge_tree_tells_clean_from_conflicted(mirror: GitMirror, base: str) -> None:
+    ours = await mirror.commit_files(base, {"f.txt": b"ours\n", "é.txt": b"1\n"}, "Ours", WHO, WHEN)
+    aside = await mirror.commit_files(base, {"docs/a.md": b"more\n"}, "Aside", WHO, WHEN)
+    theirs = await mirror.commit_files(base, {"f.txt": b"theirs\n", "é.txt": b"2\n"}, "Theirs", WHO, WHEN)
+    tree, conflicts = await mirror.merge_tree(ours, aside)
+    assert conflicts == ()
+    assert [path for path, _, _ in await mirror.diff_stat(ours, tree)] == ["docs/a.md"]
+    assert (await mirror.merge_tree(ours, theirs))[1] == ("f.txt", "é.txt")
+
+
+async def test_merge_makes_a_commit_or_names_conflicts(
+    manager: WorktreeManager, mirror: GitMirror, base: str
+) -> None:
+    ours = await mirror.commit_files(base, {"f.txt": b"ours\n"}, "Ours", WHO, WHEN)
+    theirs = await mirror.commit_files(base, {"f.txt": b"theirs\n"}, "Theirs", WHO, WHEN)
+    assert await manager.merge(mirror, ours, theirs, "Merge", WHO, WHEN) == (None, ("f.txt",))
+    aside = await mirror.commit_files(base, {"docs/a.md": b"more\n"}, "Aside", WHO, WHEN)
+    sha, _ = await manager.merge(mirror, ours, aside, "Merge", WHO, WHEN)
+    assert sha is not None
+    assert await mirror.read(sha, "f.txt") == b"ours\n"
+    assert await mirror.read(sha, "docs/a.md") == b"more\n"
+
+
+async def test_diff_stat_counts_lines(mirror: GitMirror, base: str) -> None:
+    new = await mirror.commit_files(base, {"docs/a.md": b"one\ntwo\n", "bin": b"\0"}, "Change", WHO, WHEN)
+    assert await mirror.diff_stat(base, new) == [("bin", 0, 0), ("docs/a.md", 2, 1)]
+
+
+async def test_push_makes_moves_and_repeats_but_never_overwrites(
+    mirror: GitMirror, server: GitServer, access: GitAccess, base: str
+) -> None:
+    one = await mirror.commit_files(base, {"a": b"1"}, "One", WHO, WHEN)
+    two = await mirror.commit_files(base, {"a": b"2"}, "Two", WHO, WHEN)
+    await mirror.push(access, one, "agent/x", None)
+    await mirror.push(access, one, "agent/x", None)
+    with pytest.raises(StaleRefError):
+        await mirror.push(access, two, "agent/x", None)
+    with pytest.raises(StaleRefError):
+        await mirror.push(access, two, "agent/x", base)
+    assert server.git("rev-parse", "agent/x") == one
+    await mirror.push(access, two, "agent/x", one)
+    assert server.git("rev-parse", "agent/x") == two
+    assert server.git("rev-parse", "main") == base
+
+
+async def test_a_refused_push_is_an_error_with_the_reason(
+    mirror: GitMirror, server: GitServer, access: GitAccess, base: str
+) -> None:
+    hook = server.root / "r.git/hooks/update"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+    with pytest.raises(GitError, match="hook declined") as caught:
+        await mirror.push(access, base, "agent/x", None)
+    assert not isinstance(caught.value, StaleRefError)
+
+
+@pytest.mark.parametrize("branch", ["--mirror", "+main"])
+async def test_a_branch_name_is_never_an_option(
+    mirror: GitMirror, server: GitServer, access: GitAccess, base: str, branch: str
+) -> None:
+    before = server.git("for-each-ref", "--format=%(refname)").split()
+    await mirror.push(access, base, branch, None)
+    after = server.git("for-each-ref", "--format=%(refname)").split()
+    assert sorted(after) == sorted([*before, f"refs/heads/{branch}"])
+
+
+@pytest.mark.parametrize("branch", ["a b", "a..b", "x:y", "a~1", "a.lock", ""])
+async def test_a_branch_name_that_git_does_not_know_is_refused(
+    mirror: GitMirror, server: GitServer, access: GitAccess, base: str, branch: str
+) -> None:
+    before = server.git("for-each-ref")
+    with pytest.raises(GitError):
+        await mirror.push(access, base, branch, None)
+    assert server.git("for-each-ref") == before
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 429])
+async def test_a_failing_server_asks_for_another_try(
+    mirror: GitMirror, server: GitServer, access: GitAccess, base: str, status: int
+) -> None:
+    server.fault = status
+    for attempt in (mirror.fetch(access), mirror.push(access, base, "agent/x", None)):
+        with pytest.raises(RetryableError):
+            await attempt
+
+
+async def test_an_absent_server_asks_for_another_try(mirror: GitMirror) -> None:
+    with pytest.raises(RetryableError):
+        await mirror.fetch(GitAccess("http://127.0.0.1:9/o/r.git", TOKEN))
+
+
+async def test_a_wrong_token_is_an_error_that_does_not_name_it(mirror: GitMirror, server: GitServer) -> None:
+    with pytest.raises(GitError) as caught:
+        await mirror.fetch(GitAccess(f"{server.url}/r.git", "ghs_wrong"))
+    assert "ghs_wrong" not in str(caught.value)
+
+
+async def test_plain_http_is_for_this_machine_only(mirror: GitMirror) -> None:
+    with pytest.raises(GitError, match="not allowed"):
+        await mirror.fetch(GitAccess("http://forge.example.invalid/o/r.git", TOKEN))
+    for url in ("ext::sh -c true", "file:///etc", "ssh://x/y"):
+        with pytest.raises(GitError):
+            await mirror.fetch(GitAccess(url, TOKEN))
+
+
+async def test_the_token_is_in_no_file_and_no_command_line(
+    mirror: GitMirror, server: GitServer, access: GitAccess, base: str, tmp_path: Path
+) -> None:
+    await mirror.push(access, base, "agent/x", None)
+    found = subprocess.run(
+        ["grep", "-rl", TOKEN, str(tmp_path / "data")], capture_output=True, text=True, check=False
+    )
+    assert found.stdout == ""
+    assert any(server.seen)
+    assert TOKEN not in repr(access)

@@ -1,0 +1,187 @@
+"""Worktrees: what an agent finds in one, and that clean-up removes and proves it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bot.errors import GitError
+from bot.git import GitMirror, WorktreeManager, task_policy
+from bot.ports import GitAccess
+from bot.sandbox import BwrapSandbox, sandbox_uid
+from tests.git.conftest import FILES, REPO, WHEN, WHO
+
+_PATH = "/usr/local/bin:/usr/bin:/bin"
+
+
+async def test_a_worktree_holds_the_base_and_a_pointer(
+    manager: WorktreeManager, mirror: GitMirror, base: str
+) -> None:
+    tree = await manager.create(mirror, "T-1", base)
+    found = {path: (tree.path / path).read_text() for path in FILES}
+    assert found == FILES
+    assert (tree.path / "run.sh").stat().st_mode & 0o111
+    assert (tree.path / "link").readlink() == Path("docs/a.md")
+    assert (tree.path / ".git").read_text() == "gitdir: /scratch.git\n"
+    assert sorted(entry.name for entry in tree.folder.iterdir()) == [
+        "home",
+        "index",
+        "pointer",
+        "scratch.git",
+        "wt",
+    ]
+
+
+async def test_a_base_that_nobody_refers_to_survives_pruning(
+    manager: WorktreeManager, mirror: GitMirror, base: str
+) -> None:
+    loose = await mirror.commit_files(base, {"a": b"1"}, "Loose", WHO, WHEN)
+    await manager.create(mirror, "T-1", loose)
+    subprocess.run(
+        ["git", "--git-dir", str(mirror.git_dir), "gc", "-q", "--prune=now"], check=True, timeout=60
+    )
+    assert await mirror.read(loose, "a") == b"1"
+
+
+@pytest.mark.parametrize("name", ["", "..", ".x", "a/b", "-x", "a b", "x" * 200])
+async def test_a_name_never_leads_out_of_the_data_folder(
+    manager: WorktreeManager, mirror: GitMirror, base: str, name: str
+) -> None:
+    with pytest.raises(GitError):
+        await manager.create(mirror, name, base)
+    with pytest.raises(GitError):
+        await manager.cleanup(name)
+
+
+async def test_git_works_for_the_agent_and_none_of_it_reaches_the_mirror(
+    manager: WorktreeManager, mirror: GitMirror, base: str, sandbox: BwrapSandbox
+) -> None:
+    tree = await manager.create(mirror, "T-1", base)
+    (tree.path / ".git").unlink()
+    (tree.path / ".git").touch()
+    patch = "--- a/f.txt\n+++ b/f.txt\n@@ -1,3 +1,3 @@\n-line 0\n+changed\n line 1\n line 2\n"
+    script = f"""
+        set -e
+        test -z "$(git status --porcelain)"
+        git log --format=%H
+        printf '%s' '{patch}' | sed 's/^ *//;s/^line/ line/' >/tmp/p
+        git apply --3way /tmp/p
+        git diff --cached --stat
+        git commit -qm work
+        git checkout -q -b other && git stash list && git config core.hooksPath /tmp
+        git rev-parse HEAD
+    """
+    async with sandbox.open(task_policy(tree, mirror, path=_PATH)) as box:
+        done = await box.run(["sh", "-c", script], timeout=30)
+    assert done.code == 0, done.output
+    assert done.output.startswith(base)
+    assert await mirror.resolve(done.output.split()[-1]) is None
+    assert "hooksPath" not in (mirror.git_dir / "config").read_text()
+
+
+async def test_cleanup_proves_that_nothing_is_left(
+    manager: WorktreeManager, mirror: GitMirror, base: str
+) -> None:
+    tree = await manager.create(mirror, "T-1", base)
+    locked = tree.path / "locked/deep"
+    locked.mkdir(parents=True)
+    (locked / "file").touch()
+    locked.chmod(0)
+    locked.parent.chmod(0)
+    assert await manager.cleanup("T-1") == []
+    assert not tree.folder.exists()
+    assert await manager.cleanup("T-1") == []
+
+
+async def test_cleanup_reports_a_process_that_still_works_there(
+    manager: WorktreeManager, mirror: GitMirror, base: str
+) -> None:
+    tree = await manager.create(mirror, "T-1", base)
+    sleeper = subprocess.Popen(["sleep", "60"], cwd=tree.path)
+    try:
+        assert await manager.cleanup("T-1") == [f"process {sleeper.pid} works in {tree.folder}"]
+    finally:
+        sleeper.kill()
+        sleeper.wait(10)
+    assert await manager.cleanup("T-1") == []
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0, reason="does not apply: only root can make files that cannot be removed"
+)
+async def test_cleanup_reports_a_file_that_cannot_be_removed(
+    manager: WorktreeManager, mirror: GitMirror, base: str
+) -> None:
+    tree = await manager.create(mirror, "T-1", base)
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(tree.home)], check=True, timeout=10)
+    try:
+        assert str(tree.home) in await manager.cleanup("T-1")
+        assert await manager.cleanup_all() == []
+    finally:
+        subprocess.run(["umount", str(tree.home)], check=True, timeout=10)
+    assert await manager.cleanup("T-1") == []
+
+
+async def test_cleanup_all_keeps_what_lives(manager: WorktreeManager, mirror: GitMirror, base: str) -> None:
+    for name in ("T-1", "T-2", "T-3"):
+        await manager.create(mirror, name, base)
+    assert await manager.cleanup_all(keep=["T-2"]) == ["T-1", "T-3"]
+    assert await manager.cleanup_all() == ["T-2"]
+
+
+_CREATE = """\
+import asyncio, pathlib, sys
+from bot.core.values import Repo
+from bot.git import WorktreeManager
+async def main():
+    manager = WorktreeManager(pathlib.Path(sys.argv[1]))
+    mirror = await manager.mirror(Repo(7, "o", "r", "main", True))
+    print("go", flush=True)
+    while True:
+        await manager.create(mirror, "T-1", sys.argv[2])
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("milliseconds", [1, 7, 23])
+async def test_a_creation_killed_in_the_middle_can_be_done_again(
+    manager: WorktreeManager, mirror: GitMirror, base: str, tmp_path: Path, milliseconds: int
+) -> None:
+    command = [sys.executable, "-c", _CREATE, str(tmp_path / "data"), base]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": "."})
+    assert child.stdout is not None
+    assert child.stdout.readline() == b"go\n"
+    await asyncio.sleep(milliseconds / 1000)
+    child.send_signal(signal.SIGKILL)
+    child.wait(10)
+    child.stdout.close()
+    tree = await manager.create(mirror, "T-1", base)
+    assert {path: (tree.path / path).read_text() for path in FILES} == FILES
+
+
+async def test_fetches_and_creations_at_once_do_not_disturb_each_other(
+    manager: WorktreeManager, mirror: GitMirror, access: GitAccess, base: str
+) -> None:
+    trees = await asyncio.gather(
+        *(manager.create(mirror, f"T-{n}", base) for n in range(4)),
+        *(mirror.fetch(access) for _ in range(3)),
+    )
+    assert all((tree.path / "f.txt").is_file() for tree in trees if tree is not None)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="does not apply: only root gives folders away")
+async def test_as_root_the_agent_owns_its_folder_and_nothing_else(
+    manager: WorktreeManager, mirror: GitMirror, base: str
+) -> None:
+    tree = await manager.create(mirror, "T-1", base)
+    owners = {path.lstat().st_uid for path in tree.path.rglob("*")} | {tree.home.stat().st_uid}
+    assert owners == {sandbox_uid()}
+    assert mirror.git_dir.stat().st_uid == 0
+    assert (tree.folder / "index").stat().st_uid == 0
+    assert (await manager.mirror(REPO)) is mirror
