@@ -1,0 +1,100 @@
+"""Owns what a demo run is asked to do."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from bot.errors import UserError
+
+TIME_LIMIT = 300.0  # seconds
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = ROOT / "examples"
+EXAMPLE_REPO = EXAMPLES / "durations"
+# What a folder of an earlier run holds; only such a folder is emptied.
+OURS = ("settings.env", "forge")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """One run; `repo` None is the example that comes with Gitwright."""
+
+    out: Path
+    repo: Path | None = None
+    base: str = "HEAD"
+    issue_file: Path = EXAMPLES / "issue.md"
+    script: Path = EXAMPLES / "script.yaml"
+    test_command: str | None = None
+    path_first: Path | None = None  # goes before the caller's PATH
+    agent: str = "scripted"
+    forge_port: int = 0
+    kills: int = 0
+    seed: int = 1
+    time_limit: float = TIME_LIMIT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What somebody asked for on the command line; None where nothing was said."""
+
+    out: Path
+    repo: Path | None = None
+    base: str | None = None
+    issue_file: Path | None = None
+    script: Path | None = None
+    test_command: str | None = None
+    agent: str = "scripted"
+    kills: int = 0
+    seed: int = 1
+
+
+def choose(wish: Wish) -> Options:
+    """Fill in what the example provides; UserError names what cannot be guessed for somebody's own repository."""
+    if wish.repo is None:
+        if wish.base is not None:
+            raise UserError("--base names a revision of --repo, which is missing.")
+        if not EXAMPLES.is_dir():
+            raise UserError(
+                "The example is not part of this installation: give --repo, --issue-file and --script."
+            )
+    elif wish.issue_file is None or wish.script is None:
+        raise UserError(
+            "--repo needs --issue-file and --script: neither can be guessed for another repository."
+        )
+    # The example's tests need pytest, which the environment that runs the demo has.
+    own_tests = wish.repo is None and wish.test_command is None
+    python = Path(sys.executable)
+    return Options(
+        out=wish.out.resolve(),
+        repo=wish.repo.resolve() if wish.repo is not None else None,
+        base=wish.base or "HEAD",
+        issue_file=(wish.issue_file or EXAMPLES / "issue.md").resolve(),
+        script=(wish.script or EXAMPLES / "script.yaml").resolve(),
+        test_command=f"{python.name} -m pytest -q -p no:cacheprovider" if own_tests else wish.test_command,
+        path_first=python.parent if own_tests else None,
+        agent=wish.agent,
+        kills=wish.kills,
+        seed=wish.seed,
+    )
+
+
+def empty_out(out: Path) -> None:
+    """Make the folder anew; UserError where it holds something that no demo left there."""
+    if out.exists():
+        if any(out.iterdir()) and not all((out / name).exists() for name in OURS):
+            raise UserError(
+                f"{out} is not empty and not from an earlier demo: name another folder with --out."
+            )
+        shutil.rmtree(out)
+    out.mkdir(parents=True)
+
+
+def read_issue(path: Path) -> tuple[str, str]:
+    """Give title and body of an issue file: Markdown, its first line the title."""
+    title, _, body = path.read_text(encoding="utf-8").lstrip().partition("\n")
+    title = title.lstrip("#").strip()
+    if not title:
+        raise UserError(f"{path}: the first line must be the issue's title.")
+    return title, body.strip()

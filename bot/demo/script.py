@@ -1,0 +1,63 @@
+"""Reads the two parts of a script that are the demo's: the forge's CI command, and what people commit meanwhile."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast
+
+import yaml
+
+from bot.errors import UserError
+
+Event = Literal["pr_opened", "merged"]
+
+
+@dataclass(frozen=True, slots=True)
+class PersonCommit:
+    """A commit that a person makes on the default branch when a task gets so far."""
+
+    task: re.Pattern[str]
+    event: Event
+    patch: Path
+
+
+@dataclass(frozen=True, slots=True)
+class DemoScript:
+    ci: str | None
+    people: tuple[PersonCommit, ...]
+
+
+def read_script(path: Path) -> DemoScript:
+    """Read `ci` and `people`; everything else belongs to the scripted model. UserError names place and remedy."""
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise UserError(f"The script {path} cannot be read: {error}") from error
+    if not isinstance(data, dict):
+        raise UserError(f"{path}: a script is a mapping with `planners` and `tasks`.")
+    people = data.get("people") or []
+    if not isinstance(people, list):
+        raise UserError(f"{path}: `people` must be a list.")
+    return DemoScript(
+        data.get("ci"), tuple(_person(path, index, entry) for index, entry in enumerate(people))
+    )
+
+
+def _person(path: Path, index: int, entry: object) -> PersonCommit:
+    where = f"{path}: people[{index}]"
+    when = entry.get("when") if isinstance(entry, dict) else None
+    if not isinstance(entry, dict) or not isinstance(when, dict) or not isinstance(entry.get("patch"), str):
+        raise UserError(f"{where} must look like {{when: {{task: REGEX, event: pr_opened}}, patch: FILE}}.")
+    event = when.get("event")
+    if event not in ("pr_opened", "merged"):
+        raise UserError(f"{where}.when.event must be pr_opened or merged, not {event!r}.")
+    patch = (path.parent / entry["patch"]).resolve()
+    if not patch.is_file():
+        raise UserError(f"{where}.patch: there is no file {patch}.")
+    try:
+        task = re.compile(str(when.get("task", "")))
+    except re.error as error:
+        raise UserError(f"{where}.when.task is no regular expression: {error}") from error
+    return PersonCommit(task, cast(Event, event), patch)
