@@ -1,0 +1,97 @@
+"""GitHub and what speaks its language (GHES, the embedded forge): the only user of githubkit."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
+from urllib.parse import quote, urlsplit
+
+import structlog
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from bot.core.values import Repo
+from bot.errors import UserError
+from bot.forges.github.auth import FETCH, PUSH, AppTokens, PersonalToken
+from bot.forges.github.transport import Api
+from bot.forges.github.writes import GitHubWrites
+from bot.ports import Clock, GitAccess
+
+_log = structlog.get_logger(__name__)
+
+
+class GitHubForge(GitHubWrites):
+    """Implements Forge as an App (`app_id` and `private_key`) or with a person's token."""
+
+    def __init__(  # noqa: PLR0913 - one for each setting
+        self,
+        api_url: str = "https://api.github.com",
+        *,
+        git_url: str | None = None,
+        app_id: str | None = None,
+        private_key: str | None = None,
+        token: str | None = None,
+        api_version: str = "2022-11-28",
+        write_gap: float = 1.0,
+        api_limit: int = 10,
+        clock: Clock | None = None,
+        timeout: float = 20.0,
+    ) -> None:
+        base = api_url.rstrip("/")
+        now: Callable[[], datetime] = clock.now if clock else lambda: datetime.now(UTC)
+        api = Api(base, version=api_version, limit=api_limit, write_gap=write_gap, now=now, timeout=timeout)
+        tokens: AppTokens | PersonalToken
+        if app_id and private_key:
+            tokens = AppTokens(api, app_id, _checked(private_key), now)
+        elif token:
+            tokens = PersonalToken(token)
+        else:
+            raise UserError(
+                "The bot has no identity on the forge. Set GITWRIGHT_APP_ID and GITWRIGHT_PRIVATE_KEY, "
+                "or GITWRIGHT_TOKEN."
+            )
+        super().__init__(api, tokens)
+        self._git_url = git_url or default_git_url(base)
+
+    def git_access(self, repo: Repo, *, write: bool) -> AbstractAsyncContextManager[GitAccess]:
+        """Lend access for git: a token for this repository alone, revoked when the block ends."""
+        return self._lend(repo, write)
+
+    @contextlib.asynccontextmanager
+    async def _lend(self, repo: Repo, write: bool) -> AsyncIterator[GitAccess]:
+        token = await self._tokens.mint(await self._lane(repo), repo.id, PUSH if write else FETCH)
+        _log.info("git_access_lent", repo=repo.slug, token_id=token.id, write=write)
+        owner, name = quote(repo.owner, safe=""), quote(repo.name, safe="")
+        url = self._git_url.replace("{owner}", owner).replace("{repo}", name)
+        try:
+            yield GitAccess(url, token.secret)
+        finally:
+            await self._tokens.revoke(token)
+
+    async def aclose(self) -> None:
+        """Revoke every token still held and close the connections."""
+        await self._tokens.aclose()
+        await self._api.aclose()
+
+
+def _checked(private_key: str) -> str:
+    try:
+        key = load_pem_private_key(private_key.encode(), None)
+    except (ValueError, TypeError) as error:
+        raise UserError(f"GITWRIGHT_PRIVATE_KEY is not a usable private key: {error}") from error
+    if not isinstance(key, RSAPrivateKey):
+        raise UserError("GITWRIGHT_PRIVATE_KEY is not an RSA key, as those of GitHub Apps are")
+    return private_key
+
+
+def default_git_url(api_url: str) -> str:
+    """Derive where git speaks from where the API does: github.com, GHE.com, GHES and the embedded forge."""
+    parts = urlsplit(api_url)
+    host = parts.netloc
+    if host == "api.github.com" or re.fullmatch(r"api\.[^.]+\.ghe\.com", host):
+        host = host.removeprefix("api.")
+    path = parts.path.rstrip("/").removesuffix("/api/v3")
+    return f"{parts.scheme}://{host}{path}/{{owner}}/{{repo}}.git"

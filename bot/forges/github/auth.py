@@ -1,0 +1,202 @@
+"""Owns tokens: narrowed to one repository and the permissions of the step, minted once, revoked when no longer needed."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Protocol, TypeVar
+
+import structlog
+from githubkit import AppAuthStrategy, TokenAuthStrategy
+
+from bot.errors import BotError, ForgeError, NotFoundError
+from bot.forges.github import views
+from bot.forges.github.transport import Access, Api
+
+_log = structlog.get_logger(__name__)
+_T = TypeVar("_T")
+
+Permissions = Mapping[str, str]
+READ: Permissions = {
+    "metadata": "read",
+    "contents": "read",
+    "issues": "read",
+    "pull_requests": "read",
+    "checks": "read",
+    "statuses": "read",
+}
+TALK: Permissions = {"metadata": "read", "contents": "read", "issues": "write", "pull_requests": "write"}
+CHECK: Permissions = {"metadata": "read", "checks": "write"}
+FETCH: Permissions = {"metadata": "read", "contents": "read"}
+PUSH: Permissions = {"metadata": "read", "contents": "write"}
+
+_SPARE = timedelta(minutes=5)  # a token that ends sooner is not lent any more
+_LEVELS = {"read": 1, "write": 2, "admin": 3}
+_CLOSING = 5.0  # seconds for revoking all at the end
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token and what it may do; `id` names it in logs."""
+
+    secret: str = field(repr=False)
+    installation: int
+    permissions: Permissions
+    expires_at: datetime
+
+    @property
+    def id(self) -> str:
+        return hashlib.sha256(self.secret.encode()).hexdigest()[:12]
+
+    def access(self) -> Access:
+        return Access(TokenAuthStrategy(self.secret), self.installation)
+
+
+class Tokens(Protocol):
+    """Gives tokens for one repository."""
+
+    async def lease(self, installation: int, repo_id: int, wanted: Permissions) -> Token:
+        """Give a token that may do at least this, for this repository alone; shared until it ends."""
+
+    async def mint(self, installation: int, repo_id: int, wanted: Permissions) -> Token:
+        """Give a fresh token that nobody else holds."""
+
+    async def revoke(self, token: Token) -> None:
+        """End a token; one that has ended is fine."""
+
+    def forget(self, token: Token) -> None:
+        """Never lease this token again: the forge refuses it."""
+
+    async def aclose(self) -> None:
+        """Revoke every token still held."""
+
+
+class PersonalToken:
+    """Token mode: one token of a person, which is theirs to revoke."""
+
+    def __init__(self, secret: str) -> None:
+        self._token = Token(secret, 0, {}, datetime.max.replace(tzinfo=UTC))
+
+    async def lease(self, installation: int, repo_id: int, wanted: Permissions) -> Token:
+        return self._token
+
+    async def mint(self, installation: int, repo_id: int, wanted: Permissions) -> Token:
+        return self._token
+
+    async def revoke(self, token: Token) -> None:
+        return None
+
+    def forget(self, token: Token) -> None:
+        return None
+
+    async def aclose(self) -> None:
+        return None
+
+
+class AppTokens:
+    """Installation tokens of an App; the cache is this object's own, so hosts never share one."""
+
+    def __init__(self, api: Api, app_id: str, private_key: str, now: Callable[[], datetime]) -> None:
+        self._api = api
+        self.app = Access(AppAuthStrategy(app_id, private_key))
+        self._now = now
+        self._shared: dict[tuple[int, int], list[Token]] = {}
+        self._locks: dict[tuple[int, int], asyncio.Lock] = {}
+        self._held: dict[str, Token] = {}
+        self._pending: set[asyncio.Task[object]] = set()
+
+    async def lease(self, installation: int, repo_id: int, wanted: Permissions) -> Token:
+        key = (installation, repo_id)
+        async with self._locks.setdefault(key, asyncio.Lock()):
+            alive = [token for token in self._shared.get(key, []) if token.expires_at - self._now() > _SPARE]
+            self._shared[key] = alive
+            for token in alive:
+                if _covers(token.permissions, wanted):
+                    return token
+            return await self._to_the_end(self._mint_shared(key, wanted))
+
+    async def mint(self, installation: int, repo_id: int, wanted: Permissions) -> Token:
+        return await self._to_the_end(self._mint(installation, repo_id, wanted))
+
+    async def revoke(self, token: Token) -> None:
+        await self._to_the_end(self._revoke(token))
+
+    def forget(self, token: Token) -> None:
+        for tokens in self._shared.values():
+            if token in tokens:
+                tokens.remove(token)
+        self._held.pop(token.id, None)
+
+    async def aclose(self) -> None:
+        try:
+            async with asyncio.timeout(_CLOSING):
+                await asyncio.gather(*self._pending, return_exceptions=True)
+                await asyncio.gather(*(self._revoke(token) for token in list(self._held.values())))
+        except TimeoutError:
+            _log.warning("tokens_not_revoked", tokens=sorted(self._held))
+        self._shared.clear()
+
+    async def _to_the_end(self, work: Coroutine[None, None, _T]) -> _T:
+        """Do it whole although the caller is cancelled: a token that nobody knows of could not be revoked."""
+        task = asyncio.create_task(work)
+        self._pending.add(task)
+        task.add_done_callback(self._done)
+        return await asyncio.shield(task)
+
+    def _done(self, task: asyncio.Task[object]) -> None:
+        self._pending.discard(task)
+        if not task.cancelled():
+            task.exception()  # the caller may be gone; its error is then nobody's
+
+    async def _mint_shared(self, key: tuple[int, int], wanted: Permissions) -> Token:
+        token = await self._mint(*key, wanted)
+        self._shared.setdefault(key, []).append(token)
+        return token
+
+    async def _mint(self, installation: int, repo_id: int, wanted: Permissions) -> Token:
+        try:
+            answer = await self._ask(installation, repo_id, wanted)
+        except ForgeError as error:
+            if error.status != 422:
+                raise
+            # An owner who has not accepted new permissions yet: go on with those granted, and fail where they lack.
+            granted = await self._granted(installation)
+            fewer = {name: level for name, level in wanted.items() if _covers(granted, {name: level})}
+            if not fewer or fewer == wanted:
+                raise
+            _log.warning(
+                "permissions_missing", installation=installation, missing=sorted(wanted.keys() - fewer)
+            )
+            answer = await self._ask(installation, repo_id, fewer)
+        token = Token(answer.token, installation, dict(wanted), answer.expires_at)
+        self._held[token.id] = token
+        _log.debug("token_minted", token_id=token.id, repo=repo_id, permissions=dict(wanted))
+        return token
+
+    async def _ask(self, installation: int, repo_id: int, wanted: Permissions) -> views.TokenView:
+        path = f"/app/installations/{installation}/access_tokens"
+        body = {"repository_ids": [repo_id], "permissions": dict(wanted)}
+        answer = await self._api.send("POST", path, self.app, json=body, repeatable=True)
+        return views.read(views.TokenView, answer.json())
+
+    async def _granted(self, installation: int) -> Permissions:
+        answer = await self._api.send("GET", f"/app/installations/{installation}", self.app)
+        return views.read(views.InstallationView, answer.json()).permissions
+
+    async def _revoke(self, token: Token) -> None:
+        try:
+            await self._api.send("DELETE", "/installation/token", token.access())
+        except (NotFoundError, ForgeError) as error:
+            if error.status not in {401, 404}:  # those mean that it has ended already
+                _log.warning("token_not_revoked", token_id=token.id, error=str(error))
+        except BotError as error:
+            _log.warning("token_not_revoked", token_id=token.id, error=str(error))
+        self.forget(token)
+        _log.debug("token_revoked", token_id=token.id)
+
+
+def _covers(has: Permissions, wanted: Permissions) -> bool:
+    return all(_LEVELS.get(has.get(name, ""), 0) >= _LEVELS[level] for name, level in wanted.items())

@@ -1,0 +1,32 @@
+"""Owns the shapes of GitHub's rate limits, which its documentation, its servers and its libraries tell differently."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+LEAST_WAIT = 1.0  # seconds; a limit whose reset has passed is over, give or take our clock
+UNSAID_WAIT = 60.0  # seconds; "wait at least one minute" where no header says how long
+
+
+def wait_for(status: int, headers: Mapping[str, str], body: str, now: float) -> float | None:
+    """Give the seconds to wait when an answer is a rate limit, None when it is not one; `now` is a Unix time.
+
+    A limited request was not carried out, so that it may be sent again whatever it was.
+    Source: docs.github.com, "Rate limits for the REST API"; shapes seen in the wild.
+    """
+    if status not in {403, 429}:
+        return None
+    after = _number(headers.get("retry-after"))
+    if after is not None:
+        return max(after, LEAST_WAIT)
+    if headers.get("x-ratelimit-remaining") == "0":
+        reset = _number(headers.get("x-ratelimit-reset"))
+        return UNSAID_WAIT if reset is None else max(reset - now + LEAST_WAIT, LEAST_WAIT)
+    said = body.lower()
+    if status == 429 or "secondary rate limit" in said or "abuse detection" in said:
+        return UNSAID_WAIT
+    return None
+
+
+def _number(text: str | None) -> float | None:
+    return float(text) if text is not None and text.strip().isdigit() else None

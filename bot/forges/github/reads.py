@@ -1,0 +1,230 @@
+"""Owns what is read from GitHub over REST; nothing here writes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from bot.core.values import Check, Comment, Issue, Pull, Repo, Role
+from bot.errors import ForgeError, NotFoundError
+from bot.forges.github import views
+from bot.forges.github.auth import READ, AppTokens, Permissions, PersonalToken
+from bot.forges.github.transport import Api
+from bot.ports import Capabilities
+
+
+class GitHubReads:
+    """Implements ForgeReads; every request is made with a token for its repository alone."""
+
+    capabilities: Capabilities
+
+    def __init__(self, api: Api, tokens: AppTokens | PersonalToken) -> None:
+        self._api = api
+        self._tokens = tokens
+        self._installations: dict[int, int] = {}
+        self._bot_ids: frozenset[int] | None = None
+        self._app_id: int | None = None
+        self._identity = asyncio.Lock()
+        in_app = isinstance(tokens, AppTokens)
+        self.capabilities = Capabilities(checks=in_app, app_deliveries=in_app)
+
+    # --- who we are ------------------------------------------------------------------------------
+
+    async def bot_ids(self) -> frozenset[int]:
+        """Give the user ids that are this bot's own; asked once."""
+        async with self._identity:
+            if self._bot_ids is None:
+                self._bot_ids = await self._ask_bot_ids()
+            return self._bot_ids
+
+    async def app_id(self) -> int | None:
+        """Give the App's numeric id, None in token mode."""
+        await self.bot_ids()
+        return self._app_id
+
+    async def _ask_bot_ids(self) -> frozenset[int]:
+        if isinstance(self._tokens, PersonalToken):
+            token = await self._tokens.lease(0, 0, READ)
+            answer = await self._api.send("GET", "/user", token.access())
+            return frozenset({views.read(views.UserView, answer.json()).id})
+        app = views.read(views.AppView, (await self._api.send("GET", "/app", self._tokens.app)).json())
+        self._app_id = app.id
+        # A user, not the App, writes comments; its name is made of the App's.
+        answer = await self._api.send("GET", f"/users/{quote(f'{app.slug}[bot]')}", self._tokens.app)
+        return frozenset({views.read(views.UserView, answer.json()).id})
+
+    # --- repositories and people -----------------------------------------------------------------
+
+    async def repo(self, repo_id: int) -> Repo:
+        """Read a repository by id; its name may have changed."""
+        installation = await self._installation(repo_id)
+        answer = await self._send("GET", f"/repositories/{repo_id}", installation, repo_id, READ)
+        found = views.read(views.RepoView, answer.json())
+        return found.value(installation if isinstance(self._tokens, AppTokens) else None)
+
+    async def permission(self, repo: Repo, login: str) -> Role:
+        """Ask what a person may do here; somebody unknown may do `none`."""
+        try:
+            answer = await self._get(repo, f"/collaborators/{quote(login, safe='')}/permission")
+        except NotFoundError:
+            return "none"
+        return views.read(views.PermissionView, answer.json()).value()
+
+    # --- issues and pull requests ----------------------------------------------------------------
+
+    async def issue(self, repo: Repo, number: int) -> Issue:
+        return views.read(views.IssueView, (await self._get(repo, f"/issues/{number}")).json()).value()
+
+    async def comments(self, repo: Repo, number: int) -> list[Comment]:
+        """Read all comments of an issue or pull request, oldest first."""
+        items = await self._all(repo, f"/issues/{number}/comments")
+        return [views.read(views.CommentView, item).value() for item in items]
+
+    async def find_comment(self, repo: Repo, number: int, marker: str) -> Comment | None:
+        """Find the bot's own comment whose first line is this marker, newest first."""
+        ours = await self.bot_ids()
+        found = [
+            comment
+            for comment in await self.comments(repo, number)
+            if comment.author.id in ours and first_line(comment.body) == marker
+        ]
+        return max(found, key=lambda comment: comment.id, default=None)
+
+    async def pull(self, repo: Repo, number: int) -> Pull:
+        return views.read(views.PullView, (await self._get(repo, f"/pulls/{number}")).json()).value()
+
+    async def find_pull(self, repo: Repo, head_branch: str) -> Pull | None:
+        """Find the newest pull request from this branch of the repository, open or not."""
+        return await self._newest_pull(repo, head_branch, "all")
+
+    async def _newest_pull(self, repo: Repo, head_branch: str, state: str) -> Pull | None:
+        query: dict[str, str | int] = {
+            "head": f"{repo.owner}:{head_branch}",
+            "state": state,
+            "sort": "created",
+            "direction": "desc",
+            "per_page": 10,
+        }
+        answer = await self._get(repo, "/pulls", query)
+        pulls = [views.read(views.PullView, item).value() for item in answer.json()]
+        # A server that does not know the filter would list others' pull requests.
+        ours = [pull for pull in pulls if pull.head_branch == head_branch]
+        return max(ours, key=lambda pull: pull.number, default=None)
+
+    # --- branches and checks ---------------------------------------------------------------------
+
+    async def branch_sha(self, repo: Repo, branch: str) -> str | None:
+        try:
+            answer = await self._get(repo, f"/git/ref/heads/{quote(branch)}")
+        except NotFoundError:
+            return None
+        except ForgeError as error:
+            if error.status == 409:  # the repository is empty
+                return None
+            raise
+        return views.read(views.RefView, answer.json()).object.sha
+
+    async def checks(self, repo: Repo, sha: str) -> list[Check]:
+        """Read check runs and commit statuses of a sha, the newest of each App's name."""
+        app, users = await self.app_id(), await self.bot_ids()
+        runs = [
+            views.read(views.CheckRunView, item)
+            for item in await self._all(
+                repo, f"/commits/{sha}/check-runs", {"filter": "latest"}, "check_runs"
+            )
+        ]
+        newest: dict[tuple[int, str], views.CheckRunView] = {}
+        for run in sorted(runs, key=lambda run: run.id):
+            newest[(run.app.id if run.app else 0, run.name)] = run
+        statuses = await self._all(repo, f"/commits/{sha}/status", key="statuses")
+        return [run.value(app) for run in newest.values()] + [
+            views.read(views.StatusView, item).value(users) for item in statuses
+        ]
+
+    # --- requests --------------------------------------------------------------------------------
+
+    async def _get(
+        self, repo: Repo, path: str, params: Mapping[str, str | int] | None = None
+    ) -> httpx.Response:
+        return await self._call("GET", repo, path, READ, params=params)
+
+    async def _all(
+        self, repo: Repo, path: str, params: Mapping[str, str | int] | None = None, key: str | None = None
+    ) -> list[Any]:
+        token = await self._tokens.lease(await self._lane(repo), repo.id, READ)
+        pages = self._api.pages(_path(repo, path), token.access(), params=params, key=key)
+        return [item async for item in pages]
+
+    async def _call(
+        self,
+        method: str,
+        repo: Repo,
+        path: str,
+        wanted: Permissions,
+        *,
+        json: object = None,
+        params: Mapping[str, str | int] | None = None,
+        repeatable: bool | None = None,
+    ) -> httpx.Response:
+        lane = await self._lane(repo)
+        full = _path(repo, path)
+        return await self._send(
+            method, full, lane, repo.id, wanted, json=json, params=params, repeatable=repeatable
+        )
+
+    async def _send(
+        self, method: str, path: str, lane: int, repo_id: int, wanted: Permissions, **more: Any
+    ) -> httpx.Response:
+        """Send with a leased token; one that the forge refuses (suspended, revoked) is replaced once."""
+        token = await self._tokens.lease(lane, repo_id, wanted)
+        try:
+            return await self._api.send(method, path, token.access(), **more)
+        except ForgeError as error:
+            if error.status != 401 or isinstance(self._tokens, PersonalToken):
+                raise
+            self._tokens.forget(token)
+            fresh = await self._tokens.lease(lane, repo_id, wanted)
+            return await self._api.send(method, path, fresh.access(), **more)
+
+    async def _lane(self, repo: Repo) -> int:
+        if repo.installation is not None:
+            self._installations[repo.id] = repo.installation
+            return repo.installation
+        return await self._installation(repo.id)
+
+    async def _installation(self, repo_id: int) -> int:
+        """Find the installation that a repository belongs to; it is usually known from the last event."""
+        if not isinstance(self._tokens, AppTokens):
+            return 0
+        if repo_id not in self._installations:
+            async for item in self._api.pages("/app/installations", self._tokens.app):
+                found = views.read(views.InstallationView, item)
+                if repo_id not in self._installations and await self._reaches(found, repo_id):
+                    self._installations[repo_id] = found.id
+            if repo_id not in self._installations:
+                raise NotFoundError(f"no installation of the App reaches the repository {repo_id}")
+        return self._installations[repo_id]
+
+    async def _reaches(self, installation: views.InstallationView, repo_id: int) -> bool:
+        if installation.suspended_at is not None:
+            return False
+        try:
+            await self._tokens.lease(installation.id, repo_id, READ)
+        except ForgeError as error:
+            if error.status in {403, 404, 422}:
+                return False
+            raise
+        return True
+
+
+def first_line(text: str) -> str:
+    """Give a text's first line; GitHub's editor writes CRLF."""
+    return text.split("\n", 1)[0].rstrip("\r ")
+
+
+def _path(repo: Repo, path: str) -> str:
+    return f"/repos/{quote(repo.owner, safe='')}/{quote(repo.name, safe='')}{path}"

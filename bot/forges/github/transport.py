@@ -1,0 +1,241 @@
+"""Owns how requests travel: one pool, hard time-outs, few at once, writes spaced, repeated only where that is safe."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import httpx
+import structlog
+from githubkit import BaseAuthStrategy, GitHub
+from githubkit.exception import GitHubException, RequestError, RequestFailed
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
+
+from bot.errors import ForgeError, NotFoundError, RetryableError
+from bot.forges.github.limits import wait_for
+
+_log = structlog.get_logger(__name__)
+
+TRIES = 4
+PATIENCE = 10.0  # seconds; a longer wait parks the job instead of holding its place
+MAX_PAGES = 100
+_UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+_NOT_SPACED = ("/access_tokens", "/installation/token")
+
+
+class HardTransport(httpx.AsyncBaseTransport):
+    """Puts a time-out on every request, the token's too, and outlives the client that githubkit makes per call."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport, timeout: httpx.Timeout) -> None:
+        self._inner = inner
+        self._timeout = timeout.as_dict()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        request.extensions = {**request.extensions, "timeout": self._timeout}
+        response = await self._inner.handle_async_request(request)
+        if not response.headers.get("retry-after", "0").strip().isdigit():
+            del response.headers["retry-after"]  # a date, as proxies send it, would crash githubkit
+        return response
+
+    async def aclose(self) -> None:
+        """Stay open: the pool is shared."""
+
+    async def really_close(self) -> None:
+        """Close the pool."""
+        await self._inner.aclose()
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """In whose name a request is sent; writes of one lane keep a distance."""
+
+    strategy: BaseAuthStrategy
+    lane: int = 0
+
+
+class _PassingError(RetryableError):
+    """A failure that passes; `here` tells whether this call may wait for it."""
+
+    def __init__(self, message: str, after: float | None, here: bool) -> None:
+        super().__init__(message, after)
+        self.here = here
+
+
+class Api:
+    """Sends requests to one forge; answers are JSON, failures are our errors."""
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        version: str,
+        limit: int,
+        write_gap: float,
+        now: Callable[[], datetime],
+        timeout: float = 20.0,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._transport = HardTransport(
+            httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=max(limit, 1))),
+            httpx.Timeout(timeout, connect=min(timeout, 5.0)),
+        )
+        self._client = GitHub(
+            base_url=base_url + "/",
+            user_agent="gitwright",
+            async_transport=self._transport,
+            http_cache=False,
+            auto_retry=False,
+            timeout=timeout,
+        )
+        self._headers = {"X-GitHub-Api-Version": version} if version else {}
+        self._slots = asyncio.Semaphore(limit)
+        self._gap = write_gap
+        self._lanes: dict[int, _Lane] = {}
+        self._now = now
+        self._sleep = sleep
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        access: Access,
+        *,
+        json: object = None,
+        params: Mapping[str, str | int] | None = None,
+        repeatable: bool | None = None,
+    ) -> httpx.Response:
+        """Send a request; what passes is waited for, briefly, and a POST only where it is said to be repeatable.
+
+        Raises RetryableError (try later; a POST may have happened: look before repeating), NotFoundError, ForgeError.
+        """
+        safe = method != "POST" if repeatable is None else repeatable
+        retrying = AsyncRetrying(
+            retry=retry_if_exception(lambda error: isinstance(error, _PassingError) and error.here),
+            wait=_pause,
+            stop=stop_after_attempt(TRIES),
+            sleep=self._sleep,
+            reraise=True,
+        )
+
+        async def once() -> httpx.Response:
+            await self._space(method, path, access.lane)
+            async with self._slots:
+                return await self._once(method, path, access, json, params, safe)
+
+        return await retrying(once)
+
+    async def pages(
+        self,
+        path: str,
+        access: Access,
+        *,
+        params: Mapping[str, str | int] | None = None,
+        key: str | None = None,
+    ) -> AsyncGenerator[Any, None]:
+        """Give the items of every page, 100 at a time; `key` names the list where it is wrapped."""
+        query: dict[str, str | int] = {"per_page": 100, **(params or {})}
+        for _ in range(MAX_PAGES):
+            answer = await self.send("GET", path, access, params=query)
+            data = answer.json()
+            for item in data[key] if key else data:
+                yield item
+            following = answer.links.get("next", {}).get("url")
+            if following is None:
+                return
+            # Only the query is taken over: the token must not follow a link to another host.
+            query = dict(httpx.URL(following).params)
+        raise ForgeError(f"{path} has more than {MAX_PAGES} pages")
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._transport.really_close()
+
+    async def _space(self, method: str, path: str, lane: int) -> None:
+        if self._gap <= 0 or method in {"GET", "HEAD"} or path.endswith(_NOT_SPACED):
+            return
+        await self._lanes.setdefault(lane, _Lane()).turn(self._gap, self._sleep)
+
+    async def _once(
+        self,
+        method: str,
+        path: str,
+        access: Access,
+        json: object,
+        params: Mapping[str, str | int] | None,
+        safe: bool,
+    ) -> httpx.Response:
+        client = self._client.with_auth(access.strategy)
+        where = f"{method} {path}"
+        try:
+            answer = await client.arequest(
+                method, path, json=json, params=dict(params or {}), headers=self._headers
+            )
+        except RequestFailed as error:
+            raise self._refusal(where, error.response.raw_response, safe) from error
+        except RequestError as error:
+            unsent = isinstance(error.exc, _UNSENT)
+            if not isinstance(error.exc, httpx.HTTPError):
+                raise  # a mistake of ours that githubkit wrapped
+            raise _PassingError(
+                f"{where}: no answer ({type(error.exc).__name__})", None, safe or unsent
+            ) from error
+        except GitHubException as error:
+            raise ForgeError(f"{where}: {error!r}") from error
+        if answer.raw_response.history and method not in {"GET", "HEAD"}:
+            # The redirect may have turned the write into a read; the caller reads the new name and repeats.
+            raise RetryableError(f"{where}: was redirected, the repository was probably renamed")
+        return answer.raw_response
+
+    def _refusal(self, where: str, answer: httpx.Response, safe: bool) -> Exception:
+        status = answer.status_code
+        said = f"{where}: {status} {_message(answer)}"
+        wait = wait_for(status, answer.headers, answer.text, self._now().timestamp())
+        if wait is not None:
+            _log.warning("rate_limited", request=where, status=status, wait=wait)
+            return _PassingError(said, wait, wait <= PATIENCE)
+        if status >= 500 or status == 408:
+            return _PassingError(said, None, safe)
+        if status in {404, 410}:
+            return NotFoundError(said)
+        return ForgeError(said, status)
+
+
+class _Lane:
+    """Keeps the distance between the writes of one installation."""
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+        self._free_at = 0.0
+
+    async def turn(self, gap: float, sleep: Callable[[float], Awaitable[None]]) -> None:
+        async with self._lock:
+            now = asyncio.get_running_loop().time()
+            if self._free_at > now:
+                await sleep(self._free_at - now)
+            self._free_at = max(now, self._free_at) + gap
+
+
+def _pause(state: RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    after = error.after if isinstance(error, RetryableError) else None
+    return float(0.5 * 2 ** (state.attempt_number - 1)) if after is None else after
+
+
+def _message(answer: httpx.Response) -> str:
+    """Say what GitHub says: its message, and what is wrong with which field."""
+    try:
+        data = answer.json()
+    except ValueError:
+        return answer.text[:200]
+    if not isinstance(data, dict):
+        return str(data)[:200]
+    details = []
+    for error in data.get("errors") or ():
+        if isinstance(error, dict):
+            details.append(error.get("message") or f"{error.get('field')} {error.get('code')}")
+        else:
+            details.append(str(error))
+    return "; ".join([str(data.get("message", "")), *map(str, details)])[:500]

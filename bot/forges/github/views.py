@@ -1,0 +1,207 @@
+"""Owns how GitHub's answers read: small, tolerant models of the fields we use, turned into our values."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bot.core.values import ROLES, Actor, Check, Comment, Issue, Pull, Repo, Role
+from bot.errors import ForgeError
+
+OWN_CHECKS = "gitwright/"
+
+
+class View(BaseModel):
+    """Only what we read; GitHub adds fields and older servers lack some."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+_V = TypeVar("_V", bound=View)
+
+
+def read(kind: type[_V], data: Any) -> _V:
+    """Read an answer; a ForgeError names the fields that are missing."""
+    try:
+        return kind.model_validate(data)
+    except ValidationError as error:
+        places = ", ".join(".".join(map(str, item["loc"])) for item in error.errors()[:5])
+        raise ForgeError(f"GitHub's answer cannot be read as {kind.__name__}: {places}") from error
+
+
+class UserView(View):
+    id: int
+    login: str
+    type: str = "User"
+
+
+def actor(user: UserView | None) -> Actor:
+    """Name who did something; a deleted account is `ghost`."""
+    return Actor(0, "ghost") if user is None else Actor(user.id, user.login, user.type == "Bot")
+
+
+class AppView(View):
+    id: int
+    slug: str = ""
+
+
+class RepoView(View):
+    id: int
+    name: str
+    owner: UserView
+    default_branch: str = "main"
+    private: bool = True
+
+    def value(self, installation: int | None) -> Repo:
+        return Repo(self.id, self.owner.login, self.name, self.default_branch, self.private, installation)
+
+
+class LabelView(View):
+    name: str = ""
+
+
+class IssueView(View):
+    number: int
+    title: str = ""
+    body: str | None = None
+    state: str
+    user: UserView | None = None
+    labels: tuple[LabelView | str, ...] = ()
+    pull_request: dict[str, Any] | None = None
+
+    def value(self) -> Issue:
+        labels = tuple(label if isinstance(label, str) else label.name for label in self.labels)
+        is_pull = self.pull_request is not None
+        return Issue(self.number, self.title, self.body or "", self.state, actor(self.user), labels, is_pull)
+
+
+class CommentView(View):
+    id: int
+    body: str | None = None
+    user: UserView | None = None
+    created_at: str = ""
+    updated_at: str = ""
+
+    def value(self) -> Comment:
+        return Comment(self.id, self.body or "", actor(self.user), self.created_at, self.updated_at)
+
+
+class BranchView(View):
+    ref: str
+    sha: str
+
+
+class PullView(View):
+    number: int
+    state: str
+    title: str = ""
+    body: str | None = None
+    head: BranchView
+    base: BranchView
+    merged: bool = False
+    merged_at: str | None = None
+    merge_commit_sha: str | None = None
+    mergeable: bool | None = None
+    draft: bool = False
+    user: UserView | None = None
+
+    def value(self) -> Pull:
+        merged = self.merged or self.merged_at is not None  # lists have the time only
+        return Pull(
+            number=self.number,
+            state=self.state,
+            title=self.title,
+            body=self.body or "",
+            head_branch=self.head.ref,
+            head_sha=self.head.sha,
+            base_branch=self.base.ref,
+            base_sha=self.base.sha,
+            merged=merged,
+            merge_sha=self.merge_commit_sha if merged else None,  # before, it is a trial merge
+            mergeable=self.mergeable,
+            draft=self.draft,
+            author=actor(self.user),
+        )
+
+
+class OutputView(View):
+    title: str | None = None
+    summary: str | None = None
+    annotations_count: int = 0
+
+
+class CheckRunView(View):
+    id: int
+    name: str
+    status: str
+    conclusion: str | None = None
+    app: AppView | None = None
+    html_url: str | None = None
+    output: OutputView = OutputView()
+
+    def value(self, our_app: int | None) -> Check:
+        ours = our_app is not None and self.app is not None and self.app.id == our_app
+        summary = self.output.summary or self.output.title or ""
+        done = self.status == "completed"
+        return Check(self.name, done, self.conclusion, ours, self.html_url or "", summary)
+
+
+class StatusView(View):
+    context: str
+    state: str
+    description: str | None = None
+    target_url: str | None = None
+    creator: UserView | None = None
+
+    def value(self, our_users: frozenset[int]) -> Check:
+        done = self.state != "pending"
+        conclusion = {"success": "success", "failure": "failure", "error": "failure"}.get(self.state)
+        # In token mode the account is a person's, who may run CI of their own under it.
+        by_us = self.creator is not None and self.creator.id in our_users
+        ours = by_us and self.context.startswith(OWN_CHECKS)
+        return Check(self.context, done, conclusion, ours, self.target_url or "", self.description or "")
+
+
+class RefView(View):
+    class Target(View):
+        sha: str
+
+    object: Target
+
+
+class PermissionView(View):
+    permission: str = "none"
+    role_name: str = ""
+
+    def value(self) -> Role:
+        """Give the role; one that an organization made up counts as the permission that it is built on."""
+        for name in (self.role_name, self.permission):
+            for role in ROLES:
+                if role == name:
+                    return role
+        return "none"
+
+
+class TokenView(View):
+    token: str = Field(repr=False)
+    expires_at: datetime
+
+
+class InstallationView(View):
+    id: int
+    permissions: dict[str, str] = {}
+    suspended_at: str | None = None
+
+
+class DeliveryView(View):
+    id: int
+    guid: str
+    delivered_at: datetime
+    status_code: int | None = None
+    status: str = ""
+
+    @property
+    def succeeded(self) -> bool:
+        return self.status_code is not None and 200 <= self.status_code < 300

@@ -1,0 +1,232 @@
+"""Owns what is written to GitHub over REST; every write looks first, so that repeating it is harmless."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Literal
+from urllib.parse import quote
+
+import httpx
+
+from bot.core.values import Annotation, Pull, Repo
+from bot.errors import ForgeError, NotFoundError, RetryableError
+from bot.forges.github import views
+from bot.forges.github.auth import CHECK, TALK, AppTokens, PersonalToken
+from bot.forges.github.reads import GitHubReads, first_line
+from bot.forges.github.transport import Api
+
+BODY_LIMIT = 65_536  # characters of a comment, an issue or a pull request
+OUTPUT_LIMIT = 65_535  # characters of a check run's summary
+ANNOTATIONS = 50  # of one request
+_CUT = "\n\n(The rest was cut: GitHub takes no more.)"
+
+
+class GitHubWrites(GitHubReads):
+    """Implements the writes of Forge."""
+
+    def __init__(self, api: Api, tokens: AppTokens | PersonalToken) -> None:
+        super().__init__(api, tokens)
+        self._labels: set[tuple[int, str]] = set()
+
+    # --- comments and reactions ------------------------------------------------------------------
+
+    async def create_comment(self, repo: Repo, number: int, body: str) -> int:
+        """Post a comment and give its id; an own comment that bears the same first line is kept."""
+        kept = await self.find_comment(repo, number, first_line(body))
+        if kept is not None:
+            return kept.id
+        answer = await self._talk("POST", repo, f"/issues/{number}/comments", {"body": cut(body)})
+        return views.read(views.CommentView, answer.json()).id
+
+    async def update_comment(self, repo: Repo, comment_id: int, body: str) -> None:
+        await self._talk("PATCH", repo, f"/issues/comments/{comment_id}", {"body": cut(body)})
+
+    async def react(self, repo: Repo, subject: Literal["issue", "comment"], id_: int, content: str) -> bool:
+        """Add a reaction; False where it cannot be had, which is never worth failing for."""
+        path = f"/issues/{id_}/reactions" if subject == "issue" else f"/issues/comments/{id_}/reactions"
+        try:
+            await self._talk("POST", repo, path, {"content": content}, repeatable=True)
+        except (ForgeError, RetryableError):
+            return False
+        return True
+
+    # --- labels and issues -----------------------------------------------------------------------
+
+    async def ensure_label(self, repo: Repo, name: str, color: str, description: str) -> None:
+        """Make a label unless there is one of this name, whatever its color."""
+        if (repo.id, name) in self._labels:
+            return
+        wanted = {"name": name, "color": color.removeprefix("#"), "description": description[:100]}
+        try:
+            await self._talk("POST", repo, "/labels", wanted, repeatable=True)
+        except ForgeError as error:
+            # 422 is also said of a bad color or name, so ask whether the label is there.
+            if error.status != 422:
+                raise
+            await self._get(repo, f"/labels/{quote(name, safe='')}")
+        self._labels.add((repo.id, name))
+
+    async def add_label(self, repo: Repo, number: int, name: str) -> None:
+        await self._talk("POST", repo, f"/issues/{number}/labels", {"labels": [name]}, repeatable=True)
+
+    async def remove_label(self, repo: Repo, number: int, name: str) -> None:
+        """Take a label off; a label that is not there is fine."""
+        with contextlib.suppress(NotFoundError):
+            await self._talk("DELETE", repo, f"/issues/{number}/labels/{quote(name, safe='')}")
+
+    async def close_issue(self, repo: Repo, number: int) -> None:
+        await self._talk("PATCH", repo, f"/issues/{number}", {"state": "closed", "state_reason": "completed"})
+
+    # --- pull requests ---------------------------------------------------------------------------
+
+    async def open_pull(
+        self, repo: Repo, *, head: str, base: str, title: str, body: str, draft: bool = False
+    ) -> Pull:
+        """Open a pull request, or give the one that is open from this head already."""
+        kept = await self._newest_pull(repo, head, "open")
+        if kept is not None:
+            return kept
+        wanted = {"head": head, "base": base, "title": title, "body": cut(body), "draft": draft}
+        try:
+            answer = await self._talk("POST", repo, "/pulls", wanted)
+        except ForgeError as error:
+            # Somebody was faster, or the list lagged behind.
+            kept = await self._newest_pull(repo, head, "open") if error.status == 422 else None
+            if kept is None:
+                raise
+            return kept
+        return views.read(views.PullView, answer.json()).value()
+
+    async def update_pull(
+        self,
+        repo: Repo,
+        number: int,
+        *,
+        body: str | None = None,
+        state: Literal["open", "closed"] | None = None,
+    ) -> None:
+        changes: dict[str, Any] = {}
+        if body is not None:
+            changes["body"] = cut(body)
+        if state is not None:
+            changes["state"] = state
+        if changes:
+            await self._talk("PATCH", repo, f"/pulls/{number}", changes)
+
+    # --- checks ----------------------------------------------------------------------------------
+
+    async def set_check(
+        self,
+        repo: Repo,
+        sha: str,
+        name: str,
+        *,
+        conclusion: str | None,
+        title: str,
+        summary: str,
+        annotations: Sequence[Annotation] = (),
+    ) -> None:
+        """Create or update the bot's check run of this name on this sha; a commit status where it may not."""
+        if not self.capabilities.checks:
+            await self._set_status(repo, sha, name, conclusion, title)
+            return
+        output = {"title": title[:255], "summary": cut(summary, OUTPUT_LIMIT)}
+        state: dict[str, Any] = {"status": "in_progress"}
+        if conclusion is not None:
+            state = {"status": "completed", "conclusion": conclusion}
+        existing = await self._own_run(repo, sha, name)
+        if existing is not None and _says(existing, state, output, len(annotations)):
+            return
+        notes = [_annotation(each) for each in annotations]
+        first = {**output, "annotations": notes[:ANNOTATIONS]}
+        # GitHub only ever adds annotations to a run, so new ones need a new run, which then counts.
+        if existing is None or existing.output.annotations_count:
+            made = {"name": name, "head_sha": sha, **state, "output": first}
+            answer = await self._call("POST", repo, "/check-runs", CHECK, json=made)
+            run_id = views.read(views.CheckRunView, answer.json()).id
+        else:
+            run_id = existing.id
+            await self._update_run(repo, run_id, {**state, "output": first})
+        for start in range(ANNOTATIONS, len(notes), ANNOTATIONS):
+            more = {**output, "annotations": notes[start : start + ANNOTATIONS]}
+            await self._update_run(repo, run_id, {"output": more})
+
+    async def _update_run(self, repo: Repo, run_id: int, changes: dict[str, Any]) -> None:
+        # Repeating would add the annotations twice; the caller looks first and then makes a new run.
+        await self._call("PATCH", repo, f"/check-runs/{run_id}", CHECK, json=changes, repeatable=False)
+
+    async def _own_run(self, repo: Repo, sha: str, name: str) -> views.CheckRunView | None:
+        app = await self.app_id()
+        query: dict[str, str | int] = {"check_name": name, "filter": "latest"}
+        items = await self._all(repo, f"/commits/{sha}/check-runs", query, "check_runs")
+        runs = [views.read(views.CheckRunView, item) for item in items]
+        ours = [run for run in runs if run.name == name and run.app is not None and run.app.id == app]
+        return max(ours, key=lambda run: run.id, default=None)
+
+    async def _set_status(self, repo: Repo, sha: str, name: str, conclusion: str | None, title: str) -> None:
+        states = {None: "pending", "success": "success", "neutral": "success", "skipped": "success"}
+        wanted = {"state": states.get(conclusion, "failure"), "context": name, "description": title[:140]}
+        for item in await self._all(repo, f"/commits/{sha}/status", key="statuses"):
+            found = views.read(views.StatusView, item)
+            if {"state": found.state, "context": found.context, "description": found.description} == wanted:
+                return
+        await self._call("POST", repo, f"/statuses/{sha}", CHECK, json=wanted, repeatable=True)
+
+    # --- webhook deliveries ----------------------------------------------------------------------
+
+    async def failed_deliveries(self, since: datetime) -> list[int]:
+        """List ids of webhook deliveries with no successful attempt, oldest first; none in token mode."""
+        if not isinstance(self._tokens, AppTokens):
+            return []
+        succeeded: set[str] = set()
+        failed: dict[str, int] = {}
+        async with contextlib.aclosing(self._api.pages("/app/hook/deliveries", self._tokens.app)) as items:
+            async for item in items:
+                found = views.read(views.DeliveryView, item)
+                if found.delivered_at < since:
+                    break  # they come newest first
+                if found.succeeded:
+                    succeeded.add(found.guid)
+                else:
+                    failed.setdefault(found.guid, found.id)
+        return sorted(id_ for guid, id_ in failed.items() if guid not in succeeded)
+
+    async def redeliver(self, delivery_id: int) -> None:
+        if not isinstance(self._tokens, AppTokens):
+            raise ForgeError("without an App there are no deliveries to repeat")
+        path = f"/app/hook/deliveries/{delivery_id}/attempts"
+        await self._api.send("POST", path, self._tokens.app, repeatable=True)
+
+    async def _talk(
+        self, method: str, repo: Repo, path: str, json: object = None, repeatable: bool | None = None
+    ) -> httpx.Response:
+        return await self._call(method, repo, path, TALK, json=json, repeatable=repeatable)
+
+
+def cut(text: str, limit: int = BODY_LIMIT) -> str:
+    """Cut a text to what GitHub takes; its first line, the marker, stays."""
+    return text if len(text) <= limit else text[: limit - len(_CUT)] + _CUT
+
+
+def _annotation(each: Annotation) -> dict[str, Any]:
+    shown = {
+        "path": each.path,
+        "start_line": each.line,
+        "end_line": each.line,
+        "annotation_level": each.level,
+        "message": each.message[:60_000],
+    }
+    return {**shown, "title": each.title[:255]} if each.title else shown
+
+
+def _says(run: views.CheckRunView, state: dict[str, Any], output: dict[str, str], annotations: int) -> bool:
+    """Tell whether a run says this already, so that repeating adds nothing."""
+    return (
+        run.status == state["status"]
+        and run.conclusion == state.get("conclusion")
+        and (run.output.title or "") == output["title"]
+        and (run.output.summary or "") == output["summary"]
+        and run.output.annotations_count == annotations
+    )
