@@ -222,7 +222,9 @@ def _pattern(path: str, described: JsonDict) -> re.Pattern[str]:
             return r"\d+"
         return ".+" if parameter.get("x-multi-segment") else "[^/]+"
 
-    return re.compile(re.sub(r"\\\{(\w+)\\\}", group, re.escape(path)))
+    # The root of a repository's contents has no path, and no slash before it.
+    text = re.escape(path).replace(r"/\{path\}", r"(?:/\{path\})?")
+    return re.compile(re.sub(r"\\\{(\w+)\\\}", group, text))
 
 
 def _typed(schema: JsonDict, text: str) -> object:

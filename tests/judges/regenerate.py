@@ -55,6 +55,9 @@ Do not edit: `python -m tests.judges.regenerate` writes them.
 openapi.json.gz   from npm {OPENAPI}, generated/api.github.com.json
 webhooks.json.gz  from npm {WEBHOOKS}, schema.json
 
+One correction: in the list of an App's installations the description demands an account that is a user *and*
+an enterprise; it gets the schema of the single installation, which says *or*.
+
 Kept: the operations and events listed in `tests/judges/operations.py` and the schemas that they reach.
 Dropped: prose, examples, titles, response headers.
 
@@ -83,7 +86,7 @@ def trim_openapi(spec: JsonDict, operations: tuple[Operation, ...]) -> JsonDict:
     resolve = _Inliner(spec["components"])
     paths: JsonDict = {}
     for operation in operations:
-        described = spec["paths"][operation.path][operation.method.lower()]
+        described = _corrected(operation, spec["paths"][operation.path][operation.method.lower()])
         paths.setdefault(operation.path, {})[operation.method.lower()] = {
             "operationId": described["operationId"],
             "parameters": [resolve.parameter(p) for p in described.get("parameters", [])],
@@ -109,6 +112,15 @@ def trim_webhooks(schema: JsonDict, events: tuple[str, ...]) -> JsonDict:
             key: {k: v for k, v in value.items() if k != "$schema"} for key, value in kept.items()
         },
     }
+
+
+def _corrected(operation: Operation, described: JsonDict) -> JsonDict:
+    """The operation without the one mistake that no answer could satisfy; see the notice."""
+    if operation == Operation("GET", "/app/installations"):
+        one = {"$ref": "#/components/schemas/installation"}
+        content = {"application/json": {"schema": {"type": "array", "items": one}}}
+        return {**described, "responses": {**described["responses"], "200": {"content": content}}}
+    return described
 
 
 class _Inliner:

@@ -56,15 +56,17 @@ def problems(validator: jsonschema_rs.Validator, instance: object) -> list[tuple
 def _deepest(errors: Iterable[jsonschema_rs.ValidationError]) -> Iterator[jsonschema_rs.ValidationError]:
     for error in errors:
         if isinstance(error.kind, jsonschema_rs.ValidationErrorKind.AnyOf) and error.kind.context:
-            yield from _deepest(max(error.kind.context, key=_nearness))
+            depth = len(error.instance_path)
+            yield from _deepest(max(error.kind.context, key=lambda branch: _nearness(branch, depth)))
         else:
             yield error
 
 
-def _nearness(branch: Iterable[jsonschema_rs.ValidationError]) -> tuple[int, int]:
-    """The alternative that fails deepest inside, then with fewest errors, is the one that was meant."""
-    depths = [len(error.instance_path) for error in branch]
-    return (max(depths, default=0), -len(depths))
+def _nearness(branch: Iterable[jsonschema_rs.ValidationError], depth: int) -> tuple[bool, int, int]:
+    """How near an alternative is: of the right type, then failing deep inside, then with few errors."""
+    errors = list(branch)
+    of_wrong_type = any(error.kind.name == "type" and len(error.instance_path) == depth for error in errors)
+    return not of_wrong_type, max((len(error.instance_path) for error in errors), default=depth), -len(errors)
 
 
 def _pointer(path: Iterable[str | int]) -> str:

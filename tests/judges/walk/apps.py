@@ -23,6 +23,11 @@ def _installations(world: World) -> None:
     call(world.app, "PUT", f"{one}/suspended", 204)
     call(world.bot, "GET", "/installation/repositories", 403)
     call(world.app, "DELETE", f"{one}/suspended", 204)
+    other = call(world.admin, "GET", world.new_repo("other"))
+    chosen = f"/user/installations/{world.installation_id}/repositories/{other['id']}"
+    call(world.admin, "PUT", chosen, 204)
+    assert call(world.bot, "GET", "/installation/repositories")["total_count"] == 2
+    call(world.admin, "DELETE", chosen, 204)
 
 
 def _tokens(world: World) -> None:

@@ -25,6 +25,9 @@ def _changes(world: World, one: str) -> None:
     assert (closed["state"], closed["state_reason"]) == ("closed", "not_planned")
     assert closed["closed_by"]["login"] == "maintainer"
     assert call(world.admin, "PATCH", one, json={"state": "open"})["state"] == "open"
+    call(world.admin, "PUT", f"{one}/lock", 204, json={"lock_reason": "resolved"})
+    assert call(world.admin, "GET", one)["locked"] is True
+    call(world.admin, "DELETE", f"{one}/lock", 204)
 
 
 def _labels(world: World, repo: str) -> None:

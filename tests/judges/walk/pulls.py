@@ -17,7 +17,6 @@ def walk(world: World) -> None:
     ]
     assert [each["filename"] for each in call(world.bot, "GET", f"{one}/files")] == ["feature-one.txt"]
     assert [each["sha"] for each in call(world.bot, "GET", f"{one}/commits")] == [head]
-    assert call(world.bot, "GET", f"{one}/comments") == []
     diff = world.bot.get(one, headers={"Accept": "application/vnd.github.diff"})
     assert diff.text.startswith("diff --git a/feature-one.txt")
     _changes(world, one)
@@ -46,8 +45,17 @@ def _reviews(world: World, one: str, head: str) -> None:
     dismissed = call(world.admin, "PUT", f"{review}/dismissals", json={"message": "Done", "event": "DISMISS"})
     assert dismissed["state"] == "DISMISSED"
     call(world.alice, "POST", f"{one}/reviews", json={"event": "APPROVE"})
+    pending = call(world.alice, "POST", f"{one}/reviews", json={"body": "Not yet sent"})
+    call(
+        world.alice,
+        "POST",
+        f"{one}/reviews/{pending['id']}/events",
+        json={"event": "COMMENT", "body": "Sent"},
+    )
+    unsent = call(world.alice, "POST", f"{one}/reviews", json={"body": "Never sent"})
+    call(world.alice, "DELETE", f"{one}/reviews/{unsent['id']}")
     states = [each["state"] for each in call(world.bot, "GET", f"{one}/reviews?per_page=100")]
-    assert states == ["DISMISSED", "APPROVED"]
+    assert states == ["DISMISSED", "APPROVED", "COMMENTED"]
 
 
 def _merging(world: World, repo: str, one: str) -> None:
