@@ -1,4 +1,4 @@
-"""The tables of webhook deliveries, annotations and CI jobs, beside those of the store."""
+"""The tables of webhook deliveries, annotations, CI jobs and page sessions, beside those of the store."""
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS webhook_deliveries (
@@ -17,4 +17,6 @@ CREATE INDEX IF NOT EXISTS check_annotations_of_run ON check_annotations (run_id
 CREATE TABLE IF NOT EXISTS ci_jobs (
     id INTEGER PRIMARY KEY, repo_id INTEGER NOT NULL, suite_id INTEGER NOT NULL, run_id INTEGER NOT NULL UNIQUE,
     sha TEXT NOT NULL, command TEXT NOT NULL, state TEXT NOT NULL DEFAULT 'pending');
+CREATE TABLE IF NOT EXISTS page_sessions (
+    id_hash TEXT PRIMARY KEY, user_id INTEGER NOT NULL, created_at TEXT NOT NULL);
 """

@@ -53,11 +53,8 @@ def list_labels(access: LabelsRead, page: Paged) -> Response:
 def create_label(access: LabelsWrite, body: NewLabel) -> dict[str, Any]:
     """Create a label."""
     access.require_role("triage")
-    with access.forge.db.tx():
-        row = issues.create_label(access.forge, access.repo, body.name, body.color, body.description)
-        shown = _shown(access, row)
-        access.forge.events.emit("label", "created", access.repo, access.actor.user, label=shown)
-    return shown
+    row = issues.create_label(access.forge, access.repo, body.name, body.color, body.description)
+    return _shown(access, row)
 
 
 @router.get(BASE + "/{name:path}")
@@ -91,10 +88,8 @@ def delete_label(access: LabelsWrite, name: str) -> Response:
     access.require_role("triage")
     row = _find(access, name)
     with access.forge.db.tx():
-        deleted = _shown(access, row)
         access.forge.db.run("DELETE FROM issue_labels WHERE label_id = ?", row["id"])
         access.forge.db.run("DELETE FROM labels WHERE id = ?", row["id"])
-        access.forge.events.emit("label", "deleted", access.repo, access.actor.user, label=deleted)
     return Response(status_code=204)
 
 
