@@ -1,0 +1,192 @@
+"""Owns the task packet: at most 3,072 bytes of UTF-8 that a worker starts from, every line taken from somewhere.
+
+ContextCompressor().compress(PacketInput(...), limit=3072) -> Packet(text, omitted) | TaskTooBig(needed, limit);
+rank_files(query, {path: text}) -> [(path, score)]; ContextVerifier().verify(text, ...) -> [Finding].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from bot.core import packet_issue, scopes
+from bot.core.backlog_model import CONTEXT_LIMIT
+from bot.core.hidden_text import strip_hidden
+from bot.core.packet_verify import ContextVerifier, Finding
+from bot.core.ranking import rank_files, rank_symbols
+from bot.core.secret_patterns import redact
+
+__all__ = [
+    "ContextCompressor",
+    "ContextVerifier",
+    "Finding",
+    "Packet",
+    "PacketInput",
+    "TaskTooBig",
+    "rank_files",
+]
+
+ISSUE_SHARE = 1100  # bytes that the issue may take while others still want them
+LESSONS_SHARE = 400
+NEARBY_FILES = 5  # files beside the scope that are named
+MANIFEST = 120  # bytes kept for the last line, which says what was left out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PacketInput:
+    """What a packet is made of; `files` are those worth showing, `ranked` names them best first (else by rank_files)."""
+
+    title: str
+    acceptance: tuple[str, ...]
+    scope: tuple[str, ...] = ()
+    test: str | None = None
+    issue_title: str = ""
+    issue_body: str = ""
+    base_sha: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
+    ranked: tuple[str, ...] | None = None
+    lessons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """The text, and one sentence for each kind of thing that did not fit."""
+
+    text: str
+    omitted: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> int:
+        return len(self.text.encode())
+
+
+@dataclass(frozen=True, slots=True)
+class TaskTooBig:
+    """What can never be left out is larger than the limit: the task has to be split."""
+
+    needed: int
+    limit: int
+
+    def __str__(self) -> str:
+        return f"Title, acceptance and scope take {self.needed:,} bytes of {self.limit:,}: split the task."
+
+
+@dataclass(frozen=True, slots=True)
+class ContextCompressor:
+    """Chooses what a worker must see; the same input gives the same bytes."""
+
+    issue_share: int = ISSUE_SHARE
+    nearby: int = NEARBY_FILES
+
+    def compress(self, given: PacketInput, limit: int = CONTEXT_LIMIT) -> Packet | TaskTooBig:
+        """Fill a packet: the contract whole, then issue, files of the scope with signatures, files nearby, lessons."""
+        head = _head(given)
+        needed = _size(head) + MANIFEST
+        if needed > limit:
+            return TaskTooBig(needed, limit)
+        room = limit - needed
+        lessons, lost_lessons = _fit(_lessons(given), min(LESSONS_SHARE, room))
+        room -= _size(lessons)
+        query = "\n".join((given.title, *given.acceptance, given.issue_title, given.issue_body))
+        inside, nearby = self._files(given, query)
+        body = strip_hidden(given.issue_body)[0]
+        issue = packet_issue.extract(given.issue_title, body, query, min(self.issue_share, room))
+        room -= _size(issue.lines)
+        shown, lost_files, room = _fill_files(given, query, inside, nearby, room)
+        if issue.left and room > 40:  # files left some room over
+            issue = packet_issue.extract(given.issue_title, body, query, _size(issue.lines) + room)
+        omitted = _manifest(issue.left, lost_files, lost_lessons)
+        lines = [*head, *issue.lines, *shown, *lessons]
+        text = "\n".join([*lines, *([f"Left out: {'; '.join(omitted)}."] if omitted else [])]) + "\n"
+        return Packet(text, omitted)
+
+    def _files(self, given: PacketInput, query: str) -> tuple[list[str], list[str]]:
+        ranked = given.ranked
+        if ranked is None:
+            ranked = tuple(path for path, _ in rank_files(query, given.files))
+        known = [path for path in ranked if path in given.files]
+        inside = [path for path in known if scopes.in_scope(given.scope, path)]
+        outside = [path for path in known if path not in set(inside)]
+        # The plan's order counts among the files that it names itself.
+        named = [path for path in given.scope if path in given.files]
+        return [*dict.fromkeys([*named, *inside])], outside[: self.nearby]
+
+
+def _size(lines: Sequence[str]) -> int:
+    return sum(len(line.encode()) + 1 for line in lines)
+
+
+def _clean(text: str) -> str:
+    return " ".join(redact(strip_hidden(text)[0]).split())
+
+
+def _head(given: PacketInput) -> list[str]:
+    lines = [f"# {_clean(given.title)}", "", "Done when:"]
+    lines += [f"- {_clean(line)}" for line in given.acceptance]
+    lines += ["", "Change only: " + ", ".join(f"`{path}`" for path in given.scope)] if given.scope else [""]
+    if given.test:
+        lines.append(f"Test: `{given.test}`")
+    if given.base_sha:
+        lines.append(f"Base: {given.base_sha}")
+    return lines
+
+
+def _lessons(given: PacketInput) -> list[str]:
+    lines = [f"- {_clean(lesson)}" for lesson in given.lessons]
+    return ["", "Learned before:", *lines] if lines else []
+
+
+def _fit(lines: Sequence[str], room: int) -> tuple[list[str], int]:
+    """Take whole lines from the start while they fit, and count the others; a heading alone is nothing."""
+    taken: list[str] = []
+    for line in lines:
+        if _size([*taken, line]) > room:
+            break
+        taken.append(line)
+    if len(taken) <= 2:
+        taken = []
+    return taken, max(len(lines) - max(len(taken), 2), 0)
+
+
+def _fill_files(
+    given: PacketInput, query: str, inside: Sequence[str], nearby: Sequence[str], room: int
+) -> tuple[list[str], int, int]:
+    """Name files and their best definitions while there is room: those of the scope first."""
+    chosen: dict[str, list[tuple[int, str]]] = {}
+    heading = ["", "Files (line: definition):"]
+    room -= _size(heading)
+    lost = 0
+    for path in [*inside, *nearby]:
+        cost = _size([path])
+        if cost > room:
+            lost += 1
+            continue
+        chosen[path] = []
+        room -= cost
+    for path in chosen:  # those of the scope come first
+        for symbol, score in rank_symbols(query, path, given.files[path]):
+            if score <= 0 and path not in inside:
+                break
+            line = f"  {symbol.line}: {_qualified(symbol.name, symbol.signature)}"
+            if _size([line]) <= room:
+                chosen[path].append((symbol.line, line))
+                room -= _size([line])
+    shown = [line for path, lines in chosen.items() for line in (path, *(text for _, text in sorted(lines)))]
+    return ([*heading, *shown] if shown else []), lost, room + (0 if shown else _size(heading))
+
+
+def _qualified(name: str, signature: str) -> str:
+    """Put the class in front of a method's name: `def Class.method(self)`."""
+    short = name.rsplit(".", 1)[-1]
+    return signature.replace(short, name, 1) if short != name else signature
+
+
+def _manifest(issue_bytes: int, files: int, lessons: int) -> tuple[str, ...]:
+    found = []
+    if issue_bytes:
+        found.append(f"{issue_bytes / 1000:.1f} kB of the issue's text")
+    if files:
+        found.append(f"{files} files")
+    if lessons:
+        found.append(f"{lessons} lessons")
+    return tuple(found)
