@@ -9,7 +9,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
+from bot.engine.dbos_engine import DbosEngine
 from bot.engine.store import Store
 from tests.engine.postgres import PostgresServer, postgres_server, postgres_url
 
@@ -45,12 +47,26 @@ class Place:
     engine_url: str
 
 
+@pytest.fixture(scope="session")
+def launched_template(postgres_server: PostgresServer) -> str:
+    """A database in which an engine was started once, so that the tests' copies need no migration."""
+    url = postgres_server.fresh_database()
+
+    async def launch() -> None:
+        engine = DbosEngine(url, {}, {"tracks": 1, "jobs": 1, "actions": 1}, RealClock())
+        await engine.start()
+        await engine.stop(0)
+
+    asyncio.run(launch())
+    return str(sa.make_url(url).database)
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     if request.param == "sqlite":
         return Place("sqlite", f"sqlite:///{tmp_path}/store.sqlite", f"sqlite:///{tmp_path}/engine.sqlite")
     server: PostgresServer = request.getfixturevalue("postgres_server")
-    url = server.fresh_database()
+    url = server.fresh_database(request.getfixturevalue("launched_template"))
     return Place("postgres", url, url)
 
 
