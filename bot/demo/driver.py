@@ -95,6 +95,7 @@ class _Actors:
 
     def stop(self) -> None:
         """End the bot in order and remember whether it did."""
+        self._scene.close()
         code = self.keeper.stop()
         self.stopped_well = code == 0
         if code:

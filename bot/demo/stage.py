@@ -47,6 +47,11 @@ class Stage:
     def git_url(self) -> str:
         return f"{self.maintainer.url}/{self.maintainer.repo}.git"
 
+    def close(self) -> None:
+        """Let go of the connections."""
+        for hub in (self.maintainer, self.colleague, self.reporter):
+            hub.close()
+
 
 def environment(run: str, options: Options, settings: Mapping[str, str]) -> dict[str, str]:
     """Give a child the caller's environment, without settings of other runs, marked as this run's."""
@@ -178,7 +183,7 @@ def _first_line(child: Child) -> str:
     """Read the line that says a process is ready; empty where it ends or takes too long."""
     stream = child.process.stdout
     assert stream is not None
-    with selectors.DefaultSelector() as selector:
+    with stream, selectors.DefaultSelector() as selector:
         selector.register(stream, selectors.EVENT_READ)
         end = time.monotonic() + _READY
         while child.code is None and time.monotonic() < end:
