@@ -10,9 +10,10 @@ A route says what it needs, and gets an `Access` with the forge, the actor and t
         access.forge.db ... access.repo["id"] ... access.actor.user["login"]
 
 `needs` answers 404 for a repository that the caller cannot see, 401 to an anonymous writer, 403 "Resource not
-accessible by integration" to a token without the permission and 403 to a person without the role. Several
-permissions (`needs("issues", "write", "pull_requests")`) mean that any of them suffices. The path must hold
-`{owner}` and `{repo}`. Routes outside a repository take `Caller`; test-only routes take `SiteAdmin`.
+accessible by integration" to a token without the permission, and 403 to a person without the role (404 where only
+administrators may know). Several permissions (`needs("issues", "write", "pull_requests")`) mean that any of them
+suffices. The path must hold `{owner}` and `{repo}`. Routes outside a repository take `Caller`; test-only routes
+take `SiteAdmin`.
 """
 
 from collections.abc import Mapping
@@ -116,6 +117,8 @@ class Actor:
             return GitHubError(403, "Resource not accessible by integration")
         if permission == "checks":
             return GitHubError(403, "You must authenticate via a GitHub App.")
+        if permission in ("administration", "repository_hooks"):
+            return not_found()  # GitHub hides these routes rather than the reason
         return GitHubError(403, "Must have push access to repository.")
 
 

@@ -176,6 +176,8 @@ class Entry:
             if message["type"] == "http.response.start":
                 note(message["status"])
                 limited = scope["forge.surface"] == "rest"
+                if limited and message["status"] == 304:
+                    self._limits.window(actor).used -= 1  # what did not change is free
                 more = self._limits.headers(self._limits.window(actor)) if limited else {}
                 present = {name.lower() for name, _ in message["headers"]}
                 message["headers"] = [

@@ -1,7 +1,9 @@
 """Git over HTTP: `git http-backend` behind ASGI; what a push moved is announced before the client hears of it."""
 
 import asyncio
+import os
 import re
+import signal
 import tempfile
 import zlib
 from collections.abc import AsyncIterator
@@ -114,13 +116,14 @@ async def _push(forge: "Forge", repo: Row, actor: Actor, env: dict[str, str], bo
             "http-backend",
             stdin=body,
             stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
             env=env,
+            start_new_session=True,
         )
         try:
             out, _ = await asyncio.wait_for(process.communicate(), LONGEST)
         except TimeoutError:
-            process.kill()
+            _kill(process)
             await process.wait()
             return PlainTextResponse("git took too long\n", 500)
         finally:
@@ -174,19 +177,20 @@ class _Stream(Response):
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
             env=self._env,
+            start_new_session=True,
         )
         feeding = asyncio.create_task(_feed(process, receive))
         try:
             async with asyncio.timeout(LONGEST):
                 await _pump(process, send)
+                await process.wait()
         finally:
             feeding.cancel()
             with suppress(asyncio.CancelledError):
                 await feeding
             if process.returncode is None:
-                with suppress(ProcessLookupError):
-                    process.kill()
-            await process.wait()
+                _kill(process)
+                await process.wait()
 
 
 async def _feed(process: asyncio.subprocess.Process, receive: Receive) -> None:
@@ -196,8 +200,7 @@ async def _feed(process: asyncio.subprocess.Process, receive: Receive) -> None:
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            with suppress(ProcessLookupError):
-                process.kill()
+            _kill(process)
             return
         if not more:
             continue
@@ -207,6 +210,12 @@ async def _feed(process: asyncio.subprocess.Process, receive: Receive) -> None:
         more = message.get("more_body", False)
         if not more:
             process.stdin.close()
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    """Ends git with the children that do its work; they lead a process group of their own."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 async def _pump(process: asyncio.subprocess.Process, send: Send) -> None:

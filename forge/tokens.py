@@ -161,7 +161,7 @@ def _by_jwt(forge: "Forge", token: str) -> Actor:
         raise GitHubError(401, "'Issued at' claim ('iat') must be an Integer that is not in the future")
     if expires <= now:
         raise GitHubError(401, "'Expiration time' claim ('exp') must be a numeric value in the future")
-    if expires > now + LONGEST_JWT + SKEW:
+    if expires > min(now, issued) + LONGEST_JWT + SKEW:
         raise GitHubError(401, "'Expiration time' claim ('exp') is too far in the future")
     return Actor(
         forge.user_by_id(app["bot_user_id"]),

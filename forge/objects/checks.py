@@ -71,7 +71,7 @@ def check_run(forge: "Forge", repository: Row, row: Row) -> JsonDict:
 
 
 def check_suite(forge: "Forge", repository: Row, row: Row) -> JsonDict:
-    """`check-suite`, with what only webhooks show (`rerequestable`, `runs_rerequestable`)."""
+    """`check-suite`."""
     url = f"{api_url(forge, repository)}/check-suites/{row['id']}"
     runs = forge.db.count("SELECT count(DISTINCT name) FROM check_runs WHERE suite_id = ?", row["id"])
     head = history.commit(forge.git.of(repository), row["head_sha"])
@@ -90,8 +90,6 @@ def check_suite(forge: "Forge", repository: Row, row: Row) -> JsonDict:
         "repository": repo(forge, repository),
         "created_at": row["created_at"],
         "updated_at": row["updated_at"],
-        "rerequestable": True,
-        "runs_rerequestable": True,
         "latest_check_runs_count": runs,
         "check_runs_url": f"{url}/check-runs",
         "head_commit": simple_commit(head),

@@ -58,34 +58,34 @@ def list_installations(request: Request, actor: CallingApp, page: Paged) -> JSON
     return page.query(forge.db, sql, actor.app_id, show=lambda row: objects.installation(forge, row))
 
 
-@router.get("/app/installations/{installation_id}")
+@router.get("/app/installations/{installation_id:int}")
 def read_installation(request: Request, actor: CallingApp, installation_id: int) -> JSONResponse:
     forge = forge_of(request)
     return JSONResponse(objects.installation(forge, _own(forge, actor.app_id, installation_id)))
 
 
-@router.delete("/app/installations/{installation_id}")
+@router.delete("/app/installations/{installation_id:int}")
 def remove_installation(request: Request, actor: CallingApp, installation_id: int) -> Response:
     forge = forge_of(request)
     apps.uninstall(forge, _own(forge, actor.app_id, installation_id), actor.user)
     return Response(status_code=204)
 
 
-@router.put("/app/installations/{installation_id}/suspended")
+@router.put("/app/installations/{installation_id:int}/suspended")
 def suspend(request: Request, actor: CallingApp, installation_id: int) -> Response:
     forge = forge_of(request)
     apps.suspend(forge, _own(forge, actor.app_id, installation_id), forge.now(), actor.user)
     return Response(status_code=204)
 
 
-@router.delete("/app/installations/{installation_id}/suspended")
+@router.delete("/app/installations/{installation_id:int}/suspended")
 def unsuspend(request: Request, actor: CallingApp, installation_id: int) -> Response:
     forge = forge_of(request)
     apps.suspend(forge, _own(forge, actor.app_id, installation_id), None, actor.user)
     return Response(status_code=204)
 
 
-@router.post("/app/installations/{installation_id}/access_tokens")
+@router.post("/app/installations/{installation_id:int}/access_tokens")
 def create_token(
     request: Request,
     actor: CallingApp,

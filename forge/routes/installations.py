@@ -37,7 +37,7 @@ def revoke_token(request: Request, actor: KnownCaller) -> Response:
     return Response(status_code=204)
 
 
-@router.put("/user/installations/{installation_id}/repositories/{repository_id}")
+@router.put("/user/installations/{installation_id:int}/repositories/{repository_id:int}")
 def add_repository(
     request: Request, actor: KnownCaller, installation_id: int, repository_id: int
 ) -> Response:
@@ -47,7 +47,7 @@ def add_repository(
     return Response(status_code=204)
 
 
-@router.delete("/user/installations/{installation_id}/repositories/{repository_id}")
+@router.delete("/user/installations/{installation_id:int}/repositories/{repository_id:int}")
 def remove_repository(
     request: Request, actor: KnownCaller, installation_id: int, repository_id: int
 ) -> Response:

@@ -33,14 +33,14 @@ class Update(BaseModel):
     expected_head_sha: str | None = None
 
 
-@router.get("/repos/{owner}/{repo}/pulls/{number}/merge")
+@router.get("/repos/{owner}/{repo}/pulls/{number:int}/merge")
 def is_merged(access: Readable, number: int) -> Response:
     if pulls.find(access.forge, access.repo, number)["merged_at"] is None:
         raise not_found()
     return Response(status_code=204)
 
 
-@router.put("/repos/{owner}/{repo}/pulls/{number}/merge")
+@router.put("/repos/{owner}/{repo}/pulls/{number:int}/merge")
 def merge(access: Writable, number: int, body: Annotated[Merge | None, Body()] = None) -> JSONResponse:
     wish = body or Merge()
     sha = merging.merge(
@@ -56,7 +56,7 @@ def merge(access: Writable, number: int, body: Annotated[Merge | None, Body()] =
     return JSONResponse({"sha": sha, "merged": True, "message": "Pull Request successfully merged"})
 
 
-@router.put("/repos/{owner}/{repo}/pulls/{number}/update-branch")
+@router.put("/repos/{owner}/{repo}/pulls/{number:int}/update-branch")
 def update_branch(
     access: BranchWritable, number: int, body: Annotated[Update | None, Body()] = None
 ) -> JSONResponse:

@@ -91,7 +91,7 @@ def create(access: Writable, body: NewPull) -> JSONResponse:
     return JSONResponse(objects.pull(access.forge, access.repo, row), 201)
 
 
-@router.get("/repos/{owner}/{repo}/pulls/{number}")
+@router.get("/repos/{owner}/{repo}/pulls/{number:int}")
 def read(access: Readable, request: Request, number: int) -> Response:
     row = pulls.find(access.forge, access.repo, number)
     wanted = media.wanted(request)
@@ -112,7 +112,7 @@ def _span(access: Access, row: Row) -> tuple[str, str]:
     return tip or row["base_sha"], row["head_sha"]
 
 
-@router.patch("/repos/{owner}/{repo}/pulls/{number}")
+@router.patch("/repos/{owner}/{repo}/pulls/{number:int}")
 def change(access: Writable, number: int, body: PullChange) -> JSONResponse:
     forge, repo, actor = access.forge, access.repo, access.actor
     row = pulls.find(forge, repo, number)
@@ -148,7 +148,7 @@ def _changed(access: Access, row: Row, body: PullChange) -> JsonDict:
     return changes
 
 
-@router.get("/repos/{owner}/{repo}/pulls/{number}/files")
+@router.get("/repos/{owner}/{repo}/pulls/{number:int}/files")
 def list_files(access: Readable, page: Paged, number: int) -> JSONResponse:
     forge, repo = access.forge, access.repo
     bare, (base, head) = forge.git.of(repo), _span(access, pulls.find(forge, repo, number))
@@ -156,7 +156,7 @@ def list_files(access: Readable, page: Paged, number: int) -> JSONResponse:
     return page.answer(found, lambda change: objects.file_change(forge, repo, head, change))
 
 
-@router.get("/repos/{owner}/{repo}/pulls/{number}/commits")
+@router.get("/repos/{owner}/{repo}/pulls/{number:int}/commits")
 def list_commits(access: Readable, page: Paged, number: int) -> JSONResponse:
     forge, repo = access.forge, access.repo
     bare: Bare = forge.git.of(repo)

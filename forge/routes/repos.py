@@ -95,7 +95,7 @@ def read(access: Readable) -> JSONResponse:
     return JSONResponse(objects.full_repo(access.forge, access.repo, access.actor))
 
 
-@router.get("/repositories/{repository_id}")
+@router.get("/repositories/{repository_id:int}")
 def read_by_id(request: Request, actor: Caller, repository_id: int) -> JSONResponse:
     forge = forge_of(request)
     row = forge.db.one(f"{REPO} WHERE repos.id = ?", repository_id)

@@ -18,7 +18,7 @@ router = APIRouter()
 Readable = Annotated[Access, needs("pull_requests", "read")]
 Writable = Annotated[Access, needs("pull_requests", "write")]
 
-REVIEWS = "/repos/{owner}/{repo}/pulls/{number}/reviews"
+REVIEWS = "/repos/{owner}/{repo}/pulls/{number:int}/reviews"
 
 
 class NewReview(BaseModel):
@@ -61,12 +61,12 @@ def create(access: Writable, number: int, body: Annotated[NewReview | None, Body
     return _shown(access, pull, row)
 
 
-@router.get(REVIEWS + "/{review_id}")
+@router.get(REVIEWS + "/{review_id:int}")
 def read(access: Readable, number: int, review_id: int) -> JSONResponse:
     return _shown(access, *_found(access, number, review_id))
 
 
-@router.post(REVIEWS + "/{review_id}/events")
+@router.post(REVIEWS + "/{review_id:int}/events")
 def submit(access: Writable, number: int, review_id: int, body: Submission) -> JSONResponse:
     pull, row = _found(access, number, review_id)
     if row["user_id"] != access.actor.user["id"]:
@@ -75,7 +75,7 @@ def submit(access: Writable, number: int, review_id: int, body: Submission) -> J
     return _shown(access, pull, changed)
 
 
-@router.put(REVIEWS + "/{review_id}/dismissals")
+@router.put(REVIEWS + "/{review_id:int}/dismissals")
 def dismiss(access: Writable, number: int, review_id: int, body: Dismissal) -> JSONResponse:
     access.require_role("write")
     if not body.message.strip():
@@ -84,7 +84,7 @@ def dismiss(access: Writable, number: int, review_id: int, body: Dismissal) -> J
     return _shown(access, pull, reviewing.dismiss(access.forge, access.repo, pull, row, access.actor))
 
 
-@router.delete(REVIEWS + "/{review_id}")
+@router.delete(REVIEWS + "/{review_id:int}")
 def delete(access: Writable, number: int, review_id: int) -> Response:
     pull, row = _found(access, number, review_id)
     if row["user_id"] != access.actor.user["id"]:

@@ -26,7 +26,7 @@ def read_user(request: Request, login: str) -> JSONResponse:
     return JSONResponse(objects.public_user(forge, row))
 
 
-@router.get("/user/{account_id}")
+@router.get("/user/{account_id:int}")
 def read_user_by_id(request: Request, account_id: int) -> JSONResponse:
     forge = forge_of(request)
     row = forge.db.one("SELECT * FROM users WHERE id = ?", account_id)
