@@ -14,7 +14,7 @@ from pathlib import Path
 from bot import files, process
 from bot.errors import SandboxError
 from bot.ports import Completed, SandboxPolicy
-from bot.sandbox import launch, toolchain
+from bot.sandbox import launch, seccomp, toolchain
 
 _HOST_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _HOME = "/home/agent"
@@ -43,17 +43,17 @@ _FILES = {
 class BwrapSandbox:
     """Starts bubblewrap boxes; `level` is what a probe found, medium without control groups."""
 
-    def __init__(self, level: str = "medium") -> None:
+    def __init__(self, level: str = "medium", program: str = "bwrap") -> None:
         self.level = level
+        self._program = program
 
     def open(self, policy: SandboxPolicy) -> AbstractAsyncContextManager[BwrapBox]:
         """Lend a box; when the block ends everything inside is dead, or SandboxError names what lives."""
-        return _lend(policy)
+        return _lend(BwrapBox(policy, self._program))
 
 
 @asynccontextmanager
-async def _lend(policy: SandboxPolicy) -> AsyncIterator[BwrapBox]:
-    box = BwrapBox(policy)
+async def _lend(box: BwrapBox) -> AsyncIterator[BwrapBox]:
     try:
         yield box
     finally:
@@ -65,8 +65,9 @@ async def _lend(policy: SandboxPolicy) -> AsyncIterator[BwrapBox]:
 class BwrapBox:
     """One box; each command gets fresh namespaces over the same folders."""
 
-    def __init__(self, policy: SandboxPolicy) -> None:
+    def __init__(self, policy: SandboxPolicy, program: str = "bwrap") -> None:
         self._policy = policy
+        self._program = program
         self._view = _view(policy)
         owner = launch.sandbox_uid()
         for folder in (policy.work, policy.home, *policy.writable):
@@ -136,8 +137,10 @@ class BwrapBox:
         staging, found = launch.stage([mount.source for mount in self._view])
         policy = self._policy
         options = [*_ISOLATION, "--info-fd", str(descriptors.info())]
+        if (seccomp_filter := seccomp.program()) is not None:
+            options += ["--seccomp", str(descriptors.data(seccomp_filter))]
         for name, text in _FILES.items():
-            options += ["--ro-bind-data", str(descriptors.data(text)), name]
+            options += ["--ro-bind-data", str(descriptors.data(text.encode())), name]
         for mount in self._view:
             options += [mount.option, str(found.get(mount.source, mount.source)), mount.target]
         env = {"PATH": policy.path, "HOME": _HOME, "TMPDIR": "/tmp", "LANG": "C.UTF-8", **policy.env}  # noqa: S108
@@ -145,7 +148,7 @@ class BwrapBox:
             options += ["--setenv", key, value]
         options += ["--remount-ro", "/", "--chdir", str(policy.work)]
         bounds = launch.limits(policy.memory_bytes)
-        return [*staging, *launch.drop(), *bounds, "bwrap", *options, "--"]
+        return [*staging, *launch.drop(), *bounds, self._program, *options, "--"]
 
 
 def _inside(policy: SandboxPolicy, argv: Sequence[str]) -> list[str]:
@@ -222,10 +225,11 @@ class _Descriptors:
         if self._info >= 0:
             os.close(self._info)
 
-    def data(self, text: str) -> int:
+    def data(self, content: bytes) -> int:
+        """Offer content that fits into a pipe's buffer, so that nobody has to write while it is read."""
         read_end, write_end = os.pipe()
         self.passed.append(read_end)
-        os.write(write_end, text.encode())
+        os.write(write_end, content)
         os.close(write_end)
         return read_end
 

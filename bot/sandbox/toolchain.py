@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 # What bubblewrap gets in any case.
@@ -23,7 +24,7 @@ def visible(path: str) -> list[Path]:
     finder = _Finder()
     for name in path.split(":"):
         folder = Path(name)
-        if folder.is_absolute() and folder.is_dir() and ".." not in folder.parts:
+        if folder.is_absolute() and ".." not in folder.parts:
             finder.programs(folder)
     return _without_nested(finder.found)
 
@@ -38,11 +39,15 @@ class _Finder:
         """Show a folder of programs, the prefix that it belongs to, and whatever its links point to."""
         if folder in self._done or _is_system(folder) or self._too_wide(folder):
             return
+        if not os.access(folder, os.R_OK | os.X_OK) or not folder.is_dir():
+            return
         self._done.add(folder)
         self._show(folder)
         prefix = folder.parent
         if folder.name == "shims":
             self._parts(prefix, _SHIM_PARTS)
+        elif folder.name == ".bin":  # of a node_modules folder, whose packages need each other
+            self._show(prefix)
         elif folder.name in {"bin", "sbin"} and not self._too_wide(prefix):
             self._prefix(prefix)
         for entry in sorted(folder.iterdir())[:_MAX_ENTRIES]:
@@ -58,8 +63,8 @@ class _Finder:
         self._show(prefix)
         for line in settings.read_text("utf-8", "replace").splitlines():
             key, _, value = line.partition("=")
-            if key.strip() == "home" and (home := Path(value.strip())).is_dir():
-                self.programs(home)
+            if key.strip() == "home":
+                self.programs(Path(value.strip()))
 
     def _parts(self, prefix: Path, names: tuple[str, ...]) -> None:
         for name in names:
@@ -73,10 +78,11 @@ class _Finder:
 
     def _program(self, entry: Path) -> None:
         """Follow a link hop by hop, and a script to its interpreter."""
-        for hop in _hops(entry):
-            self._target(hop)
-        if entry.is_file() and (interpreter := _interpreter(entry)) is not None:
-            self._target(interpreter)
+        with suppress(OSError):  # what we may not read, a box may not read either
+            for hop in _hops(entry):
+                self._target(hop)
+            if entry.is_file() and (interpreter := _interpreter(entry)) is not None:
+                self._target(interpreter)
 
     def _target(self, file: Path) -> None:
         if not file.is_file() or _is_system(file):
@@ -112,11 +118,8 @@ def _hops(entry: Path) -> Iterator[Path]:
 
 
 def _interpreter(script: Path) -> Path | None:
-    try:
-        with script.open("rb") as file:
-            head = file.read(256)
-    except OSError:
-        return None
+    with script.open("rb") as file:
+        head = file.read(256)
     if not head.startswith(b"#!"):
         return None
     words = head.splitlines()[0][2:].decode("utf-8", "replace").split()
