@@ -53,31 +53,47 @@ async def checkout(repository: Path, sha: str) -> AsyncIterator[Path]:
 async def run_command(command: str, source: Path, timeout: float = TIMEOUT) -> CommandResult:
     """Run `sh -c command` in a checkout; its whole process group is gone when this returns or is cancelled."""
     started = time.monotonic()
-    process = await asyncio.create_subprocess_exec(
-        "sh",
-        "-c",
-        command,
-        cwd=source,
-        env=_environment(source.parent),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        start_new_session=True,
-    )
-    tail = bytearray()
-    reading = asyncio.create_task(_keep_tail(process.stdout, tail))
-    exit_code: int | None = None
-    try:
-        with contextlib.suppress(TimeoutError):
-            exit_code = await asyncio.wait_for(process.wait(), timeout)
-    finally:
-        # Also after a normal end: what the command left in the background goes with it.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(reading, _GRACE)
+    async with _pipe() as (into, lines):
+        process = await asyncio.create_subprocess_exec(
+            "sh",
+            "-c",
+            command,
+            cwd=source,
+            env=_environment(source.parent),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=into,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
+        )
+        os.close(into)
+        tail = bytearray()
+        reading = asyncio.create_task(_keep_tail(lines, tail))
+        exit_code: int | None = None
+        try:
+            with contextlib.suppress(TimeoutError):
+                exit_code = await asyncio.wait_for(process.wait(), timeout)
+        finally:
+            # Also after a normal end: what the command left in the background goes with it.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(reading, _GRACE)
     return CommandResult(exit_code, tail.decode(errors="replace"), time.monotonic() - started)
+
+
+@contextlib.asynccontextmanager
+async def _pipe() -> AsyncIterator[tuple[int, asyncio.StreamReader]]:
+    """Open a pipe of our own; with asyncio's, waiting for a command waits for all who hold its output, too."""
+    out_of, into = os.pipe()
+    lines = asyncio.StreamReader()
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(lines), os.fdopen(out_of, "rb", buffering=0)
+    )
+    try:
+        yield into, lines
+    finally:
+        transport.close()
 
 
 def _environment(scratch: Path) -> dict[str, str]:
@@ -91,8 +107,8 @@ def _environment(scratch: Path) -> dict[str, str]:
     }
 
 
-async def _keep_tail(stream: asyncio.StreamReader | None, tail: bytearray) -> None:
-    while stream is not None and (chunk := await stream.read(65_536)):
+async def _keep_tail(stream: asyncio.StreamReader, tail: bytearray) -> None:
+    while chunk := await stream.read(65_536):
         tail += chunk
         del tail[:-TAIL]
 
