@@ -50,10 +50,13 @@ class Takeover(Protocol):
 class Lease:
     """Kept alive by a thread of its own; a process that cannot renew it exits before anybody may take its jobs."""
 
-    def __init__(self, url: sa.URL, executor: str, ttl: float, takeover: Takeover) -> None:
+    def __init__(
+        self, url: sa.URL, executor: str, ttl: float, takeover: Takeover, every: float | None = None
+    ) -> None:
         self._conninfo = url.set(drivername="postgresql").render_as_string(hide_password=False)
         self._me = executor
         self._ttl = ttl
+        self._every = every or ttl / 4
         self._takeover = takeover
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -85,7 +88,7 @@ class Lease:
 
     def _renew(self) -> None:
         conn: psycopg.Connection[Any] | None = None
-        while not self._stop.wait(self._ttl / 4):
+        while not self._stop.wait(self._every):
             began = _now()
             try:
                 conn = conn or self._connect(autocommit=True)
@@ -117,7 +120,7 @@ class Lease:
             # The thread must outlive whatever the database or the engine raises; the next round tries again.
             except Exception as error:  # noqa: BLE001
                 log.warning("reaping_failed error=%s", error)
-            if self._stop.wait(self._ttl / 4):
+            if self._stop.wait(self._every):
                 return
 
     def _reap_one(self) -> bool:

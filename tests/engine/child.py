@@ -33,7 +33,7 @@ class Settings:
     engine_url: str
     effects: str
     seconds: float  # an action takes up to this long
-    ttl: float = 3.0
+    ttl: float = 5.0
     grace: float = 1.0
 
 
