@@ -1,9 +1,10 @@
 """Test-only routes that switch faults on and off, and say whether the forge has anything left to do."""
 
+import re
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_validator
 
 from forge.auth import SiteAdmin, forge_of
 from forge.ci import ci_of
@@ -22,6 +23,15 @@ class Switch(BaseModel):
     count: int = Field(default=1, ge=1)
     seconds: float = Field(default=1.0, ge=0, le=600)
     status: int = Field(default=0, ge=0, le=599)
+
+    @field_validator("route", "event")
+    @classmethod
+    def _is_a_pattern(cls, value: str) -> str:
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise ValueError(f"no regular expression: {error}") from error
+        return value
 
 
 @router.post("/_test/faults", status_code=201)

@@ -139,7 +139,7 @@ def test_two_jobs_run_at_once_and_not_three(stage: Stage, tmp_path: Path) -> Non
 
 
 def test_an_apps_own_checks_are_created_updated_and_annotated(stage: Stage) -> None:
-    sha = stage.commit("checked", {"c.txt": "1\n"})
+    sha = stage.commit("checked", {"c.txt": "checked\n"})
     new = {"name": "gitwright/task", "head_sha": sha, "status": "in_progress", "external_id": "T-1"}
     run = stage.bot.post(f"{REPO}/check-runs", json=new)
     assert run.status_code == 201
