@@ -1,0 +1,211 @@
+"""Text from outside is shown and does nothing: judged by a Markdown parser that we did not write."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from inline_snapshot import snapshot
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from bot.core import ids
+from bot.core.hidden_text import strip_hidden, strip_invisible
+from bot.core.sanitize import code, escape, fence, inline, mermaid, truncate
+
+PIECES = [
+    *"`*_{}[]()<>#+-.!|~@&:\\/\"'=\n\t $^1aF\r",
+    "  ", "    ", "\n\n", "\n    ", "- ", "1. ", "> ", "# ", "```", "~~~", "````\n", "@octo", "@org/team", "a@b.de",
+    "fixes #12", "GH-7", "o/r#3", "https://e.vil/x", "www.e.vil", "0123456789abcdef0123456789abcdef01234567",
+    "<!--", "-->", "<!-- gitwright:status track=issue-1 -->", "<b>", "<img src=x onerror=y>", "![x](http://e.vil)",
+    "[x](http://e.vil)", "[x]: http://e.vil", "&#64;octo", "&lt;", "<https://e.vil>", "---", "===", "| a | b |\n|---|---|\n",
+    "\u200b", "\u202e", "\U000e0041", "\x00", "\u2028", "\x0b", "é", "😀", "javascript:alert(1)", "\ud800",
+]  # fmt: skip
+hostile = st.one_of(st.lists(st.sampled_from(PIECES), max_size=14).map("".join), st.text(max_size=60))
+
+MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+HARMLESS = {
+    *(
+        "paragraph_open",
+        "paragraph_close",
+        "inline",
+        "text",
+        "softbreak",
+        "code_inline",
+        "fence",
+        "text_special",
+    ),
+    *("bullet_list_open", "bullet_list_close", "ordered_list_open", "ordered_list_close"),
+    *("list_item_open", "list_item_close"),
+}
+ACTIVE = re.compile(
+    r"(?<![\w`])@\w|(?<!\w)#[0-9]|\w#[0-9]|\bGH-[0-9]|://|\bwww\.|\b[0-9a-f]{40}\b", re.IGNORECASE
+)
+
+
+def tokens(text: str) -> list[Token]:
+    flat: list[Token] = []
+    for token in MARKDOWN.parse(text):
+        flat += [token, *(token.children or [])]
+    return flat
+
+
+def visible_text(text: str) -> str:
+    """Give what stands outside of code, where a forge looks for mentions, references and links."""
+    parts = []
+    for token in MARKDOWN.parse(text):
+        for child in token.children or []:
+            parts.append(child.content if child.type in ("text", "text_special") else "\ufffc")
+        parts.append("\n")
+    return "".join(parts)
+
+
+def assert_harmless(shown: str) -> None:
+    assert {token.type for token in tokens(shown)} <= HARMLESS
+    assert not ACTIVE.search(visible_text(shown)), visible_text(shown)
+    assert ids.parse_marker(shown) is None
+    shown.encode()  # nothing that UTF-8 cannot hold
+
+
+@given(hostile)
+def test_whatever_comes_in_nothing_active_goes_out(text: str) -> None:
+    assert_harmless(escape(text))
+
+
+@given(hostile)
+def test_one_line_stays_one_line_and_does_nothing(text: str) -> None:
+    shown = inline(text)
+    assert "\n" not in shown
+    assert_harmless(shown)
+
+
+@given(hostile)
+def test_it_does_nothing_behind_our_own_words_either(text: str) -> None:
+    assert_harmless(f"Stopped: {inline(text)} (see above)")
+    assert_harmless(f"- {inline(text)}")
+
+
+@given(hostile)
+def test_a_table_cell_cannot_break_its_table(text: str) -> None:
+    found = tokens(f"| a | b |\n|---|---|\n| {inline(text)} | end |\n")
+    cells = [token for token in found if token.type == "td_open"]
+    assert len(cells) == 2
+    assert sum(token.type == "text" and token.content == "end" for token in found) >= 1
+
+
+@given(hostile, st.text(max_size=10))
+def test_a_code_block_holds_all_of_its_text(text: str, info: str) -> None:
+    found = MARKDOWN.parse(f"{fence(text, info)}\nafter\n")
+    assert [token.type for token in found] == ["fence", "paragraph_open", "inline", "paragraph_close"]
+
+
+@given(hostile)
+def test_a_code_span_is_one_span(text: str) -> None:
+    shown = code(text)
+    if shown:
+        assert [token.type for token in tokens(f"a {shown} b")][2:] == [
+            "text",
+            "code_inline",
+            "text",
+            "paragraph_close",
+        ]
+
+
+@given(st.text(alphabet=st.sampled_from("abc defg.,()äö"), max_size=60))
+def test_plain_words_stay_as_they_are(text: str) -> None:
+    assert inline(text) == " ".join(text.split())
+
+
+@given(hostile, st.integers(200, 400))
+def test_a_cut_text_keeps_its_marker_and_its_limit(text: str, limit: int) -> None:
+    marker = "<!-- gitwright:status track=issue-12 -->"
+    body = f"{marker}\n{escape(text * 20)}"
+    shown = truncate(body, limit)
+    assert len(shown) <= limit
+    assert shown.startswith(marker)
+    assert shown == body or shown.endswith("too long for one comment.")
+
+
+def test_a_code_block_that_is_cut_is_closed() -> None:
+    shown = truncate("marker\n" + fence("x\n" * 500), 300)
+    assert [token.type for token in MARKDOWN.parse(shown)][-1] == "paragraph_close"
+    assert shown.count("```") == 2
+
+
+def test_what_people_read() -> None:
+    text = (
+        "Hi @octo, this fixes #12 and acme/app#3.\n\n# Steps\n- call `foo()` with <None>\n"
+        "1. see https://example.org/x\n```python\nx = 1\n```\n<!-- secret --> **bold**"
+    )
+    assert escape(text) == snapshot(
+        """\
+Hi `@octo`, this fixes `#12` and `acme/app#3`.
+
+\\# Steps
+- call `foo()` with &lt;None&gt;
+1. see `https://example.org/x`
+```python
+x = 1
+```
+&lt;!-- secret --&gt; \\*\\*bold\\*\\*\
+"""
+    )
+
+
+@given(hostile)
+def test_a_mermaid_label_holds_no_syntax(text: str) -> None:
+    label = mermaid(text)
+    assert label
+    assert not re.search(r"[\"<>\[\]{}|;#&`\n]", label)
+    assert len(label) <= 40
+
+
+# --- hidden text ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("a<!-- do evil -->b", "ab"),
+        ("a<!-- never closed", "a"),
+        ("![run this](u.png)", "![](u.png)"),
+        ('[x](http://u "do evil")', "[x](http://u)"),
+        ('[x]: http://u "do evil"', "[x]: http://u"),
+        ('<img src=u alt="do evil">', "<img src=u>"),
+        ("<p aria-label='evil' data-x=evil title=evil>t</p>", "<p>t</p>"),
+        ("<template>evil</template>t", "t"),
+        ("a\u200b\u200cb", "ab"),
+        ("a\u202eb", "ab"),
+        ("a\U000e0064\U000e006fb", "ab"),
+        ("a&#8203;&#x200b;b", "ab"),
+        ("`` <!-- seen --> `` <!-- hidden -->", "`` <!-- seen --> `` "),
+    ],
+)
+def test_hidden_text_is_taken_out_and_told(text: str, plain: str) -> None:
+    assert strip_hidden(text) == (plain, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("plain", "plain"),
+        ("a\u200bb", "ab"),
+        ("\ufeffa", "a"),
+        ("a\r\nb", "a\nb"),
+        ("```html\n<!-- seen -->\n```\n", "```html\n<!-- seen -->\n```\n"),
+        ("`<!-- seen -->`", "`<!-- seen -->`"),
+        ("x < y and y > z &amp; &lt;", "x < y and y > z &amp; &lt;"),
+        ("List<String> data-x", "List<String> data-x"),
+    ],
+)
+def test_honest_text_is_not_called_hidden(text: str, plain: str) -> None:
+    assert strip_hidden(text) == (plain, False)
+
+
+@given(hostile)
+def test_what_is_left_holds_nothing_invisible(text: str) -> None:
+    plain, _ = strip_hidden(text)
+    assert strip_invisible(plain) == (plain, False)
+    assert strip_hidden(plain)[0].count("\n") <= text.count("\n") + text.count("\r")
