@@ -93,7 +93,9 @@ def between(bare: Bare, base: str, head: str) -> list[Commit]:
 
 def new_commits(bare: Bare, before: str, after: str) -> set[str]:
     """The ids of all commits that a move of a ref made reachable from it."""
-    return set(bare.run("rev-list", after, f"^{before}").decode().split())
+    return bare.cached(
+        ("new", before, after), lambda: set(bare.run("rev-list", after, f"^{before}").decode().split())
+    )
 
 
 def fork_point(bare: Bare, base: str, head: str) -> str:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from forge import closing, history, objects
 from forge.auth import Actor
 from forge.errors import GitHubError, invalid, not_found
-from forge.git import ZERO
+from forge.git import ZERO, Bare
 from forge.store import Row
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ def open_pull(
     if head_sha is None:
         raise invalid("PullRequest", "head")
     _check_difference(forge, repo, base, branch, base_sha, head_sha)
+    _compare(bare, base_sha, head_sha)
     with forge.db.tx():
         _check_single(forge, repo, branch, base)
         now = forge.now()
@@ -159,6 +160,26 @@ def reopen(forge: "Forge", repo: Row, row: Row, actor: Actor) -> None:
         forge.db.run("UPDATE pulls SET head_sha = ? WHERE issue_id = ?", tip, row["id"])
         forge.git.of(repo).force(f"refs/pull/{row['number']}/head", tip)
         announce(forge, repo, row["id"], "reopened", actor.user)
+
+
+def look_ahead(forge: "Forge", repo: Row, branch: str, before: str, after: str) -> None:
+    """Lets git find what `branch_moved` will ask for, so that no transaction waits for git."""
+    if after == ZERO:
+        return
+    bare = forge.git.of(repo)
+    from_it = f"{PULL} WHERE head_repo_id = ? AND head_ref = ? AND state = 'open'"
+    for row in forge.db.all(from_it, repo["id"], branch):
+        _compare(bare, forge.tip(repo, row["base_ref"]) or row["base_sha"], after)
+    into_it = "SELECT count(*) FROM pulls JOIN issues ON id = issue_id WHERE pulls.repo_id = ? AND base_ref = ? AND state = 'open'"
+    if before != ZERO and forge.db.count(into_it, repo["id"], branch):
+        history.new_commits(bare, before, after)
+
+
+def _compare(bare: Bare, base: str, head: str) -> None:
+    """Everything that showing a pull request asks git; each answer is kept."""
+    history.changes(bare, history.fork_point(bare, base, head), head)
+    bare.ahead_behind(base, head)
+    bare.merged_tree(base, head)
 
 
 def branch_moved(forge: "Forge", repo: Row, branch: str, before: str, after: str, actor: Actor) -> None:

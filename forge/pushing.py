@@ -21,6 +21,8 @@ def pushed(forge: "Forge", repo: Row, ref: str, before: str, after: str, actor: 
         return
     payload = _payload(forge, repo, ref, before, after, actor)
     branch = ref.removeprefix("refs/heads/") if ref.startswith("refs/heads/") else None
+    if branch is not None:
+        pulls.look_ahead(forge, repo, branch, before, after)
     with forge.db.tx():
         _record(forge, repo, ref, after)
         if branch is not None and after != ZERO:

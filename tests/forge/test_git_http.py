@@ -3,6 +3,7 @@
 import base64
 import concurrent.futures
 import json
+import os
 import socket
 import subprocess
 import time
@@ -177,17 +178,17 @@ def test_a_client_that_goes_away_takes_its_git_process_with_it(
                 "Content-Type: application/x-git-upload-pack-request\r\nContent-Length: 100000\r\n\r\n0032"
             ).encode()
         )
-        wait_for(lambda: backends(forge) == 1)
-    wait_for(lambda: backends(forge) == 0)
+        wait_for(lambda: backends() == 1)
+    wait_for(lambda: backends() == 0)
 
 
-def backends(forge: ForgeUnderTest) -> int:
-    """How many `git http-backend` processes of this forge run."""
+def backends() -> int:
+    """How many git processes of the forge, which serves in this very process, run right now."""
     done = subprocess.run(
-        ["ps", "axww", "-o", "args="], capture_output=True, text=True, check=True, timeout=30
+        ["ps", "axww", "-o", "ppid=,args="], capture_output=True, text=True, check=True, timeout=30
     )
-    lines = done.stdout.splitlines()
-    return sum("http-backend" in line and not line.startswith("ps ") for line in lines)
+    children = (line.split(None, 1) for line in done.stdout.splitlines())
+    return sum(parent == str(os.getpid()) and "http-backend" in args for parent, args in children)
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 10) -> None:
