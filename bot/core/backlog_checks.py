@@ -33,6 +33,22 @@ def check(text: str, files: Collection[str], head_sha: str) -> tuple[Backlog | N
     return (None if any(p.severity == "error" for p in problems) else backlog), problems
 
 
+_SAID = {  # pydantic's words where they are about Python
+    "too_short": "at least one entry is needed",
+    "string_pattern_mismatch": "this is not of the right form",
+    "tuple_type": "this must be a list",
+    "model_type": "this must be a mapping of keys to values",
+}
+_HINTS = {
+    "version": "Write `version: 1`.",
+    "id": "Capital letters, a hyphen and a number, as in `T-12`.",
+    "track": "Letters, digits, `.`, `_` and `-`.",
+    "base_sha": "The 40 hexadecimal digits of a commit.",
+    "acceptance": "A list of sentences that can be checked.",
+    "title": "One line of at most 72 characters.",
+    "scope": "Write `scope:` and under it `paths:` with a list.",
+}
+
 # --- the schema ----------------------------------------------------------------------------------
 
 
@@ -58,8 +74,9 @@ def _schema_problem(root: yaml_tree.Node, details: ErrorDetails) -> Problem:
     elif kind == "missing":
         message, hint = f"The key `{name}` is missing", f"Add `{name}:`."
     else:
-        where = ".".join(str(part) for part in path if isinstance(part, str))
-        message = f"`{where or 'file'}`: {details['msg']}"
+        key = next((part for part in reversed(path) if isinstance(part, str)), "file")
+        message = f"`{key}`: {_SAID.get(kind, details['msg'])}"
+        hint = _HINTS.get(key, hint)
     return problem("SCHEMA", node, message, hint, task)
 
 
