@@ -10,6 +10,8 @@ from typing import Any, TypeVar, cast
 import pytest
 from hypothesis import HealthCheck, settings
 
+pytest_plugins = ["tests.judges.plugin"]
+
 # A skip that holds on every machine of this kind (another operating system, say) starts with these words;
 # any other skip means that a component is missing here.
 DOES_NOT_APPLY = "does not apply"
