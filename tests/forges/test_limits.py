@@ -1,0 +1,43 @@
+"""The shapes of rate limits, as GitHub and what stands before it send them."""
+
+import pytest
+
+from bot.forges.github.limits import wait_for
+
+NOW = 1_000_000.0
+SECONDARY = '{"message": "You have exceeded a secondary rate limit. Please wait a few minutes."}'
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "wait"),
+    [
+        pytest.param(
+            403, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1000030"}, "", 31, id="primary"
+        ),
+        pytest.param(
+            429, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1003600"}, "", 3601, id="primary hour"
+        ),
+        pytest.param(
+            403, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "999990"}, "", 1, id="reset has passed"
+        ),
+        pytest.param(403, {"x-ratelimit-remaining": "0"}, "", 60, id="primary without reset"),
+        pytest.param(403, {"retry-after": "7"}, SECONDARY, 7, id="secondary with retry-after"),
+        pytest.param(403, {"retry-after": "0"}, SECONDARY, 1, id="retry-after of nothing"),
+        pytest.param(403, {"x-ratelimit-remaining": "4999"}, SECONDARY, 60, id="secondary bare"),
+        pytest.param(429, {}, "", 60, id="429 without headers"),
+        pytest.param(429, {"retry-after": "soon"}, "", 60, id="unreadable retry-after"),
+        pytest.param(
+            403,
+            {"x-ratelimit-remaining": "9"},
+            "Resource not accessible by integration",
+            None,
+            id="forbidden",
+        ),
+        pytest.param(500, {"retry-after": "7"}, "", None, id="a failure of the server"),
+        pytest.param(200, {"x-ratelimit-remaining": "0"}, "", None, id="the last call that was allowed"),
+    ],
+)
+def test_each_shape_is_waited_for_as_long_as_it_says(
+    status: int, headers: dict[str, str], body: str, wait: float | None
+) -> None:
+    assert wait_for(status, headers, body, NOW) == wait
