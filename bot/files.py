@@ -5,12 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-import sys
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-
-from bot.errors import GitError
 
 _NOFOLLOW = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -63,33 +59,22 @@ def remove(path: Path) -> list[str]:
     """Remove a file or folder; give the paths that are still there."""
     if path.is_symlink() or path.is_file():
         path.unlink(missing_ok=True)
-    elif path.exists():
-        _remove_folder(path)
+    else:
+        shutil.rmtree(path, ignore_errors=True)
+    if path.exists() and os.geteuid() != 0:
+        _unlock(path)
+        shutil.rmtree(path, ignore_errors=True)
     if not os.path.lexists(path):
         return []
     return [str(path), *sorted(str(left) for left in path.rglob("*"))][:20]
 
 
-def _remove_folder(path: Path) -> None:
-    def once_more(remove_it: Callable[..., object], name: str, _: object) -> None:
-        # Agents leave folders without permissions; their owner may still put that right.
-        with suppress(OSError):
-            Path(name).parent.chmod(0o700)
-            if not Path(name).is_symlink():
-                Path(name).chmod(0o700)
-            if remove_it is os.unlink or remove_it is os.rmdir:
-                remove_it(name)
-            else:
-                shutil.rmtree(name, ignore_errors=True)
-
-    if sys.version_info >= (3, 12):
-        shutil.rmtree(path, onexc=once_more)
-    else:
-        shutil.rmtree(path, onerror=once_more)
-
-
-def require_inside(root: Path, path: Path) -> Path:
-    """Give `path` where it lies directly in `root`; GitError otherwise."""
-    if path.parent != root or path.name in {"", ".", ".."}:
-        raise GitError(f"`{path.name}` is no name for a folder")
-    return path
+def _unlock(path: Path) -> None:
+    """Give back the permissions that an agent took from its folders; root needs none, so it never follows here."""
+    with suppress(OSError):
+        path.chmod(0o700)
+        for folder, folders, _ in os.walk(path, followlinks=False):
+            for name in folders:
+                inner = Path(folder) / name
+                if not inner.is_symlink():
+                    inner.chmod(0o700)

@@ -93,29 +93,48 @@ async def run(
         asyncio.create_task(child.feed(stdin)),
     ]
     try:
-        code = await child.wait(timeout)
-        if code is None or sweep:
+        code = await settle(child, tasks, timeout)
+        if sweep:
             await child.kill()
-        await settle(child, tasks)
     finally:
         await child.stop()
-        for task in tasks:
-            task.cancel()
-        results = await asyncio.gather(*tasks, return_exceptions=True)
-    for result in results:
-        if isinstance(result, BaseException) and not isinstance(result, asyncio.CancelledError):
-            raise result
+        await end(tasks)
     stdout, stderr = out.bytes(), err.bytes()
     seconds = time.monotonic() - started
     return Finished(code, stdout, stderr, seconds, out.truncated or err.truncated)
 
 
-async def settle(child: Child, readers: Sequence[asyncio.Task[None]]) -> None:
-    """Wait for the ends of the streams; whoever still holds them after the child's end is killed."""
+async def settle(child: Child, readers: Sequence[asyncio.Task[None]], timeout: float) -> int | None:
+    """Wait for the child and the ends of its streams, and give its code; None after a time-out.
+
+    The tree is killed on time-out, when a reader fails, and where somebody still holds a stream at the end.
+    """
+    waiter = asyncio.create_task(child.wait(timeout))
+    tasks: set[asyncio.Task[int | None] | asyncio.Task[None]] = {waiter, *readers}
+    try:
+        while not waiter.done():
+            done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if any(task.exception() for task in done):
+                break
+    finally:
+        waiter.cancel()
+    code = waiter.result() if waiter.done() else None
+    if code is None:
+        await child.kill()
     _, pending = await asyncio.wait(readers, timeout=_SETTLE_SECONDS)
     if pending:
         await child.kill()
         await asyncio.wait(pending, timeout=_SETTLE_SECONDS)
+    return code
+
+
+async def end(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Stop tasks that still read or write, and raise what went wrong in one that ended."""
+    for task in tasks:
+        task.cancel()
+    for result in await asyncio.gather(*tasks, return_exceptions=True):
+        if isinstance(result, BaseException) and not isinstance(result, asyncio.CancelledError):
+            raise result
 
 
 async def drain(stream: asyncio.StreamReader, tail: Tail, on_line: OnLine | None = None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +20,7 @@ from bot.ports import Identity, Ingested, Sandbox, SandboxPolicy
 _MAX_FINDINGS = 50
 _PACK_BYTES = 1 << 30
 _SECONDS = 300.0
+_SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
 # Runs where only the folder (read-only), the objects (read-only) and its own git dir can be reached.
 _SCRIPT = """\
 set -e
@@ -135,11 +137,18 @@ async def _tree(mirror: GitMirror, sandbox: Sandbox | None, order: Order, paths:
         await _plain(folder, argv, env)
     else:
         readable = {order.path: str(order.path), objects: str(objects)}
-        policy = SandboxPolicy(work=folder, home=folder / "home", readable=readable, env=env)
+        policy = SandboxPolicy(
+            work=folder, home=folder / "home", readable=readable, env=env, path=_path_to_git()
+        )
         async with sandbox.open(policy) as box:
             done = await box.run(argv, timeout=_SECONDS)
         _require_success(done.code, done.output)
     return await _bring(mirror, folder)
+
+
+def _path_to_git() -> str:
+    found = shutil.which("git")
+    return f"{Path(found).parent}:{_SYSTEM_PATH}" if found else _SYSTEM_PATH
 
 
 async def _plain(folder: Path, argv: Sequence[str], env: Mapping[str, str]) -> None:

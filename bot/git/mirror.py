@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from bot import files
 from bot.core.values import TreeFile
 from bot.errors import GitError, StaleRefError, UserError
 from bot.git.runner import Place, git, git_remote, remote_failure, signature
@@ -37,16 +36,25 @@ class GitMirror:
         self.git_dir = git_dir
         self._place = Place(git_dir)
         self._fetching = asyncio.Lock()
+        self._preparing = asyncio.Lock()
 
     async def prepare(self) -> None:
         """Make the repository where it is missing, and put its configuration back to ours."""
-        if not (self.git_dir / "HEAD").is_file():
-            files.ensure_dir(self.git_dir)
-            await git(self._place, "init", "--quiet", "--bare", "--template=", str(self.git_dir))
-        self.git_dir.chmod(0o700)
-        config = self.git_dir / "config"
-        if config.read_text("utf-8") != _CONFIG:
-            config.write_text(_CONFIG, "utf-8")
+        async with self._preparing:
+            if not self.git_dir.exists():
+                await self._make()
+            self.git_dir.chmod(0o700)
+            config = self.git_dir / "config"
+            if config.read_text("utf-8") != _CONFIG:
+                config.write_text(_CONFIG, "utf-8")
+
+    async def _make(self) -> None:
+        """Make it aside and move it into place, so that a kill leaves none or a whole one."""
+        with tempfile.TemporaryDirectory(prefix="new-", dir=self.git_dir.parent) as folder:
+            made = Path(folder) / "made.git"
+            await git(Place(made), "init", "--quiet", "--bare", "--template=", str(made))
+            (made / "config").write_text(_CONFIG, "utf-8")
+            made.rename(self.git_dir)
 
     async def fetch(self, access: GitAccess) -> None:
         """Bring all branches to refs/remotes/origin/*, and drop those that are gone."""

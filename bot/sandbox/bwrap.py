@@ -49,11 +49,12 @@ class BwrapSandbox:
 
     def open(self, policy: SandboxPolicy) -> AbstractAsyncContextManager[BwrapBox]:
         """Lend a box; when the block ends everything inside is dead, or SandboxError names what lives."""
-        return _lend(BwrapBox(policy, self._program))
+        return _lend(policy, self._program)
 
 
 @asynccontextmanager
-async def _lend(box: BwrapBox) -> AsyncIterator[BwrapBox]:
+async def _lend(policy: SandboxPolicy, program: str) -> AsyncIterator[BwrapBox]:
+    box = await asyncio.to_thread(BwrapBox, policy, program)
     try:
         yield box
     finally:
@@ -96,22 +97,12 @@ class BwrapBox:
             tail = process.Tail(cap)
             reader = asyncio.create_task(process.drain(child.stdout, tail, on_line))
             try:
-                code = await self._wait(child, reader, timeout)
+                await child.feed(b"")
+                code = await process.settle(child, [reader], timeout)
             finally:
                 await self._end(child, descriptors)
-                reader.cancel()
-                await asyncio.gather(reader, return_exceptions=True)
-        if not reader.cancelled() and (error := reader.exception()):
-            raise error
+                await process.end([reader])
         return Completed(code, tail.bytes().decode("utf-8", "replace"), time.monotonic() - started)
-
-    async def _wait(self, child: process.Child, reader: asyncio.Task[None], timeout: float) -> int | None:
-        await child.feed(b"")
-        code = await child.wait(timeout)
-        if code is None:
-            await child.kill()
-        await process.settle(child, [reader])
-        return code
 
     async def _end(self, child: process.Child, descriptors: _Descriptors) -> None:
         """Wait until the box's PID namespace is empty, so that nobody reads folders that still change."""

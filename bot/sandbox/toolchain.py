@@ -6,6 +6,7 @@ import os
 import pwd
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
 # What bubblewrap gets in any case.
@@ -21,12 +22,25 @@ def visible(path: str) -> list[Path]:
 
     From private homes only program folders and their prefixes' parts are named, never a home itself.
     """
+    folders = tuple(
+        Path(name) for name in path.split(":") if name.startswith("/") and "/../" not in f"{name}/"
+    )
+    return list(_visible(folders, tuple(_changed(folder) for folder in folders)))
+
+
+def _changed(folder: Path) -> int:
+    with suppress(OSError):
+        return folder.stat().st_mtime_ns
+    return 0
+
+
+@lru_cache(maxsize=32)
+def _visible(folders: tuple[Path, ...], _changed: tuple[int, ...]) -> tuple[Path, ...]:
+    """Look once for each state of the folders: every command of a box asks for the same PATH."""
     finder = _Finder()
-    for name in path.split(":"):
-        folder = Path(name)
-        if folder.is_absolute() and ".." not in folder.parts:
-            finder.programs(folder)
-    return _without_nested(finder.found)
+    for folder in folders:
+        finder.programs(folder)
+    return tuple(_without_nested(finder.found))
 
 
 class _Finder:

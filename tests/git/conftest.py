@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -29,10 +30,17 @@ FILES = {
 }
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[GitServer]:
-    root = tmp_path / "served"
+@pytest.fixture(scope="session")
+def seeded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("seeded")
     seed_repository(root)
+    return root
+
+
+@pytest.fixture
+def server(tmp_path: Path, seeded: Path) -> Iterator[GitServer]:
+    root = tmp_path / "served"
+    shutil.copytree(seeded, root, symlinks=True)
     running = GitServer(root)
     yield running
     running.close()
