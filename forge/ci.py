@@ -64,11 +64,12 @@ class CI:
         self._enqueue(repo, of, command)
 
     def rerun(self, repo: Row, suite_id: int) -> bool:
-        """Run the command once more in one of this CI's suites; False if the repository has none."""
+        """Run the command once more in one of this CI's suites; False for another's, or without a command."""
         command = self._forge.repo_by_id(repo["id"])["ci_command"]
-        if not command:
+        of = checking.suite(self._forge, suite_id)
+        if not command or of["app_id"] != self.app()["id"]:
             return False
-        self._enqueue(repo, checking.suite(self._forge, suite_id), command)
+        self._enqueue(repo, of, command)
         return True
 
     def app(self) -> Row:

@@ -127,12 +127,14 @@ class Events:
     def _receivers(self, name: str, action: str | None, repo: Row | None, parts: JsonDict) -> list[Receiver]:
         if repo is None or name in ALWAYS:
             installation = parts["installation"]
+            if not self._listens(installation["app_id"]):
+                return []
             return [Receiver(app_id=installation["app_id"], installation_id=installation["id"])]
         own = f"{name}.{action}" in OWN_CHECKS
         found = [
             Receiver(app_id=row["app_id"], installation_id=row["id"])
             for row in installations_on(self._forge, repo)
-            if _wants(row, name, parts, own=own)
+            if _wants(row, name, parts, own=own) and self._listens(row["app_id"])
         ]
         if not own:
             for hook in self._forge.db.all(
@@ -141,6 +143,11 @@ class Events:
                 if {name, "*"} & set(json.loads(hook["events"])):
                     found.append(Receiver(hook_id=hook["id"]))
         return found
+
+    def _listens(self, app_id: int) -> bool:
+        """Whether an App has a hook that is switched on."""
+        app = self._forge.app_by_id(app_id)
+        return bool(app["webhook_url"] and app["webhook_active"])
 
     def _store(
         self, receiver: Receiver, name: str, action: str | None, repo: Row | None, payload: JsonDict

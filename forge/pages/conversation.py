@@ -24,8 +24,8 @@ SIGNS = {
     "eyes": "👀",
 }
 REVIEW_WORDS = {
-    "APPROVED": "✅ approved these changes",
-    "CHANGES_REQUESTED": "🔴 requested changes",
+    "APPROVED": "✓ approved these changes",
+    "CHANGES_REQUESTED": "✗ requested changes",
     "COMMENTED": "reviewed",
     "DISMISSED": "gave a review that was dismissed",
 }
@@ -44,7 +44,7 @@ def entries(forge: Forge, repo: Row, item: Row, session: Session, base: str) -> 
         found.append(_comment(forge, repo, row, session, base))
     wanted = "SELECT * FROM reviews WHERE issue_id = ? AND state != 'PENDING' ORDER BY id"
     for row in forge.db.all(wanted, item["id"]):
-        found.append(_review(forge, row))
+        found.append(_review(forge, row, base))
     return sorted(found, key=lambda entry: entry["at"])
 
 
@@ -52,7 +52,9 @@ def _opening(forge: Forge, repo: Row, item: Row, session: Session, base: str) ->
     path = f"{base}/issues/{item['number']}"
     mine = session.user is not None and session.user["id"] == item["user_id"]
     may = session.user is not None and (mine or issues.may_triage(session.actor, repo))
-    entry = _text(forge, item["user_id"], item["body"] or "*No description.*", f"{path}/boxes" if may else "")
+    entry = _text(
+        forge, item["user_id"], item["body"] or "*No description.*", base, f"{path}/boxes" if may else ""
+    )
     return entry | {
         "anchor": "opening",
         "verb": "opened this",
@@ -66,7 +68,7 @@ def _comment(forge: Forge, repo: Row, row: Row, session: Session, base: str) -> 
     path = f"{base}/comments/{row['id']}"
     mine = session.user is not None and session.user["id"] == row["user_id"]
     may = mine or (session.user is not None and session.actor.can("contents", "write", repo))
-    return _text(forge, row["user_id"], row["body"], f"{path}/boxes" if may else "") | {
+    return _text(forge, row["user_id"], row["body"], base, f"{path}/boxes" if may else "") | {
         "anchor": f"issuecomment-{row['id']}",
         "verb": "commented",
         "at": (row["created_at"], 1, row["id"]),
@@ -76,8 +78,8 @@ def _comment(forge: Forge, repo: Row, row: Row, session: Session, base: str) -> 
     }
 
 
-def _review(forge: Forge, row: Row) -> dict[str, Any]:
-    return _text(forge, row["user_id"], row["body"], "") | {
+def _review(forge: Forge, row: Row, base: str) -> dict[str, Any]:
+    return _text(forge, row["user_id"], row["body"], base, "") | {
         "anchor": f"pullrequestreview-{row['id']}",
         "verb": REVIEW_WORDS.get(row["state"], "reviewed"),
         "at": (row["submitted_at"] or "", 2, row["id"]),
@@ -85,14 +87,14 @@ def _review(forge: Forge, row: Row) -> dict[str, Any]:
     }
 
 
-def _text(forge: Forge, user_id: int, text: str, toggle: str) -> dict[str, Any]:
+def _text(forge: Forge, user_id: int, text: str, base: str, toggle: str) -> dict[str, Any]:
     author = forge.user_by_id(user_id)
     may_tick = bool(toggle) and markdown.has_boxes(text)
     return {
         "login": author["login"],
         "bot": author["type"] == "Bot",
         "avatar": avatar(author["login"]),
-        "html": markdown.render(text, may_tick=may_tick),
+        "html": markdown.render(text, may_tick=may_tick, base=base),
         "toggle": toggle if may_tick else "",
         "digest": digest(text),
         "edited": False,
@@ -128,7 +130,11 @@ def checks(forge: Forge, repo: Row, sha: str) -> list[dict[str, Any]]:
         sign, tone = _sign(row["status"], row["conclusion"])
         words = "\n\n".join(filter(None, (output.get("summary"), output.get("text"))))
         title = output.get("title") or row["conclusion"] or row["status"].replace("_", " ")
-        found.append(_check(row["name"], row["app_name"], title, sign, tone, words))
+        shown = _check(row["name"], row["app_name"], title, sign, tone, words)
+        # An empty identifier asks for another run, as GitHub's own button does.
+        again = [{"identifier": "", "label": "Re-run", "description": "Run this check again"}]
+        buttons = json.loads(row["actions"]) + (again if row["status"] == "completed" else [])
+        found.append(shown | {"id": row["id"], "buttons": buttons})
     states = forge.db.all(
         "SELECT * FROM statuses WHERE id IN (SELECT max(id) FROM statuses WHERE repo_id = ? AND sha = ?"
         " GROUP BY context) ORDER BY id",
@@ -144,7 +150,8 @@ def checks(forge: Forge, repo: Row, sha: str) -> list[dict[str, Any]]:
 
 def _check(name: str, app: str, title: str, sign: str, tone: str, words: str) -> dict[str, Any]:
     html = markdown.render(words) if words else Markup("")
-    return {"name": name, "app": app, "title": title, "sign": sign, "tone": tone, "html": html}
+    shown = {"name": name, "app": app, "title": title, "sign": sign, "tone": tone, "html": html}
+    return shown | {"id": 0, "buttons": []}
 
 
 def _sign(status: str, conclusion: str | None) -> tuple[str, str]:

@@ -14,6 +14,7 @@ _HTML_PART = re.compile(r"<!--.*?(?:-->|\Z)|<[^<>]*>", re.DOTALL)
 _HARMLESS = re.compile(
     r"</?(details|summary|br|sub|sup|kbd|b|i|em|strong|ins|del|hr)\s*(open)?\s*/?>", re.IGNORECASE
 )
+_REFERENCE = re.compile(r"(?<![\w/&;])#([1-9]\d{0,8})\b(?!;)")
 _BOX = re.compile(r"\[([ xX])\]\s+")
 _BOX_LINE = re.compile(r"^(\s*(?:>\s*)*(?:[-*+]|\d+[.)])\s+\[)([ xX])(\]\s)")
 
@@ -26,6 +27,15 @@ class _Renderer(RendererHTML):
 
     def html_inline(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
         return _harmless(tokens[idx].content)
+
+    def text(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        """Text, with `#12` as a link to that issue where the reader's repository is known."""
+        escaped = html.escape(tokens[idx].content)
+        depth = sum(token.nesting for token in tokens[:idx] if token.type in ("link_open", "link_close"))
+        base = env.get("base")
+        if not base or depth:
+            return escaped
+        return _REFERENCE.sub(rf'<a href="{html.escape(base)}/issues/\1">#\1</a>', escaped)
 
     def box(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
         """A check box; a button that names its line where the reader may tick it."""
@@ -40,11 +50,14 @@ _MARKDOWN = MarkdownIt("commonmark", {"html": True, "linkify": False}, renderer_
 )
 
 
-def render(text: str, *, may_tick: bool = False) -> Markup:
-    """Return `text` as HTML that can hold no script, form or style of its author."""
+def render(text: str, *, may_tick: bool = False, base: str = "") -> Markup:
+    """Return `text` as HTML that can hold no script, form or style of its author.
+
+    `base` is the path of the repository that `#12` refers to.
+    """
     tokens = _MARKDOWN.parse(text)
     _mark_boxes(tokens)
-    rendered: str = _MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {"may_tick": may_tick})
+    rendered: str = _MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {"may_tick": may_tick, "base": base})
     return Markup(rendered)  # noqa: S704 - everything in it was escaped or written by the renderer above
 
 

@@ -1,13 +1,15 @@
 """The page of a pull request, its reviews and its merge button."""
 
+import json
 import re
 from typing import Any, cast
 
 from fastapi import APIRouter, Request, Response
 from starlette.responses import RedirectResponse
 
-from forge import history, issues, merging, pulls, reviewing
-from forge.errors import GitHubError
+from forge import checking, history, issues, merging, pulls, reviewing
+from forge.ci import ci_of
+from forge.errors import GitHubError, not_found
 from forge.git import Bare
 from forge.history import FileChange
 from forge.merging import Method
@@ -69,6 +71,34 @@ def merge(request: Request, reader: SignedIn, owner: str, repo: str, number: int
         raise GitHubError(422, "Merge by a merge commit, by squashing or by rebasing.")
     merging.merge(forge, row, number, reader.actor, method=cast(Method, method), sha=text(fields, "sha"))
     return RedirectResponse(f"{frame['base']}/pull/{number}", 303)
+
+
+@router.post("/{owner}/{repo}/checks/{run_id:int}")
+def press(request: Request, reader: SignedIn, owner: str, repo: str, run_id: int, fields: Form) -> Response:
+    """Press a button of a check run: one of its own, or the one that runs it again."""
+    forge, row, frame = repository(request, reader, owner, repo, "pulls")
+    if not reader.actor.can("contents", "write", row):
+        raise GitHubError(403, "Only people with the role write press the buttons of checks.")
+    run = forge.db.one("SELECT * FROM check_runs WHERE id = ? AND repo_id = ?", run_id, row["id"])
+    if run is None:
+        raise not_found()
+    identifier = text(fields, "identifier")
+    if identifier and identifier not in [each["identifier"] for each in json.loads(run["actions"])]:
+        raise GitHubError(422, "The check has no such button.")
+    with forge.db.tx():
+        if identifier:
+            checking.announce_run_action(
+                forge, row, run_id, "requested_action", reader.actor.user, identifier
+            )
+        elif not ci_of(forge).rerun(row, run["suite_id"]):
+            checking.announce_run_action(forge, row, run_id, "rerequested", reader.actor.user)
+    pull = forge.db.one(
+        "SELECT number FROM issues JOIN pulls ON issue_id = issues.id WHERE pulls.repo_id = ? AND head_sha = ?"
+        " ORDER BY number DESC",
+        row["id"],
+        run["head_sha"],
+    )
+    return RedirectResponse(frame["base"] if pull is None else f"{frame['base']}/pull/{pull['number']}", 303)
 
 
 def _changes(forge: Forge, repo: Row, pull: Row) -> dict[str, Any]:

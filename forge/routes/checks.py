@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from forge import checking, objects
 from forge.auth import Access, needs
 from forge.checking import RunChange
-from forge.ci import SLUG, ci_of
+from forge.ci import ci_of
 from forge.errors import GitHubError, not_found
 from forge.paging import Page, Paged
 from forge.routes.statuses import commit_of
@@ -143,7 +143,7 @@ def rerequest_run(access: ChecksWrite, run_id: int) -> dict[str, Any]:
     """Ask the App that made a run for another one."""
     row = _run(access, run_id)
     with access.forge.db.tx():
-        if not _rerun_own_ci(access, row["suite_id"]):
+        if not ci_of(access.forge).rerun(access.repo, row["suite_id"]):
             checking.announce_run_action(access.forge, access.repo, run_id, "rerequested", access.actor.user)
     return {}
 
@@ -200,7 +200,7 @@ def rerequest_suite(access: ChecksWrite, suite_id: int) -> dict[str, Any]:
     """Ask an App to run its checks again."""
     _suite(access, suite_id)
     with access.forge.db.tx():
-        if not _rerun_own_ci(access, suite_id):
+        if not ci_of(access.forge).rerun(access.repo, suite_id):
             checking.announce_suite(access.forge, access.repo, suite_id, "rerequested", access.actor.user)
     return {}
 
@@ -257,12 +257,6 @@ def _own_suite(access: Access, sha: str) -> Row:
     )
     name = None if branch is None else str(branch["ref"]).removeprefix("refs/heads/")
     return checking.suite_for(forge, repo, access.actor.app_id, sha, name)
-
-
-def _rerun_own_ci(access: Access, suite_id: int) -> bool:
-    """Run the forge's own CI again if the suite is its; False if it is another App's."""
-    app = access.forge.app_by_id(checking.suite(access.forge, suite_id)["app_id"])
-    return app["slug"] == SLUG and ci_of(access.forge).rerun(access.repo, suite_id)
 
 
 def _run(access: Access, run_id: int) -> Row:

@@ -311,3 +311,25 @@ def test_a_diff_is_numbered_on_both_sides() -> None:
         ("", 3, 3),
         ("", "", ""),
     ]
+
+
+def test_numbers_of_issues_are_links_in_text_and_nowhere_else() -> None:
+    html = str(markdown.render("See #12, a#3, `#4`, [#5](http://127.0.0.1/) and &#39;.", base="/o/r"))
+    assert re.findall(r'href="([^"]*)"', html) == ["/o/r/issues/12", "http://127.0.0.1/"]
+
+
+def test_the_buttons_of_checks_are_pressed_in_the_browser(stage: Stage, browser: Browser) -> None:
+    sha = stage.commit("buttons", {"buttons.txt": "1\n"})
+    new = {"title": "Buttons", "head": "buttons", "base": "main"}
+    number = stage.person.post(f"{REPO}/pulls", json=new).raise_for_status().json()["number"]
+    action = {"label": "Fix this", "description": "Let the bot fix it", "identifier": "fix"}
+    check = {"name": "style", "head_sha": sha, "conclusion": "failure", "actions": [action]}
+    run = stage.bot.post(f"{REPO}/check-runs", json=check).raise_for_status().json()["id"]
+    browser.sign_in()
+    browser.get(f"{DEMO}/pull/{number}")
+    browser.send(f"{DEMO}/checks/{run}", identifier="fix")
+    told = json.loads(stage.receiver.wait(named("check_run", "requested_action")).body)
+    assert (told["requested_action"], told["check_run"]["id"]) == ({"identifier": "fix"}, run)
+    browser.send(f"{DEMO}/checks/{run}", identifier="")
+    stage.receiver.wait(named("check_run", "rerequested"))
+    assert browser.send(f"{DEMO}/checks/{run}", identifier="other").status_code == 422
