@@ -22,6 +22,7 @@ _SPEC = "urn:github:openapi"
 
 # GitHub answers with these anywhere, though the description names few of them per operation.
 UNDOCUMENTED_STATUSES = frozenset({400, 401, 403, 404, 409, 410, 415, 422, 429})
+_BY_ID = re.compile(r"^/repositories/\d+")
 _RAW_MEDIA_TYPE = re.compile(r"application/vnd\.github\.(v3\.)?(raw|diff|patch|html|sha)(\+json)?")
 _ERROR_BODY = {
     "anyOf": [
@@ -104,6 +105,8 @@ class Judge:
         return self._found("response", subject, found)
 
     def _route(self, method: str, path: str) -> _Route | None:
+        # GitHub serves a repository by its id as well, and does not describe it.
+        path = _BY_ID.sub("/repos/owner/name", path)
         for route in self._routes:
             if route.operation.method == method and route.pattern.fullmatch(path):
                 return route

@@ -12,34 +12,36 @@ ROOT = Path(__file__).parents[2]
 _CONFTEST = 'pytest_plugins = ["tests.judges.plugin"]\n'
 _SETTINGS = """
 [pytest]
-asyncio_mode = auto
-asyncio_default_fixture_loop_scope = function
 judge_complete_for =
     GET /repos/{owner}/{repo}/labels/{name}
 """
 _TEST = """
-import httpx
+import json
 import pytest
-from tests.judges.sample import LABEL, Answers
-from tests.judges.wrappers import JudgeMiddleware
+from tests.judges.sample import LABEL
 
 @pytest.mark.parametrize("name", ["bug", "other"])
-async def test_a_label_is_read(judge, name):
-    transport = httpx.ASGITransport(app=JudgeMiddleware(Answers({**LABEL, **CHANGE}), judge))
-    async with httpx.AsyncClient(transport=transport, base_url="http://forge.test") as client:
-        assert (await client.get("/repos/o/r/labels/" + name)).status_code == 200
+def test_a_label_is_read(judge, name):
+    answer = json.dumps({**LABEL, **CHANGE}).encode()
+    judge.check_response("GET", "/repos/o/r/labels/" + name, 200, {"content-type": "application/json"}, answer)
 """
 
 
 def run_suite(
     folder: Path, *options: str, change: str = "{}", judge: str = "on", event: str = ""
 ) -> subprocess.CompletedProcess[str]:
-    """A pytest run of its own, over two tests that each read one label."""
+    """A pytest run of its own, over two tests that each have the judge read one label."""
     (folder / "conftest.py").write_text(_CONFTEST)
     (folder / "pytest.ini").write_text(f"{_SETTINGS}    {event}\n")
     (folder / "test_suite.py").write_text(f"CHANGE = {change}\n{_TEST}")
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options, str(folder)]
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "JUDGE": judge, "PYTEST_ADDOPTS": ""}
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "xdist", *options, str(folder)]
+    env = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "JUDGE": judge,
+        "PYTEST_ADDOPTS": "",
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+    }
     return subprocess.run(
         command, cwd=folder, env=env, capture_output=True, text=True, timeout=100, check=False
     )

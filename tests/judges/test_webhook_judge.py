@@ -32,6 +32,20 @@ def test_every_event_of_the_table_has_a_schema(judge: WebhookJudge) -> None:
         assert not any("no schema" in violation.message for violation in found), event
 
 
+def test_each_required_key_of_each_delivery_is_missed_when_it_is_gone(judge: WebhookJudge) -> None:
+    root = json.loads(_schema())
+    for event in EVENTS:
+        name, _, action = event.partition(".")
+        good = example(root, {"$ref": f"#/definitions/{name}${action or 'event'}"})
+        assert judge.check(name, good) == [], event
+        for key in good.keys() - {"action"}:
+            assert judge.check(name, {k: v for k, v in good.items() if k != key}) != [], (
+                f"{event} lacks {key}"
+            )
+            if isinstance(good[key], dict) and key != "changes":
+                assert judge.check(name, {**good, key: {}}) != [], f"{event} has an empty {key}"
+
+
 def test_an_action_that_github_does_not_send_is_found(judge: WebhookJudge) -> None:
     assert pointers(judge, "issues", {"action": "painted"}) == [""]
     assert pointers(judge, "push", {"action": "pushed"}) == [""]
@@ -75,23 +89,22 @@ def _schema() -> bytes:
     return gzip.decompress(PUBLISHED.read_bytes())
 
 
-def example(root: JsonDict, schema: JsonDict) -> Any:
+def example(root: JsonDict, schema: JsonDict, name: str = "") -> Any:
     """The smallest value that a schema of the published description allows."""
     if "$ref" in schema:
-        return example(root, root["definitions"][schema["$ref"].rpartition("/")[2]])
+        return example(root, root["definitions"][schema["$ref"].rpartition("/")[2]], name)
     if "allOf" in schema:
         parts = [example(root, part) for part in schema["allOf"]]
         return {key: value for part in parts for key, value in part.items()}
     for choice in ("oneOf", "anyOf"):
         if choice in schema:
-            return example(root, schema[choice][0])
+            return example(root, schema[choice][0], name)
     if "enum" in schema:
         return schema["enum"][0]
     kind = schema.get("type", "object")
     kind = kind[0] if isinstance(kind, list) else kind
     if kind == "object":
-        return {key: example(root, schema["properties"][key]) for key in schema.get("required", ())}
-    text = {"uri": "https://forge.test/", "date-time": "2026-01-01T00:00:00Z"}.get(
-        schema.get("format", ""), "x"
-    )
+        return {key: example(root, schema["properties"][key], key) for key in schema.get("required", ())}
+    wanted = "date-time" if name.endswith(("_at", "date")) else schema.get("format", "")
+    text = {"uri": "https://forge.test/", "date-time": "2026-01-01T00:00:00Z"}.get(wanted, "x")
     return {"array": [], "string": text, "integer": 1, "number": 1, "boolean": True, "null": None}[kind]
