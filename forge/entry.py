@@ -33,6 +33,7 @@ CONTENT = re.compile(
 # Pages of Apps live beside the API's `/apps/{slug}`.
 PAGE = re.compile(r"^/apps/[^/]+/installations/new$")
 WINDOW = 3600
+NO_ANSWER = 500
 
 
 @dataclass(slots=True)
@@ -140,17 +141,21 @@ class Entry:
         except GitHubError as error:
             actor, refusal = tokens.anonymous(self._forge), error
         scope["forge.actor"] = actor
-        answer = self._dress(scope, actor, send) if part != "test" else send
-        if refusal is not None and part != "git":
-            await _refuse(refusal, scope, receive, answer)
-        elif part == "rest" and self._exhausted(actor, scope["path"]):
-            limited = GitHubError(403, "API rate limit exceeded for this token.")
-            await _refuse(limited, scope, receive, answer)
-        else:
-            scope["forge.refusal"] = refusal
-            if part != "git":
-                scope["headers"] = _as_json(scope["headers"])
-            await self._app(scope, receive, answer)
+        scope["forge.refusal"] = refusal
+        note = _once(lambda status: part == "test" or self._log.write(self._line(scope, actor, status)))
+        answer = self._dress(scope, actor, send, note) if part != "test" else send
+        try:
+            if refusal is not None and part != "git":
+                await _refuse(refusal, scope, receive, answer)
+            elif part == "rest" and self._exhausted(actor, scope["path"]):
+                limited = GitHubError(403, "API rate limit exceeded for this token.")
+                await _refuse(limited, scope, receive, answer)
+            else:
+                if part != "git":
+                    scope["headers"] = _as_json(scope["headers"])
+                await self._app(scope, receive, answer)
+        finally:
+            note(NO_ANSWER)  # a call that died is in the log as well
 
     def _exhausted(self, actor: Actor, path: str) -> bool:
         """Counts one call; GitHub does not count questions for the limit itself."""
@@ -160,8 +165,8 @@ class Entry:
         window.used += 1
         return window.used > self._limits.limit
 
-    def _dress(self, scope: Scope, actor: Actor, send: Send) -> Send:
-        """Adds the headers of every answer, and logs the call once its status is known."""
+    def _dress(self, scope: Scope, actor: Actor, send: Send, note: Callable[[int], None]) -> Send:
+        """Adds the headers of every answer, and notes its status as soon as that is known."""
         extra = {"x-github-request-id": uuid.uuid4().hex[:20].upper()}
         if scope["forge.surface"] == "rest":
             version = dict(scope["headers"]).get(b"x-github-api-version", b"2022-11-28").decode("latin-1")
@@ -170,7 +175,6 @@ class Entry:
                 "x-github-media-type": "github.v3; format=json",
                 "access-control-expose-headers": "ETag, Link, X-RateLimit-Remaining, X-GitHub-Request-Id",
             }
-        note = _once(lambda status: self._log.write(self._line(scope, actor, status)))
 
         async def dressed(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -207,7 +211,7 @@ class Entry:
         }
 
 
-def _once(call: Callable[[int], None]) -> Callable[[int], None]:
+def _once(call: Callable[[int], object]) -> Callable[[int], None]:
     """A function that calls at its first use only."""
     done = False
 

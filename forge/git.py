@@ -192,7 +192,7 @@ class Bare:
 
     def ref(self, name: str) -> str | None:
         """What a full ref name holds."""
-        code, out, _ = self.attempt("rev-parse", "--verify", "--quiet", "--end-of-options", name)
+        code, out, _ = self.attempt("show-ref", "--verify", "--hash", "--", name)
         return out.decode().strip() if code == 0 else None
 
     def resolve(self, revision: str) -> str | None:
@@ -233,6 +233,13 @@ class Bare:
     def write_blob(self, data: bytes) -> str:
         """Stores bytes and returns their id."""
         return self.run("hash-object", "-w", "--stdin", stdin=data).decode().strip()
+
+    def tree_of(self, treeish: str) -> str | None:
+        """The id of the tree that a commit or tree id means."""
+        code, out, _ = self.attempt(
+            "rev-parse", "--verify", "--quiet", "--end-of-options", f"{treeish}^{{tree}}"
+        )
+        return out.decode().strip() if code == 0 else None
 
     def tree(self, treeish: str, path: str = "", *, recursive: bool = False) -> list[TreeEntry] | None:
         """The entries of a tree or of a folder in it, paths relative to it; None if it is no tree."""

@@ -204,7 +204,7 @@ def read_tree(access: Readable, tree: str, recursive: str | None = None) -> JSON
 def _tree(access: Access, treeish: str, *, recursive: bool = False) -> JsonDict:
     bare, api = access.forge.git.of(access.repo), objects.api_url(access.forge, access.repo)
     entries = bare.tree(treeish, recursive=recursive)
-    sha = bare.ref(f"{treeish}^{{tree}}")
+    sha = bare.tree_of(treeish)
     if entries is None or sha is None:
         raise not_found()
     return {
