@@ -110,5 +110,5 @@ def _by_pattern(text: str) -> Iterator[Symbol]:
 
 
 def _one_line(text: str) -> str:
-    plain = " ".join(text.split())
+    plain = re.sub(r",? ([)\]}])", r"\1", re.sub(r"([(\[{]) ", r"\1", " ".join(text.split())))
     return plain if len(plain) <= _SIGNATURE_LIMIT else plain[: _SIGNATURE_LIMIT - 1] + "\u2026"
