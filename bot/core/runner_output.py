@@ -90,7 +90,7 @@ def _number(pattern: str, text: str) -> int:
 
 
 def _pytest(text: str) -> _Counts:
-    ids = re.findall(r"^(?:FAILED|ERROR) (\S.*?)(?: - .*)?$", text, re.M)
+    ids = re.findall(r"^(?:FAILED|ERROR) (\S[^\[\n]*?(?:\[.*?\])?)(?: - .*)?$", text, re.M)
     summary = [line for line in text.splitlines() if re.search(r"\bin [0-9.]+s\b", line)]
     if not summary:
         return _Counts(tuple(ids), broken=True)
@@ -145,13 +145,14 @@ def _vitest(text: str) -> _Counts:
 
 
 def _go(text: str) -> _Counts:
+    """Without -v go names no test that passed, so a green package counts as one."""
     ids = re.findall(r"^\s*--- FAIL: (\S+)", text, re.M)
     packages = re.findall(r"^FAIL\s+(\S+)", text, re.M)
-    broken = [package for package in packages if f"FAIL\t{package} [build failed]" in text]
-    green = len(re.findall(r"^ok\s+\S+(?!.*\[no tests to run\])", text, re.M))
-    green -= len(re.findall(r"^ok\s+\S+.*\[no tests to run\]", text, re.M))
-    passed = len(re.findall(r"^\s*--- PASS: ", text, re.M)) or max(green, 0)
-    return _Counts(tuple(ids or packages), passed, len(ids or packages), bool(broken) and not ids)
+    green = [
+        line for line in text.splitlines() if re.match(r"ok\s+\S", line) and "[no tests to run]" not in line
+    ]
+    passed = len(re.findall(r"^\s*--- PASS: ", text, re.M)) or len(green)
+    return _Counts(tuple(ids or packages), passed, len(ids or packages))
 
 
 def _cargo(text: str) -> _Counts:

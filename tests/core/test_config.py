@@ -1,0 +1,118 @@
+"""The settings file: defaults, types, and mistakes that are named."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from inline_snapshot import snapshot
+
+from bot.core.config import AgentCommand, RepoConfig, TestCommand, json_schema, parse
+
+EVERY_KEY = """\
+test: python -m pytest -q
+setup: pip install -e .
+known_failing: []
+protected_paths: []
+tasks_dir: tasks
+branch_prefix: agent
+labels: {trigger: agent:plan}
+commands: {default: write}
+bots: []
+planners: [architecture, tests, smallest]
+agent: builtin
+models: {planning: [], backlog: [], documentation: [], simple: [], complex: [], free_tier: false}
+limits: {planners: 3, workers: 3, api: 10, max_open_prs: 3, attempts: 4, regenerations: 2, fix_forward: 2, plan_minutes: 20, task_minutes: 60}
+budget: {track_usd: 10, day_usd: 50}
+egress: []
+rebase: needed                     # needed | always | never
+overlap: wait
+outside_scope: lease
+push: auto
+draft: false
+keep_records: true
+close_issue: true
+sign_off: false
+"""
+
+
+def test_the_documented_file_says_what_holds_without_it() -> None:
+    config, problems = parse(EVERY_KEY)
+    assert problems == ()
+    assert config == RepoConfig(test="python -m pytest -q", setup="pip install -e .")
+    assert set(yaml.safe_load(EVERY_KEY)) == set(RepoConfig.model_fields)
+
+
+@pytest.mark.parametrize("text", ["", "# only a comment\n", "test:\n", "limits:\n  workers:\n"])
+def test_an_empty_file_or_an_empty_value_means_the_default(text: str) -> None:
+    assert parse(text) == (RepoConfig(), ())
+
+
+def test_alternatives_are_read() -> None:
+    config, problems = parse(
+        "test:\n  - {paths: [web], command: npm test, setup: npm ci, canary: 'false'}\nagent: {command: [my, agent]}\n"
+    )
+    assert problems == ()
+    assert config.test == (TestCommand(paths=("web",), command="npm test", setup="npm ci", canary="false"),)
+    assert config.agent == AgentCommand(command=("my", "agent"))
+    assert parse("test: none\n")[0].test == "none"
+
+
+def test_every_mistake_is_named_with_its_line_and_what_was_probably_meant() -> None:
+    config, problems = parse(
+        "limts: {}\nlimits: {wokers: 2, api: many}\npush: sometimes\ndraft: no\nlabels: {triger: x}\n"
+        "test: [{comand: x}]\ntasks_dir: ../up\ncommands: {plan: owner}\nplanners: []\npush: ask\n"
+    )
+    assert config == RepoConfig()
+    assert [str(problem) for problem in problems] == snapshot(
+        [
+            "line 1: The key `limts` is not known. Did you mean `limits`?",
+            "line 2: The key `limits.wokers` is not known. Did you mean `workers`?",
+            "line 2: `limits.api`: Input should be a valid integer. See docs/configuration.md.",
+            "line 3: `push`: Input should be 'auto', 'direct' or 'ask'. See docs/configuration.md.",
+            "line 4: `draft`: Input should be a valid boolean. See docs/configuration.md.",
+            "line 5: The key `labels.triger` is not known. Did you mean `trigger`?",
+            "line 6: The key `test.0.comand` is not known. Did you mean `command`?",
+            "line 6: `test.0.command`: Field required. See docs/configuration.md.",
+            "line 7: `tasks_dir`: String should match pattern '^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*$'. See docs/configuration.md.",
+            "line 8: `commands.plan`: Input should be 'none', 'read', 'triage', 'write', 'maintain' or 'admin'. See docs/configuration.md.",
+            "line 9: `planners`: Tuple should have at least 1 item after validation, not 0. See docs/configuration.md.",
+            "line 10: The key `push` is written twice. Keep one of them.",
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "- a",
+        "42",
+        "a: [",
+        "tasks_dir: /etc",
+        "branch_prefix: a..b",
+        "egress: ['*']",
+        "bots: [octocat]",
+        "[" * 9999,
+    ],
+)
+def test_a_broken_file_gives_the_defaults_and_says_so(text: str) -> None:
+    config, problems = parse(text)
+    assert config == RepoConfig()
+    assert problems
+
+
+@given(st.text(max_size=100))
+def test_reading_never_fails(text: str) -> None:
+    parse(text)
+    parse(f"limits: {text}")
+
+
+def test_roles_for_commands_have_an_order_of_settings() -> None:
+    config = parse("commands: {default: maintain, stop: admin, help: none}")[0]
+    assert [config.needed_role(name) for name in ("plan", "stop", "help")] == ["maintain", "admin", "none"]
+    assert config.needed_role("status", "read") == "read"
+
+
+def test_the_schema_names_every_key() -> None:
+    assert set(json_schema()["properties"]) == set(RepoConfig.model_fields)

@@ -1,0 +1,228 @@
+"""Test runners: found, read, and shown to see red. Python's runners are really run."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.core.runners import (
+    CanaryFile,
+    Runner,
+    TestResult,
+    canary,
+    detect_test_command,
+    newly_failing,
+    read_test_output,
+    runner_of,
+)
+
+
+@pytest.mark.parametrize(
+    ("files", "command"),
+    [
+        (["pyproject.toml", "src/a.py", "tests/test_a.py"], "python -m pytest -q"),
+        (["setup.py", "test_a.py"], "python -m pytest -q"),
+        (["src/a.py", "tests/test_a.py"], "python -m pytest -q"),
+        (["package.json", "src/a.ts"], "npm test"),
+        (["go.mod", "a.go", "a_test.go"], "go test ./..."),
+        (["Cargo.toml", "src/lib.rs"], "cargo test"),
+        (["pyproject.toml", "src/a.py"], None),
+        (["README.md"], None),
+        ([], None),
+    ],
+)
+def test_the_test_command_is_found_from_the_files(files: list[str], command: str | None) -> None:
+    assert detect_test_command(files) == command
+
+
+@pytest.mark.parametrize(
+    ("command", "runner"),
+    [
+        ("python -m pytest -q", "pytest"),
+        ("/venv/bin/pytest tests", "pytest"),
+        ("python3 -m unittest discover", "unittest"),
+        ("npx jest --ci", "jest"),
+        ("npx vitest run", "vitest"),
+        ("go test ./...", "go"),
+        ("cargo test --workspace", "cargo"),
+        ("npm test", "other"),
+        ("make check", "other"),
+        ("echo 'open", "other"),
+    ],
+)
+def test_the_runner_is_recognized(command: str, runner: Runner) -> None:
+    assert runner_of(command) == runner
+
+
+def test_behind_npm_the_package_tells_the_runner() -> None:
+    assert runner_of("npm test", '{"scripts": {"test": "vitest run"}}') == "vitest"
+    assert runner_of("yarn test", '{"devDependencies": {"jest": "29"}}') == "jest"
+
+
+JEST = """
+FAIL src/sum.test.js
+  ● adds \u203a wrong sum
+
+    expect(received).toBe(expected)
+
+Tests:       1 failed, 2 passed, 3 total
+"""
+VITEST = """
+ FAIL  src/sum.test.ts > adds > wrong sum
+AssertionError: expected 1 to be 2
+ Test Files  1 failed (1)
+      Tests  1 failed | 2 passed (3)
+"""
+GO = """--- FAIL: TestAdd (0.00s)
+    --- FAIL: TestAdd/small (0.00s)
+        a_test.go:5: bad
+FAIL
+FAIL\texample.com/a\t0.002s
+ok  \texample.com/b\t0.001s
+FAIL
+"""
+CARGO = """running 2 tests
+test tests::good ... ok
+test tests::bad ... FAILED
+
+test result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out
+"""
+UNITTEST = """F.
+======================================================================
+FAIL: test_add (tests.test_a.T.test_add)
+----------------------------------------------------------------------
+Ran 2 tests in 0.000s
+
+FAILED (failures=1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("runner", "code", "output", "wanted"),
+    [
+        ("jest", 1, JEST, TestResult("red", ("adds \u203a wrong sum",), 2, 3)),
+        ("jest", 0, "Tests:       3 passed, 3 total\n", TestResult("green", (), 3, 3)),
+        ("jest", 1, "No tests found, exiting with code 1\n", TestResult("none_collected")),
+        ("vitest", 1, VITEST, TestResult("red", ("src/sum.test.ts > adds > wrong sum",), 2, 3)),
+        ("vitest", 1, "No test files found, exiting with code 1", TestResult("none_collected")),
+        ("go", 1, GO, TestResult("red", ("TestAdd", "TestAdd/small"), 1, 3)),
+        ("go", 0, "ok  \texample.com/a\t0.1s\n", TestResult("green", (), 1, 1)),
+        ("go", 0, "ok  \tm/a\t0.1s\nok  \tm/b\t0.1s [no tests to run]\n", TestResult("green", (), 1, 1)),
+        ("go", 0, "?   \texample.com/a\t[no test files]\n", TestResult("none_collected", (), 0, 0)),
+        ("go", 2, "FAIL\tm/a [build failed]\n", TestResult("red", ("m/a",), 0, 1)),
+        ("cargo", 101, CARGO, TestResult("red", ("tests::bad",), 1, 2)),
+        ("cargo", 101, "error[E0425]: cannot find value\n", TestResult("broken")),
+        ("cargo", 0, "test result: ok. 0 passed; 0 failed; 0 ignored", TestResult("none_collected", (), 0, 0)),
+        ("unittest", 1, UNITTEST, TestResult("red", ("tests.test_a.T.test_add",), 1, 2)),
+        ("unittest", 0, "Ran 0 tests in 0.000s\n\nOK\n", TestResult("none_collected", (), 0, 0)),
+        ("pytest", 5, "no tests ran in 0.01s\n", TestResult("none_collected", (), 0, 0)),
+        ("pytest", 4, "ERROR: file or directory not found: x\n", TestResult("broken")),
+        ("pytest", 0, "", TestResult("none_collected")),
+        ("pytest", 1, "\x1b[31mFAILED\x1b[0m t.py::test_a[x - y] - boom\n1 failed, 2 passed in 0.1s", TestResult("red", ("t.py::test_a[x - y]",), 2, 3)),
+        ("other", 0, "fine", TestResult("green")),
+        ("other", 3, "bad", TestResult("red")),
+        ("other", 127, "sh: x: not found", TestResult("broken")),
+        ("pytest", 127, "sh: python: not found", TestResult("broken")),
+        ("pytest", None, "..", TestResult("timeout")),
+    ],
+)  # fmt: skip
+def test_output_is_read(runner: Runner, code: int | None, output: str, wanted: TestResult) -> None:
+    assert read_test_output(runner, code, output) == wanted
+
+
+@given(
+    st.sampled_from(["pytest", "unittest", "jest", "vitest", "go", "cargo", "other"]),
+    st.integers(1, 255),
+    st.text(),
+)
+def test_a_command_that_fails_is_never_green(runner: Runner, code: int, output: str) -> None:
+    assert read_test_output(runner, code, output).state != "green"
+
+
+def test_only_new_failures_count() -> None:
+    before, after = TestResult("red", ("a", "b")), TestResult("red", ("b", "c"))
+    assert newly_failing(after, before) == ("c",)
+    assert newly_failing(after, ["c"]) == ("b",)
+
+
+# --- canaries ------------------------------------------------------------------------------------
+
+
+def run(folder: Path, *argv: str) -> tuple[int, str]:
+    done = subprocess.run(
+        [sys.executable, "-B", *argv], cwd=folder, capture_output=True, text=True, timeout=60, check=False
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def plant(folder: Path, files: dict[str, str]) -> None:
+    for path, text in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("runner", "argv", "files"),
+    [
+        ("pytest", ["-m", "pytest", "-q", "-p", "no:cacheprovider"], {"tests/test_a.py": "def test_a(): pass\n"}),
+        ("pytest", ["-m", "pytest", "-q", "-p", "no:cacheprovider"], {"pkg/tests/test_a.py": "def test_a(): pass\n", "pkg/__init__.py": ""}),
+        ("unittest", ["-m", "unittest"], {"test_a.py": "import unittest\nclass T(unittest.TestCase):\n    def test_a(self): pass\n"}),
+        ("unittest", ["-m", "unittest"], {"tests/__init__.py": "", "tests/test_a.py": "import unittest\nclass T(unittest.TestCase):\n    def test_a(self): pass\n"}),
+    ],
+)  # fmt: skip
+def test_a_green_project_turns_red_with_its_canary(
+    tmp_path: Path, runner: Runner, argv: list[str], files: dict[str, str]
+) -> None:
+    plant(tmp_path, files)
+    code, output = run(tmp_path, *argv)
+    before = read_test_output(runner, code, output)
+    assert (before.state, before.passed) == ("green", 1), output
+    bird = canary(runner, files)
+    assert bird is not None
+    plant(tmp_path, {bird.path: bird.text})
+    code, output = run(tmp_path, *argv)
+    after = read_test_output(runner, code, output)
+    assert after.state == "red", output
+    assert any("gitwright_canary" in test for test in newly_failing(after, before))
+
+
+@pytest.mark.parametrize("argv", [["-m", "pytest", "-q", "-p", "no:cacheprovider"]])
+def test_a_project_without_tests_is_not_green(tmp_path: Path, argv: list[str]) -> None:
+    plant(tmp_path, {"tests/test_a.py": "x = 1\n"})
+    code, output = run(tmp_path, *argv)
+    assert read_test_output("pytest", code, output).state == "none_collected"
+
+
+def test_a_module_that_cannot_be_imported_is_a_failure_with_a_name(tmp_path: Path) -> None:
+    plant(tmp_path, {"tests/test_a.py": "import nothing_of_this_name\n"})
+    code, output = run(tmp_path, "-m", "pytest", "-q", "-p", "no:cacheprovider")
+    found = read_test_output("pytest", code, output)
+    assert (found.state, found.failed) == ("red", ("tests/test_a.py",))
+
+
+@pytest.mark.parametrize(
+    ("runner", "files", "path"),
+    [
+        ("jest", ["src/sum.test.js"], "src/gitwright_canary.test.js"),
+        ("jest", ["__tests__/a.spec.tsx"], "__tests__/gitwright_canary.spec.ts"),
+        ("vitest", ["test/a.test.ts", "src/deep/b.test.ts"], "test/gitwright_canary.test.ts"),
+        ("go", ["go.mod", "a_test.go"], "gitwright_canary/gitwright_canary_test.go"),
+        ("cargo", ["Cargo.toml", "src/lib.rs"], "tests/gitwright_canary.rs"),
+    ],
+)
+def test_a_canary_is_named_as_its_runner_wants_it(runner: Runner, files: list[str], path: str) -> None:
+    bird = canary(runner, files)
+    assert isinstance(bird, CanaryFile)
+    assert bird.path == path
+
+
+@pytest.mark.parametrize(
+    ("runner", "files"), [("other", ["Makefile"]), ("jest", []), ("go", ["a.go"]), ("unittest", [])]
+)
+def test_where_no_canary_is_possible_there_is_none(runner: Runner, files: list[str]) -> None:
+    assert canary(runner, files) is None
