@@ -13,6 +13,7 @@ from bot.core import messages
 from bot.core.actions import ACTIONS, Decision, PostComment
 from bot.core.events import EVENTS, CommentCreated, Event, ForgeEvent, IssueLabeled
 from bot.core.ids import TRACK_ID, TrackId, track_id
+from bot.core.sanitize import escape
 from bot.core.track import TRACKS, Track
 from bot.engine.store import Commit, Delivery, NewAction, NewTimer, Store, TrackEvent
 from bot.errors import BotError, RetryableError
@@ -35,7 +36,6 @@ class Dispatcher:
     parse: Callable[[Delivery], ForgeEvent | None]
     clock: Clock
     engine: Callable[[], Engine]  # it is built after this and calls back into it
-    wake: Callable[[], None]
 
     def handler(self, event: Event) -> Handler[Any, Any]:
         return next(h for h in self.handlers if h.event is type(event))
@@ -99,6 +99,8 @@ class Dispatcher:
         track, version = await self._load(key)
         event = EVENTS.validate_python(row.event)
         handler = self.handler(event)
+        if track is not None and isinstance(event, ForgeEvent):
+            track = replace(track, repo=event.repo)  # its name, visibility or default branch may have changed
         facts = await handler.gather(track, event, self.reads)
         decision = handler.decide(track, event, facts, self.clock.now())
         await self._commit(key, row, version, decision)
@@ -139,26 +141,25 @@ class Dispatcher:
         )
         if not stored:
             _log.info("version_moved", track=key, event=row.id)  # somebody else was first: read again
-        elif actions:
-            self.wake()
 
     async def _give_up(self, key: str, row: TrackEvent, error: str) -> None:
         """Close an event that cannot be handled, and tell people so."""
         track, version = await self._load(key)
         event = EVENTS.validate_python(row.event)
-        number = track.issue if track else getattr(event, "issue", 0)
-        if isinstance(event, CommentCreated):
-            number = event.number
-        text = f"This could not be handled: {error}"
+        repo = event.repo if isinstance(event, ForgeEvent) else track.repo if track else None
+        number = event.number if isinstance(event, CommentCreated) else _issue(key)
+        text = f"This could not be handled: {escape(error)}"
         id_ = track.id if track else TrackId(key.partition("/")[2])
-        say = PostComment(number=number, body=messages.answer(id_, _safe(row.id), text, "problem"))
-        await self._commit(key, row, version, Decision(track=track, actions=(say,) if number else ()))
+        said = messages.answer(id_, row.id, text, "problem")
+        actions = (PostComment(repo=repo, number=number, body=said),) if repo else ()
+        await self._commit(key, row, version, Decision(track=track, actions=actions))
+
+
+def _issue(key: str) -> int:
+    found = TRACK_ID.fullmatch(key.partition("/")[2])
+    return int(found[1]) if found else 0
 
 
 def _round(key: str) -> int:
     found = TRACK_ID.fullmatch(key.partition("/")[2])
     return int(found[2] or 1) if found else 0
-
-
-def _safe(id_: str) -> str:
-    return "".join(c if c.isalnum() or c in ".:/-" else "-" for c in id_)

@@ -12,7 +12,7 @@ from bot.core.commands import Invocation
 from bot.core.config import RepoConfig
 from bot.core.events import CommentCreated, Event
 from bot.core.track import Track
-from bot.core.values import Role
+from bot.core.values import Repo, Role
 from bot.ports import ForgeReads
 
 E = TypeVar("E", bound=Event)
@@ -25,13 +25,13 @@ class Reads(Protocol):
     @property
     def forge(self) -> ForgeReads: ...
 
-    async def config(self, repo_id: int) -> tuple[RepoConfig, tuple[str, ...]]:
+    async def config(self, repo: Repo) -> tuple[RepoConfig, tuple[str, ...]]:
         """Give the settings from the default branch and what is wrong with the file, one sentence each."""
 
-    async def file(self, repo_id: int, sha: str, path: str) -> str | None:
+    async def file(self, repo: Repo, sha: str, path: str) -> str | None:
         """Read a text file of the repository at a commit; None where there is none."""
 
-    async def paths(self, repo_id: int, sha: str) -> tuple[str, ...]:
+    async def paths(self, repo: Repo, sha: str) -> tuple[str, ...]:
         """List the repository's files at a commit."""
 
 

@@ -87,11 +87,10 @@ class Performer:
         action = ACTIONS.validate_python(row.action)
         match action:
             case PostComment():
-                await self._post(await self._repo(row, track), action)
+                await self._post(action)
                 return None
             case React():
-                repo = await self._repo(row, track)
-                await self.forge.react(repo, action.subject, action.id, action.content)
+                await self.forge.react(action.repo, action.subject, action.id, action.content)
                 return None
             case _ if track is None:
                 return None
@@ -103,13 +102,9 @@ class Performer:
             case _:
                 assert_never(action)
 
-    async def _repo(self, row: OutboxRow, track: Track | None) -> Repo:
-        # An answer where no track is knows its repository by the id in its key.
-        return track.repo if track else await self.forge.repo(int(row.track.partition("/")[0]))
-
-    async def _post(self, repo: Repo, action: PostComment) -> None:
+    async def _post(self, action: PostComment) -> None:
         try:
-            await self.forge.create_comment(repo, action.number, action.body)
+            await self.forge.create_comment(action.repo, action.number, action.body)
         except NotFoundError as error:
             _log.warning("comment_has_no_place", number=action.number, error=str(error))
 

@@ -60,8 +60,11 @@ class ForgeReads(Protocol):
 
     capabilities: Capabilities
 
-    async def bot_ids(self) -> frozenset[int]:
-        """Give the user ids that are this bot's own."""
+    async def identity(self) -> str:
+        """Ask the forge who we are: the App's slug, or the person's login in token mode."""
+
+    async def bot_ids(self, repo: Repo) -> frozenset[int]:
+        """Give the user ids that are this bot's own; asked once, with what may read this repository."""
 
     async def repo(self, repo_id: int) -> Repo:
         """Read a repository by id; its name may have changed."""
@@ -85,14 +88,14 @@ class ForgeReads(Protocol):
     async def branch_sha(self, repo: Repo, branch: str) -> str | None: ...
 
     async def find_comment(self, repo: Repo, number: int, marker: str) -> Comment | None:
-        """Find the bot's own comment whose first line is this marker, newest first."""
+        """Find the bot's own comment of this identity (see bot.core.ids), newest first."""
 
 
 class Forge(ForgeReads, Protocol):
     """What performing may do; every write looks before it creates, so that repeating is harmless."""
 
     async def create_comment(self, repo: Repo, number: int, body: str) -> int:
-        """Post a comment and give its id; the body's first line is its marker, an own comment that bears it is kept."""
+        """Post a comment and give its id; an own comment of the same identity is kept."""
 
     async def update_comment(self, repo: Repo, comment_id: int, body: str) -> None: ...
 

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import structlog
 
+from bot import files
 from bot import sandbox as sandboxes
+from bot.agents import AGENTS, make_coder
 from bot.agents.script import Script, load_script
+from bot.agents.scripted import ScriptedPlanner, ScriptedRefiner
 from bot.agents.sessions import Sessions
-from bot.core.actions import CheckHealth, CloseTrack, MakePlan, ProposeBacklog, ReportBacklog, RunTask
+from bot.core.actions import Action, CheckHealth, CloseTrack, MakePlan, ProposeBacklog, ReportBacklog, RunTask
 from bot.core.config import RepoConfig
 from bot.core.events import ForgeEvent, Pushed
 from bot.dispatch import Dispatcher
 from bot.engine.dbos_engine import DbosEngine
 from bot.engine.runner import Runner
 from bot.engine.store import Delivery, Store
-from bot.errors import BotError
+from bot.errors import BotError, UserError
 from bot.forges.github import GitHubForge
 from bot.forges.github.inbound import parse
 from bot.git.worktrees import WorktreeManager
@@ -31,8 +35,8 @@ from bot.jobs.repository import Repositories
 from bot.jobs.verify import Verifier
 from bot.jobs.work import WorkJob
 from bot.perform import Job, Performer
-from bot.ports import Clock, Forge, Identity, Sandbox
-from bot.settings import Settings
+from bot.ports import BacklogRefiner, Clock, Coder, Forge, Identity, Planner, Sandbox
+from bot.settings import ModelRole, Settings
 from handlers import HANDLERS
 from handlers.commands import valid_now
 
@@ -92,7 +96,7 @@ class Bot:
             found["database"] = str(error) or "no answer"
         try:
             async with asyncio.timeout(5):
-                await self.forge.bot_ids()
+                await self.forge.identity()
         except (BotError, OSError, TimeoutError) as error:
             found["forge"] = str(error) or "no answer"
         return found
@@ -103,7 +107,7 @@ async def build(settings: Settings, clock: Clock | None = None) -> Bot:
     clock = clock or SystemClock()
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     script = load_script(settings.script) if settings.script else None
-    box = await sandboxes.probe(settings.sandbox)
+    box = await sandboxes.choose(settings.sandbox)
     store = await Store.open(settings.database, clock)
     forge = GitHubForge(
         settings.github_api_url,
@@ -115,7 +119,9 @@ async def build(settings: Settings, clock: Clock | None = None) -> Bot:
         write_gap=settings.write_gap,
     )
     worktrees = WorktreeManager(settings.data_dir, box)
-    sessions = Sessions(settings.data_dir / "sessions", store)
+    sessions = Sessions(
+        settings.data_dir / "sessions", store, hand_over=lambda home: files.give(home, worktrees.owner)
+    )
     repositories = Repositories(forge, worktrees, lambda config: overridden(config, settings))
     runner = _runner(settings, clock, store, forge, repositories, worktrees, sessions, box, script)
     return Bot(settings, clock, store, forge, runner, worktrees, sessions, box)
@@ -150,6 +156,8 @@ def _planners(
             used = _needed(script)
             names = used.planner_names(tuple(config.planners))
             return [(name, ScriptedPlanner(used, names)) for name in names]
+        from bot.models import ModelPlanner  # heavy: only where real models are used
+
         return [(name, ModelPlanner(models)) for name in config.planners]
 
     return choose
@@ -162,6 +170,8 @@ def _refiner(settings: Settings, script: Script | None) -> Callable[[RepoConfig]
         models = _role(settings, config, "backlog")
         if models == SCRIPTED:
             return ScriptedRefiner(script) if script and script.backlog is not None else None
+        from bot.models import BacklogModel  # heavy: only where real models are used
+
         return BacklogModel(models)
 
     return choose
@@ -176,6 +186,18 @@ def _needed(script: Script | None) -> Script:
     if script is None:
         raise UserError("The model `scripted` needs a script. Set GITWRIGHT_SCRIPT, or name real models.")
     return script
+
+
+def _models_ok(settings: Settings, config: RepoConfig) -> dict[str, str]:
+    """Say of each planning and backlog model what is wrong with its configuration, as far as that shows here."""
+    names = dict.fromkeys(_role(settings, config, "planning") + _role(settings, config, "backlog"))
+    if not names:
+        return {"(none)": "no model is configured; set GITWRIGHT_MODELS or `models` in .github/gitwright.yml"}
+    found = {}
+    for name in names:
+        needs_script = name == "scripted" and settings.script is None
+        found[name] = "it needs a script, GITWRIGHT_SCRIPT" if needs_script else ""
+    return found
 
 
 def _model_name(settings: Settings, config: RepoConfig) -> str:
@@ -228,11 +250,18 @@ def _jobs(  # noqa: PLR0913 - the parts that meet here
     sessions: Sessions,
     box: Sandbox,
     script: Script | None,
-) -> dict[type[object], Job]:
+) -> dict[type[Action], Job]:
     author = Identity("Gitwright", "gitwright[bot]@users.noreply.github.com")
     verifier = Verifier(worktrees, box, os.environ.get("PATH", os.defpath))
     return {
-        CheckHealth: HealthJob(repositories, worktrees, verifier, box, settings.data_dir),
+        CheckHealth: HealthJob(
+            repositories,
+            worktrees,
+            verifier,
+            box,
+            settings.data_dir,
+            lambda config: _models_ok(settings, config),
+        ),
         MakePlan: PlanJob(
             repositories, worktrees, sessions, _planners(settings, script), asyncio.Semaphore(QUEUES["plans"])
         ),

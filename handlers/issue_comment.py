@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bot.core.config import RepoConfig
-from bot.core.roles import allows
-from bot.core.sanitize import inline
-
 from bot.core import commands as grammar
 from bot.core import life
 from bot.core.actions import Decision, React
+from bot.core.config import RepoConfig
 from bot.core.events import CommentCreated
 from bot.core.ids import track_id
+from bot.core.roles import allows
+from bot.core.sanitize import inline
 from bot.core.track import Track
 from bot.core.values import Role
 from bot.handler import Command, CommandCall, Handler, Reads
@@ -34,8 +33,8 @@ async def gather(track: Track | None, event: CommentCreated, reads: Reads) -> Fa
     found = find(event)
     if found is None or (track is not None and event.comment in track.answered):
         return Facts(None)
-    config, _ = await reads.config(event.repo.id)
-    if event.author.id in await reads.forge.bot_ids():
+    config, _ = await reads.config(event.repo)
+    if event.author.id in await reads.forge.bot_ids(event.repo):
         return Facts(None)
     if event.author.is_bot and event.author.id not in config.bots:
         return Facts(None)
@@ -54,17 +53,21 @@ def decide(track: Track | None, event: CommentCreated, facts: Facts, now: dateti
     id_ = track.id if track else track_id(event.number)
     key = f"comment-{event.comment}"
     command = _command(facts.found)
-    needed = _needed(facts.config, command)
+    needed = (
+        facts.config.needed_role(command.name, command.needs)
+        if command
+        else facts.config.needed_role("default")
+    )
     if not allows(facts.role, needed):
         if command is None and not allows(facts.role, "triage"):
             return life.nothing(track)  # a stranger's slip of the pen needs no answer
         what = f"/agent {command.name}" if command else "/agent"
         text = f"`{what}` needs the role `{needed}` here; yours is `{facts.role}`."
-        refusal = life.answer(track, id_, event.number, key, text)
+        refusal = life.answer(track, event, id_, key, text)
         return _acknowledged(refusal, event, "confused")
     if command is None or isinstance(facts.found, grammar.NearMiss):
         return _acknowledged(
-            life.answer(track, id_, event.number, key, _near(facts.found, track)), event, "confused"
+            life.answer(track, event, id_, key, _near(facts.found, track)), event, "confused"
         )
     call = CommandCall(
         invocation=facts.found,
@@ -84,16 +87,11 @@ def _command(found: Found) -> Command | None:
     return next((command for command in COMMANDS if command.name == found.name), None)
 
 
-def _needed(config: RepoConfig, command: Command | None) -> Role:
-    default = config.commands.get("default", "write")
-    return config.commands.get(command.name, default) if command else default
-
-
 def _near(found: Found, track: Track | None) -> str:
     valid = ", ".join(f"`{command.usage}`" for command in COMMANDS if command.valid(track))
     typed = inline(found.typed) if isinstance(found, grammar.NearMiss) else inline(found.name)
     maybe = getattr(found, "suggestion", None)
-    guess = f" Did you mean `/agent {maybe}`?" if maybe else ""
+    guess = f" Did you mean `{inline(maybe)}`?" if maybe else ""
     return f"There is no command `{typed}`.{guess} Valid now: {valid}."
 
 
@@ -108,7 +106,7 @@ def _acknowledged(decision: Decision, event: CommentCreated, content: str) -> De
     track = decision.track
     if track is not None:
         track = replace(track, answered=(*track.answered, event.comment)[-200:])
-    seen = React(subject="comment", id=event.comment, content=content)  # type: ignore[arg-type]
+    seen = React(repo=event.repo, subject="comment", id=event.comment, content=content)  # type: ignore[arg-type]
     return Decision(track=track, actions=(seen, *decision.actions), timers=decision.timers)
 
 

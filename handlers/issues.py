@@ -7,14 +7,13 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
-from bot.core.config import RepoConfig
-from bot.core.roles import allows
-from bot.core.sanitize import strip_hidden
-
 from bot.core import life
 from bot.core.actions import Decision
+from bot.core.config import RepoConfig
 from bot.core.events import IssueLabeled
 from bot.core.ids import track_id
+from bot.core.roles import allows
+from bot.core.sanitize import code, inline, strip_hidden
 from bot.core.track import Frozen, Track
 from bot.core.values import Comment, Issue, Role
 from bot.handler import Handler, Reads
@@ -33,14 +32,14 @@ class Facts:
 
 async def gather(track: Track | None, event: IssueLabeled, reads: Reads) -> Facts:
     """Read who labelled, and the text as it is now; nothing is read for a label that is not ours."""
-    config, problems = await reads.config(event.repo.id)
+    config, problems = await reads.config(event.repo)
     if event.label != config.labels.trigger or track is not None:
         return Facts(config, (), "none", None, ())
     role = await reads.forge.permission(event.repo, event.actor.login)
     if not allows(role, "write"):
         return Facts(config, problems, role, None, ())
     issue = await reads.forge.issue(event.repo, event.issue)
-    own = await reads.forge.bot_ids()
+    own = await reads.forge.bot_ids(event.repo)
     roles: dict[str, Role] = {event.actor.login: role}
     comments = []
     for comment in await reads.forge.comments(event.repo, event.issue):
@@ -61,19 +60,19 @@ def decide(track: Track | None, event: IssueLabeled, facts: Facts, now: datetime
     id_ = track_id(event.issue, event.round)
     if not allows(facts.role, "write"):
         text = (
-            f"`{event.actor.login}` may not start work here: setting `{event.label}` needs the role `write`, "
+            f"{code(event.actor.login)} may not start work here: setting {code(event.label)} needs the role `write`, "
             f"theirs is `{facts.role}`. Somebody who may write can remove the label and set it again."
         )
-        return life.answer(track, id_, event.issue, f"label-{event.actor.id}", text)
+        return life.answer(track, event, id_, f"label-{event.actor.id}", text)
     if facts.issue is None or facts.issue.is_pull:
         return life.nothing(track)
     frozen = freeze(facts.issue, facts.comments, event.actor.login)
     decision = life.begin(event, id_, frozen, facts.config, now)
     if facts.config_problems:
         text = "`.github/gitwright.yml` has problems; defaults hold for what cannot be read.\n\n" + "\n".join(
-            f"- {problem}" for problem in facts.config_problems
+            f"- {inline(problem)}" for problem in facts.config_problems
         )
-        said = life.answer(None, id_, event.issue, "config", text, "problem")
+        said = life.answer(None, event, id_, "config", text)
         return Decision(track=decision.track, actions=(*decision.actions, *said.actions))
     return decision
 

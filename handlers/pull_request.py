@@ -38,7 +38,7 @@ async def gather(track: Track | None, event: PullClosed, reads: Reads) -> Facts:
     )
     if event.number != track.backlog_pull or not pull.merged or pull.merge_sha is None:
         return Facts(now)
-    text = await reads.file(event.repo.id, pull.merge_sha, f"{track.folder}/BACKLOG.yaml")
+    text = await reads.file(event.repo, pull.merge_sha, f"{track.folder}/BACKLOG.yaml")
     return Facts(now, backlog.load(text) if text is not None else None)
 
 

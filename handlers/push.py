@@ -24,7 +24,7 @@ async def gather(track: Track | None, event: Pushed, reads: Reads) -> Facts:
         return Facts()
     if track.merged_sha is None:
         return Facts()
-    text = await reads.file(event.repo.id, event.after, f"{track.folder}/BACKLOG.yaml")
+    text = await reads.file(event.repo, event.after, f"{track.folder}/BACKLOG.yaml")
     return Facts(backlog.load(text) if text is not None else None)
 
 

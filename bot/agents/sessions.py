@@ -8,7 +8,7 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,7 @@ import structlog
 
 from bot.ports import JsonDict
 
-SessionKind = Literal["planner", "coder", "backlog"]
+SessionKind = Literal["planner", "coder"]
 _log = structlog.get_logger(__name__)
 
 
@@ -50,24 +50,26 @@ class DeletionProof:
         return {"checked": list(self.checked), "leftovers": list(self.leftovers)}
 
 
-@dataclass(frozen=True, slots=True)
-class OpenSession:
+class OpenSession(Protocol):
     """A session that the log knows as opened and not yet as deleted."""
 
-    id: str
-    facts: JsonDict
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def facts(self) -> JsonDict: ...
 
 
 class SessionLog(Protocol):
     """Remembers sessions across restarts."""
 
     async def session_opened(
-        self, id_: str, kind: str, track: str, task: str | None, facts: JsonDict
+        self, id_: str, kind: SessionKind, track: str, task: str | None, facts: JsonDict
     ) -> None: ...
 
     async def session_deleted(self, id_: str, proof: JsonDict) -> None: ...
 
-    async def open_sessions(self) -> Iterable[OpenSession]: ...
+    async def open_sessions(self) -> Sequence[OpenSession]: ...
 
 
 @dataclass(slots=True)
@@ -139,6 +141,7 @@ class Sessions:
     log: SessionLog
     prove: Callable[[Path], DeletionProof] = prove_deleted
     new_id: Callable[[], str] = lambda: secrets.token_hex(8)
+    hand_over: Callable[[Path], None] = lambda _: None  # gives the agent's HOME to the user that sandboxes run as
     _live: set[str] = field(default_factory=set)
 
     @asynccontextmanager
@@ -154,6 +157,7 @@ class Sessions:
                 session.id, kind, track, task, {"dir": str(session.dir), "owner": owner}
             )
             session.home.mkdir(parents=True)
+            self.hand_over(session.home)
             # A sandbox that drops its user must be able to pass through, not to look around.
             session.dir.chmod(0o711)
             yield session

@@ -30,9 +30,7 @@ SHUTDOWN = 14  # seconds; whatever hangs then is left to the next start
 )
 def command(script: Path | None) -> None:
     """Receive webhooks and work on tracks until SIGTERM or SIGINT; a second signal exits at once."""
-    settings = load_settings()
-    if script is not None:
-        settings = settings.model_copy(update={"script": script})
+    settings = load_settings(**({"script": script} if script else {}))
     log.set_up(secrets=settings.secrets())
     sys.exit(asyncio.run(serve(settings)))
 

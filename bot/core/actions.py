@@ -10,6 +10,7 @@ from pydantic import Discriminator, TypeAdapter
 
 from bot.core.events import OwnEvent
 from bot.core.track import Track
+from bot.core.values import Repo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,8 +22,9 @@ class SyncStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostComment:
-    """Post a text once; its first line is its marker, and the marker is its identity."""
+    """Post a text once; its marker and key are its identity."""
 
+    repo: Repo
     number: int
     body: str
     kind: Literal["post_comment"] = "post_comment"
@@ -30,6 +32,7 @@ class PostComment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class React:
+    repo: Repo
     subject: Literal["issue", "comment"]
     id: int
     content: Literal["eyes", "rocket", "confused"]

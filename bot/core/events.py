@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, TypeAdapter
 
+from bot.core.config import RepoConfig
 from bot.core.health import Finding
 from bot.core.planning import MergedPlan
 from bot.core.values import Actor, Repo, Usage
@@ -82,8 +83,9 @@ class Pushed:
 class HealthChecked:
     findings: tuple[Finding, ...]
     base_sha: str
-    test: str | None
+    tests: tuple[str, ...] = ()
     known_failing: tuple[str, ...] = ()
+    config: RepoConfig  # as it is on the default branch now
     before: Literal["planning", "work"] = "planning"
     kind: Literal["health_checked"] = "health_checked"
 

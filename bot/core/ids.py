@@ -17,8 +17,9 @@ SHA = re.compile(r"[0-9a-f]{40}")
 MARKER_KINDS = ("status", "plan", "backlog", "task", "receipt", "answer", "problem")
 _MARKER = re.compile(
     r"\A<!-- gitwright:(?P<kind>[a-z]+)(?: track=(?P<track>[\w.-]+))?"
-    r"(?: task=(?P<task>[A-Z]{1,6}-[0-9]+))?(?: attempt=(?P<attempt>[0-9]+))?(?: key=(?P<key>[\w.:/-]+))? -->"
+    r"(?: task=(?P<task>[A-Z]{1,6}-[0-9]+))?(?: attempt=(?P<attempt>[0-9]+))? -->"
 )
+_KEY = re.compile(r"<!-- gitwright-key: [^\s>]+ -->")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,21 +30,28 @@ class Marker:
     track: str | None = None
     task: str | None = None
     attempt: int | None = None
-    key: str | None = None  # tells apart several answers of one track
 
     def __str__(self) -> str:
         parts = [f"gitwright:{self.kind}"]
         parts += [
             f"{name}={value}"
-            for name, value in (
-                ("track", self.track),
-                ("task", self.task),
-                ("attempt", self.attempt),
-                ("key", self.key),
-            )
+            for name, value in (("track", self.track), ("task", self.task), ("attempt", self.attempt))
             if value is not None
         ]
         return f"<!-- {' '.join(parts)} -->"
+
+
+def keyed(marker: Marker, key: str) -> str:
+    """Give the first two lines of a text of which a track has several: the key tells them apart."""
+    safe = "".join(c if c.isalnum() or c in "_.:/-" else "-" for c in key).replace("--", "-")
+    return f"{marker}\n<!-- gitwright-key: {safe} -->"
+
+
+def identity(text: str) -> str:
+    """Give what a posted text is known by: its marker's line and, where it has one, its key's; CRLF is read too."""
+    first, _, rest = text.replace("\r\n", "\n").partition("\n")
+    second = rest.partition("\n")[0].rstrip()
+    return f"{first.rstrip()}\n{second}" if _KEY.fullmatch(second) else first.rstrip()
 
 
 def parse_marker(text: str) -> Marker | None:
@@ -52,9 +60,7 @@ def parse_marker(text: str) -> Marker | None:
     if found is None or found["kind"] not in MARKER_KINDS:
         return None
     attempt = found["attempt"]
-    return Marker(
-        found["kind"], found["track"], found["task"], int(attempt) if attempt else None, found["key"]
-    )
+    return Marker(found["kind"], found["track"], found["task"], int(attempt) if attempt else None)
 
 
 def track_id(issue: int, round_: int = 1) -> TrackId:

@@ -29,6 +29,7 @@ from bot.core.events import (
     BacklogProposed,
     ChecksDue,
     Closed,
+    CommentCreated,
     HealthChecked,
     IssueLabeled,
     PlanFailed,
@@ -38,6 +39,7 @@ from bot.core.events import (
     TaskProposed,
 )
 from bot.core.ids import TrackId, backlog_branch, task_branch
+from bot.core.sanitize import code, escape, inline
 from bot.core.track import OPEN_PULL, SETTLED, Frozen, TaskState, TaskTrack, Track
 
 # How long to wait before looking at checks again; announced ones are looked at when they come.
@@ -53,12 +55,12 @@ def nothing(track: Track | None) -> Decision:
 
 
 def answer(
-    track: Track | None, track_id: str, number: int, key: str, text: str, kind: str = "answer"
+    track: Track | None, event: IssueLabeled | CommentCreated, track_id: str, key: str, text: str
 ) -> Decision:
     """Say something once, and leave the track as it is."""
-    return Decision(
-        track=track, actions=(PostComment(number=number, body=messages.answer(track_id, key, text, kind)),)
-    )
+    number = event.number if isinstance(event, CommentCreated) else event.issue
+    said = PostComment(repo=event.repo, number=number, body=messages.answer(track_id, key, text))
+    return Decision(track=track, actions=(said,))
 
 
 # --- planning ------------------------------------------------------------------------------------
@@ -78,7 +80,7 @@ def begin(event: IssueLabeled, id_: TrackId, frozen: Frozen, config: RepoConfig,
     return Decision(
         track=track,
         actions=(
-            React(subject="issue", id=event.issue, content="eyes"),
+            React(repo=event.repo, subject="issue", id=event.issue, content="eyes"),
             SyncStatus(),
             CheckHealth(before="planning"),
         ),
@@ -90,11 +92,12 @@ def health_checked(track: Track, event: HealthChecked, now: datetime) -> Decisio
     track = replace(
         track,
         findings=event.findings,
+        config=event.config,
         base_sha=event.base_sha or track.base_sha,
-        test=event.test,
+        tests=event.tests,
         known_failing=event.known_failing,
     )
-    stop = [f for f in event.findings if f.level == "blocking" and _stops(f.code, event.before)]
+    stop = [finding for finding in event.findings if finding.level == "blocking"]
     if stop:
         text = f"Not ready for {event.before}:\n{messages.findings(stop)}"
         return _block(track, f"health-{event.before}", text, now)
@@ -106,11 +109,6 @@ def health_checked(track: Track, event: HealthChecked, now: datetime) -> Decisio
     )
     track, runs = start_ready(track, now)
     return Decision(track=track, actions=(*runs, SyncStatus()))
-
-
-def _stops(code: str, before: str) -> bool:
-    # A red baseline or a missing test command does not stop planning: people may mend it meanwhile.
-    return before == "work" or code not in {"BASELINE", "CANARY", "TEST_COMMAND"}
 
 
 def _finding_codes(event: HealthChecked) -> str:
@@ -126,12 +124,16 @@ def plan_made(track: Track, event: PlanMade, commands: Sequence[tuple[str, str]]
         usage=track.usage + event.usage,
         backlog_branch=backlog_branch(track.config.branch_prefix, track.id),
     ).noting(_stamp(now), f"planned {len(event.plan.tasks)} tasks", f"{len(event.failures)} planners failed")
-    blocking = [f for f in track.findings if f.level == "blocking"]
-    note = f"**Before work can begin:**\n{messages.findings(blocking)}" if blocking else ""
+    weak = [finding for finding in track.findings if finding.level != "ok"]
+    note = f"**Health of the repository:**\n\n{messages.findings(weak)}" if weak else ""
     return Decision(
         track=track,
         actions=(
-            PostComment(number=track.issue, body=messages.plan(track, event.plan, commands, note=note)),
+            PostComment(
+                repo=track.repo,
+                number=track.issue,
+                body=messages.plan(track, event.plan, commands, note=note),
+            ),
             ProposeBacklog(),
         ),
     )
@@ -139,7 +141,7 @@ def plan_made(track: Track, event: PlanMade, commands: Sequence[tuple[str, str]]
 
 def plan_failed(track: Track, event: PlanFailed, now: datetime) -> Decision:
     """Say why there is no plan and what to do."""
-    why = "\n".join(f"- {line}" for line in event.failures)
+    why = "\n".join(f"- {inline(line)}" for line in event.failures)
     track = replace(track, usage=track.usage + event.usage)
     return _block(track, "plan", f"No planning agent gave a usable plan:\n{why}", now)
 
@@ -168,7 +170,8 @@ def backlog_closed(track: Track, event: PullClosed, loaded: Loaded | None, now: 
         return _say(track, "backlog-closed", f"Cancelled: #{event.number} was closed without merging.")
     if event.base_branch != track.repo.default_branch:
         text = (
-            f"#{event.number} was merged into `{event.base_branch}`, not into `{track.repo.default_branch}`, "
+            f"#{event.number} was merged into {code(event.base_branch)}, not into "
+            f"{code(track.repo.default_branch)}, "
             "so nothing starts."
         )
         return _block(track, "backlog-base", text, now)
@@ -209,6 +212,7 @@ def _task(task: BacklogTask) -> TaskTrack:
         votes=task.votes,
         depends_on=tuple(task.depends_on),
         scope=tuple(task.scope.paths),
+        acceptance=tuple(task.acceptance),
         state="todo" if task.status == "todo" else task.status,
     )
 
@@ -297,6 +301,7 @@ def _as_written(task: TaskTrack) -> BacklogTask:
         status=status,
         depends_on=task.depends_on,
         scope=Scope(paths=task.scope),
+        acceptance=task.acceptance,
     )
 
 
@@ -352,13 +357,15 @@ def task_failed(track: Track, event: TaskFailed, now: datetime) -> Decision:
     )
     track, runs = start_ready(track, now)
     text = (
-        f"`{task.id}` is blocked after attempt {task.attempt}: {event.text}\n\n"
+        f"`{task.id}` is blocked after attempt {task.attempt}: {escape(event.text)}\n\n"
         + (f"{event.details}\n\n" if event.details else "")
         + f"What you can do: drop it (`status: dropped` in `{track.folder}/BACKLOG.yaml`), or do it by hand and set "
         "`status: done` there; either is taken over from the default branch."
     )
     say = PostComment(
-        number=track.issue, body=messages.answer(track.id, f"{task.id}-a{task.attempt}", text, "problem")
+        repo=track.repo,
+        number=track.issue,
+        body=messages.answer(track.id, f"{task.id}-a{task.attempt}", text, "problem"),
     )
     return Decision(track=track, actions=(*runs, say, SyncStatus()))
 
@@ -396,7 +403,9 @@ def checks_read(track: Track, task: TaskTrack, seen: Rollup, waited: int | None,
         )
         key = f"{task.id}-{task.head_sha[:12]}-{seen.verdict}"
         actions = (
-            PostComment(number=track.issue, body=messages.answer(track.id, key, text, "problem")),
+            PostComment(
+                repo=track.repo, number=track.issue, body=messages.answer(track.id, key, text, "problem")
+            ),
             *actions,
         )
     return Decision(track=track, actions=actions, timers=again)
@@ -447,7 +456,7 @@ def closed(track: Track, event: Closed, now: datetime) -> Decision:
 
 def action_failed(track: Track, event: ActionFailed, now: datetime) -> Decision:
     """An action was given up: the track or its task is blocked, and people read why."""
-    text = f"{event.what} failed: {event.error}"
+    text = f"`{event.what}` failed: {escape(event.error)}"
     task = track.task(event.task) if event.task else None
     if task is None:
         # A failing status comment must not begin a chain of failing comments.
@@ -461,6 +470,7 @@ def action_failed(track: Track, event: ActionFailed, now: datetime) -> Decision:
         actions=(
             *runs,
             PostComment(
+                repo=track.repo,
                 number=track.issue,
                 body=messages.answer(track.id, f"failed-{event.action.rpartition('#')[2]}", text, "problem"),
             ),
@@ -470,7 +480,7 @@ def action_failed(track: Track, event: ActionFailed, now: datetime) -> Decision:
 
 
 def _block(track: Track, key: str, text: str, now: datetime) -> Decision:
-    track = replace(track, state="blocked", problem=text).noting(_stamp(now), "blocked", text)
+    track = replace(track, state="blocked", problem=text).noting(_stamp(now), "blocked", key)
     return _say(track, key, text)
 
 
@@ -478,7 +488,9 @@ def _say(track: Track, key: str, text: str) -> Decision:
     return Decision(
         track=track,
         actions=(
-            PostComment(number=track.issue, body=messages.answer(track.id, key, text, "problem")),
+            PostComment(
+                repo=track.repo, number=track.issue, body=messages.answer(track.id, key, text, "problem")
+            ),
             SyncStatus(),
         ),
     )

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from bot.core.backlog_checks import Problem
+from bot.core.backlog import Problem
 from bot.core.config import RepoConfig
 from bot.core.health import Finding
-from bot.core.ids import Marker
+from bot.core.ids import Marker, keyed
 from bot.core.planning import MergedPlan, PlannedTask
-from bot.core.sanitize import escape, fence, inline, truncate
+from bot.core.sanitize import code, escape, fence, inline, truncate
 from bot.core.track import TaskState, TaskTrack, Track, TrackState
 from bot.core.values import Usage
 
@@ -64,8 +64,8 @@ def labels(config: RepoConfig) -> dict[str, tuple[str, str]]:
 
 
 def answer(track: str, key: str, body: str, kind: str = "answer") -> str:
-    """Head an answer with its marker, so that it is posted once however often it is tried."""
-    return truncate(f"{Marker(kind, track, key=key)}\n{body.strip()}\n", COMMENT_LIMIT)
+    """Head an answer with its marker, so that it is posted once however often it is tried; `body` is Markdown."""
+    return truncate(f"{keyed(Marker(kind, track), key)}\n{body.strip()}\n", COMMENT_LIMIT)
 
 
 # --- the status comment --------------------------------------------------------------------------
@@ -163,8 +163,8 @@ def _command_list(commands: Sequence[tuple[str, str]]) -> str:
     return "**Commands now:** " + ", ".join(f"`{usage}`" for usage, _ in commands)
 
 
-def _quoted(text: str) -> str:
-    return "\n".join(f"> {line}" for line in escape(text).splitlines())
+def _quoted(markdown: str) -> str:
+    return "\n".join(f"> {line}".rstrip() for line in markdown.splitlines())
 
 
 def state_block(track: Track) -> str:
@@ -224,7 +224,7 @@ def _deps(merged: MergedPlan, task: PlannedTask) -> list[str]:
 def _plan_tasks(merged: MergedPlan) -> str:
     rows = ["**What will be done**", "", "| | task | files | votes |", "|---|---|---|---|"]
     for index, task in enumerate(merged.tasks, 1):
-        files = ", ".join(f"`{inline(path)}`" for path in task.files[:4])
+        files = ", ".join(code(path) for path in task.files[:4])
         more = f" and {len(task.files) - 4} more" if len(task.files) > 4 else ""
         rows.append(f"| {_short(index)} | {inline(task.title)} | {files}{more} | {task.votes} |")
     return "\n".join(rows)
@@ -304,11 +304,11 @@ def task_pull(
         if acceptance
         else "",
         f"**Verification:** {escape(tests)}",
-        f"**Changed outside its scope:** {', '.join(f'`{inline(p)}`' for p in outside)}" if outside else "",
+        f"**Changed outside its scope:** {', '.join(code(p) for p in outside)}" if outside else "",
         f"<details><summary>What the agent says</summary>\n\n{fence(truncate(said, 4000))}\n\n</details>"
         if said
         else "",
-        f"Attempt {task.attempt}, run {task.run}, by agent `{inline(agent)}` in a sandbox of level `{sandbox}`. "
+        f"Attempt {task.attempt}, run {task.run}, by agent {code(agent)} in a sandbox of level `{sandbox}`. "
         "Agents' work is not trusted: review it like a stranger's.",
     ]
     return truncate("\n\n".join(part for part in parts if part) + "\n", COMMENT_LIMIT)
@@ -339,7 +339,7 @@ def receipt(track: Track, *, seconds: float, sessions: int, leftovers: Sequence[
         "Nothing is left behind: "
         f"{sessions} agent sessions were deleted, and no worktree, process or token of this track remains."
         if not leftovers
-        else "Left behind, please look: " + ", ".join(f"`{inline(item)}`" for item in leftovers)
+        else "Left behind, please look: " + ", ".join(code(item) for item in leftovers)
     )
     merged = sum(task.state == "done" for task in track.tasks)
     return (

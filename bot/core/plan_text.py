@@ -6,7 +6,7 @@ import json
 
 from bot.core.backlog import BacklogTask
 from bot.core.planning import MergedPlan
-from bot.core.sanitize import escape, inline
+from bot.core.sanitize import code, escape, inline
 from bot.core.track import Frozen
 
 
@@ -52,5 +52,5 @@ def spec_text(task: BacklogTask, version: int = 1) -> str:
     """Write a task's spec of a version: what is to be true afterwards."""
     lines = [f"# {task.id}: {inline(task.title)}", "", f"Version {version}.", "", "## Acceptance", ""]
     lines += [f"- {inline(item)}" for item in task.acceptance] or ["- as the title says"]
-    lines += ["", "## Scope", "", *(f"- `{inline(path)}`" for path in task.scope.paths), ""]
+    lines += ["", "## Scope", "", *(f"- {code(path)}" for path in task.scope.paths), ""]
     return "\n".join(lines)

@@ -64,5 +64,5 @@ def new_secrets(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> tupl
         old = set(before.get(path, b"").decode(errors="replace").splitlines())
         for number, line in enumerate(data.decode(errors="replace").splitlines(), 1):
             if line not in old:
-                found += [(path, number, kind) for kind in find_secrets(line)]
+                found += [(path, number, secret.kind) for secret in find_secrets(line)]
     return tuple(found)

@@ -70,6 +70,7 @@ class TaskTrack:
     votes: int = 0
     depends_on: tuple[str, ...] = ()
     scope: tuple[str, ...] = ()
+    acceptance: tuple[str, ...] = ()
     state: TaskState = "todo"
     attempt: int = 0
     run: int = 0  # over all attempts
@@ -92,7 +93,7 @@ class Track:
     config: RepoConfig
     started_at: str
     base_sha: str = ""
-    test: str | None = None
+    tests: tuple[str, ...] = ()  # commands for the whole repository
     known_failing: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     plan: MergedPlan | None = None

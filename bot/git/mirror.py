@@ -99,13 +99,18 @@ class GitMirror:
     async def read_many(self, sha: str, paths: Sequence[str], limit: int = 1 << 20) -> dict[str, bytes]:
         """Read several files at a commit with one process; what `read` would give None for is left out."""
         wanted = set(paths)
-        found = [
-            file
-            for file in await self.files(sha)
-            if file.path in wanted and file.mode.startswith("100") and file.size <= limit
-        ]
+        return await self.contents(
+            [
+                file
+                for file in await self.files(sha)
+                if file.path in wanted and file.mode.startswith("100") and file.size <= limit
+            ]
+        )
+
+    async def contents(self, files: Sequence[TreeFile]) -> dict[str, bytes]:
+        """Read blobs by path with one process for each few megabytes."""
         texts: dict[str, bytes] = {}
-        for batch in _batches(found):
+        for batch in _batches(files):
             names = "".join(f"{file.sha}\n" for file in batch).encode()
             out = (await git(self._place, "cat-file", "--batch", stdin=names)).out
             at = 0

@@ -76,19 +76,18 @@ class TaskWorktree:
 class WorktreeManager:
     """Mirrors and worktrees of one data folder.
 
-    `sandbox` boxes the git that reads what agents wrote (None: it runs plainly); `owner` is the user id that
-    boxes run as where that is not the bot's own.
+    `sandbox` boxes the git that reads what agents wrote (None: it runs plainly). Folders are handed to
+    `owner`, the user id that boxes run as where that is not the bot's own.
     """
 
     def __init__(
         self,
         data: Path,
         sandbox: Sandbox | None = None,
-        owner: int | None = None,
         max_file_bytes: int = 5 << 20,
     ) -> None:
         self.sandbox = sandbox
-        self.owner = owner
+        self.owner = process.sandbox_uid()
         self.max_file_bytes = max_file_bytes
         self._mirrors_root = files.ensure_dir(data.resolve() / "mirrors")
         self._tasks_root = files.ensure_dir(data.resolve() / "tasks", 0o711)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from bot.core import backlog as files
@@ -12,12 +12,12 @@ from bot.core.actions import ProposeBacklog, ReportBacklog
 from bot.core.backlog import Backlog, BacklogTask
 from bot.core.config import RepoConfig
 from bot.core.events import BacklogProposed
-from bot.core.packet import ContextCompressor, PacketInput
+from bot.core.packet import ContextCompressor, PacketInput, TaskTooBig
 from bot.core.plan_text import plan_text, spec_text
 from bot.core.planning import MergedPlan
 from bot.core.track import Track
 from bot.core.values import Annotation, Pull, Usage
-from bot.errors import BotError, RetryableError, StaleRefError
+from bot.errors import BotError, RetryableError, StaleRefError, UserError
 from bot.jobs.plan import read_texts
 from bot.jobs.repository import Repositories
 from bot.ports import BacklogRefiner, Forge, Identity, Mirror
@@ -33,11 +33,13 @@ class ProposeBacklogJob:
     forge: Forge
     refiner: Callable[[RepoConfig], BacklogRefiner | None]  # None: the merged plan is converted as it is
     author: Identity
+    compressor: ContextCompressor = field(default_factory=ContextCompressor)
 
     async def __call__(self, track: Track, _action: ProposeBacklog) -> BacklogProposed:
         mirror = await self.repositories.fresh(track.repo)
         pull = await self.forge.find_pull(track.repo, track.backlog_branch)
-        usage, notes = Usage(), ()
+        usage = Usage()
+        notes: tuple[str, ...] = ()
         if pull is None or pull.state != "open":
             if track.plan is None:
                 raise BotError("the plan is gone; `/agent plan` makes a new one")
@@ -45,7 +47,7 @@ class ProposeBacklogJob:
             backlog = await self._with_contexts(track, mirror, backlog)
             pull = await self._open(track, mirror, backlog, track.plan, notes)
             return self._proposed(track, pull, len(backlog.tasks), notes, usage)
-        text = await self.repositories.file(track.repo.id, pull.head_sha, f"{track.folder}/BACKLOG.yaml")
+        text = await self.repositories.file(track.repo, pull.head_sha, f"{track.folder}/BACKLOG.yaml")
         loaded = files.load(text or "")
         return self._proposed(track, pull, len(loaded.backlog.tasks) if loaded.backlog else 0, notes, usage)
 
@@ -76,7 +78,7 @@ class ProposeBacklogJob:
 
     async def _with_contexts(self, track: Track, mirror: Mirror, backlog: Backlog) -> Backlog:
         documents = await read_texts(mirror, track.base_sha)
-        contexts = {task.id: compress(track, task, documents) for task in backlog.tasks}
+        contexts = {task.id: compress(self.compressor, track, task, documents) for task in backlog.tasks}
         return files.with_contexts(backlog, contexts)
 
     async def _open(
@@ -117,20 +119,24 @@ class ProposeBacklogJob:
                 raise RetryableError("the backlog branch moved while it was pushed") from None
 
 
-def compress(track: Track, task: BacklogTask, documents: Mapping[str, str]) -> str:
+def compress(
+    compressor: ContextCompressor, track: Track, task: BacklogTask, documents: Mapping[str, str]
+) -> str:
     """Cut the context of a task out of the issue and the repository: at most 3,072 bytes of UTF-8."""
-    packet = ContextCompressor().compress(
+    packet = compressor.compress(
         PacketInput(
             title=task.title,
             acceptance=tuple(task.acceptance),
             scope=tuple(task.scope.paths),
-            test=task.test or track.test or "",
+            test=task.test or next(iter(track.tests), ""),
             issue_title=track.frozen.title,
             issue_body=track.frozen.body,
             base_sha=track.base_sha,
             files=documents,
         )
     )
+    if isinstance(packet, TaskTooBig):
+        raise UserError(f"`{task.id}` is too big for one task: {packet}")
     return packet.text
 
 
@@ -148,7 +154,7 @@ class ReportBacklogJob:
 
     async def __call__(self, track: Track, action: ReportBacklog) -> None:
         path = f"{track.folder}/BACKLOG.yaml"
-        text = await self.repositories.file(track.repo.id, action.sha, path)
+        text = await self.repositories.file(track.repo, action.sha, path)
         if text is None:
             await self.forge.set_check(
                 track.repo,
@@ -159,7 +165,7 @@ class ReportBacklogJob:
                 summary=f"`{path}` is not in this branch; merging it would start nothing.",
             )
             return
-        paths = await self.repositories.paths(track.repo.id, action.sha)
+        paths = await self.repositories.paths(track.repo, action.sha)
         loaded = files.load(text, files=paths)
         errors = [p for p in loaded.problems if p.severity == "error"]
         tasks = loaded.backlog.tasks if loaded.backlog else ()

@@ -39,27 +39,23 @@ class Repositories:
             self._fetched[repo.id] = began
         return mirror
 
-    async def config(self, repo_id: int) -> tuple[RepoConfig, tuple[str, ...]]:
+    async def config(self, repo: Repo) -> tuple[RepoConfig, tuple[str, ...]]:
         """Give the settings from the default branch and what is wrong with the file, one sentence each."""
-        repo = await self.forge.repo(repo_id)
         mirror = await self.fresh(repo, FRESH)
         head = await mirror.resolve(repo.default_branch)
         raw = await mirror.read(head, CONFIG_PATH) if head else None
         parsed, problems = settings_file.parse(raw.decode(errors="replace") if raw is not None else "")
         return self.override(parsed), tuple(str(problem) for problem in problems)
 
-    async def file(self, repo_id: int, sha: str, path: str) -> str | None:
+    async def file(self, repo: Repo, sha: str, path: str) -> str | None:
         """Read a text file of the repository at a commit; None where there is none."""
-        mirror = await self._with(repo_id, sha)
-        raw = await mirror.read(sha, path)
+        raw = await (await self._with(repo, sha)).read(sha, path)
         return raw.decode(errors="replace") if raw is not None else None
 
-    async def paths(self, repo_id: int, sha: str) -> tuple[str, ...]:
+    async def paths(self, repo: Repo, sha: str) -> tuple[str, ...]:
         """List the repository's files at a commit."""
-        mirror = await self._with(repo_id, sha)
-        return tuple(file.path for file in await mirror.files(sha))
+        return tuple(file.path for file in await (await self._with(repo, sha)).files(sha))
 
-    async def _with(self, repo_id: int, sha: str) -> Mirror:
-        repo = await self.forge.repo(repo_id)
+    async def _with(self, repo: Repo, sha: str) -> Mirror:
         mirror = await self.worktrees.mirror(repo)
         return mirror if await mirror.resolve(sha) else await self.fresh(repo)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 
 import structlog
 
@@ -16,12 +16,16 @@ from bot.core.backlog import BacklogTask
 from bot.core.config import RepoConfig
 from bot.core.events import TaskFailed, TaskProposed
 from bot.core.health import newly_failing
-from bot.core.packet import ContextVerifier
-from bot.core.sanitize import fence, truncate
+from bot.core.packet import ContextCompressor
+from bot.core.packet_verify import ContextVerifier, Finding
+from bot.core.sanitize import fence, inline, truncate
+from bot.core.testing import summary, test_commands
 from bot.core.track import TaskTrack, Track
 from bot.core.values import Usage
 from bot.engine.store import Store
 from bot.errors import AgentError, RetryableError, StaleRefError, UserError
+from bot.jobs.backlog import compress
+from bot.jobs.plan import read_texts
 from bot.jobs.repository import Repositories
 from bot.jobs.verify import Verification, Verifier
 from bot.jobs.verify import policy as sandbox_policy
@@ -75,9 +79,10 @@ class WorkJob:
     verifier: Verifier
     sessions: Sessions
     coders: dict[str, Coder]
-    coder_of: str | None  # the operator's choice; None: the repository's
     author: Identity
     clock: Clock
+    compressor: ContextCompressor = field(default_factory=ContextCompressor)
+    context_verifier: ContextVerifier = field(default_factory=ContextVerifier)
 
     async def __call__(self, track: Track, action: RunTask) -> TaskProposed | TaskFailed | None:
         task = track.task(action.task)
@@ -142,20 +147,34 @@ class WorkJob:
         written = next((t for t in loaded.backlog.tasks if t.id == task.id), None) if loaded.backlog else None
         if raw is None or written is None:
             raise _Stop("contract", f"`{task.id}` is not in the backlog on the default branch")
-        paths = [file.path for file in await mirror.files(base)]
-        wanted = [path for path in paths if path.endswith((".py", ".js", ".ts", ".go", ".rs"))]
-        texts = await mirror.read_many(base, [p for p in wanted if p in written.context], 200_000)
-        findings = ContextVerifier().verify(
-            written.context, paths=paths, texts={p: t.decode(errors="replace") for p, t in texts.items()}
-        )
-        blocking = [f for f in findings if f.severity == "block"]
-        if blocking:
-            lines = "\n".join(f"- `{f.code}` line {f.line}: {f.hint}" for f in blocking)
+        return raw.decode(errors="replace"), await self._verified(track, written, mirror, base)
+
+    async def _verified(self, track: Track, written: BacklogTask, mirror: Mirror, base: str) -> BacklogTask:
+        """Check the context against this base; a stale one is cut anew, unless a person wrote it."""
+        documents = await read_texts(mirror, base)
+        files = [file.path for file in await mirror.files(base)]
+        findings = self._unfit(written, files, documents)
+        if findings and not backlog_file.edited_by_person(written):
+            context = compress(self.compressor, track, written, documents)
+            written = written.model_copy(update={"context": context})
+            findings = self._unfit(written, files, documents)
+        if findings:
+            lines = "\n".join(f"- `{f.code}` line {f.line}: {inline(f.hint)}" for f in findings)
             raise _Stop("context", "its context cannot be given to an agent", lines)
-        return raw.decode(errors="replace"), written
+        return written
+
+    def _unfit(self, written: BacklogTask, files: list[str], texts: dict[str, str]) -> list[Finding]:
+        found = self.context_verifier.verify(
+            written.context,
+            base_files=files,
+            texts=texts,
+            acceptance=written.acceptance,
+            scope=written.scope.paths,
+        )
+        return [finding for finding in found if finding.severity == "block"]
 
     def _coder(self, config: RepoConfig) -> Coder:
-        name = self.coder_of or (config.agent if isinstance(config.agent, str) else "custom")
+        name = config.agent if isinstance(config.agent, str) else "custom"
         if name not in self.coders:
             raise _Stop("agent", f"there is no agent `{name}`; known are {', '.join(sorted(self.coders))}")
         return self.coders[name]
@@ -175,7 +194,13 @@ class WorkJob:
                 track=track.id,
                 task=task.id,
                 title=task.title,
-                prompt=prompts.worker(title=task.title, context=written.context),
+                prompt=prompts.worker(
+                    title=task.title,
+                    context=written.context,
+                    scope=task.scope,
+                    acceptance=written.acceptance,
+                    test=written.test,
+                ),
                 scope=task.scope,
                 run=action.run,
                 worktree=worktree.path,
@@ -230,20 +255,22 @@ class WorkJob:
         self, track: Track, written: BacklogTask, mirror: Mirror, id_: str, sha: str, report: WorkReport
     ) -> str:
         """Run the task's tests, and the repository's, on exactly the commit that would be pushed."""
-        commands = list(dict.fromkeys(c for c in (written.test, track.test) if c))
+        files = [file.path for file in await mirror.files(sha)]
+        of_repository = test_commands(track.config, files, written.scope.paths)
+        commands = list(dict.fromkeys(c for c in (written.test, *of_repository) if c))
         if not commands:
             return "none: this repository has no test command"
         said = []
         for command in commands:
             seen = await self.verifier.run(mirror, id_, sha, command)
             self._red(track, command, seen, report)
-            said.append(f"`{command}` passed ({seen.result.summary})")
+            said.append(f"`{command}` ({summary(seen.result)})")
         return "; ".join(said)
 
     def _red(self, track: Track, command: str, seen: Verification, report: WorkReport) -> None:
         if seen.result.state == "green":
             return
-        new = newly_failing(seen.result.failed, track.known_failing)
+        new = newly_failing(seen.result, track.known_failing)
         if seen.result.state == "red" and seen.result.failed and not new:
             return  # verdicts are relative to the baseline
         details = fence(truncate(seen.output[-EVIDENCE:], EVIDENCE))

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from bot.engine.store import Delivery
 from bot.errors import BotError
@@ -54,7 +55,12 @@ class Webhook:
         self._store = store
         self._clock = clock
 
-    async def __call__(self, request: Request) -> Response:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve as an ASGI application: the way of a delivery is short."""
+        response = await self.answer(Request(scope, receive))
+        await response(scope, receive, send)
+
+    async def answer(self, request: Request) -> Response:
         """Answer 202, or say with 400, 401, 413, 415 or 503 why the delivery was not taken."""
         try:
             delivery = await self._checked(request)

@@ -18,7 +18,7 @@ def answer(call: CommandCall) -> Decision:
         )
     text = "\n".join(rows)
     track = call.track.id if call.track else track_id(call.event.number)
-    return life.answer(call.track, track, call.event.number, f"comment-{call.event.comment}", text)
+    return life.answer(call.track, call.event, track, f"comment-{call.event.comment}", text)
 
 
 COMMAND = Command(

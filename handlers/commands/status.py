@@ -13,9 +13,9 @@ def answer(call: CommandCall) -> Decision:
     key = f"comment-{call.event.comment}"
     if call.track is None:
         text = "Nothing is planned for this issue. Set the label `agent:plan` to begin."
-        return life.answer(None, track_id(call.event.number), call.event.number, key, text)
+        return life.answer(None, call.event, track_id(call.event.number), key, text)
     text = messages.summary(call.track)
-    said = life.answer(call.track, call.track.id, call.event.number, key, text)
+    said = life.answer(call.track, call.event, call.track.id, key, text)
     return Decision(track=call.track, actions=(*said.actions, SyncStatus()))
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from bot.core.sanitize import escape
-
 from bot.core import life
 from bot.core.actions import Decision
 from bot.core.ids import track_id
+from bot.core.sanitize import escape
 from bot.core.track import Track
 from bot.handler import Command, CommandCall
 
@@ -18,8 +17,8 @@ def answer(call: CommandCall) -> Decision:
     key = f"comment-{call.event.comment}"
     if call.track is None:
         text = "Nothing has been decided here: no label `agent:plan` was set on this issue."
-        return life.answer(None, track_id(call.event.number), call.event.number, key, text)
-    return life.answer(call.track, call.track.id, call.event.number, key, explain(call.track, call.task))
+        return life.answer(None, call.event, track_id(call.event.number), key, text)
+    return life.answer(call.track, call.event, call.track.id, key, explain(call.track, call.task))
 
 
 def explain(track: Track, task: str | None) -> str:

@@ -1,13 +1,13 @@
 """Sessions end with proof: whatever happens, the folder is gone or the log says that it is not."""
 
 import asyncio
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from bot.agents.sessions import (
     DeletionProof,
-    OpenSession,
     Session,
     Sessions,
     agent_home,
@@ -15,6 +15,12 @@ from bot.agents.sessions import (
     prove_deleted,
 )
 from bot.ports import JsonDict
+
+
+@dataclass(frozen=True)
+class OpenSession:
+    id: str
+    facts: JsonDict
 
 
 class ListLog:

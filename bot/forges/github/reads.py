@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import httpx
 
+from bot.core.ids import identity
 from bot.core.values import Check, Comment, Issue, Pull, Repo, Role
 from bot.errors import ForgeError, NotFoundError
 from bot.forges.github import views
@@ -27,34 +28,49 @@ class GitHubReads:
         self._tokens = tokens
         self._installations: dict[int, int] = {}
         self._bot_ids: frozenset[int] | None = None
-        self._app_id: int | None = None
+        self._known_app: views.AppView | None = None
         self._identity = asyncio.Lock()
         in_app = isinstance(tokens, AppTokens)
         self.capabilities = Capabilities(checks=in_app, app_deliveries=in_app)
 
     # --- who we are ------------------------------------------------------------------------------
 
-    async def bot_ids(self) -> frozenset[int]:
-        """Give the user ids that are this bot's own; asked once."""
+    async def bot_ids(self, repo: Repo) -> frozenset[int]:
+        """Give the user ids that are this bot's own; asked once, with what may read this repository."""
         async with self._identity:
             if self._bot_ids is None:
-                self._bot_ids = await self._ask_bot_ids()
+                self._bot_ids = await self._ask_bot_ids(repo)
             return self._bot_ids
+
+    async def identity(self) -> str:
+        """Ask the forge who we are: the App's slug, or the person's login in token mode."""
+        if isinstance(self._tokens, PersonalToken):
+            token = await self._tokens.lease(0, 0, READ)
+            return views.read(
+                views.UserView, (await self._api.send("GET", "/user", token.access())).json()
+            ).login
+        return (await self._app()).slug
 
     async def app_id(self) -> int | None:
         """Give the App's numeric id, None in token mode."""
-        await self.bot_ids()
-        return self._app_id
+        return None if isinstance(self._tokens, PersonalToken) else (await self._app()).id
 
-    async def _ask_bot_ids(self) -> frozenset[int]:
+    async def _app(self) -> views.AppView:
+        assert isinstance(self._tokens, AppTokens)
+        if self._known_app is None:
+            self._known_app = views.read(
+                views.AppView, (await self._api.send("GET", "/app", self._tokens.app)).json()
+            )
+        return self._known_app
+
+    async def _ask_bot_ids(self, repo: Repo) -> frozenset[int]:
         if isinstance(self._tokens, PersonalToken):
             token = await self._tokens.lease(0, 0, READ)
             answer = await self._api.send("GET", "/user", token.access())
             return frozenset({views.read(views.UserView, answer.json()).id})
-        app = views.read(views.AppView, (await self._api.send("GET", "/app", self._tokens.app)).json())
-        self._app_id = app.id
-        # A user, not the App, writes comments; its name is made of the App's.
-        answer = await self._api.send("GET", f"/users/{quote(f'{app.slug}[bot]')}", self._tokens.app)
+        # A user, not the App, writes comments; its name is made of the App's. An App as such may not ask for users.
+        path = f"/users/{quote(f'{await self.identity()}[bot]')}"
+        answer = await self._send("GET", path, await self._lane(repo), repo.id, READ)
         return frozenset({views.read(views.UserView, answer.json()).id})
 
     # --- repositories and people -----------------------------------------------------------------
@@ -85,12 +101,12 @@ class GitHubReads:
         return [views.read(views.CommentView, item).value() for item in items]
 
     async def find_comment(self, repo: Repo, number: int, marker: str) -> Comment | None:
-        """Find the bot's own comment whose first line is this marker, newest first."""
-        ours = await self.bot_ids()
+        """Find the bot's own comment of this identity (see bot.core.ids), newest first."""
+        ours = await self.bot_ids(repo)
         found = [
             comment
             for comment in await self.comments(repo, number)
-            if comment.author.id in ours and first_line(comment.body) == marker
+            if comment.author.id in ours and identity(comment.body) == marker
         ]
         return max(found, key=lambda comment: comment.id, default=None)
 
@@ -130,7 +146,7 @@ class GitHubReads:
 
     async def checks(self, repo: Repo, sha: str) -> list[Check]:
         """Read check runs and commit statuses of a sha, the newest of each App's name."""
-        app, users = await self.app_id(), await self.bot_ids()
+        app, users = await self.app_id(), await self.bot_ids(repo)
         runs = [
             views.read(views.CheckRunView, item)
             for item in await self._all(
@@ -219,11 +235,6 @@ class GitHubReads:
                 return False
             raise
         return True
-
-
-def first_line(text: str) -> str:
-    """Give a text's first line; GitHub's editor writes CRLF."""
-    return text.split("\n", 1)[0].rstrip("\r ")
 
 
 def _path(repo: Repo, path: str) -> str:

@@ -10,11 +10,12 @@ from urllib.parse import quote
 
 import httpx
 
+from bot.core.ids import identity
 from bot.core.values import Annotation, Pull, Repo
 from bot.errors import ForgeError, NotFoundError, RetryableError
 from bot.forges.github import views
 from bot.forges.github.auth import CHECK, TALK, AppTokens, PersonalToken
-from bot.forges.github.reads import GitHubReads, first_line
+from bot.forges.github.reads import GitHubReads
 from bot.forges.github.transport import Api
 
 BODY_LIMIT = 65_536  # characters of a comment, an issue or a pull request
@@ -33,8 +34,8 @@ class GitHubWrites(GitHubReads):
     # --- comments and reactions ------------------------------------------------------------------
 
     async def create_comment(self, repo: Repo, number: int, body: str) -> int:
-        """Post a comment and give its id; an own comment that bears the same first line is kept."""
-        kept = await self.find_comment(repo, number, first_line(body))
+        """Post a comment and give its id; an own comment of the same identity is kept."""
+        kept = await self.find_comment(repo, number, identity(body))
         if kept is not None:
             return kept.id
         answer = await self._talk("POST", repo, f"/issues/{number}/comments", {"body": cut(body)})

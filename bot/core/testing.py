@@ -1,0 +1,38 @@
+"""Owns which test commands hold: for the whole repository, and for the paths of one task."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from bot.core.config import NO_TEST, RepoConfig
+from bot.core.runners import TestResult, detect_test_command
+from bot.core.scopes import overlaps
+
+
+def test_commands(
+    config: RepoConfig, files: Collection[str], scope: Sequence[str] | None = None
+) -> tuple[str, ...]:
+    """Give the commands for a scope (None: the whole repository): configured, else detected, else none."""
+    if config.test == NO_TEST:
+        return ()
+    if isinstance(config.test, str):
+        return (config.test,)
+    if config.test is None:
+        found = detect_test_command(files)
+        return (found,) if found else ()
+    return tuple(
+        each.command
+        for each in config.test
+        if scope is None or not each.paths or overlaps(each.paths, tuple(scope), files)
+    )
+
+
+test_commands.__test__ = False  # type: ignore[attr-defined]  # pytest collects functions by this name
+
+
+def summary(result: TestResult) -> str:
+    """Say a result in a few words."""
+    if result.state == "green":
+        return f"{result.passed} passed" if result.passed else "passed"
+    failed = f", {len(result.failed)} failed" if result.failed else ""
+    return result.state.replace("_", " ") + failed
