@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 from bot.core import backlog_graph, yaml_tree
 from bot.core.backlog_model import CONTEXT_LIMIT, Backlog, BacklogTask
 from bot.core.backlog_problems import Problem, Row, problem
+from bot.core.validation import plain_words
 
 
 def check(text: str, files: Collection[str], head_sha: str) -> tuple[Backlog | None, list[Problem]]:
@@ -33,12 +34,6 @@ def check(text: str, files: Collection[str], head_sha: str) -> tuple[Backlog | N
     return (None if any(p.severity == "error" for p in problems) else backlog), problems
 
 
-_SAID = {  # pydantic's words where they are about Python
-    "too_short": "at least one entry is needed",
-    "string_pattern_mismatch": "this is not of the right form",
-    "tuple_type": "this must be a list",
-    "model_type": "this must be a mapping of keys to values",
-}
 _HINTS = {
     "version": "Write `version: 1`.",
     "id": "Capital letters, a hyphen and a number, as in `T-12`.",
@@ -75,7 +70,7 @@ def _schema_problem(root: yaml_tree.Node, details: ErrorDetails) -> Problem:
         message, hint = f"The key `{name}` is missing", f"Add `{name}:`."
     else:
         key = next((part for part in reversed(path) if isinstance(part, str)), "file")
-        message = f"`{key}`: {_SAID.get(kind, details['msg'])}"
+        message = f"`{key}`: {plain_words(details)}"
         hint = _HINTS.get(key, hint)
     return problem("SCHEMA", node, message, hint, task)
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from pydantic_core import ErrorDetails
 
 from bot.core import yaml_tree
+from bot.core.validation import plain_words
 from bot.core.values import Role
 
 NO_TEST = "none"  # `test: none`: work goes on without verification, and every pull request says so
@@ -182,7 +183,7 @@ def _explain(root: yaml_tree.Node, errors: Sequence[ErrorDetails]) -> Iterator[C
             hint = f"Did you mean `{near[0]}`?" if near else "Remove it."
             yield ConfigProblem(key.line, f"The key `{name}` is not known", hint)
         else:
-            yield ConfigProblem(node.line, f"`{name}`: {details['msg']}", "See docs/configuration.md.")
+            yield ConfigProblem(node.line, f"`{name}`: {plain_words(details)}", "See docs/configuration.md.")
 
 
 _TEXT = ("str", "constrained-str")

@@ -6,6 +6,7 @@ Finding(code, level, text, remedy); InstrumentationChecker(before).findings(prob
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -116,14 +117,11 @@ def _host(probes: Probes) -> Iterator[Finding]:
 
 
 def _git(said: str) -> Finding:
-    numbers = [int(part) for part in said.replace("-", ".").split(".")[:2] if part.isdecimal()]
-    if not numbers:
-        numbers = [int(part) for part in said.split()[-1].split(".")[:2] if part.isdecimal()]
-    if tuple(numbers) >= MIN_GIT:
-        return Finding("TOOL", "ok", f"git is {'.'.join(map(str, numbers))} or later.")
-    return Finding(
-        "TOOL", "blocking", f"git says `{said}`, 2.38 is needed.", "Install a newer git where the bot runs."
-    )
+    found = re.search(r"([0-9]+)\.([0-9]+)", said)
+    if found and (int(found[1]), int(found[2])) >= MIN_GIT:
+        return Finding("TOOL", "ok", f"git is {found[0]}.")
+    text = f"git 2.38 or later is needed, it says `{said.strip()}`."
+    return Finding("TOOL", "blocking", text, "Install a newer git where the bot runs.")
 
 
 def _outside(probes: Probes) -> Iterator[Finding]:

@@ -283,7 +283,7 @@ tasks:
                 16,
                 13,
                 "SCHEMA",
-                "`status`: Input should be 'todo', 'done' or 'dropped'",
+                "`status`: this must be 'todo', 'done' or 'dropped'",
                 "See the format of BACKLOG.yaml, version 1.",
             ),
             (17, 23, "SELF_DEP", "`T-3` depends on itself", "Remove this entry."),

@@ -69,15 +69,15 @@ def test_every_mistake_is_named_with_its_line_and_what_was_probably_meant() -> N
         [
             "line 1: The key `limts` is not known. Did you mean `limits`?",
             "line 2: The key `limits.wokers` is not known. Did you mean `workers`?",
-            "line 2: `limits.api`: Input should be a valid integer. See docs/configuration.md.",
-            "line 3: `push`: Input should be 'auto', 'direct' or 'ask'. See docs/configuration.md.",
-            "line 4: `draft`: Input should be a valid boolean. See docs/configuration.md.",
+            "line 2: `limits.api`: this must be a whole number. See docs/configuration.md.",
+            "line 3: `push`: this must be 'auto', 'direct' or 'ask'. See docs/configuration.md.",
+            "line 4: `draft`: this must be `true` or `false`. See docs/configuration.md.",
             "line 5: The key `labels.triger` is not known. Did you mean `trigger`?",
             "line 6: The key `test.0.comand` is not known. Did you mean `command`?",
-            "line 6: `test.0.command`: Field required. See docs/configuration.md.",
-            "line 7: `tasks_dir`: String should match pattern '^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*$'. See docs/configuration.md.",
-            "line 8: `commands.plan`: Input should be 'none', 'read', 'triage', 'write', 'maintain' or 'admin'. See docs/configuration.md.",
-            "line 9: `planners`: Tuple should have at least 1 item after validation, not 0. See docs/configuration.md.",
+            "line 6: `test.0.command`: this is missing. See docs/configuration.md.",
+            "line 7: `tasks_dir`: this is not of the right form. See docs/configuration.md.",
+            "line 8: `commands.plan`: this must be 'none', 'read', 'triage', 'write', 'maintain' or 'admin'. See docs/configuration.md.",
+            "line 9: `planners`: at least one entry is needed. See docs/configuration.md.",
             "line 10: The key `push` is written twice. Keep one of them.",
         ]
     )

@@ -1,0 +1,109 @@
+"""Health: every thing that can be wrong is found, said with a remedy, and blocks what it must."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from inline_snapshot import snapshot
+
+from bot.core.health import Finding, InstrumentationChecker, Probes, TestResult, blocking
+
+GREEN, RED = TestResult("green", (), 3, 3), TestResult("red", ("t.py::test_a",), 2, 3)
+WELL = Probes(
+    git_version="git version 2.39.5 (Apple Git-154)",
+    tools={"sh": ""},
+    token="",
+    models={"scripted": ""},
+    disk_free=5 << 30,
+    worktree="",
+    sandbox="",
+    setup="",
+    test="python -m pytest -q",
+    baseline=GREEN,
+    canary=RED,
+)
+
+
+def test_a_healthy_repository() -> None:
+    found = InstrumentationChecker("work").findings(WELL)
+    assert {finding.level for finding in found} == {"ok"}
+    assert [f"{finding.code}: {finding.text}" for finding in found] == snapshot(
+        [
+            "TOOL: git is 2.39.",
+            "TOOL: `sh` works.",
+            "DISK: 5.0 GiB are free.",
+            "WORKTREE: A worktree works.",
+            "SANDBOX: The sandbox works.",
+            "AUTH: The access token works.",
+            "PROVIDER: The model `scripted` works.",
+            "SETUP: The set-up command works.",
+            "BASELINE: `python -m pytest -q` is green on the base, 3 tests.",
+            "CANARY: A test that must fail was seen failing.",
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "level"),
+    [
+        ({"git_version": "git version 2.30.2"}, "TOOL", "blocking"),
+        ({"git_version": "command not found"}, "TOOL", "blocking"),
+        ({"tools": {"node": "not found"}}, "TOOL", "blocking"),
+        ({"token": "401 Bad credentials"}, "AUTH", "blocking"),
+        ({"models": {"a:b": "no quota"}}, "PROVIDER", "blocking"),
+        ({"models": {"a:b": "no quota", "c:d": ""}}, "PROVIDER", "degraded"),
+        ({"disk_free": 1000}, "DISK", "blocking"),
+        ({"worktree": "read-only file system"}, "WORKTREE", "blocking"),
+        ({"sandbox": "bwrap is missing"}, "SANDBOX", "blocking"),
+        ({"setup": "pip failed"}, "SETUP", "blocking"),
+        ({"test": None, "baseline": None, "canary": None}, "BASELINE", "blocking"),
+        ({"test": "none", "baseline": None, "canary": None}, "BASELINE", "degraded"),
+        ({"baseline": RED}, "BASELINE", "blocking"),
+        ({"baseline": RED, "known_failing": ("t.py::test_a",)}, "BASELINE", "degraded"),
+        ({"baseline": TestResult("red")}, "BASELINE", "blocking"),
+        ({"baseline": TestResult("none_collected")}, "BASELINE", "blocking"),
+        ({"baseline": TestResult("timeout")}, "BASELINE", "blocking"),
+        ({"baseline": TestResult("broken")}, "BASELINE", "blocking"),
+        ({"canary": GREEN}, "CANARY", "blocking"),
+        ({"canary": TestResult("none_collected")}, "CANARY", "blocking"),
+        ({"canary": "unproved"}, "CANARY", "degraded"),
+    ],
+)
+def test_each_fault_is_found_alone_and_with_a_remedy(
+    change: dict[str, object], code: str, level: str
+) -> None:
+    found = InstrumentationChecker("work").findings(replace(WELL, **change))  # type: ignore[arg-type]
+    bad = [finding for finding in found if finding.level != "ok"]
+    assert [(finding.code, finding.level) for finding in bad] == [(code, level)]
+    assert bad[0].remedy
+    assert bool(blocking(found)) == (level == "blocking")
+
+
+@pytest.mark.parametrize(
+    "change", [{"baseline": RED}, {"setup": "failed"}, {"canary": GREEN}, {"test": None}]
+)
+def test_a_red_base_does_not_stop_planning(change: dict[str, object]) -> None:
+    found = InstrumentationChecker("planning").findings(replace(WELL, **change))  # type: ignore[arg-type]
+    assert blocking(found) == ()
+    assert any("Planning goes on, work waits." in finding.text for finding in found)
+
+
+def test_what_was_not_looked_at_is_not_reported() -> None:
+    assert InstrumentationChecker("planning").findings(Probes(test="x")) == ()
+
+
+def test_a_red_base_is_told_with_its_tests() -> None:
+    many = TestResult("red", tuple(f"t.py::test_{n}" for n in range(8)))
+    found = InstrumentationChecker("work").findings(Probes(test="make test", baseline=many))
+    assert found == snapshot(
+        (
+            Finding(
+                code="BASELINE",
+                level="blocking",
+                text="`make test` is red on the base: `t.py::test_0`, `t.py::test_1`, `t.py::test_2`, `t.py::test_3`, `t.py::test_4` and 3 more.",
+                remedy="Mend the base, or list the failing tests under `known_failing` in `.github/gitwright.yml`.",
+            ),
+        )
+    )
+    assert isinstance(found[0], Finding)
