@@ -10,6 +10,7 @@ from typing import Any
 JsonDict = dict[str, Any]
 
 _MARKER = re.compile(r"\A<!-- gitwright:(?P<kind>[a-z]+)(?P<parts>[^>]*)-->")
+_TOLD = ("problem", "answer", "text")  # kinds whose first words are worth reading here
 _PART = re.compile(r"(\w+)=(\S+)")
 
 
@@ -51,7 +52,8 @@ class Story:
         key = f"{comment['id']}"
         if key not in self._seen:
             self._seen.add(key)
-            self.tell("bot", f"comments on #{number}: {kind}")
+            text = f" ({_first_line(comment['body'])})" if kind in _TOLD else ""
+            self.tell("bot", f"comments on #{number}: {kind}{text}")
 
     def pull(self, pull: JsonDict) -> None:
         self.once("bot", f"opens pull request #{pull['number']}: {pull['title']}")
@@ -61,3 +63,9 @@ class Story:
         if run["status"] == "completed":
             who = "bot" if run["name"].startswith("gitwright/") else "CI"
             self.once(who, f"reports {run['conclusion']} on #{number} ({run['name']}, {run['head_sha'][:7]})")
+
+
+def _first_line(body: str) -> str:
+    """Give the first line that is neither empty nor a marker, cut to what fits on a line."""
+    lines = (line.strip() for line in body.splitlines())
+    return next((line for line in lines if line and not line.startswith("<!--")), "")[:120]
