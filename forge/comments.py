@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from forge import issues, objects
-from forge.auth import ROLES, Actor
+from forge.auth import ROLES, Access, Actor, Level
 from forge.errors import GitHubError, invalid, not_found
 from forge.store import Row
 
@@ -23,6 +23,13 @@ def find(forge: "Forge", repo: Row, comment_id: int) -> Row:
     )
     if row is None:
         raise not_found()
+    return row
+
+
+def find_for(access: Access, comment_id: int, level: Level) -> Row:
+    """Return a comment that the caller may read or write; an App needs the permission of what it stands on."""
+    row = find(access.forge, access.repo, comment_id)
+    issues.require(access, issues.by_id(access.forge, row["issue_id"]), level)
     return row
 
 

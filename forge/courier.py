@@ -42,9 +42,10 @@ class Outcome:
 class Courier:
     """Posts what is pending in `webhook_deliveries`; a delivery under way when the forge stops is posted again."""
 
-    def __init__(self, db: Store, now: Callable[[], datetime]) -> None:
+    def __init__(self, db: Store, now: Callable[[], datetime], timeout: float = TIMEOUT) -> None:
         self._db = db
         self._now = now
+        self._timeout = timeout
         self._loop: asyncio.AbstractEventLoop | None = None
         self._woken = asyncio.Event()
         self._slots = asyncio.Semaphore(AT_ONCE)
@@ -55,7 +56,7 @@ class Courier:
     async def start(self) -> None:
         """Start to post; whatever a former process left pending goes first."""
         self._loop = asyncio.get_running_loop()
-        self._client = httpx.AsyncClient(timeout=TIMEOUT, trust_env=False, follow_redirects=False)
+        self._client = httpx.AsyncClient(timeout=self._timeout, trust_env=False, follow_redirects=False)
         self._woken.set()
         self._main = asyncio.create_task(self._watch(), name="webhook courier")
 
@@ -149,8 +150,10 @@ class Courier:
         if target is None or self._client is None:
             return Outcome("no webhook URL", 0)
         try:
-            answer = await self._client.post(target.url, content=body, headers=headers)
-        except httpx.TimeoutException:
+            # The client's own limit is for each read; a receiver that answers drop by drop must end, too.
+            async with asyncio.timeout(self._timeout):
+                answer = await self._client.post(target.url, content=body, headers=headers)
+        except (httpx.TimeoutException, TimeoutError):
             return Outcome("timed out", 504)
         except httpx.HTTPError:
             return Outcome("failed to connect to host", 502)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from forge import objects, pulls
-from forge.auth import ROLES, Actor
+from forge.auth import ROLES, Access, Actor, Level
 from forge.errors import GitHubError, invalid, not_found
 from forge.payloads import JsonDict
 from forge.store import Row
@@ -36,6 +36,19 @@ def find(forge: "Forge", repo: Row, number: int) -> Row:
     if row is None:
         raise not_found()
     return row
+
+
+def find_for(access: Access, number: int, level: Level) -> Row:
+    """Return an issue or pull request that the caller may read or write; an App needs the permission of its kind."""
+    row = find(access.forge, access.repo, number)
+    require(access, row, level)
+    return row
+
+
+def require(access: Access, row: Row, level: Level) -> None:
+    """403 for an App that has `pull_requests` only where the issue is none; for a pull request either will do."""
+    if not row["is_pull"]:
+        access.require("issues", level)
 
 
 def by_id(forge: "Forge", issue_id: int) -> Row:

@@ -47,7 +47,12 @@ def login_page(request: Request, reader: Reader, next: Annotated[str, Query()] =
     # A form needs a session to belong to, also before anybody signed in.
     shown = reader if reader.key else Session(sessions.new_key(), None, reader.actor)
     answer = page(
-        request, shown, "login.html", title="Sign in", people=people, next=sessions.local_path(next)
+        request,
+        shown,
+        "login.html",
+        title="Sign in",
+        people=people if sessions.is_local(forge) else [],
+        next=sessions.local_path(next),
     )
     if not reader.key:
         sessions.set_cookie(answer, shown.key)
@@ -65,7 +70,7 @@ def login(request: Request, fields: Form) -> Response:
             raise GitHubError(401, "Only people sign in here; this token is an App's.")
         return sessions.sign_in(forge, actor.user, text(fields, "next"))
     user = forge.user(text(fields, "login"))
-    if user is None or user["type"] != "User":
+    if user is None or user["type"] != "User" or not sessions.is_local(forge):
         raise GitHubError(401, "There is nobody of that name.")
     return sessions.sign_in(forge, user, text(fields, "next"))
 

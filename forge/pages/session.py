@@ -35,6 +35,12 @@ class Session:
         return hmac.new(self.key.encode(), b"csrf", hashlib.sha256).hexdigest()
 
 
+def is_local(forge: Forge) -> bool:
+    """Whether only this machine reaches the forge: then its people may sign in by their name alone."""
+    host = urlsplit(forge.url).hostname or ""
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
 async def session(request: Request) -> Session:
     """Return the reader; 421 where the address in the browser is not this forge's, against DNS rebinding."""
     forge = forge_of(request)

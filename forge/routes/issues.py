@@ -126,13 +126,13 @@ _COMMENTS = "(SELECT count(*) FROM comments WHERE issue_id = issues.id)"
 @router.get(BASE + "/{number:int}")
 def get(access: IssuesRead, number: int) -> dict[str, Any]:
     """Show an issue or pull request."""
-    return objects.issue(access.forge, access.repo, issues.find(access.forge, access.repo, number))
+    return objects.issue(access.forge, access.repo, issues.find_for(access, number, "read"))
 
 
 @router.patch(BASE + "/{number:int}")
 def change(access: IssuesWrite, number: int, body: Change) -> dict[str, Any]:
     """Change an issue or pull request."""
-    row = issues.find(access.forge, access.repo, number)
+    row = issues.find_for(access, number, "write")
     given = body.model_fields_set
     wanted = IssueChange(
         title=None if body.title is None else str(body.title),
@@ -150,7 +150,7 @@ def change(access: IssuesWrite, number: int, body: Change) -> dict[str, Any]:
 def lock(access: IssuesWrite, number: int, body: Lock | None = None) -> Response:
     """Lock a conversation."""
     access.require_role("write")
-    row = issues.find(access.forge, access.repo, number)
+    row = issues.find_for(access, number, "write")
     reason = None if body is None else body.lock_reason
     issues.set_lock(access.forge, access.repo, row, access.actor, locked=True, reason=reason)
     return Response(status_code=204)
@@ -160,6 +160,6 @@ def lock(access: IssuesWrite, number: int, body: Lock | None = None) -> Response
 def unlock(access: IssuesWrite, number: int) -> Response:
     """Unlock a conversation."""
     access.require_role("write")
-    row = issues.find(access.forge, access.repo, number)
+    row = issues.find_for(access, number, "write")
     issues.set_lock(access.forge, access.repo, row, access.actor, locked=False)
     return Response(status_code=204)

@@ -96,7 +96,7 @@ def delete_label(access: LabelsWrite, name: str) -> Response:
 @router.get(OF_ISSUE)
 def list_of_issue(access: LabelsRead, page: Paged, number: int) -> Response:
     """List the labels of an issue."""
-    issue = issues.find(access.forge, access.repo, number)
+    issue = issues.find_for(access, number, "read")
     return page.answer(issues.labels_of(access.forge, issue["id"]), lambda row: _shown(access, row))
 
 
@@ -106,7 +106,7 @@ def add(
 ) -> list[dict[str, Any]]:
     """Put labels on an issue; unknown ones are created."""
     access.require_role("triage")
-    issue = issues.find(access.forge, access.repo, number)
+    issue = issues.find_for(access, number, "write")
     issues.add_labels(
         access.forge,
         access.repo,
@@ -123,7 +123,7 @@ def replace(
 ) -> list[dict[str, Any]]:
     """Make the labels of an issue exactly these."""
     access.require_role("triage")
-    issue = issues.find(access.forge, access.repo, number)
+    issue = issues.find_for(access, number, "write")
     issues.set_labels(
         access.forge,
         access.repo,
@@ -138,7 +138,7 @@ def replace(
 def clear(access: LabelsWrite, number: int) -> Response:
     """Take every label off an issue."""
     access.require_role("triage")
-    issue = issues.find(access.forge, access.repo, number)
+    issue = issues.find_for(access, number, "write")
     issues.set_labels(access.forge, access.repo, issue, access.actor, [])
     return Response(status_code=204)
 
@@ -147,7 +147,7 @@ def clear(access: LabelsWrite, number: int) -> Response:
 def remove(access: LabelsWrite, number: int, name: str) -> list[dict[str, Any]]:
     """Take one label off an issue; answers with those that stay."""
     access.require_role("triage")
-    issue = issues.find(access.forge, access.repo, number)
+    issue = issues.find_for(access, number, "write")
     issues.remove_label(access.forge, access.repo, issue, access.actor, name)
     return _all_of(access, issue)
 

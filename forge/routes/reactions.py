@@ -30,7 +30,7 @@ def react_to_comment(
     access: ReactionsWrite, comment_id: int, body: NewReaction, response: Response
 ) -> dict[str, Any]:
     """React to a comment; 200 if the caller has done so before."""
-    subject = ("comment", int(comments.find(access.forge, access.repo, comment_id)["id"]))
+    subject = ("comment", int(comments.find_for(access, comment_id, "write")["id"]))
     return _react(access, subject, body.content, response)
 
 
@@ -39,14 +39,14 @@ def list_of_comment(
     access: ReactionsRead, page: Paged, comment_id: int, content: Content | None = None
 ) -> Response:
     """List the reactions to a comment."""
-    subject = ("comment", int(comments.find(access.forge, access.repo, comment_id)["id"]))
+    subject = ("comment", int(comments.find_for(access, comment_id, "read")["id"]))
     return _list(access, page, subject, content)
 
 
 @router.delete(COMMENT + "/{reaction_id:int}", status_code=204)
 def delete_of_comment(access: ReactionsWrite, comment_id: int, reaction_id: int) -> Response:
     """Take back a reaction to a comment."""
-    subject = ("comment", int(comments.find(access.forge, access.repo, comment_id)["id"]))
+    subject = ("comment", int(comments.find_for(access, comment_id, "write")["id"]))
     return _delete(access, subject, reaction_id)
 
 
@@ -55,7 +55,7 @@ def react_to_issue(
     access: ReactionsWrite, number: int, body: NewReaction, response: Response
 ) -> dict[str, Any]:
     """React to an issue or pull request; 200 if the caller has done so before."""
-    subject = ("issue", int(issues.find(access.forge, access.repo, number)["id"]))
+    subject = ("issue", int(issues.find_for(access, number, "write")["id"]))
     return _react(access, subject, body.content, response)
 
 
@@ -64,14 +64,14 @@ def list_of_issue(
     access: ReactionsRead, page: Paged, number: int, content: Content | None = None
 ) -> Response:
     """List the reactions to an issue or pull request."""
-    subject = ("issue", int(issues.find(access.forge, access.repo, number)["id"]))
+    subject = ("issue", int(issues.find_for(access, number, "read")["id"]))
     return _list(access, page, subject, content)
 
 
 @router.delete(ISSUE + "/{reaction_id:int}", status_code=204)
 def delete_of_issue(access: ReactionsWrite, number: int, reaction_id: int) -> Response:
     """Take back a reaction to an issue or pull request."""
-    subject = ("issue", int(issues.find(access.forge, access.repo, number)["id"]))
+    subject = ("issue", int(issues.find_for(access, number, "write")["id"]))
     return _delete(access, subject, reaction_id)
 
 

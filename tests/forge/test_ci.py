@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -266,11 +267,11 @@ async def _gone(pids: Path) -> None:
 
 
 def _runs_still(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"  # a zombie has ended; only its parent has not looked yet
+    asked = subprocess.run(
+        ["ps", "-o", "state=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    # A zombie has ended; only its parent has not looked yet.
+    return asked.stdout.strip()[:1] not in ("", "Z")
 
 
 def test_a_time_out_says_so_and_output_with_fences_stays_inside_one() -> None:

@@ -1,5 +1,6 @@
 """Deliveries: what is sent and how it is signed, their order, receivers that fail, the lists, and redelivery."""
 
+import asyncio
 import hashlib
 import hmac
 import time
@@ -10,6 +11,7 @@ import httpx
 import pytest
 
 from forge import apps, issues, repositories, seed, tokens
+from forge.courier import Courier
 from forge.events import events_of
 from forge.state import Forge
 from tests.forge.stage import REPO, Stage, named, payload, staged, told_as
@@ -289,3 +291,46 @@ def _listed(stage: Stage, **query: str) -> list[dict[str, object]]:
     answer: httpx.Response = stage.as_app.get(DELIVERIES, params=query)
     found: list[dict[str, object]] = answer.raise_for_status().json()
     return found
+
+
+async def test_a_receiver_that_never_finishes_its_answer_is_given_up_and_those_behind_it_go_out(
+    tmp_path: Path,
+) -> None:
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n")
+            for _ in range(200):
+                writer.write(b".")
+                await writer.drain()
+                await asyncio.sleep(0.05)
+        except ConnectionError:
+            pass  # given up, as it should be
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(drip, "127.0.0.1", 0)
+    forge = Forge(tmp_path / "forge", "http://127.0.0.1:1")
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    hook = forge.db.run(
+        "INSERT INTO hooks (repo_id, url, content_type, events, created_at, updated_at) VALUES (1, ?, 'json', '[]', '', '')",
+        url,
+    )
+    for guid in ("first", "second"):
+        forge.db.run(
+            "INSERT INTO webhook_deliveries (guid, receiver, hook_id, event, body, created_at)"
+            " VALUES (?, 'hook', ?, 'ping', '{}', '')",
+            guid,
+            hook,
+        )
+    courier = Courier(forge.db, forge.clock.now, timeout=0.3)
+    await courier.start()
+    async with asyncio.timeout(10):
+        while not courier.idle():
+            await asyncio.sleep(0.02)
+    await courier.stop()
+    done = forge.db.all("SELECT guid, status, status_code FROM webhook_deliveries ORDER BY id")
+    assert [tuple(row) for row in done] == [("first", "timed out", 504), ("second", "timed out", 504)]
+    server.close()
+    await server.wait_closed()
+    forge.db.close()

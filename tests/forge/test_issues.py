@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from forge import tokens
 from tests.forge.stage import REPO, Stage, staged
 from tests.judges.openapi import Judge
 from tests.judges.webhooks import WebhookJudge
@@ -227,3 +228,27 @@ def test_what_is_not_there_is_not_found(stage: Stage) -> None:
         "labels/none",
     ):
         assert stage.person.get(f"{REPO}/{path}").status_code == 404
+
+
+def test_an_app_with_pull_requests_only_touches_no_issue(stage: Stage) -> None:
+    number = stage.issue()["number"]
+    comment = stage.bot.post(f"{REPO}/issues/{number}/comments", json={"body": "x"}).json()["id"]
+    stage.commit("narrow", {"narrow.txt": "n\n"})
+    new = {"title": "Narrow", "head": "narrow", "base": "main"}
+    pull = stage.person.post(f"{REPO}/pulls", json=new).raise_for_status().json()["number"]
+    token, _ = tokens.mint_installation(
+        stage.forge, stage.app, stage.installation, {"pull_requests": "write"}, None
+    )
+    with stage.served.client(token) as narrow:
+        assert narrow.post(f"{REPO}/issues/{pull}/comments", json={"body": "x"}).status_code == 201
+        assert narrow.post(f"{REPO}/issues/{pull}/labels", json={"labels": ["bug"]}).status_code == 200
+        for refused in (
+            narrow.post(f"{REPO}/issues/{number}/comments", json={"body": "x"}),
+            narrow.post(f"{REPO}/issues/{number}/labels", json={"labels": ["bug"]}),
+            narrow.patch(f"{REPO}/issues/{number}", json={"state": "closed"}),
+            narrow.patch(f"{REPO}/issues/comments/{comment}", json={"body": "y"}),
+            narrow.post(f"{REPO}/issues/comments/{comment}/reactions", json={"content": "eyes"}),
+            narrow.get(f"{REPO}/issues/{number}"),
+        ):
+            assert refused.status_code == 403
+            assert refused.json()["message"] == "Resource not accessible by integration"

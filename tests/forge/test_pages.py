@@ -11,7 +11,9 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.testclient import TestClient
 
+from forge.app import create_app
 from forge.pages import markdown
 from forge.pages.pulls import diff_lines
 from tests.forge.stage import REPO, Stage, named, staged
@@ -333,3 +335,16 @@ def test_the_buttons_of_checks_are_pressed_in_the_browser(stage: Stage, browser:
     browser.send(f"{DEMO}/checks/{run}", identifier="")
     stage.receiver.wait(named("check_run", "rerequested"))
     assert browser.send(f"{DEMO}/checks/{run}", identifier="other").status_code == 422
+
+
+def test_a_forge_that_others_reach_asks_for_a_token(tmp_path: Path) -> None:
+    # Served under an address that is not this machine's own: nobody listens there, the application is asked directly.
+    app = create_app(tmp_path / "forge", "http://forge.example")
+    with TestClient(app, base_url="http://forge.example") as client:
+        page = client.get("/login").text
+        assert "As one of the forge" not in page
+        csrf = re.search(r'name="csrf" value="(\w+)"', page)
+        assert csrf is not None
+        assert client.post("/login", data={"csrf": csrf[1], "login": "maintainer"}).status_code == 401
+        signed = client.post("/login", data={"csrf": csrf[1], "token": app.state.token})
+        assert "Sign out" in signed.text
