@@ -15,6 +15,7 @@ from pathlib import Path
 
 from bot.errors import BotError
 
+_SANDBOX_UID = 65532  # no account; the bot as root gives it the task folders and runs boxes as it
 _PROC = Path("/proc")
 _MARK = "GITWRIGHT_CHILD"  # in a child's environment: finds grandchildren that left group and session
 _CHUNK = 1 << 16
@@ -61,6 +62,11 @@ class Tail:
             self.truncated = True
             return data[len(data) - self._cap :]
         return data
+
+
+def sandbox_uid() -> int | None:
+    """Give the user id that hostile children run as; None where it is the bot's own, because that is not root."""
+    return _SANDBOX_UID if os.geteuid() == 0 else None
 
 
 def inherited(*names: str) -> dict[str, str]:

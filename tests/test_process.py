@@ -136,6 +136,14 @@ async def test_a_long_lived_child_is_spoken_with_and_stopped(tmp_path: Path) -> 
     assert process.working_in(tmp_path) == []
 
 
+@pytest.mark.skipif(not Path("/proc/self/ns/pid").exists(), reason="does not apply: needs /proc")
+def test_the_proofs_of_death_do_see_the_living(tmp_path: Path) -> None:
+    assert os.getpid() in process.in_pid_namespace(os.readlink("/proc/self/ns/pid"))
+    assert process.in_pid_namespace("pid:[1]") == []
+    assert os.getpid() in process.working_in(Path.cwd())
+    assert process.working_in(tmp_path) == []
+
+
 async def test_waiting_gives_up_after_its_time() -> None:
     child = await process.spawn(["sleep", "60"], env=_ENV)
     started = time.monotonic()

@@ -10,7 +10,6 @@ from datetime import datetime
 from pathlib import Path
 
 from bot import files, process
-from bot.core.values import TreeFile
 from bot.errors import GitError, UserError
 from bot.git.mirror import GitMirror
 from bot.git.runner import ENVIRONMENT, OPTIONS, Place, git
@@ -73,12 +72,9 @@ def _leave(order: Order) -> None:
 
 async def _base(mirror: GitMirror, sha: str) -> Base:
     blobs = await mirror.files(sha)
-    links = {file.path: await _target(mirror, file) for file in blobs if file.mode == "120000"}
-    return Base.of(blobs, await mirror.submodules(sha), links)
-
-
-async def _target(mirror: GitMirror, link: TreeFile) -> str:
-    return (await mirror.blob(link.sha)).decode("utf-8", "surrogateescape")
+    links = await mirror.contents([file for file in blobs if file.mode == "120000"])
+    targets = {path: target.decode("utf-8", "surrogateescape") for path, target in links.items()}
+    return Base.of(blobs, await mirror.submodules(sha), targets)
 
 
 def _refuse(findings: Sequence[Finding]) -> None:
@@ -91,11 +87,11 @@ def _refuse(findings: Sequence[Finding]) -> None:
 async def _ignored(mirror: GitMirror, order: Order, base: Base, seen: Scan) -> set[str]:
     """Ask git which new paths the base's own ignore rules leave out; the agent's rules do not count."""
     rules = files.ensure_dir(order.folder / "rules")
-    for file in base.blobs.values():
-        if file.path.rpartition("/")[2] == ".gitignore" and file.mode.startswith("100"):
-            target = rules / file.path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(await mirror.blob(file.sha))
+    found = [file for file in base.blobs.values() if file.path.rpartition("/")[2] == ".gitignore"]
+    regular = [file for file in found if file.mode.startswith("100")]
+    for path, text in (await mirror.contents(regular)).items():
+        (rules / path).parent.mkdir(parents=True, exist_ok=True)
+        (rules / path).write_bytes(text)
     caches = order.folder / "caches"
     caches.write_text("\n".join(CACHE_PATTERNS) + "\n", "utf-8")
     fresh = {path for path in seen.paths if path not in base.blobs}

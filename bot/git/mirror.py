@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +17,7 @@ from bot.git.runner import Place, git, git_remote, remote_failure, signature
 from bot.ports import GitAccess, Identity
 
 ANCHORS = "refs/gitwright/"
+_LEFT_SECONDS = 24 * 3600
 _BATCH_BYTES = 64 << 20  # of what one git process is asked to print
 _BRANCHES = "refs/remotes/origin/"
 _SHA = re.compile(r"[0-9a-f]{40}")
@@ -43,6 +46,7 @@ class GitMirror:
         async with self._preparing:
             if not self.git_dir.exists():
                 await self._make()
+            _sweep(self.git_dir)
             self.git_dir.chmod(0o700)
             config = self.git_dir / "config"
             if config.read_text("utf-8") != _CONFIG:
@@ -242,6 +246,13 @@ class GitMirror:
     async def _remote_sha(self, access: GitAccess, ref: str) -> str | None:
         rows = (await git_remote(self._place, access, "ls-remote", access.url, ref)).text.splitlines()
         return next((sha for sha, _, name in (row.partition("\t") for row in rows) if name == ref), None)
+
+
+def _sweep(git_dir: Path) -> None:
+    """Remove private indexes that a killed process left long ago."""
+    for left in git_dir.glob("index-*"):
+        if time.time() - left.stat().st_mtime > _LEFT_SECONDS:
+            shutil.rmtree(left, ignore_errors=True)
 
 
 _TEXT = ("utf-8", "surrogateescape")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from bot.sandbox.bwrap import BwrapSandbox
-from bot.sandbox.launch import sandbox_uid
 from bot.sandbox.none import NoSandbox
 from bot.sandbox.probe import BACKENDS, Probed, choose, probe
 
-__all__ = ["BACKENDS", "BwrapSandbox", "NoSandbox", "Probed", "choose", "probe", "sandbox_uid"]
+__all__ = ["BACKENDS", "BwrapSandbox", "NoSandbox", "Probed", "choose", "probe"]

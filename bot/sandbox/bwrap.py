@@ -70,7 +70,7 @@ class BwrapBox:
         self._policy = policy
         self._program = program
         self._view = _view(policy)
-        owner = launch.sandbox_uid()
+        owner = process.sandbox_uid()
         for folder in (policy.work, policy.home, *policy.writable):
             if owner is not None and folder.stat().st_uid != owner:
                 files.give(folder, owner)

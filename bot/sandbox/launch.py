@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bot.errors import SandboxError
+from bot.process import sandbox_uid
 
-SANDBOX_UID = 65532  # no account; the bot as root gives it the task folders and runs boxes as it
 _STAGES = ("/mnt", "/media", "/srv", "/opt", "/run", "/tmp")  # noqa: S108 - covered in a private mount namespace
 _STAGE = """\
 set -e
@@ -27,11 +26,6 @@ exec "$@"
 """
 _FILE_BYTES = 1 << 30
 _OPEN_FILES = 4096
-
-
-def sandbox_uid() -> int | None:
-    """Give the user id that boxes run as; None where it is the bot's own, because that is not root."""
-    return SANDBOX_UID if os.geteuid() == 0 else None
 
 
 def drop() -> list[str]:

@@ -14,7 +14,7 @@ FIX = (
     "No sandbox: agents and tests would run with the rights of the bot itself. "
     "On Linux install bubblewrap 0.8 or later and allow user namespaces; on macOS run the bot in a Linux "
     "container or virtual machine. To go on without isolation all the same, on a machine that holds nothing "
-    "else, set `GITWRIGHT_SANDBOX=dangerously-none`."
+    "else, set `GITWRIGHT_SANDBOX=none`."
 )
 
 

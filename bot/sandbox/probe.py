@@ -18,7 +18,7 @@ from bot.sandbox.none import FIX, NoSandbox
 BACKENDS: dict[str, Callable[[], Sandbox]] = {
     "bwrap": BwrapSandbox,
 }
-OPT_OUT = "dangerously-none"
+OPT_OUT = "none"  # the operator alone can say it
 _STRENGTH = ("none", "medium", "strong")
 _SECONDS = 20.0
 _SECRET = "canary-that-must-not-be-seen"  # noqa: S105 - planted to be looked for
@@ -62,7 +62,7 @@ async def probe() -> Probed:
 async def choose(required: str = "medium") -> Sandbox:
     """Give a sandbox of at least this level; SandboxError says what is missing and what to do.
 
-    `required` is strong, medium or `dangerously-none`, the operator's opt-out.
+    `required` is strong, medium or `none`, the operator's opt-out.
     """
     if required == OPT_OUT:
         return NoSandbox(allowed=True)

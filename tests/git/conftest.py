@@ -14,7 +14,7 @@ import pytest
 from bot.core.values import Repo
 from bot.git import GitMirror, WorktreeManager
 from bot.ports import GitAccess, Identity
-from bot.sandbox import BwrapSandbox, probe, sandbox_uid
+from bot.sandbox import BwrapSandbox, probe
 from tests.git.server import TOKEN, GitServer
 
 WHO = Identity("Gitwright", "bot@example.invalid")
@@ -74,7 +74,7 @@ def access(server: GitServer) -> GitAccess:
 @pytest.fixture
 def manager(tmp_path: Path) -> WorktreeManager:
     """Without a box around ingest: what is refused and taken must not hang on it."""
-    return WorktreeManager(tmp_path / "data", owner=sandbox_uid())
+    return WorktreeManager(tmp_path / "data")
 
 
 @pytest.fixture

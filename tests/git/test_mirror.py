@@ -62,6 +62,18 @@ async def test_read_gives_regular_files_up_to_a_limit(mirror: GitMirror, base: s
         assert await mirror.read(base, other) is None
 
 
+async def test_read_many_gives_what_read_gives(mirror: GitMirror, base: str) -> None:
+    sha = await mirror.commit_files(
+        base, {"blank": b"", "bin": b"\n\0\n\n", "big": b"x" * 500}, "More", WHO, WHEN
+    )
+    names = ["blank", "bin", "big", "docs/a.md", "link", "docs", "missing"]
+    one_by_one = {name: await mirror.read(sha, name, limit=499) for name in names}
+    assert await mirror.read_many(sha, names, limit=499) == {
+        n: d for n, d in one_by_one.items() if d is not None
+    }
+    assert await mirror.read_many(sha, []) == {}
+
+
 async def test_files_lists_every_blob_sorted(mirror: GitMirror, base: str) -> None:
     listed = await mirror.files(base)
     assert [file.path for file in listed] == sorted([*FILES, "link"])

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from bot import process
 from bot.errors import GitError
 from bot.git import GitMirror, WorktreeManager, task_policy
 from bot.ports import GitAccess
-from bot.sandbox import BwrapSandbox, sandbox_uid
+from bot.sandbox import BwrapSandbox
 from tests.git.conftest import FILES, REPO, WHEN, WHO
 
 _PATH = "/usr/local/bin:/usr/bin:/bin"
@@ -181,7 +182,7 @@ async def test_as_root_the_agent_owns_its_folder_and_nothing_else(
 ) -> None:
     tree = await manager.create(mirror, "T-1", base)
     owners = {path.lstat().st_uid for path in tree.path.rglob("*")} | {tree.home.stat().st_uid}
-    assert owners == {sandbox_uid()}
+    assert owners == {process.sandbox_uid()}
     assert mirror.git_dir.stat().st_uid == 0
     assert (tree.folder / "index").stat().st_uid == 0
     assert (await manager.mirror(REPO)) is mirror

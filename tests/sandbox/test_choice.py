@@ -33,23 +33,23 @@ async def test_without_any_back_end_the_error_names_cause_and_fix(tmp_path: Path
     finally:
         BACKENDS["bwrap"] = kept
     assert "missing" in str(caught.value)
-    assert "dangerously-none" in str(caught.value)
+    assert "GITWRIGHT_SANDBOX=none" in str(caught.value)
 
 
 async def test_a_level_that_is_not_reached_or_unknown_is_refused(sandbox: BwrapSandbox) -> None:
     with pytest.raises(SandboxError, match="strong"):
         await choose("strong")
     with pytest.raises(SandboxError, match="no sandbox level"):
-        await choose("none")
+        await choose("weak")
 
 
 async def test_no_sandbox_is_refused_unless_it_was_asked_for(policy: SandboxPolicy) -> None:
-    with pytest.raises(SandboxError, match="GITWRIGHT_SANDBOX=dangerously-none"):
+    with pytest.raises(SandboxError, match="GITWRIGHT_SANDBOX=none"):
         NoSandbox().open(policy)
 
 
 async def test_the_opt_out_runs_commands_and_leaves_nothing(policy: SandboxPolicy) -> None:
-    sandbox = await choose("dangerously-none")
+    sandbox = await choose("none")
     assert sandbox.level == "none"
     async with sandbox.open(policy) as box:
         done = await box.run(["sh", "-c", "pwd; echo $GIVEN; setsid sleep 61 >/dev/null 2>&1 &"], timeout=30)
