@@ -42,20 +42,20 @@ def commit_change(
     repo: Row,
     branch: str,
     actor: Actor,
+    tip: str | None,
     change: Change,
     message: str,
     by: tuple[Person, Person],
 ) -> str:
-    """A commit with one path changed on top of a branch; hold the lock. 409 if the branch moved meanwhile."""
+    """A commit with one path changed on a branch's tip; hold the lock. 409 if the branch is elsewhere by now."""
     bare, ref = forge.git.of(repo), f"refs/heads/{branch}"
-    old = bare.ref(ref)
-    if old is None and bare.refs("refs/heads/"):
+    if tip is None and bare.refs("refs/heads/"):
         raise GitHubError(404, f"Branch {branch} not found")
-    tree = bare.write_tree(old, [change])
-    new = bare.commit_tree(tree, [old] if old else [], message, *by)
-    if not bare.move(ref, new, old or ZERO):
+    tree = bare.write_tree(tip, [change])
+    new = bare.commit_tree(tree, [tip] if tip else [], message, *by)
+    if not bare.move(ref, new, tip or ZERO):
         raise GitHubError(409, f"{branch} moved meanwhile")
-    forge.pushed(repo, ref, old or ZERO, new, actor)
+    forge.pushed(repo, ref, tip or ZERO, new, actor)
     return new
 
 

@@ -142,7 +142,7 @@ class Entry:
             actor, refusal = tokens.anonymous(self._forge), error
         scope["forge.actor"] = actor
         scope["forge.refusal"] = refusal
-        note = _once(lambda status: part == "test" or self._log.write(self._line(scope, actor, status)))
+        note = _once(lambda status: self._note(scope, actor, status))
         answer = self._dress(scope, actor, send, note) if part != "test" else send
         try:
             if refusal is not None and part != "git":
@@ -196,6 +196,10 @@ class Entry:
 
         return dressed
 
+    def _note(self, scope: Scope, actor: Actor, status: int) -> None:
+        if scope["forge.surface"] != "test":
+            self._log.write(self._line(scope, actor, status))
+
     def _line(self, scope: Scope, actor: Actor, status: int) -> dict[str, Any]:
         method, path = scope["method"], scope["path"]
         return {
@@ -211,7 +215,7 @@ class Entry:
         }
 
 
-def _once(call: Callable[[int], object]) -> Callable[[int], None]:
+def _once(call: Callable[[int], None]) -> Callable[[int], None]:
     """A function that calls at its first use only."""
     done = False
 

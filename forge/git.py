@@ -169,6 +169,13 @@ class Bare:
         )
         return done.returncode, done.stdout, done.stderr
 
+    def keep(self, key: tuple[str, ...], value: object) -> None:
+        """Puts into the cache what was found out on the way."""
+        with self._guard:
+            self._cache[key] = value
+            while len(self._cache) > CACHED:
+                self._cache.popitem(last=False)
+
     def cached(self, key: tuple[str, ...], make: Callable[[], T]) -> T:
         """What `make` returned for a key of object ids; such answers never change."""
         with self._guard:
@@ -176,10 +183,7 @@ class Bare:
                 self._cache.move_to_end(key)
                 return cast(T, self._cache[key])
         value = make()
-        with self._guard:
-            self._cache[key] = value
-            while len(self._cache) > CACHED:
-                self._cache.popitem(last=False)
+        self.keep(key, value)
         return value
 
     # --- refs
@@ -197,13 +201,13 @@ class Bare:
 
     def resolve(self, revision: str) -> str | None:
         """The commit that a branch, tag, sha or full ref means; GitHub prefers branches."""
-        for name in (f"refs/heads/{revision}", f"refs/tags/{revision}", revision):
-            code, out, _ = self.attempt(
-                "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"
-            )
-            if code == 0:
-                return out.decode().strip()
-        return None
+        if "\n" in revision:
+            return None
+        names = (f"refs/heads/{revision}", f"refs/tags/{revision}", revision)
+        asked = "".join(f"{name}^{{commit}}\n" for name in names)
+        out = self.run("cat-file", "--batch-check=%(objectname) %(objecttype)", stdin=asked.encode())
+        found = (line.split() for line in out.decode(errors="replace").splitlines())
+        return next((words[0] for words in found if len(words) == 2 and words[1] == "commit"), None)
 
     def move(self, ref: str, new: str, old: str) -> bool:
         """Sets a ref if it still holds `old` (ZERO: does not exist); `new` ZERO deletes it. False if it moved."""

@@ -15,6 +15,7 @@ STATUS = {
 }
 SEPARATOR = "\x1f"
 FORMAT = SEPARATOR.join(("%H", "%T", "%P", "%an", "%ae", "%ad", "%cn", "%ce", "%cd", "%B"))
+KEPT = 50  # of a long log, only the first commits are worth a place in the cache
 DATE = "--date=format-local:%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -67,7 +68,10 @@ def log(
         *revisions,
         *tail,
     )
-    return [_commit(record) for record in out.decode(errors="replace").split("\0") if record]
+    found = [_commit(record) for record in out.decode(errors="replace").split("\0") if record]
+    for each in found[:KEPT]:
+        bare.keep(("commit", each.sha), each)
+    return found
 
 
 def _commit(record: str) -> Commit:
@@ -152,12 +156,16 @@ def _patches(text: str) -> Iterator[str | None]:
 
 def paths(bare: Bare, sha: str) -> tuple[list[str], list[str], list[str]]:
     """The paths that a commit added, removed and modified against its first parent; none for a merge."""
-    out = bare.run("diff-tree", "-r", "-z", "--root", "--no-commit-id", "--name-status", sha)
-    fields = out.decode(errors="replace").split("\0")
-    found: dict[str, list[str]] = {"A": [], "D": [], "M": []}
-    for letter, path in zip(fields[::2], fields[1::2], strict=False):
-        found.get(letter, found["M"]).append(path)
-    return found["A"], found["D"], found["M"]
+
+    def read() -> tuple[list[str], list[str], list[str]]:
+        out = bare.run("diff-tree", "-r", "-z", "--root", "--no-commit-id", "--name-status", sha)
+        fields = out.decode(errors="replace").split("\0")
+        found: dict[str, list[str]] = {"A": [], "D": [], "M": []}
+        for letter, path in zip(fields[::2], fields[1::2], strict=False):
+            found.get(letter, found["M"]).append(path)
+        return found["A"], found["D"], found["M"]
+
+    return bare.cached(("paths", sha), read)
 
 
 def diff_text(bare: Bare, base: str, head: str) -> bytes:

@@ -86,11 +86,11 @@ def _payload(forge: "Forge", repo: Row, ref: str, before: str, after: str, actor
     bare = forge.git.of(repo)
     facts = _commits(forge, repo, ref, before, after)
     commits = [_commit(forge, repo, commit) for commit in facts]
-    forced = (
-        ZERO not in (before, after) and ref.startswith("refs/heads/") and not bare.descends(after, before)
-    )
+    follows = bool(facts) and before in facts[-1].parents
+    moved = ZERO not in (before, after) and ref.startswith("refs/heads/")
+    forced = moved and not follows and not bare.descends(after, before)
     page = objects.html_url(forge, repo)
-    head = bare.resolve(after) if after != ZERO else None
+    head = _head(forge, repo, ref, after)
     span = f"{before[:12]}...{after[:12]}" if before != ZERO else after[:12]
     return {
         "ref": ref,
@@ -105,6 +105,13 @@ def _payload(forge: "Forge", repo: Row, ref: str, before: str, after: str, actor
         "head_commit": None if head is None else _commit(forge, repo, history.commit(bare, head)),
         "pusher": {"name": actor.user["login"], "email": actor.user["email"]},
     }
+
+
+def _head(forge: "Forge", repo: Row, ref: str, after: str) -> str | None:
+    """The commit that a ref now means; a tag may have a tag object in between, or mean no commit at all."""
+    if after == ZERO or ref.startswith("refs/heads/"):
+        return None if after == ZERO else after
+    return forge.git.of(repo).resolve(after)
 
 
 def _commits(forge: "Forge", repo: Row, ref: str, before: str, after: str) -> list[history.Commit]:

@@ -125,19 +125,18 @@ def write(access: Writable, path: str, body: FileWrite) -> JSONResponse:
     branch = body.branch or repo["default_branch"]
     with forge.git.lock(repo):
         bare = forge.git.of(repo)
-        known = _known(access, branch, path)
+        tip, known = _known(access, branch, path)
         if known is not None and known.type == "tree":
             raise unprocessable(f"{path} is a directory")
         if known is not None and body.sha is None:
             raise GitHubError(422, 'Invalid request.\n\n"sha" wasn\'t supplied.')
         if (None if known is None else known.sha) != body.sha:
             raise GitHubError(409, f"{path} does not match {body.sha}")
-        change = Change(path, bare.write_blob(data), "100644" if known is None else known.mode)
+        blob, mode = bare.write_blob(data), "100644" if known is None else known.mode
         by = committing.people(forge, access.actor, body.author, body.committer)
-        new = committing.commit_change(forge, repo, branch, access.actor, change, body.message, by)
-    entry = bare.entry(new, path)
-    assert entry is not None
-    shown = _entry(access, entry, path, branch)
+        change = Change(path, blob, mode)
+        new = committing.commit_change(forge, repo, branch, access.actor, tip, change, body.message, by)
+    shown = _entry(access, TreeEntry(mode, "blob", blob, len(data), path), path, branch)
     commit = objects.git_commit(forge, repo, history.commit(bare, new))
     return JSONResponse({"content": shown, "commit": commit}, 201 if known is None else 200)
 
@@ -147,15 +146,14 @@ def delete(access: Writable, path: str, body: FileRemoval) -> JSONResponse:
     forge, repo, path = access.forge, access.repo, _checked(path)
     branch = body.branch or repo["default_branch"]
     with forge.git.lock(repo):
-        known = _known(access, branch, path)
+        tip, known = _known(access, branch, path)
         if known is None or known.type == "tree":
             raise not_found()
         if known.sha != body.sha:
             raise GitHubError(409, f"{path} does not match {body.sha}")
         by = committing.people(forge, access.actor, body.author, body.committer)
-        new = committing.commit_change(
-            forge, repo, branch, access.actor, Change(path, None), body.message, by
-        )
+        change = Change(path, None)
+        new = committing.commit_change(forge, repo, branch, access.actor, tip, change, body.message, by)
     commit = objects.git_commit(forge, repo, history.commit(forge.git.of(repo), new))
     return JSONResponse({"content": None, "commit": commit})
 
@@ -168,7 +166,8 @@ def _checked(path: str) -> str:
     return path
 
 
-def _known(access: Access, branch: str, path: str) -> TreeEntry | None:
+def _known(access: Access, branch: str, path: str) -> tuple[str | None, TreeEntry | None]:
+    """A branch's tip, and what lies at a path there."""
     bare = access.forge.git.of(access.repo)
     tip = bare.ref(f"refs/heads/{branch}")
-    return None if tip is None else bare.entry(tip, path)
+    return tip, None if tip is None else bare.entry(tip, path)

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ import pytest
 import uvicorn
 
 from forge.app import Judge, create_app
+from tests.judges.openapi import Judge as OpenApiJudge
+from tests.judges.webhooks import WebhookJudge
+from tests.judges.wrappers import JudgeMiddleware
 
 PERMISSIONS = {
     "metadata": "read",
@@ -289,11 +293,14 @@ def _next() -> int:
 
 
 @pytest.fixture(scope="session")
-def running_forge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """One forge for the whole run; tests share it and keep to what they made."""
-    running = Running(tmp_path_factory.mktemp("forge"))
+def running_forge(
+    tmp_path_factory: pytest.TempPathFactory, judge: OpenApiJudge, webhook_judge: WebhookJudge
+) -> Iterator[Running]:
+    """One forge for the whole run, judged; tests share it and keep to what they made."""
+    running = Running(tmp_path_factory.mktemp("forge"), partial(JudgeMiddleware, judge=judge))
     yield running
     running.stop()
+    webhook_judge.check_deliveries(running.data / "forge.sqlite")
 
 
 @pytest.fixture

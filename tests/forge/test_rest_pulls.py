@@ -146,8 +146,8 @@ def test_lists_are_filtered_by_state_head_and_base_and_come_in_pages(
 def test_title_body_base_and_state_are_changed(forge: ForgeUnderTest, ada: Person, repo: str) -> None:
     forge.branch(ada.api, repo, "release")
     path = f"/repos/{repo}/pulls/{forge.open_pull(ada.api, repo, body='old')['number']}"
-    changed = ada.api.patch(path, json={"title": "New", "body": None, "base": "release"}).json()
-    assert (changed["title"], changed["body"], changed["base"]["ref"]) == ("New", None, "release")
+    changed = ada.api.patch(path, json={"title": "New", "body": "new", "base": "release"}).json()
+    assert (changed["title"], changed["body"], changed["base"]["ref"]) == ("New", "new", "release")
     assert ada.api.patch(path, json={"base": "missing"}).status_code == 422
     closed = ada.api.patch(path, json={"state": "closed"}).json()
     assert (closed["state"], closed["mergeable"]) == ("closed", None)
