@@ -156,10 +156,16 @@ class GitHubReads:
         newest: dict[tuple[int, str], views.CheckRunView] = {}
         for run in sorted(runs, key=lambda run: run.id):
             newest[(run.app.id if run.app else 0, run.name)] = run
-        statuses = await self._all(repo, f"/commits/{sha}/status", key="statuses")
-        return [run.value(app) for run in newest.values()] + [
-            views.read(views.StatusView, item).value(users) for item in statuses
-        ]
+        statuses = await self._statuses(repo, sha)
+        return [run.value(app) for run in newest.values()] + [status.value(users) for status in statuses]
+
+    async def _statuses(self, repo: Repo, sha: str) -> list[views.StatusView]:
+        """Read the newest commit status of each context; the combined status would not say who made them."""
+        newest: dict[str, views.StatusView] = {}
+        for item in await self._all(repo, f"/commits/{sha}/statuses"):
+            status = views.read(views.StatusView, item)
+            newest.setdefault(status.context, status)  # they come newest first
+        return list(newest.values())
 
     # --- requests --------------------------------------------------------------------------------
 

@@ -169,8 +169,7 @@ class GitHubWrites(GitHubReads):
     async def _set_status(self, repo: Repo, sha: str, name: str, conclusion: str | None, title: str) -> None:
         states = {None: "pending", "success": "success", "neutral": "success", "skipped": "success"}
         wanted = {"state": states.get(conclusion, "failure"), "context": name, "description": title[:140]}
-        for item in await self._all(repo, f"/commits/{sha}/status", key="statuses"):
-            found = views.read(views.StatusView, item)
+        for found in await self._statuses(repo, sha):
             if {"state": found.state, "context": found.context, "description": found.description} == wanted:
                 return
         await self._call("POST", repo, f"/statuses/{sha}", CHECK, json=wanted, repeatable=True)

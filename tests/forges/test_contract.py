@@ -1,0 +1,472 @@
+"""What every forge adapter promises, held against a real, running forge: each method of the port, and its repeats."""
+
+import asyncio
+import json
+import sqlite3
+import subprocess
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from bot.core.values import Annotation, Issue, Repo
+from bot.errors import ForgeError, NotFoundError, RetryableError
+from bot.ports import Forge
+from tests.forges.conftest import RunningForge, a_forge
+
+MARKER = "<!-- gitwright:status track=issue-1 -->"
+
+
+# --- who and where -------------------------------------------------------------------------------
+
+
+async def test_the_bot_knows_its_own_user(forge: Forge, server: RunningForge, repo: Repo, mode: str) -> None:
+    number = server.issue(repo.slug)
+    await forge.create_comment(repo, number, f"{MARKER}\nHello")
+    [comment] = await forge.comments(repo, number)
+    assert {comment.author.id} == await forge.bot_ids(repo)
+    assert comment.author.is_bot == (mode != "token")
+
+
+async def test_a_repository_is_found_by_id_alone(forge: Forge, repo: Repo) -> None:
+    assert await forge.repo(repo.id) == repo
+
+
+async def test_an_unknown_repository_is_not_found(forge: Forge) -> None:
+    with pytest.raises(NotFoundError):
+        await forge.repo(999_999_999)
+
+
+@pytest.mark.parametrize("role", ["read", "triage", "write", "maintain", "admin"])
+async def test_a_person_s_role_is_asked(forge: Forge, server: RunningForge, repo: Repo, role: str) -> None:
+    login = server.call("POST", "/_test/users", {"login": f"p-{repo.id}-{role}"})["login"]
+    assert await forge.permission(repo, login) == "none"
+    server.call("PUT", f"/_test/repos/{repo.slug}/collaborators/{login}", {"role": role})
+    assert await forge.permission(repo, login) == role
+
+
+async def test_somebody_unknown_may_do_nothing(forge: Forge, repo: Repo) -> None:
+    assert await forge.permission(repo, "nobody-of-this-name") == "none"
+
+
+@pytest.mark.parametrize("mode", ["app"])
+async def test_the_api_may_lie_below_a_path_as_on_enterprise_servers(
+    server: RunningForge, repo: Repo, mode: str
+) -> None:
+    forge = a_forge(server, "app at /api/v3")
+    number = server.issue(repo.slug)
+    await forge.create_comment(repo, number, f"{MARKER}\nHello")
+    assert len(await forge.comments(repo, number)) == 1
+    async with forge.git_access(repo, write=False) as access:
+        assert access.url == f"{server.url}/{repo.slug}.git"
+    await forge.aclose()
+
+
+# --- issues, comments, labels --------------------------------------------------------------------
+
+
+async def test_an_issue_is_read(forge: Forge, server: RunningForge, repo: Repo) -> None:
+    number = server.issue(repo.slug, "Ünïcode", "Line\r\nline")
+    issue = await forge.issue(repo, number)
+    assert replace(issue, author=issue.author) == Issue(
+        number, "Ünïcode", "Line\r\nline", "open", issue.author, (), False
+    )
+    assert issue.author.login == "maintainer"
+    await forge.close_issue(repo, number)
+    await forge.close_issue(repo, number)
+    assert (await forge.issue(repo, number)).state == "closed"
+
+
+async def test_a_missing_issue_is_not_found(forge: Forge, repo: Repo) -> None:
+    with pytest.raises(NotFoundError):
+        await forge.issue(repo, 4711)
+
+
+async def test_posting_twice_leaves_one_comment(forge: Forge, server: RunningForge, repo: Repo) -> None:
+    number = server.issue(repo.slug)
+    server.call("POST", f"/repos/{repo.slug}/issues/{number}/comments", {"body": "A person's words"})
+    first = await forge.create_comment(repo, number, f"{MARKER}\nOne")
+    assert await forge.create_comment(repo, number, f"{MARKER}\nTwo") == first
+    await forge.update_comment(repo, first, f"{MARKER}\nThree")
+    assert [c.body for c in await forge.comments(repo, number)] == ["A person's words", f"{MARKER}\nThree"]
+
+
+async def test_a_marker_that_somebody_else_wrote_is_not_the_bot_s(
+    forge: Forge, server: RunningForge, repo: Repo
+) -> None:
+    number = server.issue(repo.slug)
+    person = server.call("POST", "/_test/users", {"login": f"forger-{repo.id}"})
+    server.call("PUT", f"/_test/repos/{repo.slug}/collaborators/{person['login']}", {"role": "write"})
+    path = f"/repos/{repo.slug}/issues/{number}/comments"
+    server.call("POST", path, {"body": f"{MARKER}\nForged"}, token=person["token"])
+    assert await forge.find_comment(repo, number, MARKER) is None
+    mine = await forge.create_comment(repo, number, f"{MARKER}\nReal")
+    found = await forge.find_comment(repo, number, MARKER)
+    assert found is not None
+    assert found.id == mine
+
+
+async def test_a_marker_counts_on_the_first_line_only(forge: Forge, server: RunningForge, repo: Repo) -> None:
+    number = server.issue(repo.slug)
+    await forge.create_comment(repo, number, f"<!-- gitwright:answer -->\n{MARKER}")
+    assert await forge.find_comment(repo, number, MARKER) is None
+
+
+@pytest.mark.parametrize("mode", ["app"])
+async def test_comments_of_several_pages_are_all_read(forge: Forge, server: RunningForge, repo: Repo) -> None:
+    number = server.issue(repo.slug)
+    for n in range(103):
+        server.call("POST", f"/repos/{repo.slug}/issues/{number}/comments", {"body": str(n)})
+    assert [comment.body for comment in await forge.comments(repo, number)] == [str(n) for n in range(103)]
+
+
+async def test_a_text_that_is_too_long_is_cut_and_keeps_its_marker(
+    forge: Forge, server: RunningForge, repo: Repo
+) -> None:
+    number = server.issue(repo.slug)
+    await forge.create_comment(repo, number, f"{MARKER}\n{'x' * 70_000}")
+    found = await forge.find_comment(repo, number, MARKER)
+    assert found is not None
+    assert len(found.body) == 65_536
+
+
+async def test_a_reaction_may_be_repeated_or_refused_but_never_fails(
+    forge: Forge, server: RunningForge, repo: Repo
+) -> None:
+    number = server.issue(repo.slug)
+    comment = await forge.create_comment(repo, number, f"{MARKER}\nHello")
+    assert await forge.react(repo, "issue", number, "eyes")
+    assert await forge.react(repo, "issue", number, "eyes")
+    assert await forge.react(repo, "comment", comment, "rocket")
+    assert not await forge.react(repo, "comment", 999_999, "eyes")
+    assert len(server.call("GET", f"/repos/{repo.slug}/issues/{number}/reactions")) == 1
+
+
+async def test_labels_are_made_once_and_set_and_taken_off(
+    forge: Forge, server: RunningForge, repo: Repo
+) -> None:
+    number = server.issue(repo.slug)
+    for _ in range(2):
+        await forge.ensure_label(repo, "agent:working", "#1d76db", "Agents are at work")
+        await forge.add_label(repo, number, "agent:working")
+    assert (await forge.issue(repo, number)).labels == ("agent:working",)
+    for _ in range(2):
+        await forge.remove_label(repo, number, "agent:working")
+    assert (await forge.issue(repo, number)).labels == ()
+
+
+async def test_a_label_that_is_there_already_stays_as_people_made_it(
+    forge: Forge, server: RunningForge, repo: Repo
+) -> None:
+    server.call("POST", f"/repos/{repo.slug}/labels", {"name": "agent:plan", "color": "ff0000"})
+    await forge.ensure_label(repo, "agent:plan", "00ff00", "")
+    assert server.call("GET", f"/repos/{repo.slug}/labels/agent:plan")["color"] == "ff0000"
+
+
+async def test_a_label_that_cannot_be_made_is_an_error(forge: Forge, repo: Repo) -> None:
+    with pytest.raises(ForgeError):
+        await forge.ensure_label(repo, "bad", "not-a-color", "")
+
+
+# --- branches, pull requests, checks -------------------------------------------------------------
+
+
+async def test_a_branch_s_tip_is_read(forge: Forge, server: RunningForge, repo: Repo) -> None:
+    sha = server.branch(repo.slug, "agent/issue-1/T-1-a1")
+    assert await forge.branch_sha(repo, "agent/issue-1/T-1-a1") == sha
+    assert await forge.branch_sha(repo, "agent/issue-1") is None
+
+
+async def test_a_pull_request_is_opened_once(forge: Forge, server: RunningForge, repo: Repo) -> None:
+    sha = server.branch(repo.slug, "agent/x")
+    assert await forge.find_pull(repo, "agent/x") is None
+    made = await forge.open_pull(repo, head="agent/x", base="main", title="Title", body="Body")
+    again = await forge.open_pull(repo, head="agent/x", base="main", title="Other", body="Other")
+    assert replace(again, mergeable=made.mergeable) == made  # lists do not say whether it can be merged
+    assert (made.head_branch, made.head_sha, made.base_branch, made.state) == ("agent/x", sha, "main", "open")
+    assert {made.author.id} == await forge.bot_ids(repo)
+    assert (await forge.issue(repo, made.number)).is_pull
+
+
+async def test_a_pull_request_is_updated_closed_and_followed_by_a_new_one(
+    forge: Forge, server: RunningForge, repo: Repo
+) -> None:
+    server.branch(repo.slug, "agent/x")
+    first = await forge.open_pull(repo, head="agent/x", base="main", title="Title", body="Body")
+    await forge.update_pull(repo, first.number, body="New body")
+    await forge.update_pull(repo, first.number, state="closed")
+    closed = await forge.find_pull(repo, "agent/x")
+    assert closed is not None
+    assert (closed.body, closed.state, closed.merged, closed.merge_sha) == ("New body", "closed", False, None)
+    second = await forge.open_pull(repo, head="agent/x", base="main", title="Again", body="")
+    assert second.number > first.number
+    found = await forge.find_pull(repo, "agent/x")
+    assert found is not None
+    assert replace(found, mergeable=second.mergeable) == second
+
+
+async def test_a_merged_pull_request_says_so(forge: Forge, server: RunningForge, repo: Repo) -> None:
+    server.branch(repo.slug, "agent/x")
+    made = await forge.open_pull(repo, head="agent/x", base="main", title="Title", body="")
+    merged = server.call("PUT", f"/repos/{repo.slug}/pulls/{made.number}/merge", {"merge_method": "merge"})
+    for found in (await forge.pull(repo, made.number), await forge.find_pull(repo, "agent/x")):
+        assert found is not None
+        assert (found.merged, found.state, found.merge_sha) == (True, "closed", merged["sha"])
+    assert await forge.branch_sha(repo, "main") == merged["sha"]
+
+
+async def test_a_draft_is_opened_as_one(forge: Forge, server: RunningForge, repo: Repo) -> None:
+    server.branch(repo.slug, "agent/x")
+    made = await forge.open_pull(repo, head="agent/x", base="main", title="T", body="", draft=True)
+    assert made.draft
+
+
+async def test_a_pull_request_from_nowhere_is_refused(forge: Forge, repo: Repo) -> None:
+    with pytest.raises(ForgeError) as caught:
+        await forge.open_pull(repo, head="agent/missing", base="main", title="T", body="")
+    assert caught.value.status == 422
+
+
+async def test_the_bot_s_own_check_is_made_updated_and_told_from_others(
+    forge: Forge, server: RunningForge, repo: Repo, mode: str
+) -> None:
+    sha = server.branch(repo.slug, "agent/x")
+    status = {"state": "failure", "context": "jenkins", "description": "Broken"}
+    server.call("POST", f"/repos/{repo.slug}/statuses/{sha}", status)
+    steps: list[str | None] = [None, "failure", "failure", "success"]
+    for conclusion in steps:
+        await forge.set_check(
+            repo,
+            sha,
+            "gitwright/backlog",
+            conclusion=conclusion,
+            title="T",
+            summary="S" if conclusion else "W",
+        )
+    checks = {check.name: check for check in await forge.checks(repo, sha)}
+    assert (checks["jenkins"].conclusion, checks["jenkins"].ours) == ("failure", False)
+    ours = checks["gitwright/backlog"]
+    assert (ours.done, ours.conclusion, ours.ours) == (True, "success", True)
+    runs = server.call("GET", f"/repos/{repo.slug}/commits/{sha}/check-runs")["total_count"]
+    assert runs == (0 if mode == "token" else 1)
+
+
+async def test_a_check_in_progress_is_not_done(forge: Forge, server: RunningForge, repo: Repo) -> None:
+    sha = server.branch(repo.slug, "agent/x")
+    await forge.set_check(repo, sha, "gitwright/task", conclusion=None, title="Working", summary="")
+    [check] = await forge.checks(repo, sha)
+    assert (check.done, check.conclusion) == (False, None)
+
+
+@pytest.mark.parametrize("count", [1, 120])
+async def test_annotations_are_neither_lost_nor_doubled(
+    forge: Forge, server: RunningForge, repo: Repo, mode: str, count: int
+) -> None:
+    if mode == "token":
+        pytest.skip("a person's token cannot make check runs, and statuses have no annotations")
+    sha = server.branch(repo.slug, "agent/x")
+    notes = [Annotation("README.md", 1, "warning", f"Note {n}", "T") for n in range(count)]
+    for _ in range(2):
+        await forge.set_check(
+            repo, sha, "gitwright/backlog", conclusion="neutral", title="T", summary="S", annotations=notes
+        )
+    [run] = server.call("GET", f"/repos/{repo.slug}/commits/{sha}/check-runs")["check_runs"]
+    assert run["output"]["annotations_count"] == count
+    await forge.set_check(repo, sha, "gitwright/backlog", conclusion="success", title="T", summary="S")
+    [check] = await forge.checks(repo, sha)
+    assert check.conclusion == "success"
+    newest = server.call("GET", f"/repos/{repo.slug}/commits/{sha}/check-runs?filter=latest")["check_runs"]
+    assert max(newest, key=lambda each: int(each["id"]))["output"]["annotations_count"] == 0
+
+
+# --- git -----------------------------------------------------------------------------------------
+
+
+def git(*args: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["git", *args], cwd=cwd, capture_output=True, text=True, timeout=60, check=False)
+
+
+async def test_git_gets_in_while_the_block_lasts_and_not_after(
+    forge: Forge, repo: Repo, tmp_path: Path, mode: str
+) -> None:
+    async with forge.git_access(repo, write=False) as access:
+        url = access.url.replace("://", f"://x-access-token:{access.token}@")
+        assert access.token not in repr(access)
+        done = await asyncio.to_thread(git, "clone", "-q", url, "first", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        git("-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-q", "--allow-empty", "-m", "x",
+            cwd=tmp_path / "first")  # fmt: skip
+        pushed = await asyncio.to_thread(
+            git, "push", "-q", "origin", "HEAD:refs/heads/agent/x", cwd=tmp_path / "first"
+        )
+        assert (pushed.returncode == 0) == (mode == "token"), "reading does not allow writing"
+    again = await asyncio.to_thread(git, "clone", "-q", url, "second", cwd=tmp_path)
+    assert (again.returncode == 0) == (mode == "token"), "a lent token ends with its block"
+
+
+async def test_git_may_push_where_it_was_lent_for_writing(forge: Forge, repo: Repo, tmp_path: Path) -> None:
+    async with forge.git_access(repo, write=True) as access:
+        url = access.url.replace("://", f"://x-access-token:{access.token}@")
+        await asyncio.to_thread(git, "clone", "-q", url, "clone", cwd=tmp_path)
+        pushed = await asyncio.to_thread(
+            git, "push", "-q", "origin", "HEAD:refs/heads/agent/x", cwd=tmp_path / "clone"
+        )
+        assert pushed.returncode == 0, pushed.stderr
+    assert await forge.branch_sha(repo, "agent/x") is not None
+
+
+# --- tokens --------------------------------------------------------------------------------------
+
+
+async def test_no_token_outlives_the_adapter(server: RunningForge, repo: Repo, mode: str) -> None:
+    before = server.unrevoked()
+    forge = a_forge(server, mode)
+    number = server.issue(repo.slug)
+    await forge.create_comment(repo, number, f"{MARKER}\nHello")
+    async with forge.git_access(repo, write=True):
+        held = server.unrevoked() - before
+        assert held == (0 if mode == "token" else 3)
+    await forge.aclose()
+    assert server.unrevoked() == before
+
+
+async def test_a_task_cancelled_while_its_token_is_made_leaves_none_behind(
+    server: RunningForge, repo: Repo, mode: str
+) -> None:
+    before = server.unrevoked()
+    forge = a_forge(server, mode)
+    server.fault("slow", "POST .*/access_tokens", seconds=0.3)
+
+    async def lend() -> None:
+        async with forge.git_access(repo, write=True):
+            await asyncio.sleep(30)
+
+    task = asyncio.create_task(lend())
+    await asyncio.sleep(0.1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await forge.aclose()
+    server.call("DELETE", "/_test/faults")
+    assert server.unrevoked() == before
+
+
+async def test_many_calls_at_once_share_one_token(server: RunningForge, repo: Repo, mode: str) -> None:
+    forge = a_forge(server, mode)
+    number = server.issue(repo.slug)
+    seen = len(server.requests())
+    await asyncio.gather(*(forge.issue(repo, number) for _ in range(8)))
+    await forge.aclose()
+    asked = [line["path"] for line in server.requests()[seen:]]
+    assert sum(path.endswith("/access_tokens") for path in asked) == (0 if mode == "token" else 1)
+
+
+async def test_a_token_is_narrowed_to_its_repository_and_step(
+    server: RunningForge, repo: Repo, mode: str
+) -> None:
+    if mode == "token":
+        pytest.skip("a person's token is as wide as the person made it")
+    forge = a_forge(server, mode)
+    async with forge.git_access(repo, write=True):
+        with sqlite3.connect(server.data / "forge.sqlite") as db:
+            row = db.execute(
+                "SELECT permissions, repository_ids FROM tokens WHERE kind = 'installation' ORDER BY id DESC"
+            ).fetchone()
+        db.close()
+    await forge.aclose()
+    assert (json.loads(row[0]), json.loads(row[1])) == ({"contents": "write", "metadata": "read"}, [repo.id])
+
+
+# --- trouble -------------------------------------------------------------------------------------
+
+
+async def test_a_comment_that_was_made_before_the_failure_is_found_not_doubled(
+    forge: Forge, server: RunningForge, repo: Repo
+) -> None:
+    number = server.issue(repo.slug)
+    server.fault("error_after", "POST .*/comments")
+    with pytest.raises(RetryableError):
+        await forge.create_comment(repo, number, f"{MARKER}\nHello")
+    await forge.create_comment(repo, number, f"{MARKER}\nHello")
+    assert len(await forge.comments(repo, number)) == 1
+
+
+async def test_a_pull_request_that_was_made_before_the_failure_is_found_not_doubled(
+    forge: Forge, server: RunningForge, repo: Repo
+) -> None:
+    server.branch(repo.slug, "agent/x")
+    server.fault("error_after", "POST .*/pulls$")
+    with pytest.raises(RetryableError):
+        await forge.open_pull(repo, head="agent/x", base="main", title="T", body="")
+    made = await forge.open_pull(repo, head="agent/x", base="main", title="T", body="")
+    assert [pull["number"] for pull in server.call("GET", f"/repos/{repo.slug}/pulls?state=all")] == [
+        made.number
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "parked"),
+    [
+        ("error_before", False),
+        ("cut", False),
+        ("primary_limit_past_reset", False),
+        ("secondary_limit_retry_after", False),
+        ("secondary_limit_bare", True),
+        ("too_many_bare", True),
+    ],
+)
+async def test_reads_survive_what_passes_and_park_what_takes_long(
+    forge: Forge, server: RunningForge, repo: Repo, kind: str, parked: bool
+) -> None:
+    number = server.issue(repo.slug)
+    server.fault(kind, f"GET .*/issues/{number}$", seconds=1)
+    if parked:
+        with pytest.raises(RetryableError) as caught:
+            await forge.issue(repo, number)
+        assert caught.value.after == 60
+    assert (await forge.issue(repo, number)).number == number
+
+
+async def test_a_forbidden_step_is_said_at_once(forge: Forge, server: RunningForge, repo: Repo) -> None:
+    number = server.issue(repo.slug)
+    server.fault("forbidden_integration", "GET .*/issues/")
+    with pytest.raises(ForgeError, match="Resource not accessible by integration") as caught:
+        await forge.issue(repo, number)
+    assert caught.value.status == 403
+
+
+async def test_a_token_that_was_revoked_elsewhere_is_replaced(
+    forge: Forge, server: RunningForge, repo: Repo, mode: str
+) -> None:
+    if mode == "token":
+        pytest.skip("a person's token cannot be replaced by us")
+    number = server.issue(repo.slug)
+    await forge.issue(repo, number)
+    with sqlite3.connect(server.data / "forge.sqlite") as db:
+        db.execute("UPDATE tokens SET revoked_at = created_at WHERE kind = 'installation'")
+    db.close()
+    assert (await forge.issue(repo, number)).number == number
+
+
+# --- deliveries ----------------------------------------------------------------------------------
+
+
+async def test_failed_deliveries_are_listed_and_repeated(
+    forge: Forge, server: RunningForge, repo: Repo, mode: str
+) -> None:
+    began = datetime.now(UTC) - timedelta(seconds=5)
+    server.issue(repo.slug)
+    if mode == "token":
+        assert await forge.failed_deliveries(began) == []
+        with pytest.raises(ForgeError):
+            await forge.redeliver(1)
+        return
+    failed: list[int] = []
+    for _ in range(100):
+        if failed := await forge.failed_deliveries(began):
+            break
+        await asyncio.sleep(0.1)
+    assert failed
+    await forge.redeliver(failed[0])
+    assert await forge.failed_deliveries(datetime.now(UTC) + timedelta(hours=1)) == []
