@@ -225,8 +225,8 @@ def _pattern(path: str, described: JsonDict) -> re.Pattern[str]:
             return r"\d+"
         return ".+" if parameter.get("x-multi-segment") else "[^/]+"
 
-    # The root of a repository's contents has no path, and no slash before it.
-    text = re.escape(path).replace(r"/\{path\}", r"(?:/\{path\})?")
+    # The root of a repository's contents has no path, and perhaps no slash before it.
+    text = re.escape(path).replace(r"/\{path\}", r"/?(?:/\{path\})?")
     return re.compile(re.sub(r"\\\{(\w+)\\\}", group, text))
 
 

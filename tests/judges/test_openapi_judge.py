@@ -150,6 +150,7 @@ def test_requests_are_judged_too(shared: Judge) -> None:
         ("GET", "/repos/o/r/issues/comments", "/repos/{owner}/{repo}/issues/comments"),
         ("GET", "/repos/o/r/labels/a%2Fb", "/repos/{owner}/{repo}/labels/{name}"),
         ("GET", "/repos/o/r/contents", "/repos/{owner}/{repo}/contents/{path}"),
+        ("GET", "/repos/o/r/contents/", "/repos/{owner}/{repo}/contents/{path}"),
         ("GET", "/repositories/7/labels", "/repos/{owner}/{repo}/labels"),
         ("GET", "/repos/o/r/labels/a/b", None),
         ("GET", "/repos/o/r/issues/one", None),
