@@ -101,14 +101,15 @@ def _reach(
 ) -> Iterator[Problem]:
     """Warn of tasks that can never start, that are done too early, and of dependencies that say nothing new."""
     reach = ordering.descendants(len(rows), edges)
+    dropped = sum(1 << index for index, row in enumerate(rows) if row.status == "dropped")
     for index, row in enumerate(rows):
         if row.id and first[row.id] != index:
             continue
         deps = [(dep, node) for dep, node in zip(row.depends_on, row.dep_nodes, strict=True) if dep != row.id]
-        blockers = [other for other in range(len(rows)) if reach[index] >> other & 1] if deps else []
-        dropped = [rows[other].id for other in blockers if rows[other].status == "dropped"]
-        if dropped and row.status == "todo":
-            message = f"`{row.id}` can never start: it needs `{dropped[0]}`, which is dropped"
+        lost = reach[index] & dropped
+        if lost and row.status == "todo":
+            blocker = rows[(lost & -lost).bit_length() - 1].id
+            message = f"`{row.id}` can never start: it needs `{blocker}`, which is dropped"
             yield problem("UNREACHABLE", row.node, message, "Drop it too or remove the dependency.", row.id)
         for dep, node in deps:
             if dep not in first:

@@ -17,17 +17,15 @@ _DOCUMENT = re.compile(
     re.I,
 )
 _TEST = re.compile(
-    r"(^|/)(tests?|__tests__|testing|specs?|snapshots?|fixtures)/|(^|/)test_[^/]*$|[_.](test|spec)\.[^/]+$|"
-    r"(^|/)conftest\.py$|\.snap$",
+    r"(^|/)(tests?|__tests__|snapshots?)/|(^|/)test_[^/]*$|[._](test|spec)\.[^/]+$|\.snap$|[.-]lock(\.|$)",
     re.I,
 )
-# Small changes here have wide effects: builds, migrations, who may do what, what others call.
+# Small changes here have wide effects: what CI runs, migrations, who may do what, what others call.
 _DELICATE = re.compile(
-    r"(^|/)\.github/|(^|/)migrations?/|(^|/)(security|auth|crypto|permissions?|secrets?)(/|[._-])|(^|/)(Dockerfile|Makefile)$|"
-    r"(^|/)(pyproject\.toml|setup\.(py|cfg)|package\.json|go\.mod|Cargo\.toml|[^/]*requirements[^/]*\.txt|[^/]*\.lock|"
-    r"[^/]*-lock\.(json|yaml))$|\.(sql|proto)$",
+    r"(^|/)\.github/|(^|/)migrations?/|\.(sql|proto)$|(^|/)(security|auth|crypto|permissions?|secrets?)(/|[._-])",
     re.I,
 )
+MOST_FILES = 3  # of a simple task; above that real changes were rarely small
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +56,11 @@ class ModelRouter:
         guarded = [p for p in paths if _DELICATE.search(p) or scopes.in_scope(protected, p)]
         if guarded:
             return Route("complex", (f"`{guarded[0]}` is protected or has wide effects",))
-        if all(_DOCUMENT.search(path) and not _TEST.search(path) for path in paths):
+        if all(_DOCUMENT.search(path) for path in paths):
             return Route("documentation", ("all files are documentation",))
         sources = [path for path in paths if not _DOCUMENT.search(path) and not _TEST.search(path)]
-        if len(sources) > 1:
-            return Route("complex", (f"{len(sources)} source files",))
+        if len(sources) > 1 or len(paths) > MOST_FILES:
+            return Route("complex", (f"{len(paths)} files, {len(sources)} of them source",))
         if dependants or estimate == "L":
             reason = f"{dependants} tasks wait for it" if dependants else "it is estimated large"
             return Route("complex", (reason,))
