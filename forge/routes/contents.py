@@ -128,6 +128,8 @@ def write(access: Writable, path: str, body: FileWrite) -> JSONResponse:
         tip, known = _known(access, branch, path)
         if known is not None and known.type == "tree":
             raise unprocessable(f"{path} is a directory")
+        if known is None:
+            _check_parents(access, tip, path)
         if known is not None and body.sha is None:
             raise GitHubError(422, 'Invalid request.\n\n"sha" wasn\'t supplied.')
         if (None if known is None else known.sha) != body.sha:
@@ -171,3 +173,14 @@ def _known(access: Access, branch: str, path: str) -> tuple[str | None, TreeEntr
     bare = access.forge.git.of(access.repo)
     tip = bare.ref(f"refs/heads/{branch}")
     return tip, None if tip is None else bare.entry(tip, path)
+
+
+def _check_parents(access: Access, tip: str | None, path: str) -> None:
+    """422 where a file would come to lie below a file; git would silently put it in that one's place."""
+    parts = path.split("/")
+    for count in range(1, len(parts)) if tip is not None else ():
+        above = access.forge.git.of(access.repo).entry(str(tip), "/".join(parts[:count]))
+        if above is None:
+            return
+        if above.type != "tree":
+            raise unprocessable(f"{above.path} is a file")
