@@ -9,7 +9,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -172,45 +172,58 @@ async def spawn(
     It is forked from the calling thread: bubblewrap's `--die-with-parent` ends a box with that thread.
     """
     mark = secrets.token_hex(16)
-    stdout, out_end = await _pipe()
-    stderr, err_end = (stdout, os.dup(out_end)) if merge else await _pipe()
-    transports = [stdout.transport] if merge else [stdout.transport, stderr.transport]
+    write_ends: list[int] = []
+    with ExitStack() as undo:
+        stdout, transport = await _pipe(write_ends, undo)
+        transports = [transport]
+        stderr = stdout
+        if merge:
+            write_ends.append(os.dup(write_ends[0]))
+            undo.callback(os.close, write_ends[1])
+        else:
+            stderr, transport = await _pipe(write_ends, undo)
+            transports.append(transport)
+        process = await _start(argv, {**env, _MARK: mark}, cwd, pass_fds, write_ends)
+        undo.pop_all()
+    for number in write_ends:
+        os.close(number)
+    return Child(process, stdout, stderr, transports, mark)
+
+
+async def _start(
+    argv: Sequence[str],
+    env: Mapping[str, str],
+    cwd: Path | None,
+    pass_fds: Sequence[int],
+    write_ends: Sequence[int],
+) -> asyncio.subprocess.Process:
     try:
-        process = await asyncio.create_subprocess_exec(
+        return await asyncio.create_subprocess_exec(
             *argv,
             stdin=asyncio.subprocess.PIPE,
-            stdout=out_end,
-            stderr=err_end,
-            env={**env, _MARK: mark},
+            stdout=write_ends[0],
+            stderr=write_ends[1],
+            env=env,
             cwd=cwd,
             pass_fds=tuple(pass_fds),
             start_new_session=True,
             umask=0o022,  # sandboxes of another uid read what git writes
         )
     except OSError as error:
-        for transport in transports:
-            transport.close()
         raise ProcessError(f"`{argv[0]}` could not be started: {error.strerror or error}") from error
-    finally:
-        os.close(out_end)
-        os.close(err_end)
-    return Child(process, stdout.reader, stderr.reader, transports, mark)
 
 
-@dataclass(frozen=True, slots=True)
-class _Pipe:
-    reader: asyncio.StreamReader
-    transport: asyncio.ReadTransport
-
-
-async def _pipe() -> tuple[_Pipe, int]:
+async def _pipe(write_ends: list[int], undo: ExitStack) -> tuple[asyncio.StreamReader, asyncio.ReadTransport]:
     """Make a pipe of our own: asyncio's are closed only when every grandchild has let go of them."""
     read_end, write_end = os.pipe()
+    write_ends.append(write_end)
+    undo.callback(os.close, write_end)
     reader = asyncio.StreamReader(limit=_CHUNK)
     transport, _ = await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(read_end, "rb", 0)
     )
-    return _Pipe(reader, transport), write_end
+    undo.callback(transport.close)
+    return reader, transport
 
 
 class Child:

@@ -126,6 +126,22 @@ async def test_cancelling_kills_the_tree(tmp_path: Path) -> None:
     assert process.working_in(tmp_path) == []
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="does not apply: needs /proc")
+async def test_cancelling_at_any_moment_leaks_no_descriptor_and_no_child(tmp_path: Path) -> None:
+    await process.run(["true"], env=_ENV, timeout=10)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for turns in range(25):
+        task = asyncio.create_task(process.run(["sleep", "61"], env=_ENV, timeout=60, cwd=tmp_path))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    await asyncio.sleep(0.1)
+    assert process.working_in(tmp_path) == []
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
 async def test_a_long_lived_child_is_spoken_with_and_stopped(tmp_path: Path) -> None:
     child = await process.spawn(["cat"], env=_ENV, cwd=tmp_path)
     await child.feed(b"hello\n", close=False)
@@ -138,7 +154,7 @@ async def test_a_long_lived_child_is_spoken_with_and_stopped(tmp_path: Path) -> 
 
 @pytest.mark.skipif(not Path("/proc/self/ns/pid").exists(), reason="does not apply: needs /proc")
 def test_the_proofs_of_death_do_see_the_living(tmp_path: Path) -> None:
-    assert os.getpid() in process.in_pid_namespace(os.readlink("/proc/self/ns/pid"))
+    assert os.getpid() in process.in_pid_namespace(str(Path("/proc/self/ns/pid").readlink()))
     assert process.in_pid_namespace("pid:[1]") == []
     assert os.getpid() in process.working_in(Path.cwd())
     assert process.working_in(tmp_path) == []
