@@ -1,0 +1,208 @@
+"""Tokens: narrowed, minted once, replaced before they end, revoked; and where git speaks."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from bot.errors import ForgeError, UserError
+from bot.forges.github import GitHubForge, default_git_url
+from bot.forges.github.auth import CHECK, PUSH, READ, TALK, AppTokens
+from bot.forges.github.transport import Api
+from tests.forges.scripted_server import Asked, Say, ScriptedServer, scripted_server
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@cache
+def rsa_key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+def pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> str:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+@dataclass
+class SetClock:
+    at: datetime = START
+
+    def now(self) -> datetime:
+        return self.at
+
+
+class TokenServer:
+    """Mints numbered tokens that last an hour."""
+
+    def __init__(self, clock: SetClock) -> None:
+        self.clock = clock
+        self.minted = 0
+
+    def __call__(self, asked: Asked) -> Say:
+        if asked.path.endswith("/access_tokens"):
+            self.minted += 1
+            ends = (self.clock.now() + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+            return Say(201, {"token": f"ghs_{self.minted}", "expires_at": ends}, delay=0.02)
+        if asked.method == "DELETE":
+            return Say(204)
+        return Say(200, {"id": 5, "permissions": {"metadata": "read", "issues": "write", "contents": "read"}})
+
+
+@pytest.fixture
+def clock() -> SetClock:
+    return SetClock()
+
+
+@pytest.fixture
+async def server(clock: SetClock) -> AsyncIterator[ScriptedServer]:
+    async with scripted_server() as running:
+        running.otherwise = TokenServer(clock)
+        yield running
+
+
+@pytest.fixture
+async def tokens(server: ScriptedServer, clock: SetClock) -> AsyncIterator[AppTokens]:
+    api = Api(server.url, version="", limit=10, write_gap=0, now=clock.now, timeout=5)
+    made = AppTokens(api, "77", pem(rsa_key()), clock.now)
+    yield made
+    await made.aclose()
+    await api.aclose()
+
+
+def mints(server: ScriptedServer) -> list[Asked]:
+    return [asked for asked in server.asked if asked.path.endswith("/access_tokens")]
+
+
+async def test_a_token_is_asked_for_with_a_signed_statement_and_narrow(
+    server: ScriptedServer, tokens: AppTokens
+) -> None:
+    await tokens.lease(5, 42, TALK)
+    [asked] = mints(server)
+    assert asked.path == "/app/installations/5/access_tokens"
+    assert asked.body == {"repository_ids": [42], "permissions": dict(TALK)}
+    statement = asked.headers["authorization"].removeprefix("Bearer ")
+    claims = jwt.decode(statement, rsa_key().public_key(), algorithms=["RS256"])
+    assert claims["iss"] == "77"
+    assert claims["exp"] - claims["iat"] <= 600
+
+
+async def test_callers_at_once_share_one_token(server: ScriptedServer, tokens: AppTokens) -> None:
+    leased = await asyncio.gather(*(tokens.lease(5, 42, READ) for _ in range(10)))
+    assert len({token.secret for token in leased}) == 1
+    assert len(mints(server)) == 1
+
+
+async def test_a_token_serves_smaller_wishes_but_no_larger_and_no_other_repository(
+    server: ScriptedServer, tokens: AppTokens
+) -> None:
+    await tokens.lease(5, 42, READ)
+    await tokens.lease(5, 42, {"issues": "read"})
+    assert len(mints(server)) == 1
+    await tokens.lease(5, 42, CHECK)
+    await tokens.lease(5, 43, READ)
+    await tokens.lease(6, 42, READ)
+    assert len(mints(server)) == 4
+
+
+async def test_a_token_is_replaced_before_it_ends(
+    server: ScriptedServer, tokens: AppTokens, clock: SetClock
+) -> None:
+    await tokens.lease(5, 42, READ)
+    clock.at = START + timedelta(minutes=54)
+    await tokens.lease(5, 42, READ)
+    assert len(mints(server)) == 1
+    clock.at = START + timedelta(minutes=56)
+    await tokens.lease(5, 42, READ)
+    assert len(mints(server)) == 2
+
+
+async def test_a_lent_token_is_nobody_else_s_and_is_revoked_with_itself(
+    server: ScriptedServer, tokens: AppTokens
+) -> None:
+    first, second = await tokens.mint(5, 42, PUSH), await tokens.mint(5, 42, PUSH)
+    assert first.secret != second.secret
+    await tokens.revoke(first)
+    assert server.asked[-1].method == "DELETE"
+    assert server.asked[-1].headers["authorization"] == f"token {first.secret}"
+
+
+async def test_everything_held_is_revoked_at_the_end(server: ScriptedServer, tokens: AppTokens) -> None:
+    await tokens.lease(5, 42, READ)
+    await tokens.mint(5, 42, PUSH)
+    server.answers = [Say(401, {"message": "Bad credentials"})]  # one has ended by itself
+    await tokens.aclose()
+    await tokens.aclose()
+    assert [asked.path for asked in server.asked if asked.method == "DELETE"] == ["/installation/token"] * 2
+
+
+async def test_permissions_not_accepted_yet_are_done_without(
+    server: ScriptedServer, tokens: AppTokens
+) -> None:
+    refused = Say(422, {"message": "The permissions requested are not granted to this installation."})
+    server.answers = [refused]
+    await tokens.lease(5, 42, READ)
+    assert mints(server)[-1].body["permissions"] == {"metadata": "read", "issues": "read", "contents": "read"}
+    await tokens.lease(5, 42, READ)
+    assert len(mints(server)) == 2
+    server.answers = [refused]
+    with pytest.raises(ForgeError):
+        await tokens.lease(5, 42, {"checks": "write"})
+
+
+async def test_a_suspended_installation_is_said_at_once(server: ScriptedServer, tokens: AppTokens) -> None:
+    server.answers = [Say(403, {"message": "This installation has been suspended"})]
+    with pytest.raises(ForgeError, match="suspended"):
+        await tokens.lease(5, 42, READ)
+    assert len(server.asked) == 1
+
+
+async def test_two_hosts_never_share_a_token(clock: SetClock) -> None:
+    async with scripted_server() as one, scripted_server() as other:
+        for each in (one, other):
+            each.otherwise = TokenServer(clock)
+            api = Api(each.url, version="", limit=1, write_gap=0, now=clock.now)
+            await AppTokens(api, "77", pem(rsa_key()), clock.now).lease(5, 42, READ)
+            await api.aclose()
+        assert len(mints(one)) == len(mints(other)) == 1
+
+
+async def test_secrets_are_in_no_text_of_a_token(tokens: AppTokens) -> None:
+    token = await tokens.mint(5, 42, PUSH)
+    assert token.secret not in f"{token!r} {token.id}"
+
+
+@pytest.mark.parametrize(
+    ("api_url", "git_url"),
+    [
+        ("https://api.github.com", "https://github.com/{owner}/{repo}.git"),
+        ("https://ghes.example/api/v3", "https://ghes.example/{owner}/{repo}.git"),
+        ("https://api.acme.ghe.com", "https://acme.ghe.com/{owner}/{repo}.git"),
+        ("http://127.0.0.1:8085", "http://127.0.0.1:8085/{owner}/{repo}.git"),
+        ("http://127.0.0.1:8085/api/v3", "http://127.0.0.1:8085/{owner}/{repo}.git"),
+    ],
+)
+def test_git_speaks_where_the_api_does(api_url: str, git_url: str) -> None:
+    assert default_git_url(api_url) == git_url
+
+
+@pytest.mark.parametrize(
+    ("identity", "said"),
+    [
+        ({}, "no identity"),
+        ({"app_id": "7"}, "no identity"),
+        ({"app_id": "7", "private_key": "-----BEGIN PRIVATE KEY-----"}, "not a usable private key"),
+        ({"app_id": "7", "private_key": pem(ec.generate_private_key(ec.SECP256R1()))}, "not an RSA key"),
+    ],
+)
+def test_an_identity_that_cannot_work_is_said_before_anything_runs(
+    identity: dict[str, str], said: str
+) -> None:
+    with pytest.raises(UserError, match=said) as caught:
+        GitHubForge(**identity)
+    assert "BEGIN" not in str(caught.value)
