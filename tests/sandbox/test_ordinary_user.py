@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from bot.sandbox import BwrapSandbox
+
 _REPO = Path(__file__).parents[2]
 _UID = 65531
 # In a mount namespace of its own, shows private folders that the interpreter lives in at their own places.
@@ -46,7 +48,7 @@ def _private(wanted: Path) -> Path | None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="does not apply: this is an ordinary user already")
-def test_boxes_and_worktrees_hold_for_an_ordinary_user(folder: Path) -> None:
+def test_boxes_and_worktrees_hold_for_an_ordinary_user(folder: Path, sandbox: BwrapSandbox) -> None:
     opened: list[str] = []
     for wanted in {Path(sys.base_prefix), Path(sys.prefix), _REPO}:
         if (private := _private(wanted)) is not None:
