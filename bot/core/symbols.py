@@ -61,7 +61,7 @@ def definitions(path: str, text: str) -> tuple[Symbol, ...]:
 def _parse(text: str) -> ast.Module | None:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SyntaxWarning)  # of other people's code: not ours to tell
+            warnings.simplefilter("ignore")  # about other people's code: not ours to tell
             return ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):  # for another Python, or hostile
         return None

@@ -63,7 +63,10 @@ class Node:
 
     def get(self, key: str) -> Node | None:
         """Give the value of a mapping's key; the first where it is written twice."""
-        return next((value for name, value in self.entries if name.text == key), None)
+        for name, value in self.entries:
+            if name.text == key:
+                return value
+        return None
 
 
 def read(text: str) -> tuple[Node | None, list[Fault]]:
@@ -103,6 +106,7 @@ class _Builder:
         self._shift = shift
         self._open: list[Node] = []
         self._key: list[Node | None] = []  # for each open node: the key that waits for its value
+        self._seen: list[set[str]] = []  # for each open node: its keys so far
         self._documents = 0
 
     def fault(
@@ -126,6 +130,7 @@ class _Builder:
         elif isinstance(event, yaml.CollectionEndEvent):
             self._open.pop().end = _mark(event.end_mark).index + self._shift
             self._key.pop()
+            self._seen.pop()
         elif isinstance(event, yaml.AliasEvent):
             node = self._node("scalar", event)
             self.fault(
@@ -152,6 +157,7 @@ class _Builder:
         self._add(node)
         self._open.append(node)
         self._key.append(None)
+        self._seen.append(set())
 
     def _refuse_tag(self, event: yaml.NodeEvent, node: Node) -> None:
         tag = getattr(event, "tag", None)
@@ -176,9 +182,10 @@ class _Builder:
             if node.kind != "scalar":
                 self.fault(node.line, node.column, "A key must be a word", "Put quotes around it.")
         else:
-            if parent.get(key.text) is not None:
+            if key.text in self._seen[-1]:
                 message, hint = f"The key `{key.text}` is written twice", "Keep one of them."
                 self.fault(key.line, key.column, message, hint, "DUP_YAML_KEY")
+            self._seen[-1].add(key.text)
             parent.entries.append((key, node))
             self._key[-1] = None
 

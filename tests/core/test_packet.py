@@ -257,6 +257,13 @@ def test_definitions_of_other_languages_are_recognized(path: str, source: str, n
     assert [symbol.name for symbol in definitions(path, source)] == names
 
 
+def test_warnings_about_other_peoples_code_are_not_ours() -> None:
+    assert [
+        symbol.name
+        for symbol in definitions("a.py", "import re\nX = re.compile('\\d')\ndef f(): return 1 is 1\n")
+    ] == ["f"]
+
+
 @given(st.text(max_size=200))
 def test_reading_definitions_never_fails(source: str) -> None:
     for name in ("a.py", "a.go"):
