@@ -15,11 +15,13 @@ from typing import Any
 
 import sqlalchemy as sa
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetEnqueueOptions, SetWorkflowID
+from dbos import error as dbos_error
 
 from bot.engine.database import parse_url
 from bot.engine.lease import Lease
 from bot.engine.lock import FileLock
-from bot.engine.work import Job, JobFunction, JobTimeoutError, Slots, Work
+from bot.engine.slots import Slots
+from bot.engine.work import Job, JobFunction, JobTimeoutError, Work
 from bot.ports import Clock, JobStatus, JsonDict
 
 log = logging.getLogger(__name__)
@@ -136,6 +138,8 @@ class DbosEngine:
             self._lease.release()
         DBOS.destroy(destroy_registry=True)
         if self._sqlite is not None:
+            # A thread may still hold a connection; disposing alone would leave that one open.
+            sa.event.listen(self._sqlite, "checkin", _close)
             self._sqlite.dispose()
         if self._lock is not None:
             self._lock.release()
@@ -156,9 +160,7 @@ class DbosEngine:
             raise ValueError(f"no kind {kind!r} or no queue {queue!r}")
         if self._embedded:
             due = None if delay is None else (self._clock.now() + timedelta(seconds=delay)).isoformat()
-            job = Job(kind, args, queue, partition, timeout, due)
-            with SetWorkflowID(id_):
-                await DBOS.start_workflow_async(self._workflow, job.to_json())
+            await self._start_here(id_, Job(kind, args, queue, partition, timeout, due))
             return
         serial = partition if queue in self._serial else None
         job = Job(kind, args, queue, partition, timeout)
@@ -167,6 +169,19 @@ class DbosEngine:
             SetEnqueueOptions(queue_partition_key=serial, delay_seconds=delay),
         ):
             await DBOS.enqueue_workflow_async(queue, self._workflow, job.to_json())
+
+    async def _start_here(self, id_: str, job: Job) -> None:
+        here = self._here
+        if not here.expect(id_, job):
+            return
+        try:
+            with SetWorkflowID(id_, workflow_id_reuse_policy="reject"):
+                await DBOS.start_workflow_async(self._workflow, job.to_json())
+        except dbos_error.DBOSWorkflowIDInUseError:
+            here.forget(id_)
+        except BaseException:
+            here.forget(id_)
+            raise
 
     async def cancel(self, ids: Sequence[str]) -> None:
         """End these jobs; a running one gets CancelledError, at once here, within seconds in another process."""
@@ -281,6 +296,10 @@ def _sqlite_engine(url: sa.URL) -> sa.Engine:
         connection.create_function("unixepoch", 1, lambda _: time.time())
 
     return engine
+
+
+def _close(_connection: object, record: sa.PoolProxiedConnection) -> None:
+    record.invalidate()
 
 
 class _Noise(logging.Filter):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager, nullcontext
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
 from datetime import datetime
 
+from bot.engine.slots import Place, Slots
 from bot.ports import Clock, JsonDict
 
 log = logging.getLogger(__name__)
@@ -40,39 +41,11 @@ class Job:
 
 
 @dataclass(slots=True)
-class _Line:
-    """Who waits for one partition, counted so that an idle one is forgotten."""
+class _Expected:
+    """A job that was submitted and has not come yet; its place in the line is taken already."""
 
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    users: int = 0
-
-
-class Slots:
-    """Lets jobs in by queue, first come first served: `limits` at once, and one of a partition in serial queues."""
-
-    def __init__(self, limits: Mapping[str, int], serial: Collection[str]) -> None:
-        self._slots = {queue: asyncio.Semaphore(limit) for queue, limit in limits.items()}
-        self._serial = serial
-        self._lines: dict[tuple[str, str], _Line] = {}
-
-    @asynccontextmanager
-    async def slot(self, queue: str, partition: str | None) -> AsyncIterator[None]:
-        """Hold a slot; the partition's turn comes first, so that those behind it take no slot while they wait."""
-        serial = partition is not None and queue in self._serial
-        async with self._turn(queue, partition or "") if serial else nullcontext(), self._slots[queue]:
-            yield
-
-    @asynccontextmanager
-    async def _turn(self, queue: str, partition: str) -> AsyncIterator[None]:
-        line = self._lines.setdefault((queue, partition), _Line())
-        line.users += 1
-        try:
-            async with line.lock:
-                yield
-        finally:
-            line.users -= 1
-            if line.users == 0:
-                del self._lines[queue, partition]
+    place: Place | None
+    called_off: bool = False
 
 
 @dataclass(slots=True)
@@ -89,20 +62,46 @@ class Work:
         self._slots = slots
         self._clock = clock
         self._jobs: dict[str, _Running] = {}
+        self._expected: dict[str, _Expected] = {}
         self._closing = False
         # Jobs must not inherit the engine's own context: what they submit would become its children.
         self._context = contextvars.copy_context()
 
+    def expect(self, id_: str, job: Job) -> bool:
+        """Take a job's place in its line now, since jobs need not come in the order they were submitted in.
+
+        False where the job is here already. A job that does not come must be forgotten, else its line stands still.
+        """
+        if id_ in self._jobs or id_ in self._expected:
+            return False
+        # A delayed job joins its line when its time comes, or it would hold up those behind it.
+        at_once = self._slots is not None and job.not_before is None
+        self._expected[id_] = _Expected(self._join(job) if at_once else None)
+        return True
+
+    def forget(self, id_: str) -> None:
+        """Give up the place of a job that will not come."""
+        expected = self._expected.pop(id_, None)
+        if expected is not None and expected.place is not None:
+            expected.place.leave()
+
     async def run(self, id_: str, job: Job) -> None:
         """Run a job to its end; CancelledError where it was interrupted, JobTimeoutError where it took too long."""
-        if self._closing:
+        expected = self._expected.get(id_)
+        if self._closing or (expected is not None and expected.called_off):
+            self.forget(id_)
             raise asyncio.CancelledError
-        task = asyncio.create_task(self._in_slot(id_, job), context=self._context.copy(), name=id_)
+        self._expected.pop(id_, None)
+        place = expected.place if expected is not None else None
+        body = self._in_slot(id_, job, place)
+        task = asyncio.create_task(body, context=self._context.copy(), name=id_)
         self._jobs[id_] = _Running(task)
         try:
             await asyncio.wait({task})
         finally:
             task.cancel()
+            if place is not None:
+                place.leave()  # the task may have been cancelled before its first step
             del self._jobs[id_]
         if not task.cancelled() and (error := task.exception()) is not None:
             if not isinstance(error, JobTimeoutError):
@@ -111,9 +110,9 @@ class Work:
         if task.cancelled():
             raise asyncio.CancelledError
 
-    async def _in_slot(self, id_: str, job: Job) -> None:
+    async def _in_slot(self, id_: str, job: Job, place: Place | None) -> None:
         await self._until(job.not_before)
-        async with self._slots.slot(job.queue, job.partition) if self._slots else nullcontext():
+        async with place or self._join(job) or nullcontext():
             self._jobs[id_].started = True
             limit = asyncio.timeout(job.timeout)
             try:
@@ -123,6 +122,9 @@ class Work:
                 if limit.expired():
                     raise JobTimeoutError(f"`{id_}` ran longer than {job.timeout} s") from error
                 raise
+
+    def _join(self, job: Job) -> Place | None:
+        return self._slots.join(job.queue, job.partition) if self._slots is not None else None
 
     async def _until(self, when: str | None) -> None:
         if when is not None:
@@ -142,6 +144,8 @@ class Work:
         for id_ in ids:
             if job := self._jobs.get(id_):
                 job.task.cancel()
+            elif expected := self._expected.get(id_):
+                expected.called_off = True
 
     async def stop(self, grace: float) -> list[str]:
         """Let started jobs go on for `grace` seconds, then interrupt them; names those that do not end even then."""
