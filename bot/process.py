@@ -46,22 +46,22 @@ class Tail:
     def __init__(self, cap: int) -> None:
         self._cap = cap
         self._chunks: deque[bytes] = deque()
-        self._size = 0
-        self.truncated = False
+        self._held = 0
+        self._seen = 0
+
+    @property
+    def truncated(self) -> bool:
+        return self._seen > self._cap
 
     def add(self, chunk: bytes) -> None:
         self._chunks.append(chunk)
-        self._size += len(chunk)
-        while self._size - len(self._chunks[0]) >= self._cap:
-            self._size -= len(self._chunks.popleft())
-            self.truncated = True
+        self._held += len(chunk)
+        self._seen += len(chunk)
+        while self._held - len(self._chunks[0]) >= self._cap:
+            self._held -= len(self._chunks.popleft())
 
     def bytes(self) -> bytes:
-        data = b"".join(self._chunks)
-        if len(data) > self._cap:
-            self.truncated = True
-            return data[len(data) - self._cap :]
-        return data
+        return b"".join(self._chunks)[-self._cap :]
 
 
 def sandbox_uid() -> int | None:

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bot import process
@@ -168,6 +168,7 @@ async def test_waiting_gives_up_after_its_time() -> None:
     assert await child.stop() == []
 
 
+@example(chunks=[b"", b"x"], cap=1)
 @given(st.lists(st.binary(max_size=20), max_size=20), st.integers(1, 30))
 def test_a_tail_is_the_end_of_all_that_came(chunks: list[bytes], cap: int) -> None:
     tail = Tail(cap)
