@@ -85,15 +85,7 @@ def create(forge: "Forge", manifest: Manifest, owner_id: int) -> NewApp:
     slug = slug_of(manifest.name)
     if forge.db.one("SELECT id FROM apps WHERE slug = ?", slug) is not None:
         raise invalid("App", "name", "already_exists")
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    pem = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.TraditionalOpenSSL,
-        serialization.NoEncryption(),
-    )
-    public = key.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    pem, public = _key_pair()
     hook, now = manifest.hook_attributes, forge.now()
     with forge.db.tx():
         bot = forge.db.run(
@@ -115,7 +107,7 @@ def create(forge: "Forge", manifest: Manifest, owner_id: int) -> NewApp:
             secrets.token_hex(20) if hook else None,
             hook.url if hook else None,
             int(hook.active) if hook else 0,
-            public.decode(),
+            public,
             json.dumps({"metadata": "read", **manifest.default_permissions}),
             json.dumps(manifest.default_events),
             manifest.setup_url,
@@ -123,7 +115,21 @@ def create(forge: "Forge", manifest: Manifest, owner_id: int) -> NewApp:
             now,
             now,
         )
-    return NewApp(forge.app_by_id(app_id), pem.decode())
+    return NewApp(forge.app_by_id(app_id), pem)
+
+
+def _key_pair() -> tuple[str, str]:
+    """A private key as GitHub hands it out, and the public one."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.TraditionalOpenSSL,
+        serialization.NoEncryption(),
+    )
+    public = key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return pem.decode(), public.decode()
 
 
 def install(forge: "Forge", app: Row, account: Row, repositories: Sequence[Row] | None, sender: Row) -> Row:

@@ -71,20 +71,7 @@ def open_pull(
     _compare(bare, base_sha, head_sha)
     with forge.db.tx():
         _check_single(forge, repo, branch, base)
-        now = forge.now()
-        number = forge.next_number(repo["id"])
-        issue_id = forge.db.run(
-            "INSERT INTO issues (repo_id, number, title, body, user_id, app_id, created_at, updated_at, is_pull)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1)",
-            repo["id"],
-            number,
-            title,
-            body,
-            actor.user["id"],
-            actor.app_id,
-            now,
-            now,
-        )
+        issue_id = _insert(forge, repo, actor, title, body)
         forge.db.run(
             "INSERT INTO pulls (issue_id, repo_id, head_ref, head_sha, head_repo_id, base_ref, base_sha, draft)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -97,9 +84,27 @@ def open_pull(
             base_sha,
             int(draft),
         )
-        bare.force(f"refs/pull/{number}/head", head_sha)
+        row = by_id(forge, issue_id)
+        bare.force(f"refs/pull/{row['number']}/head", head_sha)
         announce(forge, repo, issue_id, "opened", actor.user)
-    return by_id(forge, issue_id)
+    return row
+
+
+def _insert(forge: "Forge", repo: Row, actor: Actor, title: str, body: str | None) -> int:
+    """The half of a pull request that it has in common with issues."""
+    now = forge.now()
+    return forge.db.run(
+        "INSERT INTO issues (repo_id, number, title, body, user_id, app_id, created_at, updated_at, is_pull)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1)",
+        repo["id"],
+        forge.next_number(repo["id"]),
+        title,
+        body,
+        actor.user["id"],
+        actor.app_id,
+        now,
+        now,
+    )
 
 
 def _check_difference(

@@ -74,13 +74,14 @@ def labels_of(forge: "Forge", repo: Row, issue_id: int) -> list[JsonDict]:
     return [label(forge, repo, row) for row in rows]
 
 
-def assignees_of(forge: "Forge", issue_id: int) -> list[JsonDict]:
-    """Who an issue or pull request is assigned to."""
+def assigned(forge: "Forge", issue_id: int) -> JsonDict:
+    """Who an issue or pull request is assigned to, first and all."""
     rows = forge.db.all(
         "SELECT users.* FROM users JOIN assignees ON user_id = users.id WHERE issue_id = ? ORDER BY users.id",
         issue_id,
     )
-    return [user(forge, row) for row in rows]
+    people = [user(forge, row) for row in rows]
+    return {"assignee": people[0] if people else None, "assignees": people}
 
 
 def _via(forge: "Forge", app_id: int | None) -> JsonDict | None:
@@ -92,7 +93,6 @@ def issue(forge: "Forge", repo: Row, row: Row) -> JsonDict:
     api, number = api_url(forge, repo), row["number"]
     url = f"{api}/issues/{number}"
     kind = "pull" if row["is_pull"] else "issues"
-    assigned = assignees_of(forge, row["id"])
     closer = row["closed_by"]
     shown = {
         "id": row["id"],
@@ -111,8 +111,7 @@ def issue(forge: "Forge", repo: Row, row: Row) -> JsonDict:
         "body": row["body"],
         "user": user(forge, forge.user_by_id(row["user_id"])),
         "labels": labels_of(forge, repo, row["id"]),
-        "assignee": assigned[0] if assigned else None,
-        "assignees": assigned,
+        **assigned(forge, row["id"]),
         "milestone": None,
         "locked": bool(row["locked"]),
         "active_lock_reason": row["lock_reason"],

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from forge import history
 from forge.errors import JsonDict
-from forge.objects.issues import assignees_of, association, labels_of
+from forge.objects.issues import assigned, association, labels_of
 from forge.objects.people import node_id, user
 from forge.objects.repos import api_url, html_url, repo
 from forge.store import Row
@@ -17,7 +17,6 @@ def pull_simple(forge: "Forge", repository: Row, row: Row) -> JsonDict:
     """`pull-request-simple` of a row of `issues` joined with `pulls` (see `forge.pulls.PULL`)."""
     api, page, number = api_url(forge, repository), html_url(forge, repository), row["number"]
     url, issue_url = f"{api}/pulls/{number}", f"{api}/issues/{number}"
-    assigned = assignees_of(forge, row["id"])
     return {
         "id": row["id"],
         "node_id": node_id("PullRequest", row["id"]),
@@ -40,8 +39,7 @@ def pull_simple(forge: "Forge", repository: Row, row: Row) -> JsonDict:
         "user": user(forge, forge.user_by_id(row["user_id"])),
         "labels": labels_of(forge, repository, row["id"]),
         "milestone": None,
-        "assignee": assigned[0] if assigned else None,
-        "assignees": assigned,
+        **assigned(forge, row["id"]),
         "requested_reviewers": [],
         "requested_teams": [],
         "created_at": row["created_at"],
