@@ -8,16 +8,15 @@ import secrets
 import signal
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from bot import living
 from bot.errors import BotError
 
 _SANDBOX_UID = 65532  # no account; the bot as root gives it the task folders and runs boxes as it
-_PROC = Path("/proc")
-_MARK = "GITWRIGHT_CHILD"  # in a child's environment: finds grandchildren that left group and session
 _CHUNK = 1 << 16
 _KILL_SECONDS = 5.0
 _SETTLE_SECONDS = 0.5
@@ -183,7 +182,7 @@ async def spawn(
         else:
             stderr, transport = await _pipe(write_ends, undo)
             transports.append(transport)
-        process = await _start(argv, {**env, _MARK: mark}, cwd, pass_fds, write_ends)
+        process = await _start(argv, {**env, living.MARK: mark}, cwd, pass_fds, write_ends)
         undo.pop_all()
     for number in write_ends:
         os.close(number)
@@ -287,89 +286,10 @@ async def kill_tree(leader: int, mark: str) -> list[int]:
     deadline = time.monotonic() + _KILL_SECONDS
     known: set[tuple[int, int]] = set()
     while True:
-        living = _tree(leader, mark, known)
+        alive = living.tree(leader, mark, known)
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(leader, signal.SIGKILL)
-        kill(living)
-        if not living or time.monotonic() > deadline:
-            return sorted(living)
+        living.kill(alive)
+        if not alive or time.monotonic() > deadline:
+            return sorted(alive)
         await asyncio.sleep(0.01)
-
-
-def kill(pids: Iterable[int]) -> None:
-    """Kill processes, each by its id; those that are gone or out of reach are left alone."""
-    for pid in pids:
-        with suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, signal.SIGKILL)
-
-
-def _tree(leader: int, mark: str, known: set[tuple[int, int]]) -> set[int]:
-    """Find living processes of a tree; `known` remembers pid and start time of those seen once."""
-    table = {stat.pid: stat for stat in _processes()}
-    found = {
-        stat.pid
-        for stat in table.values()
-        if leader in (stat.pid, stat.group, stat.session)
-        or (stat.pid, stat.start) in known
-        or _bears(stat.pid, mark)
-    }
-    grown = True
-    while grown:
-        more = {stat.pid for stat in table.values() if stat.parent in found} - found
-        found |= more
-        grown = bool(more)
-    found.discard(os.getpid())
-    known |= {(pid, table[pid].start) for pid in found}
-    return found
-
-
-@dataclass(frozen=True, slots=True)
-class _Stat:
-    pid: int
-    parent: int
-    group: int
-    session: int
-    start: int  # clock ticks after boot: with the pid, names a process for ever
-
-
-def _processes() -> list[_Stat]:
-    """List the processes that are not zombies; empty where there is no /proc."""
-    found = []
-    for folder in _PROC.iterdir() if _PROC.is_dir() else ():
-        if not folder.name.isdigit():
-            continue
-        with suppress(OSError):  # it ended while we looked
-            fields = (folder / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()
-            if fields[0] not in "ZX":
-                numbers = (int(fields[1]), int(fields[2]), int(fields[3]), int(fields[19]))
-                found.append(_Stat(int(folder.name), *numbers))
-    return found
-
-
-def _bears(pid: int, mark: str) -> bool:
-    try:
-        return f"{_MARK}={mark}".encode() in (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
-    except OSError:
-        return False
-
-
-def in_pid_namespace(namespace: str) -> list[int]:
-    """List living processes of a PID namespace, named as the link /proc/<pid>/ns/pid reads."""
-    found = []
-    for stat in _processes():
-        with suppress(OSError):
-            if (_PROC / str(stat.pid) / "ns" / "pid").readlink() == Path(namespace):
-                found.append(stat.pid)
-    return sorted(found)
-
-
-def working_in(folder: Path) -> list[int]:
-    """List living processes whose working directory lies in `folder`."""
-    found = []
-    for stat in _processes():
-        with suppress(OSError):
-            # A removed folder reads as "<path> (deleted)", which still begins with it.
-            where = (_PROC / str(stat.pid) / "cwd").readlink()
-            if where.is_relative_to(folder) or str(where).startswith(f"{folder} (deleted)"):
-                found.append(stat.pid)
-    return sorted(found)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bot import process
+from bot import living, process
 from bot.process import ProcessError, Tail
 
 _ENV = {"PATH": os.environ["PATH"]}
@@ -89,7 +89,7 @@ async def test_an_error_of_the_listener_is_raised_and_the_child_is_gone(tmp_path
         await process.run(
             ["sh", "-c", "echo x; sleep 0.2"], env=_ENV, timeout=10, cwd=tmp_path, on_line=refuse
         )
-    assert process.working_in(tmp_path) == []
+    assert living.working_in(tmp_path) == []
 
 
 async def test_a_time_out_kills_the_whole_tree(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ async def test_a_time_out_kills_the_whole_tree(tmp_path: Path) -> None:
     done = await process.run(["sh", "-c", script], env=_ENV, timeout=0.3, cwd=tmp_path)
     assert done.code is None
     assert done.seconds < 5
-    assert process.working_in(tmp_path) == []
+    assert living.working_in(tmp_path) == []
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="does not apply: needs /proc")
@@ -106,24 +106,24 @@ async def test_a_daemon_that_left_group_and_session_is_found(tmp_path: Path) -> 
     done = await process.run([sys.executable, "-c", _DAEMON, str(note)], env=_ENV, timeout=10, cwd=tmp_path)
     assert done.code == 0
     await _until(lambda: note.exists() and note.read_text() != "")
-    assert process.working_in(tmp_path) == []
+    assert living.working_in(tmp_path) == []
 
 
 async def test_a_sweep_also_finds_what_holds_no_stream(tmp_path: Path) -> None:
     script = "setsid sleep 61 </dev/null >/dev/null 2>&1 &"
     await process.run(["sh", "-c", script], env=_ENV, timeout=10, cwd=tmp_path, sweep=True)
-    assert process.working_in(tmp_path) == []
+    assert living.working_in(tmp_path) == []
 
 
 async def test_cancelling_kills_the_tree(tmp_path: Path) -> None:
     task = asyncio.create_task(
         process.run(["sh", "-c", "sleep 61 & sleep 62"], env=_ENV, timeout=60, cwd=tmp_path)
     )
-    await _until(lambda: len(process.working_in(tmp_path)) >= 2)
+    await _until(lambda: len(living.working_in(tmp_path)) >= 2)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert process.working_in(tmp_path) == []
+    assert living.working_in(tmp_path) == []
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="does not apply: needs /proc")
@@ -138,7 +138,7 @@ async def test_cancelling_at_any_moment_leaks_no_descriptor_and_no_child(tmp_pat
         with pytest.raises(asyncio.CancelledError):
             await task
     await asyncio.sleep(0.1)
-    assert process.working_in(tmp_path) == []
+    assert living.working_in(tmp_path) == []
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
@@ -149,15 +149,15 @@ async def test_a_long_lived_child_is_spoken_with_and_stopped(tmp_path: Path) -> 
     assert child.returncode is None
     assert await child.stop() == []
     assert child.returncode == -9
-    assert process.working_in(tmp_path) == []
+    assert living.working_in(tmp_path) == []
 
 
 @pytest.mark.skipif(not Path("/proc/self/ns/pid").exists(), reason="does not apply: needs /proc")
 def test_the_proofs_of_death_do_see_the_living(tmp_path: Path) -> None:
-    assert os.getpid() in process.in_pid_namespace(str(Path("/proc/self/ns/pid").readlink()))
-    assert process.in_pid_namespace("pid:[1]") == []
-    assert os.getpid() in process.working_in(Path.cwd())
-    assert process.working_in(tmp_path) == []
+    assert os.getpid() in living.in_pid_namespace(str(Path("/proc/self/ns/pid").readlink()))
+    assert living.in_pid_namespace("pid:[1]") == []
+    assert os.getpid() in living.working_in(Path.cwd())
+    assert living.working_in(tmp_path) == []
 
 
 async def test_waiting_gives_up_after_its_time() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from bot import files, process
+from bot import files, living, process
 from bot.core.values import Repo
 from bot.errors import GitError
 from bot.git.ingest import Order, ingest
@@ -125,7 +125,7 @@ class WorktreeManager:
         """Remove a worktree and prove it: an empty list, or what is still there."""
         folder = self.folder(id_)
         left = await asyncio.to_thread(files.remove, folder)
-        alive = await asyncio.to_thread(process.working_in, folder)
+        alive = await asyncio.to_thread(living.working_in, folder)
         return [*left, *(f"process {pid} works in {folder}" for pid in alive)]
 
     def names(self, prefix: str) -> list[str]:

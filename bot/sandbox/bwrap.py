@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from dataclasses import dataclass
 from pathlib import Path
 
-from bot import files, process
+from bot import files, living, process
 from bot.errors import SandboxError
 from bot.ports import Completed, SandboxPolicy
 from bot.sandbox import launch, seccomp, toolchain
@@ -150,8 +150,8 @@ def _inside(policy: SandboxPolicy, argv: Sequence[str]) -> list[str]:
 async def _emptied(namespace: str) -> list[int]:
     """Wait for the last process of a PID namespace; give those that do not end."""
     deadline = time.monotonic() + _KILL_SECONDS
-    while (left := process.in_pid_namespace(namespace)) and time.monotonic() < deadline:
-        process.kill(left)
+    while (left := living.in_pid_namespace(namespace)) and time.monotonic() < deadline:
+        living.kill(left)
         await asyncio.sleep(0.01)
     return left
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from bot import process
+from bot import living
 from bot.ports import SandboxPolicy
 from bot.sandbox import BwrapSandbox
 from tests.sandbox.conftest import Shell
@@ -168,7 +168,7 @@ async def test_a_time_out_kills_everything_inside(sandbox: BwrapSandbox, policy:
         done = await box.run(["sh", "-c", script], timeout=0.5)
         assert (done.code, done.output) == (None, "started\n")
         assert done.seconds < 8
-        assert process.working_in(policy.work) == []
+        assert living.working_in(policy.work) == []
         assert await box.close() == []
 
 
@@ -178,7 +178,7 @@ async def test_what_a_command_leaves_running_ends_with_it(
     async with sandbox.open(policy) as box:
         done = await box.run(["sh", "-c", "(setsid sleep 61 >/dev/null 2>&1 &); echo done"], timeout=30)
         assert (done.code, done.output) == (0, "done\n")
-        assert process.working_in(policy.work) == []
+        assert living.working_in(policy.work) == []
 
 
 async def test_cancelling_kills_everything_inside(sandbox: BwrapSandbox, policy: SandboxPolicy) -> None:
@@ -191,7 +191,7 @@ async def test_cancelling_kills_everything_inside(sandbox: BwrapSandbox, policy:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert process.working_in(policy.work) == []
+        assert living.working_in(policy.work) == []
 
 
 _HOST = """\
@@ -216,11 +216,11 @@ async def test_a_box_dies_with_a_host_that_is_killed(
         while not (policy.work / "ready").exists():
             assert time.monotonic() < deadline
             await asyncio.sleep(0.02)
-        assert process.working_in(policy.work) != []
+        assert living.working_in(policy.work) != []
     finally:
         host.send_signal(signal.SIGKILL)
         host.wait(10)
-    while process.working_in(policy.work):
+    while living.working_in(policy.work):
         assert time.monotonic() < deadline
         await asyncio.sleep(0.02)
 

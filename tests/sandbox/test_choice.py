@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bot import process
+from bot import living
 from bot.errors import SandboxError
 from bot.ports import SandboxPolicy
 from bot.sandbox import BACKENDS, BwrapSandbox, NoSandbox, choose, probe
@@ -54,5 +54,5 @@ async def test_the_opt_out_runs_commands_and_leaves_nothing(policy: SandboxPolic
     async with sandbox.open(policy) as box:
         done = await box.run(["sh", "-c", "pwd; echo $GIVEN; setsid sleep 61 >/dev/null 2>&1 &"], timeout=30)
         assert (done.code, done.output) == (0, f"{policy.work}\nyes\n")
-        assert process.working_in(policy.work) == []
+        assert living.working_in(policy.work) == []
         assert await box.close() == []
