@@ -173,10 +173,3 @@ def longest_backticks(text: str) -> int:
         current = current + 1 if character == "`" else 0
         longest = max(longest, current)
     return longest
-
-
-def ci_of(forge: "Forge") -> CI:
-    """Return the forge's CI; the forge itself knows only that heads are pushed to it."""
-    if not isinstance(forge.ci, CI):
-        raise TypeError("the forge runs without CI")
-    return forge.ci

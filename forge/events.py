@@ -230,10 +230,3 @@ def _wants(installation: Row, name: str, parts: JsonDict, *, own: bool) -> bool:
         may_write = json.loads(installation["permissions"]).get("checks") == "write"
         return bool(owner == installation["app_id"] and may_write)
     return name in json.loads(installation["events"])
-
-
-def events_of(forge: "Forge") -> Events:
-    """Return the forge's events; the forge itself knows only that they are emitted."""
-    if not isinstance(forge.events, Events):
-        raise TypeError("the forge runs without webhook events")
-    return forge.events

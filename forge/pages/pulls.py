@@ -8,7 +8,6 @@ from fastapi import APIRouter, Request, Response
 from starlette.responses import RedirectResponse
 
 from forge import checking, history, issues, merging, pulls, reviewing
-from forge.ci import ci_of
 from forge.errors import GitHubError, not_found
 from forge.git import Bare
 from forge.history import FileChange
@@ -90,7 +89,7 @@ def press(request: Request, reader: SignedIn, owner: str, repo: str, run_id: int
             checking.announce_run_action(
                 forge, row, run_id, "requested_action", reader.actor.user, identifier
             )
-        elif not ci_of(forge).rerun(row, run["suite_id"]):
+        elif not forge.ci.rerun(row, run["suite_id"]):
             checking.announce_run_action(forge, row, run_id, "rerequested", reader.actor.user)
     pull = forge.db.one(
         "SELECT number FROM issues JOIN pulls ON issue_id = issues.id WHERE pulls.repo_id = ? AND head_sha = ?"

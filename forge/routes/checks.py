@@ -9,7 +9,6 @@ from pydantic import BaseModel, Field
 from forge import checking, objects
 from forge.auth import Access, needs
 from forge.checking import RunChange
-from forge.ci import ci_of
 from forge.errors import GitHubError, not_found
 from forge.paging import Page, Paged
 from forge.routes.statuses import commit_of
@@ -143,7 +142,7 @@ def rerequest_run(access: ChecksWrite, run_id: int) -> dict[str, Any]:
     """Ask the App that made a run for another one."""
     row = _run(access, run_id)
     with access.forge.db.tx():
-        if not ci_of(access.forge).rerun(access.repo, row["suite_id"]):
+        if not access.forge.ci.rerun(access.repo, row["suite_id"]):
             checking.announce_run_action(access.forge, access.repo, run_id, "rerequested", access.actor.user)
     return {}
 
@@ -200,7 +199,7 @@ def rerequest_suite(access: ChecksWrite, suite_id: int) -> dict[str, Any]:
     """Ask an App to run its checks again."""
     _suite(access, suite_id)
     with access.forge.db.tx():
-        if not ci_of(access.forge).rerun(access.repo, suite_id):
+        if not access.forge.ci.rerun(access.repo, suite_id):
             checking.announce_suite(access.forge, access.repo, suite_id, "rerequested", access.actor.user)
     return {}
 

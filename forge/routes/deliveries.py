@@ -7,7 +7,6 @@ from starlette.responses import JSONResponse
 
 from forge import deliveries
 from forge.auth import CallingApp, forge_of
-from forge.events import events_of
 
 router = APIRouter()
 
@@ -40,5 +39,5 @@ def redeliver(request: Request, app: CallingApp, delivery_id: int) -> dict[str, 
     """Send the same event again under the same GUID."""
     forge = forge_of(request)
     row = deliveries.find(forge, ("app_id", app.app_id or 0), delivery_id)
-    events_of(forge).redeliver(row)
+    forge.events.redeliver(row)
     return {}

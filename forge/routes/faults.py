@@ -7,8 +7,6 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field, field_validator
 
 from forge.auth import SiteAdmin, forge_of
-from forge.ci import ci_of
-from forge.events import events_of
 from forge.faults import CallFault, DeliveryFault, Fault
 
 router = APIRouter()
@@ -58,4 +56,4 @@ def switch_off(request: Request, admin: SiteAdmin) -> None:
 def idle(request: Request, admin: SiteAdmin) -> dict[str, bool]:
     """Say whether no delivery and no CI job is pending."""
     forge = forge_of(request)
-    return {"idle": events_of(forge).idle() and ci_of(forge).idle()}
+    return {"idle": forge.events.idle() and forge.ci.idle()}

@@ -10,7 +10,6 @@ from starlette.responses import JSONResponse
 from forge import deliveries
 from forge.auth import Access, needs
 from forge.errors import GitHubError, not_found
-from forge.events import events_of
 from forge.store import Row
 
 router = APIRouter()
@@ -80,7 +79,7 @@ def create_hook(access: HooksWrite, body: NewHook) -> dict[str, Any]:
         )
         row = _find(access, hook_id)
         shown = _shown(access, row)
-        events_of(forge).ping(row, access.repo, access.actor.user, shown)
+        forge.events.ping(row, access.repo, access.actor.user, shown)
     return shown
 
 
@@ -121,7 +120,7 @@ def ping_hook(access: HooksRead, hook_id: int) -> Response:
     """Ping a hook."""
     row = _find(access, hook_id)
     with access.forge.db.tx():
-        events_of(access.forge).ping(row, access.repo, access.actor.user, _shown(access, row))
+        access.forge.events.ping(row, access.repo, access.actor.user, _shown(access, row))
     return Response(status_code=204)
 
 
@@ -153,7 +152,7 @@ def get_delivery(access: HooksRead, hook_id: int, delivery_id: int) -> dict[str,
 def redeliver(access: HooksWrite, hook_id: int, delivery_id: int) -> dict[str, Any]:
     """Send the same event again under the same GUID."""
     _find(access, hook_id)
-    events_of(access.forge).redeliver(deliveries.find(access.forge, ("hook_id", hook_id), delivery_id))
+    access.forge.events.redeliver(deliveries.find(access.forge, ("hook_id", hook_id), delivery_id))
     return {}
 
 

@@ -8,7 +8,6 @@ from pydantic import BaseModel, Field
 from forge import history, objects
 from forge.auth import Access, needs
 from forge.errors import GitHubError, not_found
-from forge.events import events_of
 from forge.paging import Paged
 
 router = APIRouter()
@@ -79,7 +78,7 @@ def _announce(access: Access, sha: str, shown: dict[str, Any]) -> None:
     )
     names = [str(row["ref"]).removeprefix("refs/heads/") for row in heads]
     told = ("id", "avatar_url", "target_url", "context", "description", "state", "created_at", "updated_at")
-    events_of(forge).emit(
+    forge.events.emit(
         "status",
         None,
         repo,

@@ -12,7 +12,6 @@ import pytest
 
 from forge import apps, issues, repositories, seed, tokens
 from forge.courier import Courier
-from forge.events import events_of
 from forge.state import Forge
 from tests.forge.stage import REPO, Stage, named, payload, staged, told_as
 from tests.judges.openapi import Judge
@@ -255,7 +254,7 @@ def test_a_write_that_fails_leaves_no_delivery(stage: Stage) -> None:
 
     with pytest.raises(ZeroDivisionError):
         fail()
-    assert events_of(stage.forge).idle()
+    assert stage.forge.events.idle()
     assert stage.settle() == []
 
 
