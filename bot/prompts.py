@@ -34,13 +34,12 @@ class PlannerPrompt:
 
 @dataclass(frozen=True, slots=True)
 class BacklogPrompt:
-    """What the backlog model is asked; `plan` and `tasks` are JSON, `problem` is what was wrong with its last answer."""
+    """What the backlog model is asked; `plan` and `tasks` are JSON."""
 
     template: ClassVar[str] = "backlog.md"
     plan: str
     tasks: str
     delimiter: str
-    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,11 +86,6 @@ def test_an_unknown_planner_is_answered_with_the_known_ones() -> None:
         prompts.brief("oracle")
 
 
-def test_the_backlog_prompt_says_what_was_wrong_only_when_something_was() -> None:
-    assert "could not be used" not in prompts.render(BacklogPrompt("{}", "[]", "--8<--"))
-    assert "CYCLE" in prompts.render(BacklogPrompt("{}", "[]", "--8<--", problem="CYCLE: T-1, T-2"))
-
-
 @given(words=WORDS, inner=WORDS)
 def test_words_cannot_end_their_fence_or_use_the_template_s_language(words: str, inner: str) -> None:
     line = prompts.delimiter(words)

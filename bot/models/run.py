@@ -1,0 +1,162 @@
+"""Owns one conversation with a model: its limits, its history on disk, what it cost, and how its failures are told."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import structlog
+
+from bot.core.values import Usage
+from bot.errors import AgentError
+from bot.models.tools import RefusedError
+
+if TYPE_CHECKING:
+    from pydantic_ai import AgentRun
+    from pydantic_ai.models import Model
+    from pydantic_ai.usage import RunUsage
+
+_log = structlog.get_logger(__name__)
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelLimits:
+    """Where one conversation ends at the latest."""
+
+    requests: int = 24
+    tool_calls: int = 60
+    tokens: int = 600_000
+    usd: float | None = 2.0
+    seconds: float = 900.0
+    retries: int = 2  # how often an answer that does not fit is sent back
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[_T]):
+    """What a model said in the shape that was asked for, and what that cost."""
+
+    value: _T
+    usage: Usage
+
+
+async def ask(
+    models: Sequence[str | Model],
+    prompt: str,
+    shape: type[_T],
+    *,
+    limits: ModelLimits,
+    problem: Callable[[_T], str | None],
+    tools: Sequence[Callable[..., str]] = (),
+    state_dir: Path | None = None,
+) -> Answer[_T]:
+    """Ask until the answer has the shape and no problem; AgentError stall, garbage or crash says why there is none."""
+    from pydantic_ai import Agent, ModelRetry, UsageLimits
+
+    agent: Agent[object, _T] = Agent(_model(models), output_type=shape, retries=limits.retries)
+
+    @agent.output_validator
+    def check(value: _T) -> _T:
+        found = problem(value)
+        if found is not None:
+            raise ModelRetry(found)
+        return value
+
+    for tool in tools:
+        agent.tool_plain(_told(tool))
+    allowed = UsageLimits(
+        request_limit=limits.requests,
+        tool_calls_limit=limits.tool_calls,
+        total_tokens_limit=limits.tokens,
+        cost_limit=None if limits.usd is None else Decimal(str(limits.usd)),
+    )
+    with _failures_told():
+        async with asyncio.timeout(limits.seconds), agent.iter(prompt, usage_limits=allowed) as run:
+            await _to_the_end(run, state_dir)
+        if run.result is None:
+            raise AgentError("garbage", "The model ended without an answer")
+        return Answer(run.result.output, _usage(run.usage))
+
+
+async def _to_the_end(run: AgentRun[object, _T], state_dir: Path | None) -> None:
+    """Step through the conversation and write down each turn as it is made."""
+    written = 0
+    async for _ in run:
+        written = _remember(run, state_dir, written)
+    _remember(run, state_dir, written)
+
+
+def _remember(run: AgentRun[object, _T], state_dir: Path | None, written: int) -> int:
+    from pydantic_ai.messages import ModelMessagesTypeAdapter
+
+    messages = run.new_messages()
+    if state_dir is not None and len(messages) > written:
+        turns = ModelMessagesTypeAdapter.dump_python(messages[written:], mode="json")
+        handle = os.open(state_dir / "history.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        with os.fdopen(handle, "a", encoding="utf-8") as file:
+            file.writelines(json.dumps(turn, ensure_ascii=False) + "\n" for turn in turns)
+    return len(messages)
+
+
+def _model(models: Sequence[str | Model]) -> Model:
+    """Build the models in their order; one that cannot be built (no key) is left out, unless it is the last."""
+    from pydantic_ai.exceptions import UserError as Unusable
+    from pydantic_ai.models import infer_model
+    from pydantic_ai.models.fallback import FallbackModel
+
+    built: list[Model] = []
+    problems: list[str] = []
+    for name in models:
+        try:
+            built.append(infer_model(name))
+        except (Unusable, ImportError, ValueError) as error:
+            problems.append(f"`{name}`: {error}")
+            _log.warning("model_unusable", model=str(name), error=str(error))
+    if not built:
+        raise AgentError("crash", "No model can be used. " + "; ".join(problems or ["None is configured"]))
+    return built[0] if len(built) == 1 else FallbackModel(*built)
+
+
+def _told(tool: Callable[..., str]) -> Callable[..., str]:
+    """Let the model read why a tool refused, and go on."""
+
+    @functools.wraps(tool)
+    def answered(*args: object, **more: object) -> str:
+        try:
+            return tool(*args, **more)
+        except RefusedError as error:
+            return f"Refused: {error}"
+
+    return answered
+
+
+@contextlib.contextmanager
+def _failures_told() -> Iterator[None]:
+    from pydantic_ai import exceptions
+
+    try:
+        yield
+    except TimeoutError as error:
+        raise AgentError("stall", "The model did not come to an end in time") from error
+    except exceptions.UsageLimitExceeded as error:
+        raise AgentError("stall", f"The model used up its limits: {error}") from error
+    except exceptions.UnexpectedModelBehavior as error:
+        raise AgentError("garbage", f"The model gave no usable answer: {error}") from error
+    except exceptions.ModelHTTPError as error:
+        raise AgentError("crash", f"The model {error.model_name} answered {error.status_code}") from error
+    except (exceptions.ModelAPIError, exceptions.FallbackExceptionGroup) as error:
+        raise AgentError("crash", f"No model answered: {error}") from error
+
+
+def _usage(used: RunUsage) -> Usage:
+    if used.cost is None:
+        _log.warning("cost_unknown", input_tokens=used.input_tokens, output_tokens=used.output_tokens)
+    return Usage(used.input_tokens, used.output_tokens, float(used.cost or 0), used.requests)
