@@ -13,9 +13,8 @@ from tests.judges.operations import EVENTS, OPERATIONS, Operation
 from tests.judges.record import Record
 from tests.judges.walk import SUBJECTS
 from tests.judges.webhooks import WebhookJudge
-from tests.judges.world import world
+from tests.judges.world import NOWHERE, world
 
-NOWHERE = "http://127.0.0.1:9/webhook"
 # Routes without an operation of their own in GitHub's description.
 NOT_JUDGED = {
     ("GET", "/repos/{}/{}/contents"),  # the contents of the root: `/contents/{path}` without a path

@@ -15,6 +15,7 @@ from typing import Any
 JsonDict = dict[str, Any]
 
 _SOURCE = Path(__file__).parent / "js"
+_NODE = 20
 _INSTALL_S = 300
 _RUN_S = 60
 
@@ -30,6 +31,11 @@ def missing() -> str | None:
     """Why Octokit cannot judge here, None if it can."""
     if shutil.which("node") is None:
         return "node is not installed"
+    version = subprocess.run(
+        ["node", "--version"], capture_output=True, text=True, timeout=30, check=True
+    ).stdout
+    if int(version.strip().removeprefix("v").partition(".")[0]) < _NODE:
+        return f"octokit needs node {_NODE}, here is {version.strip()}"
     if not (cache_folder() / "installed").exists():
         return "octokit is not installed; `python -m tests.judges.octokit` does it"
     return None

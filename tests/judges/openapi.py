@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote
 
 import jsonschema_rs
 
@@ -103,6 +103,30 @@ class Judge:
             self.record.judged_operation(str(route.operation))
             self.samples[route.operation] = max(self.samples.get(route.operation, b""), body, key=len)
         return self._found("response", subject, found)
+
+    def check_log(self, log: Path) -> int:
+        """Judge a forge's `requests.jsonl` (no bodies): for a forge that ran as another process.
+
+        Every successful REST call must be a documented operation with documented query parameters and status.
+        Returns how many calls were judged; they do not count as judged operations.
+        """
+        judged = 0
+        for line in log.read_text(encoding="utf-8").splitlines():
+            call = json.loads(line)
+            path = quote(call["path"])
+            if call["status"] >= 300 or ".git/" in path:
+                continue
+            judged += 1
+            route = self._route(call["method"], path)
+            if route is None:
+                unknown = [("", "operation is not in the judged description")]
+                self._found("request", f"{call['method']} {path}", unknown)
+                continue
+            self._found("request", str(route.operation), self._query_problems(route, call["query"]))
+            if str(call["status"]) not in route.described["responses"]:
+                undocumented = [("", "status is not documented")]
+                self._found("response", f"{route.operation} -> {call['status']}", undocumented)
+        return judged
 
     def _route(self, method: str, path: str) -> _Route | None:
         # GitHub serves a repository by its id as well, and does not describe it.

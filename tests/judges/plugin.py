@@ -7,7 +7,7 @@ switched off (`JUDGE=off`), or a route without a test, cannot go unnoticed.
 
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,6 +15,9 @@ from tests.judges.openapi import Judge
 from tests.judges.operations import EVENTS, OPERATIONS
 from tests.judges.record import Record
 from tests.judges.webhooks import WebhookJudge
+
+if TYPE_CHECKING:
+    from tests.judges.world import World
 
 _RECORD = pytest.StashKey[Record]()
 _WORKER_KEY = "judges"
@@ -44,6 +47,18 @@ def judge(pytestconfig: pytest.Config) -> Judge:
 def webhook_judge(pytestconfig: pytest.Config) -> WebhookJudge:
     """The run's judge of deliveries."""
     return WebhookJudge(_record_of(pytestconfig))
+
+
+@pytest.fixture(scope="module")
+def everybody(
+    tmp_path_factory: pytest.TempPathFactory, judge: Judge, webhook_judge: WebhookJudge
+) -> Iterator["World"]:
+    """A judged forge of the module's own, with people, an App and a repository; its webhooks go nowhere."""
+    from tests.judges import world  # loads the forge, which most tests do not need
+
+    data = tmp_path_factory.mktemp("world") / "forge"
+    with world.world(data, judge, webhook_judge, world.NOWHERE) as found:
+        yield found
 
 
 @pytest.fixture(autouse=True)
@@ -87,8 +102,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     )
     for violation in record.violations[:_SHOWN]:
         terminalreporter.line(f"violation: {violation}", red=True)
-    for name in missing:
+    for name in missing[:_SHOWN]:
         terminalreporter.line(f"never judged with success: {name}", red=True)
+    if missing[_SHOWN:]:
+        terminalreporter.line(f"and {len(missing[_SHOWN:])} more", red=True)
 
 
 def _record_of(config: pytest.Config) -> Record:

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -176,6 +177,22 @@ def test_every_operation_of_the_table_is_found_by_its_own_path(
         for numbered in ("_id", "_number"):
             path = "/".join("7" if part.endswith(numbered) else part for part in path.split("/"))
         assert shared.operation(operation.method, path) == operation
+
+
+def test_the_log_of_a_forge_that_ran_elsewhere_is_judged_without_bodies(tmp_path: Path) -> None:
+    def judged(**call: object) -> list[str]:
+        judge, log = Judge(), tmp_path / "requests.jsonl"
+        good = {"method": "GET", "path": "/repos/o/r/labels", "query": "per_page=5", "status": 200}
+        log.write_text(json.dumps(good) + "\n" + json.dumps({**good, **call}) + "\n")
+        assert judge.check_log(log) == (1 if call.get("status") == 404 else 2)
+        return [violation.message for violation in judge.record.violations]
+
+    assert judged() == []
+    assert judged(status=404) == []
+    assert judged(path="/repos/o/r/labels/needs triage", query="") == []
+    assert judged(path="/repos/o/r/stargazers") == ["operation is not in the judged description"]
+    assert judged(query="pages=2") == ["parameter is not documented; GitHub would ignore it"]
+    assert judged(status=201) == ["status is not documented"]
 
 
 def test_a_success_of_an_operation_that_is_not_in_the_table_is_found(shared: Judge) -> None:

@@ -18,6 +18,7 @@ from tests.judges.webhooks import WebhookJudge
 JsonDict = dict[str, Any]
 
 OWNER = "maintainer"
+NOWHERE = "http://127.0.0.1:9/webhook"  # nobody listens: deliveries are stored and judged, and fail
 EVENTS = [
     "check_run",
     "check_suite",
@@ -133,6 +134,13 @@ def call(client: httpx.Client, method: str, path: str, expected: int | None = 20
     assert fits, f"{method} {path} -> {answer.status_code}, not {expected or '2xx'}: {answer.text[:500]}"
     is_json = answer.headers.get("content-type", "").startswith("application/json")
     return answer.json() if answer.content and is_json else None
+
+
+def refused(client: httpx.Client, method: str, path: str, status: int, **options: Any) -> str:
+    """The message of a refusal with `status`, and the messages of its errors after it."""
+    body = call(client, method, path, status, **options)
+    errors = [each.get("message", "") if isinstance(each, dict) else each for each in body.get("errors", ())]
+    return " | ".join([body["message"], *filter(None, errors)])
 
 
 def json_web_token(app_id: int, pem: str, lifetime: int = 540, issued: int = -30) -> str:
