@@ -1,7 +1,7 @@
 """Routes about the forge itself: limits, addresses, root."""
 
 from fastapi import APIRouter, Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, PlainTextResponse
 
 from forge.auth import Caller
 
@@ -30,5 +30,5 @@ def read_meta() -> JSONResponse:
 
 
 @router.get("/zen")
-def read_zen() -> JSONResponse:
-    return JSONResponse("Practicality beats purity.")
+def read_zen() -> PlainTextResponse:
+    return PlainTextResponse("Practicality beats purity.")
