@@ -48,6 +48,15 @@ class Capabilities:
 
 
 @dataclass(frozen=True, slots=True)
+class FailedDelivery:
+    """A webhook delivery that did not reach us; `guid` is what `X-GitHub-Delivery` said, and stays."""
+
+    id: int
+    guid: str
+    event: str
+
+
+@dataclass(frozen=True, slots=True)
 class GitAccess:
     """How one git process may reach one repository: the token goes through its environment only."""
 
@@ -141,10 +150,11 @@ class Forge(ForgeReads, Protocol):
     def git_access(self, repo: Repo, *, write: bool) -> AbstractAsyncContextManager[GitAccess]:
         """Lend access for git: a token for this repository alone, revoked when the block ends."""
 
-    async def failed_deliveries(self, since: datetime) -> list[int]:
-        """List ids of webhook deliveries with no successful attempt."""
+    async def failed_deliveries(self, since: datetime) -> list[FailedDelivery]:
+        """List webhook deliveries with no successful attempt, oldest first; none in token mode."""
 
-    async def redeliver(self, delivery_id: int) -> None: ...
+    async def delivery_payload(self, delivery_id: int) -> JsonDict:
+        """Read what a delivery carried, so that nothing depends on its being sent again."""
 
     async def aclose(self) -> None:
         """Revoke every token still held and close the connections."""

@@ -31,6 +31,7 @@ from bot.jobs.backlog import ProposeBacklogJob, ReportBacklogJob
 from bot.jobs.close import CloseJob
 from bot.jobs.health import HealthJob
 from bot.jobs.plan import PlanJob
+from bot.jobs.reconcile import Reconciler
 from bot.jobs.repository import Repositories
 from bot.jobs.verify import Verifier
 from bot.jobs.work import WorkJob
@@ -67,6 +68,9 @@ class Bot:
     worktrees: WorktreeManager
     sessions: Sessions
     sandbox: Sandbox
+    jobs: dict[type[Action], Job]
+    reconciler: Reconciler
+    _sweeping: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Remove what a killed process left, then take up the work."""
@@ -77,10 +81,14 @@ class Bot:
         if removed:
             _log.info("worktrees_removed", names=removed)
         await self.runner.start()
+        self._sweeping = asyncio.create_task(self.reconciler.run(), name="reconciler")
         _log.info("started", sandbox=self.sandbox.level, mode=self.settings.mode)
 
     async def stop(self) -> None:
         """Stop within seconds: jobs reach a checkpoint or are interrupted, tokens are revoked, files closed."""
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            await asyncio.gather(self._sweeping, return_exceptions=True)
         await self.runner.stop(GRACE)
         await self.forge.aclose()
         await self.store.close()
@@ -123,8 +131,10 @@ async def build(settings: Settings, clock: Clock | None = None) -> Bot:
         settings.data_dir / "sessions", store, hand_over=lambda home: files.give(home, worktrees.owner)
     )
     repositories = Repositories(forge, worktrees, lambda config: overridden(config, settings))
-    runner = _runner(settings, clock, store, forge, repositories, worktrees, sessions, box, script)
-    return Bot(settings, clock, store, forge, runner, worktrees, sessions, box)
+    jobs = _jobs(settings, clock, store, forge, repositories, worktrees, sessions, box, script)
+    runner = _runner(settings, clock, store, forge, repositories, jobs)
+    reconciler = Reconciler(store, forge, clock)
+    return Bot(settings, clock, store, forge, runner, worktrees, sessions, box, jobs, reconciler)
 
 
 def overridden(config: RepoConfig, settings: Settings) -> RepoConfig:
@@ -204,16 +214,13 @@ def _model_name(settings: Settings, config: RepoConfig) -> str:
     return ", ".join(dict.fromkeys(_role(settings, config, "planning") + _role(settings, config, "backlog")))
 
 
-def _runner(  # noqa: PLR0913 - the parts that meet here
+def _runner(
     settings: Settings,
     clock: Clock,
     store: Store,
     forge: Forge,
     repositories: Repositories,
-    worktrees: WorktreeManager,
-    sessions: Sessions,
-    box: Sandbox,
-    script: Script | None,
+    jobs: dict[type[Action], Job],
 ) -> Runner:
     """Connect events to handlers, decisions to actions, and both to the engine."""
     app_id = int(settings.app_id) if settings.app_id and settings.app_id.isdigit() else None
@@ -224,7 +231,6 @@ def _runner(  # noqa: PLR0913 - the parts that meet here
             repositories.moved(event.repo.id)
         return event
 
-    jobs = _jobs(settings, clock, store, forge, repositories, worktrees, sessions, box, script)
     performer = Performer(store, forge, jobs, valid_now, clock)
     dispatcher = Dispatcher(store, repositories, HANDLERS, read, clock, lambda: engine)
     engine = DbosEngine(

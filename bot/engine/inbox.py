@@ -187,3 +187,8 @@ def complete(conn: sa.Connection, delivery_id: str) -> None:
     )
     if conn.scalar(left) == 0:
         conn.execute(sa.update(inbox).where(inbox.c.id == delivery_id).values(state="done"))
+
+
+def known(conn: sa.Connection, delivery_id: str) -> bool:
+    """Tell whether a delivery with this id has been stored."""
+    return conn.scalar(sa.select(inbox.c.seq).where(inbox.c.id == delivery_id)) is not None

@@ -70,6 +70,10 @@ class Store:
         """Store a delivery durably, sharing the fsync with concurrent callers; False where its id is known."""
         return self._woken(await self._group.add(delivery))
 
+    async def knows_delivery(self, id_: str) -> bool:
+        """Tell whether a delivery with this id has been stored."""
+        return await self.database.read(lambda conn: inbox.known(conn, id_))
+
     async def pending_deliveries(self, limit: int) -> list[Delivery]:
         """List deliveries not yet routed, in the order they came."""
         return await self.database.read(lambda conn: inbox.pending(conn, limit))

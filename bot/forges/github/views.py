@@ -198,6 +198,7 @@ class InstallationView(View):
 class DeliveryView(View):
     id: int
     guid: str
+    event: str = ""
     delivered_at: datetime
     status_code: int | None = None
     status: str = ""

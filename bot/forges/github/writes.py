@@ -17,6 +17,7 @@ from bot.forges.github import views
 from bot.forges.github.auth import CHECK, TALK, AppTokens, PersonalToken
 from bot.forges.github.reads import GitHubReads
 from bot.forges.github.transport import Api
+from bot.ports import FailedDelivery, JsonDict
 
 BODY_LIMIT = 65_536  # characters of a comment, an issue or a pull request
 OUTPUT_LIMIT = 65_535  # characters of a check run's summary
@@ -176,12 +177,12 @@ class GitHubWrites(GitHubReads):
 
     # --- webhook deliveries ----------------------------------------------------------------------
 
-    async def failed_deliveries(self, since: datetime) -> list[int]:
-        """List ids of webhook deliveries with no successful attempt, oldest first; none in token mode."""
+    async def failed_deliveries(self, since: datetime) -> list[FailedDelivery]:
+        """List webhook deliveries with no successful attempt, oldest first; none in token mode."""
         if not isinstance(self._tokens, AppTokens):
             return []
         succeeded: set[str] = set()
-        failed: dict[str, int] = {}
+        failed: dict[str, FailedDelivery] = {}
         async with contextlib.aclosing(self._api.pages("/app/hook/deliveries", self._tokens.app)) as items:
             async for item in items:
                 found = views.read(views.DeliveryView, item)
@@ -190,14 +191,19 @@ class GitHubWrites(GitHubReads):
                 if found.succeeded:
                     succeeded.add(found.guid)
                 else:
-                    failed.setdefault(found.guid, found.id)
-        return sorted(id_ for guid, id_ in failed.items() if guid not in succeeded)
+                    failed.setdefault(found.guid, FailedDelivery(found.id, found.guid, found.event))
+        lost = (each for guid, each in failed.items() if guid not in succeeded)
+        return sorted(lost, key=lambda each: each.id)
 
-    async def redeliver(self, delivery_id: int) -> None:
+    async def delivery_payload(self, delivery_id: int) -> JsonDict:
+        """Read what a delivery carried, so that nothing depends on its being sent again."""
         if not isinstance(self._tokens, AppTokens):
-            raise ForgeError("without an App there are no deliveries to repeat")
-        path = f"/app/hook/deliveries/{delivery_id}/attempts"
-        await self._api.send("POST", path, self._tokens.app, repeatable=True)
+            raise ForgeError("without an App there are no deliveries to read")
+        answer = await self._api.send("GET", f"/app/hook/deliveries/{delivery_id}", self._tokens.app)
+        payload = answer.json().get("request", {}).get("payload")
+        if not isinstance(payload, dict):
+            raise ForgeError(f"the delivery {delivery_id} carries no payload")
+        return payload
 
     async def _talk(
         self, method: str, repo: Repo, path: str, json: object = None, repeatable: bool | None = None
