@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from forge import objects, pulls
 from forge.auth import ROLES, Access, Actor, Level
 from forge.errors import GitHubError, invalid, not_found
+from forge.labels import create_label, label_named, labels_of
 from forge.payloads import JsonDict
 from forge.store import Row
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 LONGEST_BODY = 65_536  # characters
 LONGEST_TITLE = 256
-DEFAULT_COLOR = "ededed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,37 +150,6 @@ def set_labels(forge: "Forge", repo: Row, row: Row, actor: Actor, names: Sequenc
             if label["name"].casefold() not in wanted:
                 remove_label(forge, repo, row, actor, label["name"])
         add_labels(forge, repo, row, actor, names)
-
-
-def labels_of(forge: "Forge", issue_id: int) -> list[Row]:
-    """Return the labels of an issue by name."""
-    return forge.db.all(
-        "SELECT labels.* FROM labels JOIN issue_labels ON label_id = labels.id WHERE issue_id = ? ORDER BY name",
-        issue_id,
-    )
-
-
-def label_named(forge: "Forge", repo: Row, name: str) -> Row | None:
-    """Return a repository's label, whatever the case of its name."""
-    return forge.db.one("SELECT * FROM labels WHERE repo_id = ? AND name = ?", repo["id"], name)
-
-
-def create_label(
-    forge: "Forge", repo: Row, name: str, color: str = DEFAULT_COLOR, description: str | None = None
-) -> Row:
-    """Create a label of a repository; 422 `already_exists` if it has one of that name."""
-    if not name.strip() or len(name) > 50:
-        raise invalid("Label", "name")
-    if label_named(forge, repo, name) is not None:
-        raise invalid("Label", "name", "already_exists")
-    label_id = forge.db.run(
-        "INSERT INTO labels (repo_id, name, color, description) VALUES (?, ?, ?, ?)",
-        repo["id"],
-        name,
-        color.removeprefix("#").lower(),
-        description,
-    )
-    return forge.db.get("SELECT * FROM labels WHERE id = ?", label_id)
 
 
 def set_lock(

@@ -10,6 +10,7 @@ from forge import comments, issues
 from forge.auth import ROLES
 from forge.errors import GitHubError
 from forge.issues import IssueChange
+from forge.labels import labels_of
 from forge.pages import conversation, markdown, render
 from forge.pages.conversation import digest
 from forge.pages.render import moment, page, repository
@@ -140,7 +141,7 @@ def react_to_comment(
 
 def about(forge: Forge, repo: Row, item: Row, session: Session, base: str) -> dict[str, Any]:
     """Return what the pages of issues and pull requests both show."""
-    labels = issues.labels_of(forge, item["id"])
+    labels = labels_of(forge, item["id"])
     on = {row["name"] for row in labels}
     known = forge.db.all("SELECT name FROM labels WHERE repo_id = ? ORDER BY name", repo["id"])
     entries = conversation.entries(forge, repo, item, session, base)
@@ -188,7 +189,7 @@ def _list(request: Request, reader: Reader, of: tuple[str, str], kind: str, stat
     items = [
         shown_item(forge, item)
         | {
-            "labels": [render.label(each) for each in issues.labels_of(forge, item["id"])],
+            "labels": [render.label(each) for each in labels_of(forge, item["id"])],
             "comments": forge.db.count("SELECT count(*) FROM comments WHERE issue_id = ?", item["id"]),
         }
         for item in rows

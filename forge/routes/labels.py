@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Response
 from pydantic import BaseModel, Field
 
-from forge import issues, objects
+from forge import issues, labels, objects
 from forge.auth import Access, needs
 from forge.errors import invalid, not_found
 from forge.paging import Paged
@@ -24,7 +24,7 @@ class NewLabel(BaseModel):
     """A label to create."""
 
     name: str
-    color: str = Field(default=issues.DEFAULT_COLOR, pattern="^#?[0-9a-fA-F]{6}$")
+    color: str = Field(default=labels.DEFAULT_COLOR, pattern="^#?[0-9a-fA-F]{6}$")
     description: str | None = Field(default=None, max_length=100)
 
 
@@ -53,7 +53,7 @@ def list_labels(access: LabelsRead, page: Paged) -> Response:
 def create_label(access: LabelsWrite, body: NewLabel) -> dict[str, Any]:
     """Create a label."""
     access.require_role("triage")
-    row = issues.create_label(access.forge, access.repo, body.name, body.color, body.description)
+    row = labels.create_label(access.forge, access.repo, body.name, body.color, body.description)
     return _shown(access, row)
 
 
@@ -69,7 +69,7 @@ def change_label(access: LabelsWrite, name: str, body: LabelChange) -> dict[str,
     access.require_role("triage")
     row = _find(access, name)
     renamed = body.new_name or row["name"]
-    other = issues.label_named(access.forge, access.repo, renamed)
+    other = labels.label_named(access.forge, access.repo, renamed)
     if other is not None and other["id"] != row["id"]:
         raise invalid("Label", "name", "already_exists")
     access.forge.db.run(
@@ -97,7 +97,7 @@ def delete_label(access: LabelsWrite, name: str) -> Response:
 def list_of_issue(access: LabelsRead, page: Paged, number: int) -> Response:
     """List the labels of an issue."""
     issue = issues.find_for(access, number, "read")
-    return page.answer(issues.labels_of(access.forge, issue["id"]), lambda row: _shown(access, row))
+    return page.answer(labels.labels_of(access.forge, issue["id"]), lambda row: _shown(access, row))
 
 
 @router.post(OF_ISSUE)
@@ -153,11 +153,11 @@ def remove(access: LabelsWrite, number: int, name: str) -> list[dict[str, Any]]:
 
 
 def _all_of(access: Access, issue: Row) -> list[dict[str, Any]]:
-    return [_shown(access, row) for row in issues.labels_of(access.forge, issue["id"])]
+    return [_shown(access, row) for row in labels.labels_of(access.forge, issue["id"])]
 
 
 def _find(access: Access, name: str) -> Row:
-    row = issues.label_named(access.forge, access.repo, name)
+    row = labels.label_named(access.forge, access.repo, name)
     if row is None:
         raise not_found()
     return row
