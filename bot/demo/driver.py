@@ -20,7 +20,7 @@ from bot.demo.requests import Tail
 from bot.demo.script import DemoScript, PersonCommit, read_script
 from bot.demo.stage import BRANCH, COLLEAGUE, REPORTER, Stage
 from bot.demo.story import Story
-from bot.errors import BotError, ForgeError, GitError
+from bot.errors import BotError, ForgeError, GitError, UserError
 
 JsonDict = dict[str, Any]
 
@@ -36,7 +36,7 @@ class SignalledError(BotError):
 
 
 def run_demo(options: Options, say: Callable[[str], None]) -> tuple[Report, bool]:
-    """Run one demo; gives its report, and whether the track was done and nothing is wrong. UserError: nothing was started."""
+    """Run one demo; gives its report, and whether the track was done and nothing is wrong. UserError: wrong usage."""
     script = read_script(options.script)
     title, body = read_issue(options.issue_file)
     empty_out(options.out)
@@ -54,6 +54,8 @@ def run_demo(options: Options, say: Callable[[str], None]) -> tuple[Report, bool
             _introduce(story, options, scene)
             actors = _Actors(run, options, script, scene, story)
             actors.play(title, body)
+        except UserError:
+            raise
         except BotError as error:
             problem = str(error) or type(error).__name__
             story.tell("demo", f"gives up: {problem}")
@@ -79,7 +81,9 @@ class _Actors:
         self._end = time.monotonic() + options.time_limit
         self._seen_at: dict[int, str] = {}
         self.stopped_well = False
-        self.keeper = Keeper(run, options, scene, Executioner(plan_kills(options.kills, options.seed)), story)
+        self.keeper = Keeper(
+            run, options, scene, Executioner(plan_kills(options.kills, options.seed, script.tasks)), story
+        )
 
     def play(self, title: str, body: str) -> None:
         """Open the issue, label it, and act until it is done; BotError where that cannot be."""
@@ -92,6 +96,8 @@ class _Actors:
             self._wait(_POLL)
         self._story.tell("demo", f"sees issue #{number} closed, labelled agent:done, with its receipt")
         self._rest()
+        if self.keeper.kills_left:
+            self._story.tell("demo", f"the run was too short for {self.keeper.kills_left} of the kills")
 
     def stop(self) -> None:
         """End the bot in order and remember whether it did."""

@@ -29,6 +29,7 @@ _VOLATILE = (
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\.\d+)?(Z|\+00:00)?"), "<time>"),
     (re.compile(r"(\d+ h )?(\d+ min )?\b\d+(\.\d+)? (ms|s|min)\b"), "<duration>"),
 )
+_TESTS = re.compile(r"\b\d+ (passed|skipped|warnings?)\b")  # more, the more siblings were merged before
 _NUMBER = re.compile(r"(?<![\w.-])\d[\d.,]*(?![\w-])")
 _COUNTED = ("status", "receipt")  # these count sessions and runs, and a run that was killed is begun again
 

@@ -1,4 +1,4 @@
-"""Counts what a run left behind: processes, worktrees, sessions, and tokens that still open something."""
+"""Counts what a run left behind: worktrees, sessions, and tokens that still open something."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ from bot.demo.source import run_git
 from bot.errors import GitError
 
 
-def find_leaks(evidence: Evidence, living: Sequence[int], now: datetime) -> list[str]:
-    """Name each leftover; `living` are the run's processes that outlived it."""
+def find_leaks(evidence: Evidence, now: datetime) -> list[str]:
+    """Name each leftover but processes."""
     bot = evidence.out / "bot"
     return [
-        *(f"process {pid}" for pid in living),
         *_worktrees(bot),
         *_folders(bot / "tasks", "worktree"),
         *_folders(bot / "sessions", "session folder"),

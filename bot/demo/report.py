@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from bot.demo.lives import read_lives
 from bot.demo.requests import Call, Tail
 from bot.demo.story import marker
 from bot.demo.transcript import write_transcript
+from bot.errors import UserError
 
 _BRANCH = re.compile(r"/(?P<task>[A-Z]{1,6}-[0-9]+)-a(?P<attempt>[0-9]+)$")
 _STATES = ("done", "blocked", "working", "review", "planning")
@@ -59,13 +60,34 @@ class Report:
         return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
 
 
+_NOTHING = Report(
+    track=None,
+    status="nothing",
+    plan_comments=0,
+    backlog_pr=None,
+    tasks=(),
+    duplicate_effects=0,
+    deleted_sessions=0,
+    leaks=0,
+    api_calls=0,
+    seconds=0.0,
+    model="unknown",
+)
+
+
 def write_report(out: Path, *, living: Sequence[int] = ()) -> Report:
     """Recompute and write report.json, findings.json (what the two counts are made of) and transcript.md."""
-    with open_evidence(out) as evidence:
-        duplicates = find_duplicates(evidence)
-        leaks = find_leaks(evidence, living, datetime.now(UTC))
-        report = _report(evidence, duplicates, leaks)
-        write_transcript(evidence, out / "transcript.md")
+    duplicates: list[str] = []
+    leaks = [f"process {pid}" for pid in living]
+    try:
+        with open_evidence(out) as evidence:
+            duplicates = find_duplicates(evidence)
+            leaks += find_leaks(evidence, datetime.now(UTC))
+            report = _report(evidence, duplicates, leaks)
+            write_transcript(evidence, out / "transcript.md")
+    except UserError:
+        # It ended before there was anything to look at.
+        report = replace(_NOTHING, leaks=len(leaks), model=_model(out / "settings.env"))
     findings = {
         "duplicates": duplicates,
         "leaks": leaks,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import yaml
 
@@ -25,8 +25,11 @@ class PersonCommit:
 
 @dataclass(frozen=True, slots=True)
 class DemoScript:
+    """What the demo itself needs; `tasks` is about how many there will be, to spread kills over the run."""
+
     ci: str | None
     people: tuple[PersonCommit, ...]
+    tasks: int
 
 
 def read_script(path: Path) -> DemoScript:
@@ -41,8 +44,20 @@ def read_script(path: Path) -> DemoScript:
     if not isinstance(people, list):
         raise UserError(f"{path}: `people` must be a list.")
     return DemoScript(
-        data.get("ci"), tuple(_person(path, index, entry) for index, entry in enumerate(people))
+        ci=data.get("ci"),
+        people=tuple(_person(path, index, entry) for index, entry in enumerate(people)),
+        tasks=_tasks(data),
     )
+
+
+def _tasks(data: dict[str, Any]) -> int:
+    """Guess the number of tasks: those of the backlog, or of the longest plan; whoever reads the script judges it."""
+    plans = [data.get("backlog"), *(plan.get("tasks") for plan in _mappings(data.get("planners")))]
+    return max((len(tasks) for tasks in plans if isinstance(tasks, list)), default=1)
+
+
+def _mappings(value: object) -> list[dict[str, Any]]:
+    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
 
 
 def _person(path: Path, index: int, entry: object) -> PersonCommit:

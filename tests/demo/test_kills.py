@@ -4,14 +4,14 @@ from hypothesis import strategies as st
 from bot.demo.kills import Executioner, Kill, plan_kills
 
 
-@given(st.integers(0, 20), st.integers())
-def test_a_seed_always_chooses_the_same_kills(count: int, seed: int) -> None:
-    assert plan_kills(count, seed) == plan_kills(count, seed)
-    assert len(plan_kills(count, seed)) == count
+@given(st.integers(0, 20), st.integers(), st.integers(1, 8))
+def test_a_seed_always_chooses_the_same_kills(count: int, seed: int, tasks: int) -> None:
+    assert plan_kills(count, seed, tasks) == plan_kills(count, seed, tasks)
+    assert len(plan_kills(count, seed, tasks)) == count
 
 
 def test_seeds_choose_differently() -> None:
-    assert len({plan_kills(5, seed) for seed in range(20)}) > 15
+    assert len({plan_kills(5, seed, 3) for seed in range(20)}) > 15
 
 
 def test_a_kill_waits_for_calls_and_then_for_its_delay() -> None:
