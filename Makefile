@@ -25,7 +25,7 @@ demo: $(STAMP) ## Take one labelled issue to merged pull requests, on the embedd
 	@$(BIN)/python -m bot demo --out "$(DEMO_OUT)" $(DEMO_ARGS)
 
 test: $(STAMP) ## Every kind of test, with few seeds; below five minutes
-	@HYPOTHESIS_PROFILE=reduced $(PYTEST) -m "not long" -n $(TEST_WORKERS) --hypothesis-seed=$(SEED)
+	@HYPOTHESIS_PROFILE=reduced $(PYTEST) -m "not long" --judge-complete -n $(TEST_WORKERS) --hypothesis-seed=$(SEED)
 
 check: $(STAMP) ## Lint, types, contracts, generated docs, make test, then the long suites
 	@$(MAKE) --no-print-directory lint
