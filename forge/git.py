@@ -87,7 +87,14 @@ class Git:
         """An empty bare repository for a new row."""
         bare = self.of(repo)
         bare.path.parent.mkdir(parents=True, exist_ok=True)
-        bare.run("init", "--quiet", "--bare", f"--initial-branch={repo['default_branch']}", str(bare.path))
+        bare.run(
+            "init",
+            "--quiet",
+            "--bare",
+            "--template=",
+            f"--initial-branch={repo['default_branch']}",
+            str(bare.path),
+        )
         return bare
 
     def remove(self, repo: Row) -> None:

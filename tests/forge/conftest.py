@@ -49,6 +49,7 @@ class Running:
 
     def __init__(self, data: Path, judge: Judge | None = None, rate_limit: int = 1_000_000) -> None:
         self.data = data
+        self.robot: Robot | None = None
         self._listener = _listen()
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self.app = create_app(data, self.url, judge=judge, rate_limit=rate_limit)
@@ -195,9 +196,14 @@ class ForgeUnderTest:
         return token
 
     def installed(self, repo: str, permissions: dict[str, str] | None = None) -> httpx.Client:
-        """The client of a new App that is installed on one repository."""
-        app = self.create_app(permissions)
-        return self.client(self.installation_token(app, self.install(app, repo)))
+        """The client of an installation on one repository, with these permissions (default: all of `PERMISSIONS`)."""
+        # Keys take long to make: all tests share this App, and each narrows its own token.
+        if self.running.robot is None:
+            self.running.robot = self.create_app()
+        app = self.running.robot
+        number = self.install(app, repo)
+        wish = {"repositories": [repo.split("/")[1]], "permissions": permissions or PERMISSIONS}
+        return self.client(self.installation_token(app, number, **wish))
 
     def put_file(
         self, api: httpx.Client, repo: str, path: str, text: str, branch: str = "main", sha: str | None = None
