@@ -16,7 +16,7 @@ from forge import githttp, pages, seed
 from forge.caching import Etags
 from forge.entry import Entry, Limits, RequestLog
 from forge.errors import GitHubError
-from forge.routes import routers
+from forge.routes import ROUTERS
 from forge.state import Forge
 
 Judge = Callable[[ASGIApp], ASGIApp]
@@ -55,11 +55,10 @@ def create_app(data: Path, url: str, *, judge: Judge | None = None, rate_limit: 
     )
     app.state.forge, app.state.limits = forge, limits
     app.state.token = seed.seed(forge)
-    for router in routers():
+    for router in ROUTERS:
         app.include_router(router)
     app.include_router(githttp.router)
-    if hasattr(pages, "router"):
-        app.include_router(pages.router)
+    app.include_router(pages.router)
     _add_error_answers(app)
     return app
 
@@ -67,9 +66,8 @@ def create_app(data: Path, url: str, *, judge: Judge | None = None, rate_limit: 
 def _add_error_answers(app: FastAPI) -> None:
     @app.exception_handler(GitHubError)
     async def refused(request: Request, error: GitHubError) -> Response:
-        if request.scope.get("forge.surface") == "page" and hasattr(pages, "error_page"):
-            page: Response = pages.error_page(request, error.status, error.message)
-            return page
+        if request.scope.get("forge.surface") == "page":
+            return pages.error_page(request, error.status, error.message)
         return JSONResponse(error.body(), error.status, error.headers)
 
     @app.exception_handler(RequestValidationError)
