@@ -16,7 +16,7 @@ from forge import githttp, pages, seed
 from forge.caching import Etags
 from forge.entry import Entry, Limits, RequestLog
 from forge.errors import GitHubError
-from forge.routes import ROUTERS
+from forge.routes import routers
 from forge.state import Forge
 
 Judge = Callable[[ASGIApp], ASGIApp]
@@ -55,7 +55,7 @@ def create_app(data: Path, url: str, *, judge: Judge | None = None, rate_limit: 
     )
     app.state.forge, app.state.limits = forge, limits
     app.state.token = seed.seed(forge)
-    for router in ROUTERS:
+    for router in routers():
         app.include_router(router)
     app.include_router(githttp.router)
     app.include_router(pages.router)
