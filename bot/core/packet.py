@@ -6,7 +6,7 @@ rank_files(query, {path: text}) -> [(path, score)]; ContextVerifier().verify(tex
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bot.core import packet_issue, scopes
@@ -29,6 +29,7 @@ __all__ = [
 ISSUE_SHARE = 1100  # bytes that the issue may take while others still want them
 LESSONS_SHARE = 400
 NEARBY_FILES = 5  # files beside the scope that are named
+DAMPING = 0.3  # how much less a definition counts for each place its file is down the list
 MANIFEST = 120  # bytes kept for the last line, which says what was left out
 
 
@@ -163,16 +164,27 @@ def _fill_files(
             continue
         chosen[path] = []
         room -= cost
-    for path in chosen:  # those of the scope come first
-        for symbol, score in rank_symbols(query, path, given.files[path]):
-            if score <= 0 and path not in inside:
-                break
-            line = f"  {symbol.line}: {_qualified(symbol.name, symbol.signature)}"
-            if _size([line]) <= room:
-                chosen[path].append((symbol.line, line))
-                room -= _size([line])
+    for _, _, number, path, line in _candidates(given.files, query, list(chosen), set(inside)):
+        if _size([line]) <= room:
+            chosen[path].append((number, line))
+            room -= _size([line])
     shown = [line for path, lines in chosen.items() for line in (path, *(text for _, text in sorted(lines)))]
     return ([*heading, *shown] if shown else []), lost, room + (0 if shown else _size(heading))
+
+
+def _candidates(
+    files: Mapping[str, str], query: str, paths: Sequence[str], inside: Collection[str]
+) -> list[tuple[bool, float, int, str, str]]:
+    """Give the definitions worth showing, best first: the scope's before all, others damped by their file's place."""
+    found = []
+    for place, path in enumerate(paths):
+        for symbol, score in rank_symbols(query, path, files[path]):
+            if score <= 0 and path not in inside:
+                continue
+            value = score if path in inside else score / (1 + DAMPING * place)
+            line = f"  {symbol.line}: {_qualified(symbol.name, symbol.signature)}"
+            found.append((path not in inside, -round(value, 9), symbol.line, path, line))
+    return sorted(found)
 
 
 def _qualified(name: str, signature: str) -> str:
