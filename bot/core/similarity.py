@@ -12,6 +12,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 TEXT_WEIGHT = 0.6
 FILE_WEIGHT = 0.4
@@ -20,10 +21,9 @@ T_REVIEW = 0.24
 
 _WORD = re.compile(r"[^\W_]+(?:_[^\W_]+)*")
 _CAMEL = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W\d_]+")
-_STOP = frozenset(
-    "a an and are as at be by can do does for from has have i in into is it its let me need needs not now of on or "
-    "our should so that the their then there these they this to we will with would you".split()
-)
+_STOP_WORDS = """a an and are as at be by can do does for from has have i in into is it its let me need needs not now
+of on or our should so that the their then there these they this to we will with would you"""
+_STOP = frozenset(_STOP_WORDS.split())
 _SCALE = 10**9  # similarities are compared as integers: float noise must not decide ties
 
 
@@ -50,7 +50,7 @@ def words(text: str) -> list[str]:
 def terms(text: str) -> Counter[str]:
     """Count the words and pairs of neighboring words, without stop words."""
     kept = [word for word in words(text) if word not in _STOP and len(word) > 1]
-    return Counter([*kept, *(f"{a} {b}" for a, b in zip(kept, kept[1:], strict=False))])
+    return Counter([*kept, *(f"{a} {b}" for a, b in pairwise(kept))])
 
 
 class Vectors:
