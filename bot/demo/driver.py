@@ -208,7 +208,8 @@ def _end(run: str, forge: Child | None, actors: _Actors | None, story: Story) ->
         forge.stop(10)
     left = processes.living(run, ancestor=processes.this_process())
     if left:
-        story.tell("demo", f"finds processes that outlived the run and ends them: {left}")
+        named = "; ".join(f"{pid} ({processes.command_of(pid)})" for pid in left)
+        story.tell("demo", f"finds processes that outlived the run and ends them: {named}")
         processes.end_all(left)
     return left
 

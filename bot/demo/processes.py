@@ -82,6 +82,15 @@ def living(run: str, ancestor: int | None = None) -> list[int]:
     return sorted(found - {os.getpid()})
 
 
+def command_of(pid: int) -> str:
+    """Give the beginning of a process's command line, for people who look for it."""
+    try:
+        line = (_PROC / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+    except OSError:
+        return "ended meanwhile"
+    return line[:200] or "no command line"
+
+
 def end_all(pids: Sequence[int]) -> None:
     """Kill what should not be there any more."""
     for pid in pids:
