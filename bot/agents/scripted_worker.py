@@ -47,8 +47,8 @@ def apply_patch(path: Path) -> bool:
 def repeat_failing_step() -> None:
     """Do what a confused agent does: the same failing command over and over."""
     for _ in range(LOOP_STEPS):
-        done = run([sys.executable, "-c", "raise SystemExit('there is no such test')"])
-        step("execute", "python -m pytest tests/test_missing.py", done.returncode == 0, done.stderr)
+        done = run(["cat", "tests/test_missing.py"])
+        step("execute", "cat tests/test_missing.py", done.returncode == 0, done.stderr)
         time.sleep(STEP_SECONDS)
 
 

@@ -141,7 +141,9 @@ class Sessions:
     log: SessionLog
     prove: Callable[[Path], DeletionProof] = prove_deleted
     new_id: Callable[[], str] = lambda: secrets.token_hex(8)
-    hand_over: Callable[[Path], None] = lambda _: None  # gives the agent's HOME to the user that sandboxes run as
+    hand_over: Callable[[Path], None] = lambda _: (
+        None
+    )  # gives the agent's HOME to the user that sandboxes run as
     _live: set[str] = field(default_factory=set)
 
     @asynccontextmanager

@@ -405,6 +405,7 @@ async def test_a_pull_request_that_was_made_before_the_failure_is_found_not_doub
     ]
 
 
+@pytest.mark.parametrize("mode", ["app"])
 @pytest.mark.parametrize(
     ("kind", "parked"),
     [
@@ -417,7 +418,7 @@ async def test_a_pull_request_that_was_made_before_the_failure_is_found_not_doub
     ],
 )
 async def test_reads_survive_what_passes_and_park_what_takes_long(
-    forge: Forge, server: RunningForge, repo: Repo, kind: str, parked: bool
+    forge: Forge, server: RunningForge, repo: Repo, mode: str, kind: str, parked: bool
 ) -> None:
     number = server.issue(repo.slug)
     server.fault(kind, f"GET .*/issues/{number}$", seconds=1)
