@@ -19,6 +19,7 @@ Work = Callable[[sa.Connection], T]
 
 READERS = 4
 POSTGRES_THREADS = 8
+IDLE_TRANSACTION_MS = 5_000
 _LOCK_WAIT_MS = 30_000
 
 
@@ -33,7 +34,7 @@ class Database:
             self._write_threads = ThreadPoolExecutor(1, "store-write")
             self._read_threads = ThreadPoolExecutor(READERS, "store-read")
         else:
-            self._writer = sa.create_engine(self.url, pool_size=POSTGRES_THREADS, pool_pre_ping=True)
+            self._writer = _postgres_engine(self.url)
             self._reader = self._writer
             self._write_threads = ThreadPoolExecutor(POSTGRES_THREADS, "store")
             self._read_threads = self._write_threads
@@ -99,6 +100,18 @@ def insert(conn: sa.Connection, table: sa.Table) -> Any:
 def locked(conn: sa.Connection, query: sa.Select[Any]) -> sa.Select[Any]:
     """Hold the rows until the transaction ends; on SQLite the writer is alone anyway."""
     return query.with_for_update() if conn.dialect.name == "postgresql" else query
+
+
+def _postgres_engine(url: sa.URL) -> sa.Engine:
+    engine = sa.create_engine(url, pool_size=POSTGRES_THREADS, pool_pre_ping=True)
+
+    @sa.event.listens_for(engine, "connect")
+    def _connect(connection: Any, _record: object) -> None:
+        # A process frozen inside a transaction would hold its row locks against those that take its work over.
+        connection.execute(f"set idle_in_transaction_session_timeout = {IDLE_TRANSACTION_MS}")
+        connection.commit()
+
+    return engine
 
 
 def _sqlite_engine(url: sa.URL, begin: str, connections: int) -> sa.Engine:

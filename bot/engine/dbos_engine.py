@@ -17,9 +17,10 @@ import sqlalchemy as sa
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetEnqueueOptions, SetWorkflowID
 from dbos import error as dbos_error
 
-from bot.engine.database import parse_url
+from bot.engine.database import IDLE_TRANSACTION_MS, parse_url
 from bot.engine.lease import Lease
 from bot.engine.lock import FileLock
+from bot.engine.noise import quieten_dbos
 from bot.engine.slots import Slots
 from bot.engine.work import Job, JobFunction, JobTimeoutError, Work
 from bot.ports import Clock, JobStatus, JsonDict
@@ -84,7 +85,7 @@ class DbosEngine:
 
     async def start(self) -> None:
         """Launch; what a dead process left starts again. UserError where another process has the data directory."""
-        _quieten()
+        quieten_dbos()
         if self._lock is not None:
             self._lock.take()
             self._sqlite = _sqlite_engine(self._url)
@@ -100,6 +101,7 @@ class DbosEngine:
     async def _launch(self) -> None:
         if self._lease is not None:
             await asyncio.to_thread(self._lease.take)
+            self._chores.append(asyncio.create_task(self._lease.guard()))
         DBOS(config=self._config())
         self._workflow = _register(self._run)
         # On the loop on purpose: DBOS runs dequeued jobs on the loop that launched it.
@@ -240,6 +242,7 @@ class DbosEngine:
             max_executor_threads=THREADS,
             serializer=DBOSPortableJSONSerializer(),
             log_level="WARNING",
+            sys_db_idle_transaction_timeout_sec=IDLE_TRANSACTION_MS / 1000,
             # Neither messages nor events of DBOS are used, and LISTEN would not work behind a transaction pooler.
             use_listen_notify=False,
             notification_listener_polling_interval_sec=_LISTENER_SECONDS,
@@ -300,24 +303,6 @@ def _sqlite_engine(url: sa.URL) -> sa.Engine:
 
 def _close(_connection: object, record: sa.PoolProxiedConnection) -> None:
     record.invalidate()
-
-
-class _Noise(logging.Filter):
-    """Drops DBOS's reports of interrupted and failed jobs; this package logs what matters of those, once."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        text = record.getMessage()
-        return not text.startswith(
-            ("Asyncio task cancelled", "Exception encountered in asynchronous workflow")
-        )
-
-
-def _quieten() -> None:
-    logger = logging.getLogger("dbos")
-    if not logger.handlers:
-        # With a handler there, DBOS adds none of its own, and what remains goes where all our logs go.
-        logger.addHandler(logging.NullHandler())
-        logger.addFilter(_Noise())
 
 
 async def _in_own_thread(work: Callable[[], None]) -> None:

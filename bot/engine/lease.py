@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
+import signal
 import threading
 import time
 from collections import defaultdict
@@ -17,7 +19,7 @@ log = logging.getLogger(__name__)
 
 LOST_LEASE_EXIT = 70
 MAX_RECLAIMS = 5
-_WATCH_SECONDS = 0.1
+_WATCH_SECONDS = 0.05
 _DDL_LOCK = 0x67697478
 _TABLES = """
 create table if not exists gitwright_lease (
@@ -106,10 +108,27 @@ class Lease:
             self._renewed = began
         _close(conn)
 
+    def check(self) -> None:
+        """End the process where the lease was not renewed in time."""
+        if _now() - self._renewed > 0.75 * self._ttl:
+            _exit_now(f"the lease could not be renewed for {0.75 * self._ttl:.1f} s")
+
+    async def guard(self) -> None:
+        """Check on the event loop too, for ever: after a freeze, its jobs would go on before a thread gets its turn."""
+        # The timer is due before those of nearly all jobs; the signal comes before anything that the loop does.
+        on_main = threading.current_thread() is threading.main_thread()
+        before = signal.signal(signal.SIGCONT, lambda _number, _frame: self.check()) if on_main else None
+        try:
+            while True:
+                self.check()
+                await asyncio.sleep(_WATCH_SECONDS)
+        finally:
+            if on_main:
+                signal.signal(signal.SIGCONT, before)
+
     def _watchdog(self) -> None:
         while not self._stop.wait(_WATCH_SECONDS):
-            if _now() - self._renewed > 0.75 * self._ttl:
-                _exit_now(f"the lease could not be renewed for {0.75 * self._ttl:.1f} s")
+            self.check()
 
     def _reap(self) -> None:
         while True:
@@ -175,13 +194,13 @@ class Lease:
             self._takeover.resume(queue, ids)
 
     def _connect(self, *, autocommit: bool = False) -> psycopg.Connection[Any]:
-        timeout = max(1, int(self._ttl / 2))
-        return psycopg.connect(
-            self._conninfo,
-            autocommit=autocommit,
-            connect_timeout=timeout,
-            options=f"-c statement_timeout={timeout}s",
-        )
+        seconds = max(1, int(self._ttl / 2))
+        conn = psycopg.connect(self._conninfo, autocommit=True, connect_timeout=seconds)
+        # A reaper that is frozen must not keep a dead process's row locked.
+        for limit in ("statement_timeout", "idle_in_transaction_session_timeout"):
+            conn.execute(f"set {limit} = '{seconds}s'".encode())
+        conn.autocommit = autocommit
+        return conn
 
     def _spawn(self, target: Any, name: str) -> None:
         thread = threading.Thread(target=target, name=name, daemon=True)

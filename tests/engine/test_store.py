@@ -379,3 +379,12 @@ async def last_seq(store: Store) -> int:
     query = sa.text("select max(seq) from track_events")
     found = await store.database.read(lambda conn: conn.scalar(query))
     return int(found or 0)
+
+
+async def test_a_frozen_process_does_not_keep_rows_locked(postgres_url: str, clock: SettableClock) -> None:
+    store = await Store.open(postgres_url, clock)
+    try:
+        show = sa.text("show idle_in_transaction_session_timeout")
+        assert await store.database.read(lambda conn: conn.scalar(show)) == "5s"
+    finally:
+        await store.close()
