@@ -85,7 +85,9 @@ def living(run: str, ancestor: int | None = None) -> list[int]:
 def command_of(pid: int) -> str:
     """Give the beginning of a process's command line, for people who look for it."""
     try:
-        line = (_PROC / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+        line = (
+            (_PROC / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+        )
     except OSError:
         return "ended meanwhile"
     return line[:200] or "no command line"
