@@ -10,7 +10,7 @@ from typing import Any, assert_never
 
 import structlog
 
-from bot.core import messages
+from bot.core import messages, messages_status
 from bot.core.actions import (
     ACTIONS,
     Action,
@@ -124,7 +124,7 @@ class Performer:
                 return
 
     async def _write_status(self, track: Track) -> None:
-        body = messages.status(track, self.commands(track))
+        body = messages_status.status(track, self.commands(track))
         digest = sha256(body.encode()).hexdigest()
         if await self.store.get_id(f"{track.key}:status-sha256") != digest:
             comment = await self._status_comment(track)

@@ -226,7 +226,7 @@ def _runner(
     app_id = int(settings.app_id) if settings.app_id and settings.app_id.isdigit() else None
 
     def read(delivery: Delivery) -> ForgeEvent | None:
-        event = parse(delivery, app_id)
+        event = parse(delivery.event, delivery.body, app_id)
         if isinstance(event, Pushed):
             repositories.moved(event.repo.id)
         return event

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from bot.core import life
+from bot.core import life, life_work
 from bot.core.actions import Decision
 from bot.core.checks import Rollup, rollup
 from bot.core.events import ChecksCompleted, ChecksDue
@@ -53,7 +53,7 @@ def _decide(track: Track | None, facts: Facts, waited: int | None, now: datetime
     task = track.task(facts.task) if track and facts.task else None
     if track is None or task is None or facts.seen is None:
         return life.nothing(track)
-    return life.checks_read(track, task, facts.seen, waited, now)
+    return life_work.checks_read(track, task, facts.seen, waited, now)
 
 
 def decide_completed(track: Track | None, _event: ChecksCompleted, facts: Facts, now: datetime) -> Decision:

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
-from bot.core import life
+from bot.core import life, life_planning
 from bot.core.actions import Decision
 from bot.core.config import RepoConfig
 from bot.core.events import IssueLabeled
@@ -33,7 +33,7 @@ class Facts:
 async def gather(track: Track | None, event: IssueLabeled, reads: Reads) -> Facts:
     """Read who labelled, and the text as it is now; nothing is read for a label that is not ours."""
     config, problems = await reads.config(event.repo)
-    if event.label != config.labels.trigger or track is not None:
+    if event.label != config.labels.trigger or not _may_begin(track):
         return Facts(config, (), "none", None, ())
     role = await reads.forge.permission(event.repo, event.actor.login)
     if not allows(role, "write"):
@@ -55,9 +55,9 @@ async def gather(track: Track | None, event: IssueLabeled, reads: Reads) -> Fact
 
 def decide(track: Track | None, event: IssueLabeled, facts: Facts, now: datetime) -> Decision:
     """Begin a track for the trigger label, if its labeller may write."""
-    if event.label != facts.config.labels.trigger or track is not None:
+    if event.label != facts.config.labels.trigger or not _may_begin(track):
         return life.nothing(track)
-    id_ = track_id(event.issue, event.round)
+    id_ = track.id if track else track_id(event.issue, event.round)
     if not allows(facts.role, "write"):
         text = (
             f"{code(event.actor.login)} may not start work here: setting {code(event.label)} needs the role `write`, "
@@ -67,7 +67,7 @@ def decide(track: Track | None, event: IssueLabeled, facts: Facts, now: datetime
     if facts.issue is None or facts.issue.is_pull:
         return life.nothing(track)
     frozen = freeze(facts.issue, facts.comments, event.actor.login)
-    decision = life.begin(event, id_, frozen, facts.config, now)
+    decision = life_planning.begin(event, id_, frozen, facts.config, now)
     if facts.config_problems:
         text = "`.github/gitwright.yml` has problems; defaults hold for what cannot be read.\n\n" + "\n".join(
             f"- {inline(problem)}" for problem in facts.config_problems
@@ -75,6 +75,11 @@ def decide(track: Track | None, event: IssueLabeled, facts: Facts, now: datetime
         said = life.answer(None, event, id_, "config", text)
         return Decision(track=decision.track, actions=(*decision.actions, *said.actions))
     return decision
+
+
+def _may_begin(track: Track | None) -> bool:
+    """A track that came to no backlog can be begun again by setting the label again."""
+    return track is None or (track.state == "blocked" and track.backlog_pull is None)
 
 
 def freeze(issue: Issue, comments: tuple[Comment, ...], by: str) -> Frozen:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import TypeVar
 
-from bot.core import life
+from bot.core import life, life_planning, life_work
 from bot.core.actions import Decision
 from bot.core.events import (
     ActionFailed,
@@ -39,16 +39,16 @@ def _handler(event: type[E], step: Callable[[Track, E, datetime], Decision]) -> 
 
 
 def _plan_made(track: Track, event: PlanMade, now: datetime) -> Decision:
-    return life.plan_made(track, event, valid_now(track), now)
+    return life_planning.plan_made(track, event, valid_now(track), now)
 
 
 HANDLERS = (
-    _handler(HealthChecked, life.health_checked),
+    _handler(HealthChecked, life_work.health_checked),
     _handler(PlanMade, _plan_made),
-    _handler(PlanFailed, life.plan_failed),
-    _handler(BacklogProposed, life.backlog_proposed),
-    _handler(TaskProposed, life.task_proposed),
-    _handler(TaskFailed, life.task_failed),
-    _handler(ActionFailed, life.action_failed),
+    _handler(PlanFailed, life_planning.plan_failed),
+    _handler(BacklogProposed, life_planning.backlog_proposed),
+    _handler(TaskProposed, life_work.task_proposed),
+    _handler(TaskFailed, life_work.task_failed),
+    _handler(ActionFailed, life_work.action_failed),
     _handler(Closed, life.closed),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from bot.core import backlog, life
+from bot.core import backlog, life, life_work
 from bot.core.actions import Decision
 from bot.core.backlog import Loaded
 from bot.core.events import PullClosed
@@ -49,11 +49,11 @@ def decide(track: Track | None, event: PullClosed, facts: Facts, now: datetime) 
     if event.number == track.backlog_pull:
         if track.state not in {"review", "blocked"}:
             return life.nothing(track)
-        return life.backlog_closed(track, facts.event, facts.loaded, now)
+        return life_work.backlog_closed(track, facts.event, facts.loaded, now)
     task = next((task for task in track.tasks if task.pull == event.number), None)
     if task is None:
         return life.nothing(track)
-    return life.task_pull_closed(track, task, facts.event, now)
+    return life_work.task_pull_closed(track, task, facts.event, now)
 
 
 HANDLER = Handler(

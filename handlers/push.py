@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bot.core import backlog, life
+from bot.core import backlog, life, life_work
 from bot.core.actions import CheckHealth, Decision, ReportBacklog
 from bot.core.backlog import Loaded
 from bot.core.events import Pushed
@@ -32,23 +32,25 @@ def decide(track: Track | None, event: Pushed, facts: Facts, now: datetime) -> D
     """Check the backlog on its branch; on the default branch honour what people wrote there."""
     if track is None or track.ended or event.after is None:
         return life.nothing(track)
-    if (
-        event.branch == track.backlog_branch
-        and track.state in {"review", "blocked"}
-        and track.merged_sha is None
-    ):
-        return Decision(
-            track=replace(track, backlog_sha=event.after), actions=(ReportBacklog(sha=event.after),)
-        )
+    if event.branch == track.backlog_branch:
+        return _under_review(track, event.after)
     if event.branch != event.repo.default_branch or facts.loaded is None:
         return life.nothing(track)
-    if track.state == "blocked":
-        if not track.tasks:
-            return life.backlog_merged(track, facts.loaded, now)
-        return Decision(track=track, actions=(CheckHealth(before="work"),))
-    if track.state != "working":
+    return _on_default(track, facts.loaded, now)
+
+
+def _under_review(track: Track, sha: str) -> Decision:
+    if track.merged_sha is not None:
         return life.nothing(track)
-    return life.backlog_changed(track, facts.loaded, now)
+    return Decision(track=replace(track, backlog_sha=sha), actions=(ReportBacklog(sha=sha),))
+
+
+def _on_default(track: Track, loaded: Loaded, now: datetime) -> Decision:
+    if track.state == "blocked" and not track.tasks:
+        return life_work.backlog_merged(track, loaded, now)
+    if track.state == "blocked":
+        return Decision(track=track, actions=(CheckHealth(before="work"),))
+    return life_work.backlog_changed(track, loaded, now) if track.state == "working" else life.nothing(track)
 
 
 HANDLER = Handler(

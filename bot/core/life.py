@@ -1,52 +1,14 @@
-"""Owns the life of a track: what each thing that happens makes of it, and what to do next."""
+"""Owns what every step of a track's life shares: leaving it alone, answering, blocking it, ending it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from bot.core import messages, schedule
-from bot.core.actions import (
-    Action,
-    CheckHealth,
-    CloseTrack,
-    Decision,
-    MakePlan,
-    PostComment,
-    ProposeBacklog,
-    React,
-    ReportBacklog,
-    RunTask,
-    SyncStatus,
-    Timer,
-)
-from bot.core.backlog import BacklogTask, Loaded, Scope, Status
-from bot.core.checks import Rollup
-from bot.core.config import RepoConfig
-from bot.core.events import (
-    ActionFailed,
-    BacklogProposed,
-    ChecksDue,
-    Closed,
-    CommentCreated,
-    HealthChecked,
-    IssueLabeled,
-    PlanFailed,
-    PlanMade,
-    PullClosed,
-    TaskFailed,
-    TaskProposed,
-)
-from bot.core.ids import TrackId, backlog_branch, task_branch
-from bot.core.sanitize import code, escape, inline
-from bot.core.track import OPEN_PULL, SETTLED, Frozen, TaskState, TaskTrack, Track
-
-# How long to wait before looking at checks again; announced ones are looked at when they come.
-LOOK_AGAIN = (15.0, 30.0, 60.0, 300.0, 900.0)
-BUSY: frozenset[TaskState] = frozenset({"running", *OPEN_PULL})
-STARTABLE: frozenset[TaskState] = frozenset({"todo", "ready", "waiting"})
-FAILURES_WORTH_A_RETRY = frozenset({"crash", "stall", "no_change"})
+from bot.core import messages
+from bot.core.actions import CloseTrack, Decision, PostComment, SyncStatus
+from bot.core.events import Closed, CommentCreated, IssueLabeled
+from bot.core.track import Track
 
 
 def nothing(track: Track | None) -> Decision:
@@ -63,438 +25,40 @@ def answer(
     return Decision(track=track, actions=(said,))
 
 
-# --- planning ------------------------------------------------------------------------------------
-
-
-def begin(event: IssueLabeled, id_: TrackId, frozen: Frozen, config: RepoConfig, now: datetime) -> Decision:
-    """Begin a track: acknowledge, show the status, see whether planning can succeed here."""
-    track = Track(
-        id=id_,
-        repo=event.repo,
-        issue=event.issue,
-        round=event.round,
-        frozen=frozen,
-        config=config,
-        started_at=_stamp(now),
-    ).noting(_stamp(now), f"{event.actor.login} set the label {event.label}")
-    return Decision(
-        track=track,
-        actions=(
-            React(repo=event.repo, subject="issue", id=event.issue, content="eyes"),
-            SyncStatus(),
-            CheckHealth(before="planning"),
-        ),
-    )
-
-
-def health_checked(track: Track, event: HealthChecked, now: datetime) -> Decision:
-    """Go on to planning or to work, or block and name each finding with its remedy."""
-    track = replace(
-        track,
-        findings=event.findings,
-        config=event.config,
-        base_sha=event.base_sha or track.base_sha,
-        tests=event.tests,
-        known_failing=event.known_failing,
-    )
-    stop = [finding for finding in event.findings if finding.level == "blocking"]
-    if stop:
-        text = f"Not ready for {event.before}:\n{messages.findings(stop)}"
-        return _block(track, f"health-{event.before}", text, now)
-    if event.before == "planning":
-        track = track.noting(_stamp(now), "health checked, planning began", _finding_codes(event))
-        return Decision(track=track, actions=(MakePlan(base_sha=event.base_sha),))
-    track = replace(track, state="working", problem="").noting(
-        _stamp(now), "health checked, work began", _finding_codes(event)
-    )
-    track, runs = start_ready(track, now)
-    return Decision(track=track, actions=(*runs, SyncStatus()))
-
-
-def _finding_codes(event: HealthChecked) -> str:
-    return ", ".join(f"{f.code} {f.level}" for f in event.findings)
-
-
-def plan_made(track: Track, event: PlanMade, commands: Sequence[tuple[str, str]], now: datetime) -> Decision:
-    """Post the plan and turn it into a backlog."""
-    track = replace(
-        track,
-        plan=event.plan,
-        plan_failures=event.failures,
-        usage=track.usage + event.usage,
-        backlog_branch=backlog_branch(track.config.branch_prefix, track.id),
-    ).noting(_stamp(now), f"planned {len(event.plan.tasks)} tasks", f"{len(event.failures)} planners failed")
-    weak = [finding for finding in track.findings if finding.level != "ok"]
-    note = f"**Health of the repository:**\n\n{messages.findings(weak)}" if weak else ""
-    return Decision(
-        track=track,
-        actions=(
-            PostComment(
-                repo=track.repo,
-                number=track.issue,
-                body=messages.plan(track, event.plan, commands, note=note),
-            ),
-            ProposeBacklog(),
-        ),
-    )
-
-
-def plan_failed(track: Track, event: PlanFailed, now: datetime) -> Decision:
-    """Say why there is no plan and what to do."""
-    why = "\n".join(f"- {inline(line)}" for line in event.failures)
-    track = replace(track, usage=track.usage + event.usage)
-    return _block(track, "plan", f"No planning agent gave a usable plan:\n{why}", now)
-
-
-def backlog_proposed(track: Track, event: BacklogProposed, now: datetime) -> Decision:
-    """Wait for people: the backlog is in a pull request."""
-    track = replace(
-        track,
-        state="review",
-        problem="",
-        backlog_branch=event.branch,
-        backlog_pull=event.pull,
-        backlog_sha=event.head_sha,
-        usage=track.usage + event.usage,
-    ).noting(_stamp(now), f"opened #{event.pull} with {event.tasks} tasks", "; ".join(event.notes))
-    return Decision(track=track, actions=(ReportBacklog(sha=event.head_sha), SyncStatus()))
-
-
-# --- the backlog is merged -----------------------------------------------------------------------
-
-
-def backlog_closed(track: Track, event: PullClosed, loaded: Loaded | None, now: datetime) -> Decision:
-    """Start the work with exactly what was merged, or say why not."""
-    if not event.merged:
-        track = replace(track, state="cancelled").noting(_stamp(now), f"#{event.number} was closed unmerged")
-        return _say(track, "backlog-closed", f"Cancelled: #{event.number} was closed without merging.")
-    if event.base_branch != track.repo.default_branch:
-        text = (
-            f"#{event.number} was merged into {code(event.base_branch)}, not into "
-            f"{code(track.repo.default_branch)}, "
-            "so nothing starts."
-        )
-        return _block(track, "backlog-base", text, now)
-    track = replace(track, merged_sha=event.merge_sha)
-    return backlog_merged(track, loaded, now)
-
-
-def backlog_merged(track: Track, loaded: Loaded | None, now: datetime) -> Decision:
-    """Take the merged file as the contract; an invalid one starts nothing until a valid one is pushed."""
-    path = f"{track.folder}/BACKLOG.yaml"
-    if loaded is None:
-        return _block(
-            track, "backlog-missing", f"`{path}` is not on the default branch, so nothing starts.", now
-        )
-    if loaded.backlog is None:
-        lines = messages.problem_lines(loaded.problems)
-        text = f"`{path}` was merged but cannot be read, so nothing starts. Push a valid file to start.\n\n{lines}"
-        return _block(track, "backlog-invalid", text, now)
-    track = replace(
-        track,
-        state="working",
-        problem="",
-        plan=None,
-        tasks=tuple(_task(task) for task in loaded.backlog.tasks),
-    ).noting(_stamp(now), f"the backlog of {len(loaded.backlog.tasks)} tasks was merged")
-    if all(task.state in SETTLED for task in track.tasks):
-        return _finish(track, now)
-    return Decision(track=track, actions=(CheckHealth(before="work"), SyncStatus()))
-
-
-def _task(task: BacklogTask) -> TaskTrack:
-    return TaskTrack(
-        id=task.id,
-        title=task.title,
-        kind=task.kind,
-        priority=task.priority,
-        estimate=task.estimate,
-        votes=task.votes,
-        depends_on=tuple(task.depends_on),
-        scope=tuple(task.scope.paths),
-        acceptance=tuple(task.acceptance),
-        state="todo" if task.status == "todo" else task.status,
-    )
-
-
-def backlog_changed(track: Track, loaded: Loaded, now: datetime) -> Decision:
-    """Honour what people wrote on the default branch: done, dropped and new tasks of a valid file."""
-    if loaded.backlog is None:
-        lines = messages.problem_lines(loaded.problems)
-        track = track.noting(
-            _stamp(now), "the backlog on the default branch cannot be read; the last valid one holds"
-        )
-        return _say(track, f"backlog-invalid-{len(track.history)}", f"The backlog cannot be read.\n\n{lines}")
-    known = {task.id: task for task in track.tasks}
-    tasks = tuple(_honoured(known.get(t.id), _task(t)) for t in loaded.backlog.tasks)
-    if tasks == track.tasks:
-        return nothing(track)
-    track = replace(track, tasks=tasks).noting(
-        _stamp(now), "took over changes of the backlog on the default branch"
-    )
-    track, runs = start_ready(track, now)
-    if all(task.state in SETTLED for task in track.tasks):
-        return _finish(track, now)
-    return Decision(track=track, actions=(*runs, SyncStatus()))
-
-
-def _honoured(known: TaskTrack | None, written: TaskTrack) -> TaskTrack:
-    # What runs was merged as it was: only a task that has not begun takes new words, and a settled line settles it.
-    if known is None:
-        return written
-    if known.state in {"todo", "ready", "waiting"}:
-        return written
-    if (
-        written.state in SETTLED
-        and known.pull is None
-        and known.state not in SETTLED
-        and known.state != "running"
-    ):
-        return replace(known, state=written.state)
-    return known
-
-
-# --- work ----------------------------------------------------------------------------------------
-
-
-def start_ready(track: Track, now: datetime) -> tuple[Track, tuple[RunTask, ...]]:
-    """Start what can start: dependencies merged, a worker free, no scope in use, not too many pull requests open."""
-    if track.state != "working":
-        return track, ()
-    busy = [task for task in track.tasks if task.state in BUSY or (task.state == "blocked" and task.pull)]
-    running = sum(task.state == "running" for task in busy)
-    begun = {task.id for task in track.tasks if task.state not in STARTABLE}
-    ready = [
-        task for task in schedule.ready_tasks([_as_written(t) for t in track.tasks]) if task.id not in begun
-    ]
-    start, waiting = schedule.startable(
-        ready,
-        [schedule.Lease(f"{track.id}/{task.id}", task.scope) for task in busy],
-        free_workers=track.config.limits.workers - running,
-        free_pulls=track.config.limits.max_open_prs - len(busy),
-        track=track.id,
-        overlap=track.config.overlap,
-    )
-    for wait in waiting:
-        task = track.task(wait.task)
-        if task is not None:
-            track = track.with_task(replace(task, state="waiting", note=_waits_for(wait)))
-    runs: list[RunTask] = []
-    for chosen in start:
-        task = track.task(chosen.id)
-        if task is not None:
-            track, run = _start(
-                track, task, task.attempt + 1, now, why="dependencies merged, a worker is free"
-            )
-            runs.append(run)
-    return track, tuple(runs)
-
-
-def _as_written(task: TaskTrack) -> BacklogTask:
-    status: Status = "done" if task.state == "done" else "dropped" if task.state == "dropped" else "todo"
-    return BacklogTask(
-        id=task.id,
-        title=task.title,
-        kind=task.kind,
-        priority=task.priority,
-        estimate=task.estimate,
-        status=status,
-        depends_on=task.depends_on,
-        scope=Scope(paths=task.scope),
-        acceptance=task.acceptance,
-    )
-
-
-def _waits_for(wait: schedule.Waiting) -> str:
-    words = {
-        "lease": "its files are in use by",
-        "workers": "no worker is free",
-        "open_prs": "too many open pull requests",
-    }
-    return f"{words[wait.reason]} {wait.what}".strip()
-
-
-def _start(track: Track, task: TaskTrack, attempt: int, now: datetime, *, why: str) -> tuple[Track, RunTask]:
-    started = replace(
-        task,
-        state="running",
-        attempt=attempt,
-        run=task.run + 1,
-        branch=task_branch(track.config.branch_prefix, track.id, task.id, attempt),
-        note="",
-    )
-    track = replace(track.with_task(started), runs=track.runs + 1).noting(
-        _stamp(now), f"started attempt {attempt} of {task.id}", why, task.id
-    )
-    return track, RunTask(task=task.id, attempt=attempt, run=started.run)
-
-
-def task_proposed(track: Track, event: TaskProposed, now: datetime) -> Decision:
-    """An attempt has its pull request: its checks come next, and its worker is free for another task."""
-    task = track.task(event.task)
-    if task is None or task.attempt != event.attempt:
-        return nothing(track)
-    task = replace(task, state="checking", pull=event.pull, head_sha=event.head_sha, branch=event.branch)
-    track = replace(track.with_task(task), usage=track.usage + event.usage).noting(
-        _stamp(now), f"opened #{event.pull} for {task.id}", "; ".join(event.notes), task.id
-    )
-    track, runs = start_ready(track, now)
-    return Decision(track=track, actions=(*runs, SyncStatus()), timers=(_look(task.id, event.head_sha, 0),))
-
-
-def task_failed(track: Track, event: TaskFailed, now: datetime) -> Decision:
-    """Try again where that can help, else block the task and say what happened and what to do."""
-    task = track.task(event.task)
-    if task is None or task.attempt != event.attempt or task.state != "running":
-        return nothing(track)
-    track = replace(track, usage=track.usage + event.usage)
-    why = f"{event.reason}: {event.text}"
-    if event.reason in FAILURES_WORTH_A_RETRY and task.attempt < track.config.limits.attempts:
-        track, run = _start(track, task, task.attempt + 1, now, why=why)
-        return Decision(track=track, actions=(run, SyncStatus()))
-    track = track.with_task(replace(task, state="blocked", note=event.text)).noting(
-        _stamp(now), f"{task.id} is blocked", why, task.id
-    )
-    track, runs = start_ready(track, now)
-    text = (
-        f"`{task.id}` is blocked after attempt {task.attempt}: {escape(event.text)}\n\n"
-        + (f"{event.details}\n\n" if event.details else "")
-        + f"What you can do: drop it (`status: dropped` in `{track.folder}/BACKLOG.yaml`), or do it by hand and set "
-        "`status: done` there; either is taken over from the default branch."
-    )
-    say = PostComment(
-        repo=track.repo,
-        number=track.issue,
-        body=messages.answer(track.id, f"{task.id}-a{task.attempt}", text, "problem"),
-    )
-    return Decision(track=track, actions=(*runs, say, SyncStatus()))
-
-
-def checks_read(track: Track, task: TaskTrack, seen: Rollup, waited: int | None, now: datetime) -> Decision:
-    """Follow a head's checks; `waited` is None when they were announced, else how often they were looked at."""
-    if task.state not in OPEN_PULL or task.head_sha is None:
-        return nothing(track)
-    again: tuple[Timer, ...] = ()
-    if seen.verdict in {"missing", "running", "awaiting_approval"}:
-        step = min((waited or 0) + 1, len(LOOK_AGAIN) - 1)
-        again = (_look(task.id, task.head_sha, step),)
-    names = ", ".join(seen.names)
-    states: dict[str, tuple[str, str]] = {
-        "green": ("in_review", ""),
-        "no_ci": ("in_review", "this repository has no checks"),
-        "running": ("checking", ""),
-        "missing": ("checking", "no check has run yet" if waited else ""),
-        "awaiting_approval": ("checking", f"somebody has to approve the run of {names}"),
-        "red": ("blocked", f"failed: {names}"),
-        "conflicted": ("blocked", "conflicts with the default branch"),
-    }
-    state, note = states[seen.verdict]
-    if (state, note) == (task.state, task.note):
-        return Decision(track=track, timers=again)
-    changed = replace(task, state=state, note=note)  # type: ignore[arg-type]  # the words above are TaskStates
-    track = track.with_task(changed).noting(
-        _stamp(now), f"checks of #{task.pull} are {seen.verdict.replace('_', ' ')}", names, task.id
-    )
-    actions: tuple[Action, ...] = (SyncStatus(),)
-    if state == "blocked":
-        text = (
-            f"#{task.pull} (`{task.id}`): {note}. Push a fix to its branch, or close it and set "
-            f"`status: dropped` in `{track.folder}/BACKLOG.yaml`."
-        )
-        key = f"{task.id}-{task.head_sha[:12]}-{seen.verdict}"
-        actions = (
-            PostComment(
-                repo=track.repo, number=track.issue, body=messages.answer(track.id, key, text, "problem")
-            ),
-            *actions,
-        )
-    return Decision(track=track, actions=actions, timers=again)
-
-
-def _look(task: str, head_sha: str, step: int) -> Timer:
-    return Timer(
-        id=f"checks:{task}",
-        after=timedelta(seconds=LOOK_AGAIN[step]),
-        event=ChecksDue(task=task, head_sha=head_sha, waited=step),
-    )
-
-
-def task_pull_closed(track: Track, task: TaskTrack, event: PullClosed, now: datetime) -> Decision:
-    """A merged pull request is the record; a closed one holds its task for a person."""
-    if not event.merged:
-        if task.pull != event.number or task.state in SETTLED:
-            return nothing(track)
-        held = replace(task, state="held", note=f"#{event.number} was closed by {event.actor.login}")
-        track = track.with_task(held).noting(_stamp(now), f"#{event.number} was closed unmerged", "", task.id)
-        track, runs = start_ready(track, now)
-        return Decision(track=track, actions=(*runs, SyncStatus()))
-    if task.state == "done":
-        return nothing(track)
-    track = track.with_task(replace(task, state="done", note="", pull=event.number)).noting(
-        _stamp(now), f"#{event.number} was merged", f"by {event.actor.login}", task.id
-    )
-    if all(t.state in SETTLED for t in track.tasks):
-        return _finish(track, now)
-    track, runs = start_ready(track, now)
-    return Decision(track=track, actions=(*runs, SyncStatus()))
-
-
-# --- the end, and what goes wrong ----------------------------------------------------------------
-
-
-def _finish(track: Track, now: datetime) -> Decision:
-    track = track.noting(_stamp(now), "every task is merged or dropped")
+def finish(track: Track, now: datetime) -> Decision:
+    """Every task is settled: prove that nothing is left, post the receipt, close the issue."""
+    track = track.noting(stamp(now), "every task is merged or dropped")
     return Decision(track=track, actions=(CloseTrack(),))
 
 
 def closed(track: Track, event: Closed, now: datetime) -> Decision:
     """The receipt stands: the track is done."""
     why = ", ".join(event.leftovers) or "nothing left behind"
-    track = replace(track, state="done", problem="").noting(_stamp(now), "done", why)
+    track = replace(track, state="done", problem="").noting(stamp(now), "done", why)
     return Decision(track=track, actions=(SyncStatus(),))
 
 
-def action_failed(track: Track, event: ActionFailed, now: datetime) -> Decision:
-    """An action was given up: the track or its task is blocked, and people read why."""
-    text = f"`{event.what}` failed: {escape(event.error)}"
-    task = track.task(event.task) if event.task else None
-    if task is None:
-        # A failing status comment must not begin a chain of failing comments.
-        if event.what == "sync_status":
-            return Decision(track=track.noting(_stamp(now), text))
-        return _block(track, f"failed-{event.action.rpartition('#')[2]}", text, now)
-    track = track.with_task(replace(task, state="blocked", note=text)).noting(_stamp(now), text, "", task.id)
-    track, runs = start_ready(track, now)
+def block(track: Track, key: str, text: str, now: datetime) -> Decision:
+    """Block the track and say why; `text` is Markdown."""
+    track = replace(track, state="blocked", problem=text).noting(stamp(now), "blocked", key)
+    return say(track, key, text, now)
+
+
+def say(track: Track, key: str, text: str, now: datetime) -> Decision:
+    """Tell of a problem once, and bring the status up to date; `text` is Markdown."""
     return Decision(
         track=track,
         actions=(
-            *runs,
             PostComment(
                 repo=track.repo,
                 number=track.issue,
-                body=messages.answer(track.id, f"failed-{event.action.rpartition('#')[2]}", text, "problem"),
+                body=messages.answer(track.id, f"{key}-{stamp(now)}", text, "problem"),
             ),
             SyncStatus(),
         ),
     )
 
 
-def _block(track: Track, key: str, text: str, now: datetime) -> Decision:
-    track = replace(track, state="blocked", problem=text).noting(_stamp(now), "blocked", key)
-    return _say(track, key, text)
-
-
-def _say(track: Track, key: str, text: str) -> Decision:
-    return Decision(
-        track=track,
-        actions=(
-            PostComment(
-                repo=track.repo, number=track.issue, body=messages.answer(track.id, key, text, "problem")
-            ),
-            SyncStatus(),
-        ),
-    )
-
-
-def _stamp(now: datetime) -> str:
+def stamp(now: datetime) -> str:
+    """Write a time as GitHub does."""
     return now.strftime("%Y-%m-%dT%H:%M:%SZ")

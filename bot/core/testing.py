@@ -9,7 +9,7 @@ from bot.core.runners import TestResult, detect_test_command
 from bot.core.scopes import overlaps
 
 
-def test_commands(
+def commands_for(
     config: RepoConfig, files: Collection[str], scope: Sequence[str] | None = None
 ) -> tuple[str, ...]:
     """Give the commands for a scope (None: the whole repository): configured, else detected, else none."""
@@ -25,9 +25,6 @@ def test_commands(
         for each in config.test
         if scope is None or not each.paths or overlaps(each.paths, tuple(scope), files)
     )
-
-
-test_commands.__test__ = False  # type: ignore[attr-defined]  # pytest collects functions by this name
 
 
 def summary(result: TestResult) -> str:

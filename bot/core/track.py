@@ -102,6 +102,7 @@ class Track:
     backlog_pull: int | None = None
     backlog_sha: str | None = None
     merged_sha: str | None = None
+    healthy: bool = False  # the check before work has passed
     tasks: tuple[TaskTrack, ...] = ()
     problem: str = ""  # what blocks the track as a whole, for people
     usage: Usage = field(default_factory=Usage)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from bot.core import backlog as files
-from bot.core import messages
+from bot.core import messages, messages_pulls
 from bot.core.actions import ProposeBacklog, ReportBacklog
 from bot.core.backlog import Backlog, BacklogTask
 from bot.core.config import RepoConfig
@@ -106,7 +106,7 @@ class ProposeBacklogJob:
             head=track.backlog_branch,
             base=track.repo.default_branch,
             title=f"Backlog of {len(backlog.tasks)} tasks for #{track.issue}",
-            body=messages.backlog_pull(track, notes),
+            body=messages_pulls.backlog_pull(track, notes),
         )
 
     async def _push(self, track: Track, mirror: Mirror, sha: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from bot.core import messages
+from bot.core import messages_pulls
 from bot.core.actions import CloseTrack
 from bot.core.config import RepoConfig
 from bot.core.events import Closed
@@ -32,7 +32,7 @@ class CloseJob:
         left = [f"session {s.id}" for s in sessions if s.deleted_at is None]
         left += [f"worktree {name}" for name in self.worktrees.names(f"{track.key.replace('/', '-')}-")]
         began = datetime.fromisoformat(track.started_at.replace("Z", "+00:00"))
-        body = messages.receipt(
+        body = messages_pulls.receipt(
             track,
             seconds=(self.clock.now() - began).total_seconds(),
             sessions=len(sessions) - sum(s.deleted_at is None for s in sessions),

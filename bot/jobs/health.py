@@ -15,7 +15,7 @@ from bot.core.config import NO_TEST, RepoConfig
 from bot.core.events import HealthChecked
 from bot.core.health import InstrumentationChecker, Probes, TestResult, canary, runner_of
 from bot.core.runners import CanaryFile
-from bot.core.testing import test_commands
+from bot.core.testing import commands_for
 from bot.core.track import Track
 from bot.errors import BotError, RetryableError
 from bot.jobs.repository import Repositories
@@ -45,7 +45,7 @@ class HealthJob:
             raise RetryableError(f"the branch {track.repo.default_branch} cannot be found")
         config, _ = await self.repositories.config(track.repo)
         files = [file.path for file in await mirror.files(base)]
-        commands = test_commands(config, files)
+        commands = commands_for(config, files)
         baseline, proof = await self._tests(track, mirror, base, files, commands)
         probes = Probes(
             git_version=await _git_version(),

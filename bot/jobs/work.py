@@ -10,7 +10,7 @@ import structlog
 from bot import prompts
 from bot.agents.sessions import Sessions
 from bot.core import backlog as backlog_file
-from bot.core import messages, policy
+from bot.core import messages_pulls, policy
 from bot.core.actions import RunTask
 from bot.core.backlog import BacklogTask
 from bot.core.config import RepoConfig
@@ -19,7 +19,7 @@ from bot.core.health import newly_failing
 from bot.core.packet import ContextCompressor
 from bot.core.packet_verify import ContextVerifier, Finding
 from bot.core.sanitize import fence, inline, truncate
-from bot.core.testing import summary, test_commands
+from bot.core.testing import commands_for, summary
 from bot.core.track import TaskTrack, Track
 from bot.core.values import Usage
 from bot.engine.store import Store
@@ -122,7 +122,7 @@ class WorkJob:
         made = _Made(
             sha=str(ingested.sha),
             title=f"{task.id}: {task.title}"[:250],
-            body=messages.task_pull(
+            body=messages_pulls.task_pull(
                 track,
                 task,
                 said=report.said,
@@ -256,7 +256,7 @@ class WorkJob:
     ) -> str:
         """Run the task's tests, and the repository's, on exactly the commit that would be pushed."""
         files = [file.path for file in await mirror.files(sha)]
-        of_repository = test_commands(track.config, files, written.scope.paths)
+        of_repository = commands_for(track.config, files, written.scope.paths)
         commands = list(dict.fromkeys(c for c in (written.test, *of_repository) if c))
         if not commands:
             return "none: this repository has no test command"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.core import life, messages
+from bot.core import life, messages_status
 from bot.core.actions import Decision, SyncStatus
 from bot.core.ids import track_id
 from bot.handler import Command, CommandCall
@@ -14,7 +14,7 @@ def answer(call: CommandCall) -> Decision:
     if call.track is None:
         text = "Nothing is planned for this issue. Set the label `agent:plan` to begin."
         return life.answer(None, call.event, track_id(call.event.number), key, text)
-    text = messages.summary(call.track)
+    text = messages_status.summary(call.track)
     said = life.answer(call.track, call.event, call.track.id, key, text)
     return Decision(track=call.track, actions=(*said.actions, SyncStatus()))
 

@@ -9,7 +9,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bot.core.events import ChecksCompleted, CommentCreated, ForgeEvent, IssueLabeled, PullClosed, Pushed
 from bot.core.values import Actor, Repo
-from bot.engine.rows import Delivery
 
 NO_SHA = "0" * 40  # how a push names a branch that is not there
 
@@ -124,22 +123,18 @@ class _Pushed(_Payload):
     deleted: bool = False
 
 
-def parse(delivery: Delivery, app_id: int | None = None) -> ForgeEvent | None:
+def parse(event: str, body: bytes, app_id: int | None = None) -> ForgeEvent | None:
     """Read a delivery; None where it is nothing that we react to. ValueError where it cannot be read."""
-    reader = _READERS.get((delivery.event, _action(delivery)))
+    payload = json.loads(body)
+    action = payload.get("action") if isinstance(payload, dict) else None
+    reader = _READERS.get((event, action if isinstance(action, str) else None))
     if reader is None:
         return None
     try:
-        return reader(json.loads(delivery.body), app_id)
+        return reader(payload, app_id)
     except ValidationError as error:
         places = ", ".join(".".join(map(str, e["loc"])) for e in error.errors()[:5])
-        raise ValueError(f"the `{delivery.event}` payload lacks what we read: {places}") from error
-
-
-def _action(delivery: Delivery) -> str | None:
-    payload = json.loads(delivery.body)
-    action = payload.get("action") if isinstance(payload, dict) else None
-    return action if isinstance(action, str) else None
+        raise ValueError(f"the `{event}` payload lacks what we read: {places}") from error
 
 
 def _issue_labeled(data: object, _app: int | None) -> ForgeEvent | None:

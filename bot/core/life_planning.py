@@ -1,0 +1,102 @@
+"""Owns a track's life from the label to the backlog's pull request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from bot.core import messages, messages_plan
+from bot.core.actions import (
+    CheckHealth,
+    Decision,
+    PostComment,
+    ProposeBacklog,
+    React,
+    ReportBacklog,
+    SyncStatus,
+)
+from bot.core.config import RepoConfig
+from bot.core.events import BacklogProposed, IssueLabeled, PlanFailed, PlanMade
+from bot.core.ids import TrackId, backlog_branch
+from bot.core.life import block, stamp
+from bot.core.sanitize import code, inline
+from bot.core.track import Frozen, Track
+
+
+def begin(event: IssueLabeled, id_: TrackId, frozen: Frozen, config: RepoConfig, now: datetime) -> Decision:
+    """Begin a track: acknowledge, show the status, see whether planning can succeed here."""
+    track = Track(
+        id=id_,
+        repo=event.repo,
+        issue=event.issue,
+        round=event.round,
+        frozen=frozen,
+        config=config,
+        started_at=stamp(now),
+    ).noting(stamp(now), f"{event.actor.login} set the label {event.label}")
+    return Decision(
+        track=track,
+        actions=(
+            React(repo=event.repo, subject="issue", id=event.issue, content="eyes"),
+            SyncStatus(),
+            CheckHealth(before="planning"),
+        ),
+    )
+
+
+def plan_made(track: Track, event: PlanMade, commands: Sequence[tuple[str, str]], now: datetime) -> Decision:
+    """Post the plan and turn it into a backlog."""
+    track = replace(
+        track,
+        plan=event.plan,
+        plan_failures=event.failures,
+        usage=track.usage + event.usage,
+        backlog_branch=backlog_branch(track.config.branch_prefix, track.id),
+    ).noting(stamp(now), f"planned {len(event.plan.tasks)} tasks", f"{len(event.failures)} planners failed")
+    if not event.plan.tasks:
+        return _no_agreement(track, event, now)
+    weak = [finding for finding in track.findings if finding.level != "ok"]
+    note = f"**Health of the repository:**\n\n{messages.findings(weak)}" if weak else ""
+    return Decision(
+        track=track,
+        actions=(
+            PostComment(
+                repo=track.repo,
+                number=track.issue,
+                body=messages_plan.plan(track, event.plan, commands, note=note),
+            ),
+            ProposeBacklog(),
+        ),
+    )
+
+
+def _no_agreement(track: Track, event: PlanMade, now: datetime) -> Decision:
+    titles = "\n".join(f"- {inline(task.title)}" for task in event.plan.minority)
+    text = (
+        "The planners agree on nothing: no task was proposed by two of them, so there is no backlog. "
+        f"Say more exactly in the issue what is wanted, then remove the label {code(track.config.labels.trigger)} "
+        f"and set it again.\n\nWhat each of them proposed:\n\n{titles}"
+    )
+    return block(track, "plan", text, now)
+
+
+def plan_failed(track: Track, event: PlanFailed, now: datetime) -> Decision:
+    """Say why there is no plan and what to do."""
+    why = "\n".join(f"- {inline(line)}" for line in event.failures)
+    track = replace(track, usage=track.usage + event.usage)
+    return block(track, "plan", f"No planning agent gave a usable plan:\n{why}", now)
+
+
+def backlog_proposed(track: Track, event: BacklogProposed, now: datetime) -> Decision:
+    """Wait for people: the backlog is in a pull request."""
+    track = replace(
+        track,
+        state="review",
+        problem="",
+        backlog_branch=event.branch,
+        backlog_pull=event.pull,
+        backlog_sha=event.head_sha,
+        usage=track.usage + event.usage,
+    ).noting(stamp(now), f"opened #{event.pull} with {event.tasks} tasks", "; ".join(event.notes))
+    return Decision(track=track, actions=(ReportBacklog(sha=event.head_sha), SyncStatus()))

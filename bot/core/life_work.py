@@ -1,0 +1,348 @@
+"""Owns a track's life from the merged backlog to the last merged pull request."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from bot.core import messages, schedule
+from bot.core.actions import Action, CheckHealth, Decision, MakePlan, PostComment, RunTask, SyncStatus, Timer
+from bot.core.backlog import BacklogTask, Loaded, Scope, Status
+from bot.core.checks import Rollup
+from bot.core.events import ActionFailed, ChecksDue, HealthChecked, PullClosed, TaskFailed, TaskProposed
+from bot.core.ids import task_branch
+from bot.core.life import block, finish, nothing, say, stamp
+from bot.core.sanitize import code, escape
+from bot.core.track import OPEN_PULL, SETTLED, TaskState, TaskTrack, Track
+
+# How long to wait before looking at checks again; announced ones are looked at when they come.
+LOOK_AGAIN = (15.0, 30.0, 60.0, 300.0, 900.0)
+BUSY: frozenset[TaskState] = frozenset({"running", *OPEN_PULL})
+STARTABLE: frozenset[TaskState] = frozenset({"todo", "ready", "waiting"})
+FAILURES_WORTH_A_RETRY = frozenset({"crash", "stall", "no_change"})
+
+
+def backlog_closed(track: Track, event: PullClosed, loaded: Loaded | None, now: datetime) -> Decision:
+    """Start the work with exactly what was merged, or say why not."""
+    if not event.merged:
+        track = replace(track, state="cancelled").noting(stamp(now), f"#{event.number} was closed unmerged")
+        return say(track, "backlog-closed", f"Cancelled: #{event.number} was closed without merging.", now)
+    if event.base_branch != track.repo.default_branch:
+        text = (
+            f"#{event.number} was merged into {code(event.base_branch)}, not into "
+            f"{code(track.repo.default_branch)}, "
+            "so nothing starts."
+        )
+        return block(track, "backlog-base", text, now)
+    track = replace(track, merged_sha=event.merge_sha)
+    return backlog_merged(track, loaded, now)
+
+
+def backlog_merged(track: Track, loaded: Loaded | None, now: datetime) -> Decision:
+    """Take the merged file as the contract; an invalid one starts nothing until a valid one is pushed."""
+    path = f"{track.folder}/BACKLOG.yaml"
+    if loaded is None:
+        return block(
+            track, "backlog-missing", f"`{path}` is not on the default branch, so nothing starts.", now
+        )
+    if loaded.backlog is None:
+        lines = messages.problem_lines(loaded.problems)
+        text = f"`{path}` was merged but cannot be read, so nothing starts. Push a valid file to start.\n\n{lines}"
+        return block(track, "backlog-invalid", text, now)
+    track = replace(
+        track,
+        state="working",
+        problem="",
+        plan=None,
+        tasks=tuple(_task(task) for task in loaded.backlog.tasks),
+    ).noting(stamp(now), f"the backlog of {len(loaded.backlog.tasks)} tasks was merged")
+    if all(task.state in SETTLED for task in track.tasks):
+        return finish(track, now)
+    return Decision(track=track, actions=(CheckHealth(before="work"), SyncStatus()))
+
+
+def _task(task: BacklogTask) -> TaskTrack:
+    return TaskTrack(
+        id=task.id,
+        title=task.title,
+        kind=task.kind,
+        priority=task.priority,
+        estimate=task.estimate,
+        votes=task.votes,
+        depends_on=tuple(task.depends_on),
+        scope=tuple(task.scope.paths),
+        acceptance=tuple(task.acceptance),
+        state="todo" if task.status == "todo" else task.status,
+    )
+
+
+def backlog_changed(track: Track, loaded: Loaded, now: datetime) -> Decision:
+    """Honour what people wrote on the default branch: done, dropped and new tasks of a valid file."""
+    if loaded.backlog is None:
+        lines = messages.problem_lines(loaded.problems)
+        track = track.noting(
+            stamp(now), "the backlog on the default branch cannot be read; the last valid one holds"
+        )
+        return say(track, "backlog-invalid", f"The backlog cannot be read.\n\n{lines}", now)
+    known = {task.id: task for task in track.tasks}
+    tasks = tuple(_honoured(known.get(t.id), _task(t)) for t in loaded.backlog.tasks)
+    if tasks == track.tasks:
+        return nothing(track)
+    track = replace(track, tasks=tasks).noting(
+        stamp(now), "took over changes of the backlog on the default branch"
+    )
+    track, runs = start_ready(track, now)
+    if all(task.state in SETTLED for task in track.tasks):
+        return finish(track, now)
+    return Decision(track=track, actions=(*runs, SyncStatus()))
+
+
+def _honoured(known: TaskTrack | None, written: TaskTrack) -> TaskTrack:
+    # What runs was merged as it was: only a task that has not begun takes new words, and a settled line settles it.
+    if known is None:
+        return written
+    if known.state in {"todo", "ready", "waiting"}:
+        return written
+    if (
+        written.state in SETTLED
+        and known.pull is None
+        and known.state not in SETTLED
+        and known.state != "running"
+    ):
+        return replace(known, state=written.state)
+    return known
+
+
+def health_checked(track: Track, event: HealthChecked, now: datetime) -> Decision:
+    """Go on to planning or to work, or block and name each finding with its remedy."""
+    track = replace(
+        track,
+        findings=event.findings,
+        config=event.config,
+        base_sha=event.base_sha or track.base_sha,
+        tests=event.tests,
+        known_failing=event.known_failing,
+    )
+    stop = [finding for finding in event.findings if finding.level == "blocking"]
+    if stop:
+        text = f"Not ready for {event.before}:\n{messages.findings(stop)}"
+        return block(track, f"health-{event.before}", text, now)
+    if event.before == "planning":
+        track = track.noting(stamp(now), "health checked, planning began", _finding_codes(event))
+        return Decision(track=track, actions=(MakePlan(base_sha=event.base_sha),))
+    track = replace(track, state="working", healthy=True, problem="").noting(
+        stamp(now), "health checked, work began", _finding_codes(event)
+    )
+    track, runs = start_ready(track, now)
+    return Decision(track=track, actions=(*runs, SyncStatus()))
+
+
+def _finding_codes(event: HealthChecked) -> str:
+    return ", ".join(f"{f.code} {f.level}" for f in event.findings)
+
+
+def start_ready(track: Track, now: datetime) -> tuple[Track, tuple[RunTask, ...]]:
+    """Start what can start: dependencies merged, a worker free, no scope in use, not too many pull requests open."""
+    if track.state != "working" or not track.healthy:
+        return track, ()
+    busy = [task for task in track.tasks if task.state in BUSY or (task.state == "blocked" and task.pull)]
+    running = sum(task.state == "running" for task in busy)
+    begun = {task.id for task in track.tasks if task.state not in STARTABLE}
+    ready = [
+        task for task in schedule.ready_tasks([_as_written(t) for t in track.tasks]) if task.id not in begun
+    ]
+    start, waiting = schedule.startable(
+        ready,
+        [schedule.Lease(f"{track.id}/{task.id}", task.scope) for task in busy],
+        free_workers=track.config.limits.workers - running,
+        free_pulls=track.config.limits.max_open_prs - len(busy),
+        track=track.id,
+        overlap=track.config.overlap,
+    )
+    for wait in waiting:
+        task = track.task(wait.task)
+        if task is not None:
+            track = track.with_task(replace(task, state="waiting", note=_waits_for(wait)))
+    runs: list[RunTask] = []
+    for chosen in start:
+        task = track.task(chosen.id)
+        if task is not None:
+            track, run = _start(
+                track, task, task.attempt + 1, now, why="dependencies merged, a worker is free"
+            )
+            runs.append(run)
+    return track, tuple(runs)
+
+
+def _as_written(task: TaskTrack) -> BacklogTask:
+    status: Status = "done" if task.state == "done" else "dropped" if task.state == "dropped" else "todo"
+    return BacklogTask(
+        id=task.id,
+        title=task.title,
+        kind=task.kind,
+        priority=task.priority,
+        estimate=task.estimate,
+        status=status,
+        depends_on=task.depends_on,
+        scope=Scope(paths=task.scope),
+        acceptance=task.acceptance,
+    )
+
+
+def _waits_for(wait: schedule.Waiting) -> str:
+    words = {
+        "lease": "its files are in use by",
+        "workers": "no worker is free",
+        "open_prs": "too many open pull requests",
+    }
+    return f"{words[wait.reason]} {wait.what}".strip()
+
+
+def _start(track: Track, task: TaskTrack, attempt: int, now: datetime, *, why: str) -> tuple[Track, RunTask]:
+    started = replace(
+        task,
+        state="running",
+        attempt=attempt,
+        run=task.run + 1,
+        branch=task_branch(track.config.branch_prefix, track.id, task.id, attempt),
+        note="",
+    )
+    track = replace(track.with_task(started), runs=track.runs + 1).noting(
+        stamp(now), f"started attempt {attempt} of {task.id}", why, task.id
+    )
+    return track, RunTask(task=task.id, attempt=attempt, run=started.run)
+
+
+def task_proposed(track: Track, event: TaskProposed, now: datetime) -> Decision:
+    """An attempt has its pull request: its checks come next, and its worker is free for another task."""
+    task = track.task(event.task)
+    if task is None or task.attempt != event.attempt:
+        return nothing(track)
+    task = replace(task, state="checking", pull=event.pull, head_sha=event.head_sha, branch=event.branch)
+    track = replace(track.with_task(task), usage=track.usage + event.usage).noting(
+        stamp(now), f"opened #{event.pull} for {task.id}", "; ".join(event.notes), task.id
+    )
+    track, runs = start_ready(track, now)
+    return Decision(track=track, actions=(*runs, SyncStatus()), timers=(_look(task.id, event.head_sha, 0),))
+
+
+def task_failed(track: Track, event: TaskFailed, now: datetime) -> Decision:
+    """Try again where that can help, else block the task and say what happened and what to do."""
+    task = track.task(event.task)
+    if task is None or task.attempt != event.attempt or task.state != "running":
+        return nothing(track)
+    track = replace(track, usage=track.usage + event.usage)
+    why = f"{event.reason}: {event.text}"
+    if event.reason in FAILURES_WORTH_A_RETRY and task.attempt < track.config.limits.attempts:
+        track, run = _start(track, task, task.attempt + 1, now, why=why)
+        return Decision(track=track, actions=(run, SyncStatus()))
+    track = track.with_task(replace(task, state="blocked", note=event.text)).noting(
+        stamp(now), f"{task.id} is blocked", why, task.id
+    )
+    track, runs = start_ready(track, now)
+    text = (
+        f"`{task.id}` is blocked after attempt {task.attempt}: {escape(event.text)}\n\n"
+        + (f"{event.details}\n\n" if event.details else "")
+        + f"What you can do: drop it (`status: dropped` in `{track.folder}/BACKLOG.yaml`), or do it by hand and set "
+        "`status: done` there; either is taken over from the default branch."
+    )
+    say = PostComment(
+        repo=track.repo,
+        number=track.issue,
+        body=messages.answer(track.id, f"{task.id}-a{task.attempt}", text, "problem"),
+    )
+    return Decision(track=track, actions=(*runs, say, SyncStatus()))
+
+
+def checks_read(track: Track, task: TaskTrack, seen: Rollup, waited: int | None, now: datetime) -> Decision:
+    """Follow a head's checks; `waited` is None when they were announced, else how often they were looked at."""
+    if task.state not in OPEN_PULL or task.head_sha is None:
+        return nothing(track)
+    again: tuple[Timer, ...] = ()
+    if seen.verdict in {"missing", "running", "awaiting_approval"}:
+        step = min((waited or 0) + 1, len(LOOK_AGAIN) - 1)
+        again = (_look(task.id, task.head_sha, step),)
+    names = ", ".join(seen.names)
+    states: dict[str, tuple[str, str]] = {
+        "green": ("in_review", ""),
+        "no_ci": ("in_review", "this repository has no checks"),
+        "running": ("checking", ""),
+        "missing": ("checking", "no check has run yet" if waited else ""),
+        "awaiting_approval": ("checking", f"somebody has to approve the run of {names}"),
+        "red": ("blocked", f"failed: {names}"),
+        "conflicted": ("blocked", "conflicts with the default branch"),
+    }
+    state, note = states[seen.verdict]
+    if (state, note) == (task.state, task.note):
+        return Decision(track=track, timers=again)
+    changed = replace(task, state=state, note=note)  # type: ignore[arg-type]  # the words above are TaskStates
+    track = track.with_task(changed).noting(
+        stamp(now), f"checks of #{task.pull} are {seen.verdict.replace('_', ' ')}", names, task.id
+    )
+    actions: tuple[Action, ...] = (SyncStatus(),)
+    if state == "blocked":
+        text = (
+            f"#{task.pull} (`{task.id}`): {note}. Push a fix to its branch, or close it and set "
+            f"`status: dropped` in `{track.folder}/BACKLOG.yaml`."
+        )
+        key = f"{task.id}-{task.head_sha[:12]}-{seen.verdict}"
+        actions = (
+            PostComment(
+                repo=track.repo, number=track.issue, body=messages.answer(track.id, key, text, "problem")
+            ),
+            *actions,
+        )
+    return Decision(track=track, actions=actions, timers=again)
+
+
+def _look(task: str, head_sha: str, step: int) -> Timer:
+    return Timer(
+        id=f"checks:{task}",
+        after=timedelta(seconds=LOOK_AGAIN[step]),
+        event=ChecksDue(task=task, head_sha=head_sha, waited=step),
+    )
+
+
+def task_pull_closed(track: Track, task: TaskTrack, event: PullClosed, now: datetime) -> Decision:
+    """A merged pull request is the record; a closed one holds its task for a person."""
+    if not event.merged:
+        if task.pull != event.number or task.state in SETTLED:
+            return nothing(track)
+        held = replace(task, state="held", note=f"#{event.number} was closed by {event.actor.login}")
+        track = track.with_task(held).noting(stamp(now), f"#{event.number} was closed unmerged", "", task.id)
+        track, runs = start_ready(track, now)
+        return Decision(track=track, actions=(*runs, SyncStatus()))
+    if task.state == "done":
+        return nothing(track)
+    track = track.with_task(replace(task, state="done", note="", pull=event.number)).noting(
+        stamp(now), f"#{event.number} was merged", f"by {event.actor.login}", task.id
+    )
+    if all(t.state in SETTLED for t in track.tasks):
+        return finish(track, now)
+    track, runs = start_ready(track, now)
+    return Decision(track=track, actions=(*runs, SyncStatus()))
+
+
+def action_failed(track: Track, event: ActionFailed, now: datetime) -> Decision:
+    """An action was given up: the track or its task is blocked, and people read why."""
+    text = f"`{event.what}` failed: {escape(event.error)}"
+    task = track.task(event.task) if event.task else None
+    if task is None:
+        # A failing status comment must not begin a chain of failing comments.
+        if event.what == "sync_status":
+            return Decision(track=track.noting(stamp(now), text))
+        return block(track, f"failed-{event.action.rpartition('#')[2]}", text, now)
+    track = track.with_task(replace(task, state="blocked", note=text)).noting(stamp(now), text, "", task.id)
+    track, runs = start_ready(track, now)
+    return Decision(
+        track=track,
+        actions=(
+            *runs,
+            PostComment(
+                repo=track.repo,
+                number=track.issue,
+                body=messages.answer(track.id, f"failed-{event.action.rpartition('#')[2]}", text, "problem"),
+            ),
+            SyncStatus(),
+        ),
+    )

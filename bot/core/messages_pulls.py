@@ -1,0 +1,78 @@
+"""Owns the texts of the bot's pull requests, and the receipt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bot.core import messages
+from bot.core.ids import Marker
+from bot.core.sanitize import code, escape, fence, inline, truncate
+from bot.core.track import TaskTrack, Track
+
+
+def backlog_pull(track: Track, notes: Sequence[str]) -> str:
+    parts = [
+        str(Marker("backlog", track.id)),
+        f"Part of #{track.issue}. Merging this starts the work; what is merged is exactly what runs.",
+        f"Edit `{track.folder}/BACKLOG.yaml` here as you like: titles, scopes, acceptance, order, tasks. "
+        "The check `gitwright/backlog` says on every push whether it can be read.",
+        *(escape(note) for note in notes),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def task_pull(
+    track: Track,
+    task: TaskTrack,
+    *,
+    said: str,
+    acceptance: Sequence[str],
+    outside: Sequence[str],
+    tests: str,
+    sandbox: str,
+    agent: str,
+) -> str:
+    """Render a task's pull request; never a closing keyword, the track closes its issue itself."""
+    parts = [
+        str(Marker("task", track.id, task.id, task.attempt)),
+        f"Part of #{track.issue}: `{task.id}` {escape(task.title)}",
+        "\n".join(["**Acceptance**", "", *(f"- {inline(line)}" for line in acceptance)])
+        if acceptance
+        else "",
+        f"**Verification:** {escape(tests)}",
+        f"**Changed outside its scope:** {', '.join(code(p) for p in outside)}" if outside else "",
+        f"<details><summary>What the agent says</summary>\n\n{fence(truncate(said, 4000))}\n\n</details>"
+        if said
+        else "",
+        f"Attempt {task.attempt}, run {task.run}, by agent {code(agent)} in a sandbox of level `{sandbox}`. "
+        "Agents' work is not trusted: review it like a stranger's.",
+    ]
+    return truncate("\n\n".join(part for part in parts if part) + "\n", messages.COMMENT_LIMIT)
+
+
+def receipt(track: Track, *, seconds: float, sessions: int, leftovers: Sequence[str], model: str) -> str:
+    """Render the closing comment: what was merged, what it cost, and that nothing is left behind."""
+    rows = ["| task | pull request | attempts | runs |", "|---|---|---|---|"]
+    for task in track.tasks:
+        pull = f"#{task.pull}" if task.pull else messages.TASK_WORDS[task.state]
+        rows.append(f"| `{task.id}` {inline(task.title)} | {pull} | {task.attempt} | {task.run} |")
+    clean = (
+        "Nothing is left behind: "
+        f"{sessions} agent sessions were deleted, each with proof, and no worktree of this track remains."
+        if not leftovers
+        else "Left behind, please look: " + ", ".join(code(item) for item in leftovers)
+    )
+    merged = sum(task.state == "done" for task in track.tasks)
+    return (
+        "\n\n".join(
+            [
+                str(Marker("receipt", track.id)),
+                f"### Done: {merged} of {len(track.tasks)} tasks merged",
+                "\n".join(rows),
+                f"**Cost:** {messages.usage(track.usage)} with {inline(model)}. **Agent runs:** {track.runs}. "
+                f"**Time:** {messages.duration(seconds)}.",
+                clean,
+            ]
+        )
+        + "\n"
+    )
