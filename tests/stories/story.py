@@ -1,17 +1,17 @@
 """A story: people on a judged forge, and the real bot on signed webhooks, told as a conversation.
 
 async with story(tmp_path, judge, webhook_judge) as s:
-    await s.label(await s.open_issue("Add a greeting", "Please."))
+    issue = await s.open_issue("Add a greeting", "Please.")
+    await s.label(issue)
     ...
+
+At its end everything is at rest, and `endings.py` has looked whether a run ended in silence.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
-import json
-import socket
-import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, closing
@@ -20,67 +20,21 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import uvicorn
-import yaml
 
 from bot.core.ids import parse_marker
-from bot.settings import load_settings
-from bot.web.app import Parts, create_app
-from bot.web.webhook import Webhook
 from bot.wiring import Bot, build
 from tests.judges.openapi import Judge
 from tests.judges.served import JudgedForge, judged_forge
 from tests.judges.webhooks import WebhookJudge
+from tests.stories import stage
+from tests.stories.endings import check_endings
+from tests.stories.reading import read, state_of
+from tests.stories.scripts import BYE, BYE_TASK, FILES, ONE_TASK, TEST, JsonDict, new_file, planner, task
 
-JsonDict = dict[str, Any]
+__all__ = ["BYE", "BYE_TASK", "FILES", "ONE_TASK", "TEST", "Story", "new_file", "planner", "story", "task"]
 
-OWNER = "maintainer"
 PATIENCE = 60.0  # seconds until something that must happen counts as not happening
-TEST = "python -m pytest -q -p no:cacheprovider"
-FILES = {
-    "pyproject.toml": '[project]\nname = "greet"\nversion = "0"\n[tool.pytest.ini_options]\npythonpath = ["src"]\n',
-    "src/greet.py": 'def hello(name):\n    return f"Hello {name}"\n',
-    "src/count.py": "def count(items):\n    return len(items)\n",
-    "tests/test_greet.py": 'from greet import hello\n\n\ndef test_hello():\n    assert hello("you") == "Hello you"\n',
-    "README.md": "# Greet\n",
-    ".gitignore": "__pycache__/\n",
-}
-
-
-def task(local_id: str, title: str, files: list[str], **more: Any) -> JsonDict:
-    """One proposed task of a script."""
-    return {
-        "local_id": local_id,
-        "title": title,
-        "description": f"{title}.",
-        "kind": "simple",
-        "files": files,
-        "acceptance": [f"{title}, and a test shows it."],
-        "estimate": "S",
-        **more,
-    }
-
-
-def planner(agent_id: str, *tasks: JsonDict, **more: Any) -> JsonDict:
-    """What one planning agent of a script proposes."""
-    return {"agent_id": agent_id, "summary": "Be polite.", "tasks": list(tasks), **more}
-
-
-def new_file(path: str, text: str) -> str:
-    """A patch that adds a file."""
-    lines = text.splitlines()
-    body = "".join(f"+{line}\n" for line in lines)
-    return f"diff --git a/{path} b/{path}\nnew file mode 100644\n--- /dev/null\n+++ b/{path}\n@@ -0,0 +1,{len(lines)} @@\n{body}"
-
-
-BYE = new_file("src/bye.py", 'def bye(name):\n    return f"Bye {name}"\n') + new_file(
-    "tests/test_bye.py", 'from bye import bye\n\n\ndef test_bye():\n    assert bye("you") == "Bye you"\n'
-)
-BYE_TASK = task("a", "Say goodbye", ["src/bye.py", "tests/test_bye.py"])
-ONE_TASK: JsonDict = {
-    "planners": [planner(name, BYE_TASK) for name in ("architecture", "tests", "smallest")],
-    "tasks": [{"match": "goodbye", "runs": [{"patch": "bye.patch", "say": "I wrote bye."}]}],
-}
+LOOK = 0.1  # seconds between looks
 
 
 @dataclass
@@ -90,9 +44,9 @@ class Story:
     forge: JudgedForge
     bot: Bot
     api: httpx.AsyncClient  # the maintainer
-    alice: httpx.AsyncClient  # may read only
-    slug: str = f"{OWNER}/greet"
-    seen: dict[int, list[JsonDict]] = field(default_factory=dict)
+    alice: httpx.AsyncClient  # has the role triage: may read, label and comment, not write
+    slug: str = f"{stage.OWNER}/{stage.REPO}"
+    heard: dict[int, int] = field(default_factory=dict)  # answers read so far, by issue
 
     @property
     def path(self) -> str:
@@ -100,17 +54,31 @@ class Story:
 
     # --- what people do ---
 
-    async def open_issue(self, title: str = "Say goodbye too", body: str = "People leave. Say bye.") -> int:
-        return int(
-            (await self.call("POST", f"{self.path}/issues", json={"title": title, "body": body}))["number"]
-        )
+    async def open_issue(
+        self,
+        title: str = "Say goodbye too",
+        body: str = "People leave. Say bye.",
+        by: httpx.AsyncClient | None = None,
+    ) -> int:
+        made = await self.call("POST", f"{self.path}/issues", json={"title": title, "body": body}, by=by)
+        return int(made["number"])
 
     async def label(self, issue: int, name: str = "agent:plan", by: httpx.AsyncClient | None = None) -> None:
         await self.call("POST", f"{self.path}/issues/{issue}/labels", json={"labels": [name]}, by=by)
 
+    async def label_again(self, issue: int, name: str = "agent:plan") -> None:
+        await self.call("DELETE", f"{self.path}/issues/{issue}/labels/{name}")
+        await self.label(issue, name)
+
     async def comment(self, number: int, body: str, by: httpx.AsyncClient | None = None) -> int:
         made = await self.call("POST", f"{self.path}/issues/{number}/comments", json={"body": body}, by=by)
         return int(made["id"])
+
+    async def asks(self, number: int, body: str, by: httpx.AsyncClient | None = None) -> str:
+        """Comment, and give the answer as a person reads it."""
+        count = len(await self.said(number, "answer"))
+        await self.comment(number, body, by)
+        return read(await self.hears(number, "answer", count + 1))
 
     async def merge(self, number: int) -> None:
         await self.call("PUT", f"{self.path}/pulls/{number}/merge", json={"merge_method": "merge"})
@@ -119,7 +87,7 @@ class Story:
         await self.call("PATCH", f"{self.path}/pulls/{number}", json={"state": "closed"})
 
     async def put(self, path: str, text: str, branch: str = "main") -> str:
-        """Commit a file to a branch in the forge's editor."""
+        """Commit a file to a branch in the forge's editor, and give the commit."""
         found = await self.api.get(f"{self.path}/contents/{path}", params={"ref": branch})
         body = {
             "message": f"Write {path}",
@@ -131,12 +99,23 @@ class Story:
         made = await self.call("PUT", f"{self.path}/contents/{path}", json=body)
         return str(made["commit"]["sha"])
 
+    async def branch(self, name: str, at: str = "main") -> None:
+        tip = await self.call("GET", f"{self.path}/git/ref/heads/{at}")
+        ref = {"ref": f"refs/heads/{name}", "sha": tip["object"]["sha"]}
+        await self.call("POST", f"{self.path}/git/refs", json=ref)
+
+    async def open_pull(self, head: str, title: str = "A person's own work") -> int:
+        wanted = {"title": title, "head": head, "base": "main", "body": ""}
+        return int((await self.call("POST", f"{self.path}/pulls", json=wanted))["number"])
+
+    async def fault(self, kind: str, **more: Any) -> None:
+        """Let something go wrong on purpose, as forge/faults.py describes it."""
+        await self.call("POST", "/_test/faults", json={"kind": kind, **more})
+
     # --- what people see ---
 
     async def call(self, method: str, path: str, by: httpx.AsyncClient | None = None, **options: Any) -> Any:
-        answer = await (by or self.api).request(method, path, **options)
-        assert answer.is_success, f"{method} {path} -> {answer.status_code}: {answer.text[:500]}"
-        return answer.json() if answer.content else None
+        return stage.ok(await (by or self.api).request(method, path, **options))
 
     async def comments(self, number: int) -> list[JsonDict]:
         return list(await self.call("GET", f"{self.path}/issues/{number}/comments", params={"per_page": 100}))
@@ -150,12 +129,25 @@ class Story:
                 found.append(str(each["body"]))
         return found
 
+    async def posted(self) -> dict[int, list[str]]:
+        """Every text of the bot: comments, and bodies of its pull requests, by number."""
+        params = {"state": "all", "per_page": 100}
+        found: dict[int, list[str]] = {}
+        for issue in await self.call("GET", f"{self.path}/issues", params=params):
+            texts = [issue, *(await self.comments(issue["number"]))]
+            found[issue["number"]] = [t["body"] or "" for t in texts if t["user"]["type"] == "Bot"]
+        return found
+
     async def pulls(self, state: str = "all") -> list[JsonDict]:
         found = await self.call("GET", f"{self.path}/pulls", params={"state": state, "per_page": 100})
         return sorted(found, key=lambda pull: pull["number"])
 
     async def labels(self, issue: int) -> set[str]:
         return {each["name"] for each in (await self.call("GET", f"{self.path}/issues/{issue}"))["labels"]}
+
+    async def reactions(self, comment: int) -> list[str]:
+        found = await self.call("GET", f"{self.path}/issues/comments/{comment}/reactions")
+        return [each["content"] for each in found]
 
     async def text(self, path: str, ref: str = "main") -> str:
         found = await self.call("GET", f"{self.path}/contents/{path}", params={"ref": ref})
@@ -166,11 +158,18 @@ class Story:
         return list(found["check_runs"])
 
     async def state(self, issue: int) -> str:
-        """The track's state as the status comment's block says it."""
-        for body in await self.said(issue, "status"):
-            block = body.partition("<!-- gitwright:state ")[2].partition(" -->")[0]
-            return str(json.loads(block)["state"])
-        return ""
+        """The state of the issue's newest track, as its status comment's block says it."""
+        bodies = await self.said(issue, "status")
+        return str(state_of(bodies[-1])["state"]) if bodies else ""
+
+    async def task_state(self, issue: int, task_id: str = "T-1") -> str:
+        bodies = await self.said(issue, "status")
+        found = state_of(bodies[-1])["tasks"].get(task_id) if bodies else None
+        return str(found[0]) if found else ""
+
+    async def status(self, issue: int) -> str:
+        """The sticky comment as a person reads it."""
+        return read((await self.said(issue, "status"))[-1])
 
     # --- waiting ---
 
@@ -179,28 +178,33 @@ class Story:
         deadline = time.monotonic() + patience
         while not (found := await look()):
             assert time.monotonic() < deadline, f"did not happen within {patience:g} s: {what}"
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(LOOK)
         return found
 
-    async def backlog_pull(self) -> JsonDict:
+    async def backlog_pull(self, track: str = "") -> JsonDict:
+        return await self._pull(f"{track}/backlog", "a backlog pull request")
+
+    async def task_pull(self, task_id: str = "T-1", track: str = "") -> JsonDict:
+        return await self._pull(f"{track}/{task_id}-a", f"a pull request for {task_id}")
+
+    async def _pull(self, part: str, what: str) -> JsonDict:
         async def look() -> JsonDict | None:
-            found = [p for p in await self.pulls("open") if "/backlog" in p["head"]["ref"]]
+            found = [p for p in await self.pulls("open") if part in p["head"]["ref"]]
             return found[-1] if found else None
 
-        return dict(await self.until("a backlog pull request", look))
-
-    async def task_pull(self, task_id: str = "T-1") -> JsonDict:
-        async def look() -> JsonDict | None:
-            found = [p for p in await self.pulls("open") if f"/{task_id}-a" in p["head"]["ref"]]
-            return found[-1] if found else None
-
-        return dict(await self.until(f"a pull request for {task_id}", look))
+        return dict(await self.until(what, look))
 
     async def in_state(self, issue: int, state: str, patience: float = PATIENCE) -> None:
         async def look() -> bool:
             return await self.state(issue) == state
 
         await self.until(f"#{issue} is {state}", look, patience)
+
+    async def task_in_state(self, issue: int, state: str, task_id: str = "T-1") -> None:
+        async def look() -> bool:
+            return await self.task_state(issue, task_id) == state
+
+        await self.until(f"{task_id} of #{issue} is {state}", look)
 
     async def hears(self, number: int, kind: str, count: int = 1) -> str:
         """Wait for the bot's `count`-th text of a kind and give it."""
@@ -210,6 +214,15 @@ class Story:
             return found if len(found) >= count else []
 
         return str((await self.until(f"{count} x `{kind}` on #{number}", look))[count - 1])
+
+    async def check(self, sha: str, name: str = "gitwright/backlog") -> JsonDict:
+        """Wait for a completed check on a commit."""
+
+        async def look() -> JsonDict | None:
+            found = [c for c in await self.checks(sha, name) if c["status"] == "completed"]
+            return found[-1] if found else None
+
+        return dict(await self.until(f"the check {name} on {sha[:7]}", look))
 
     async def quiet(self) -> None:
         """Wait until neither the forge nor the bot has anything left to do."""
@@ -221,29 +234,39 @@ class Story:
 
         await self.until("nothing left to do", look)
 
+    # --- longer ways ---
+
+    async def to_review(self, issue: int) -> JsonDict:
+        """Go from the label to the backlog's pull request."""
+        await self.label(issue)
+        return await self.backlog_pull(f"/issue-{issue}")
+
     async def to_task_pull(self, issue: int) -> JsonDict:
         """Go from the label to the first task's pull request."""
-        await self.label(issue)
-        await self.merge((await self.backlog_pull())["number"])
-        return await self.task_pull()
+        await self.merge((await self.to_review(issue))["number"])
+        return await self.task_pull(track=f"/issue-{issue}")
 
     async def to_the_end(self, issue: int) -> None:
         """Be a maintainer who merges whatever waits for review, until the track is done."""
-        await self.label(issue)
-        await self.merge((await self.backlog_pull())["number"])
+        await self.merge((await self.to_review(issue))["number"])
+        await self.merge_all(issue)
+
+    async def merge_all(self, issue: int) -> None:
+        """Merge each task's pull request once its status says that it waits for review, until the track is done."""
 
         async def merge_some() -> bool:
-            if await self.state(issue) == "done":
-                return True
-            for pull in await self.pulls("open"):
-                if "/backlog" not in pull["head"]["ref"] and await self._waits(issue, pull["number"]):
-                    await self.merge(pull["number"])
-            return False
+            bodies = await self.said(issue, "status")
+            state = state_of(bodies[-1]) if bodies else {"state": "", "tasks": {}}
+            for task_state, _, _, pull in state["tasks"].values():
+                if task_state == "in_review":
+                    await self.merge_once(pull)
+            return bool(state["state"] == "done")
 
         await self.until("the track is done", merge_some, 2 * PATIENCE)
 
-    async def _waits(self, issue: int, number: int) -> bool:
-        return any(f"#{number} (" in body for body in await self.said(issue, "status"))
+    async def merge_once(self, number: int) -> None:
+        if not (await self.call("GET", f"{self.path}/pulls/{number}"))["merged"]:
+            await self.merge(number)
 
 
 @asynccontextmanager
@@ -258,130 +281,23 @@ async def story(
     test: str | None = TEST,
     ci: str | None = TEST,
     change: Callable[[Bot], None] = lambda _: None,
+    internal_errors: bool = False,
 ) -> AsyncIterator[Story]:
-    """A private repository on a judged forge, and the bot on it; `change` takes a part's effect away."""
-    folder = tmp / "script"
-    folder.mkdir()
-    (folder / "script.yml").write_text(yaml.safe_dump(dict(script or ONE_TASK)))
-    for name, text in ({"bye.patch": BYE} if patches is None else patches).items():
-        (folder / name).write_text(text)
-    with judged_forge(tmp / "forge", judge, webhook_judge) as forge, closing(_listener()) as listener:
-        port = listener.getsockname()[1]
-        made = await asyncio.to_thread(_prepare, forge, port, files or FILES, ci, tmp)
-        settings = load_settings(
-            None,
-            github_api_url=forge.url,
-            app_id=str(made["id"]),
-            private_key=made["pem"],
-            webhook_secret=made["webhook_secret"],
-            data_dir=tmp / "bot",
-            script=folder / "script.yml",
-            agent="scripted",
-            models="scripted",
-            write_gap=0,
-            test=test,
-        )
-        bot = await build(settings)
+    """Set the stage; `change` takes a part's effect away, `internal_errors` says that the story means them."""
+    written = stage.write_script(
+        tmp / "script", script or ONE_TASK, {"bye.patch": BYE} if patches is None else patches
+    )
+    with judged_forge(tmp / "forge", judge, webhook_judge) as forge, closing(stage.listener()) as listening:
+        port = listening.getsockname()[1]
+        app = await asyncio.to_thread(stage.prepare, forge, port, files or FILES, ci, tmp)
+        bot = await build(stage.settings(forge, app, tmp, written, test))
         change(bot)
         async with (
-            _served(bot, listener),
-            forge_client(forge, forge.token) as api,
-            forge_client(forge, made["alice"]) as alice,
+            stage.served(bot, listening),
+            stage.forge_client(forge, forge.token) as api,
+            stage.forge_client(forge, app["alice"]) as alice,
         ):
             told = Story(forge, bot, api, alice)
             yield told
             await told.quiet()
-
-
-def _listener() -> socket.socket:
-    return socket.create_server(("127.0.0.1", 0))
-
-
-def forge_client(forge: JudgedForge, token: str) -> httpx.AsyncClient:
-    return httpx.AsyncClient(
-        base_url=forge.url,
-        headers={"Authorization": f"Bearer {token}", "Accept": "application/vnd.github+json"},
-        timeout=30,
-    )
-
-
-@asynccontextmanager
-async def _served(bot: Bot, listener: socket.socket) -> AsyncIterator[None]:
-    secrets = [secret.get_secret_value().encode() for secret in bot.settings.webhook_secret]
-    parts = Parts(Webhook(secrets, bot.store.add_delivery, bot.clock), bot.ready, bot.start, bot.stop)
-    server = uvicorn.Server(
-        uvicorn.Config(create_app(parts), log_level="warning", access_log=False, lifespan="on")
-    )
-    server.capture_signals = _no_signals  # type: ignore[method-assign]  # the test process keeps its own
-    running = asyncio.create_task(server.serve(sockets=[listener]))
-    try:
-        while not server.started:
-            assert not running.done(), "the bot did not start; its error is in the log"
-            await asyncio.sleep(0.01)
-        yield
-    finally:
-        server.should_exit = True
-        await asyncio.wait_for(running, 30)
-
-
-@asynccontextmanager
-async def _as_it_is() -> AsyncIterator[None]:
-    yield
-
-
-class _no_signals:  # noqa: N801 - stands in for a context manager method
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *_: object) -> None: ...
-
-
-def _prepare(forge: JudgedForge, port: int, files: Mapping[str, str], ci: str | None, tmp: Path) -> JsonDict:
-    """Create the repository with its history, people, and the App as app.yml describes it."""
-    with forge.client() as admin:
-        _ok(admin.post("/user/repos", json={"name": "greet", "private": True}))
-        _push(forge, files, tmp / "work")
-        if ci:
-            _ok(admin.put(f"/_test/repos/{OWNER}/greet/ci", json={"command": ci}))
-        alice = _ok(admin.post("/_test/users", json={"login": "alice"}))["token"]
-        _ok(admin.put(f"/_test/repos/{OWNER}/greet/collaborators/alice", json={"role": "triage"}))
-        app = yaml.safe_load(Path("app.yml").read_text())
-        app["hook_attributes"]["url"] = f"http://127.0.0.1:{port}/webhook"
-        app["redirect_url"] = "https://forge.test/setup"
-        code = _ok(admin.post("/_test/app-manifests", json={"manifest": app}))["code"]
-        made: JsonDict = _ok(admin.post(f"/app-manifests/{code}/conversions"))
-        _ok(
-            admin.post(f"/_test/apps/{made['slug']}/installations", json={"repositories": [f"{OWNER}/greet"]})
-        )
-    return {**made, "alice": alice}
-
-
-def _push(forge: JudgedForge, files: Mapping[str, str], work: Path) -> None:
-    for path, text in files.items():
-        target = work / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text)
-    url = forge.url.replace("http://", f"http://x-access-token:{forge.token}@") + f"/{OWNER}/greet.git"
-    env = {
-        "PATH": "/usr/local/bin:/usr/bin:/bin",
-        "HOME": str(work),
-        "GIT_CONFIG_NOSYSTEM": "1",
-        **{
-            f"GIT_{who}_{what}": "Dana <dana@example.invalid>"[: 4 if what == "NAME" else 50]
-            for who in ("AUTHOR", "COMMITTER")
-            for what in ("NAME", "EMAIL")
-        },
-    }
-    for command in (
-        ["init", "-q", "-b", "main"],
-        ["add", "-A"],
-        ["commit", "-q", "-m", "Begin"],
-        ["push", "-q", url, "main"],
-    ):
-        subprocess.run(["git", *command], cwd=work, env=env, check=True, timeout=60, capture_output=True)
-
-
-def _ok(answer: httpx.Response) -> Any:
-    assert answer.is_success, (
-        f"{answer.request.method} {answer.request.url} -> {answer.status_code}: {answer.text[:500]}"
-    )
-    return answer.json() if answer.content else None
+            await check_endings(told, internal_errors=internal_errors)
