@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -36,6 +37,7 @@ _log = structlog.get_logger(__name__)
 
 Job = Callable[[Track, Any], Awaitable[OwnEvent | None]]  # the action is the job's own kind
 
+SETTLE = 0.3  # seconds
 BACKOFF = (1.0, 4.0, 15.0, 60.0, 300.0)  # seconds before the next try
 TRIES = 8
 
@@ -112,6 +114,8 @@ class Performer:
 
     async def _sync_status(self, row: OutboxRow) -> None:
         """Write what the track is now, again while it changes; a newer wish for the same makes this one needless."""
+        if await self.store.get_id(f"{row.track}:status") is not None:
+            await asyncio.sleep(SETTLE)  # what follows at once is told in the same edit
         if any(o.kind == row.kind and o.seq > row.seq for o in await self.store.open_actions(row.track)):
             return
         while True:
@@ -124,6 +128,8 @@ class Performer:
                 return
 
     async def _write_status(self, track: Track) -> None:
+        # The label first: whoever reads that the track is done finds it labelled so.
+        await self._write_label(track)
         body = messages_status.status(track, self.commands(track))
         digest = sha256(body.encode()).hexdigest()
         if await self.store.get_id(f"{track.key}:status-sha256") != digest:
@@ -134,7 +140,6 @@ class Performer:
                 await self.forge.update_comment(track.repo, comment, body)
             await self.store.put_id(f"{track.key}:status", str(comment))
             await self.store.put_id(f"{track.key}:status-sha256", digest)
-        await self._write_label(track)
 
     async def _status_comment(self, track: Track) -> int | None:
         known = await self.store.get_id(f"{track.key}:status")

@@ -148,7 +148,7 @@ class Forge(ForgeReads, Protocol):
     async def close_issue(self, repo: Repo, number: int) -> None: ...
 
     def git_access(self, repo: Repo, *, write: bool) -> AbstractAsyncContextManager[GitAccess]:
-        """Lend access for git: a token for this repository alone, revoked when the block ends."""
+        """Lend access for git: a token for this repository alone; one that may write is revoked when the block ends."""
 
     async def failed_deliveries(self, since: datetime) -> list[FailedDelivery]:
         """List webhook deliveries with no successful attempt, oldest first; none in token mode."""

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from bot.core.values import Repo
 from bot.errors import UserError
-from bot.forges.github.auth import FETCH, PUSH, AppTokens, PersonalToken
+from bot.forges.github.auth import PUSH, READ, AppTokens, PersonalToken
 from bot.forges.github.transport import Api
 from bot.forges.github.writes import GitHubWrites
 from bot.ports import Clock, GitAccess
@@ -57,19 +57,24 @@ class GitHubForge(GitHubWrites):
         self._git_url = git_url or default_git_url(base)
 
     def git_access(self, repo: Repo, *, write: bool) -> AbstractAsyncContextManager[GitAccess]:
-        """Lend access for git: a token for this repository alone, revoked when the block ends."""
+        """Lend access for git: a token for this repository alone; one that may write is revoked when the block ends."""
         return self._lend(repo, write)
 
     @contextlib.asynccontextmanager
     async def _lend(self, repo: Repo, write: bool) -> AsyncIterator[GitAccess]:
-        token = await self._tokens.mint(await self._lane(repo), repo.id, PUSH if write else FETCH)
+        # What may write is fresh and ends with the block; reading shares the token that reads of this repository use.
+        lane = await self._lane(repo)
+        token = await (
+            self._tokens.mint(lane, repo.id, PUSH) if write else self._tokens.lease(lane, repo.id, READ)
+        )
         _log.info("git_access_lent", repo=repo.slug, token_id=token.id, write=write)
         owner, name = quote(repo.owner, safe=""), quote(repo.name, safe="")
         url = self._git_url.replace("{owner}", owner).replace("{repo}", name)
         try:
             yield GitAccess(url, token.secret)
         finally:
-            await self._tokens.revoke(token)
+            if write:
+                await self._tokens.revoke(token)
 
     async def aclose(self) -> None:
         """Revoke every token still held and close the connections."""

@@ -30,7 +30,6 @@ READ: Permissions = {
 }
 TALK: Permissions = {"metadata": "read", "contents": "read", "issues": "write", "pull_requests": "write"}
 CHECK: Permissions = {"metadata": "read", "checks": "write"}
-FETCH: Permissions = {"metadata": "read", "contents": "read"}
 PUSH: Permissions = {"metadata": "read", "contents": "write"}
 
 _SPARE = timedelta(minutes=5)  # a token that ends sooner is not lent any more
