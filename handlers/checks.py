@@ -18,6 +18,7 @@ class Facts:
     task: str | None = None
     seen: Rollup | None = None
     head_sha: str | None = None
+    early: str | None = None  # the task whose pull request is not there yet
 
 
 async def _read(track: Track, task: TaskTrack, reads: Reads) -> Facts:
@@ -37,8 +38,10 @@ async def gather_completed(track: Track | None, event: ChecksCompleted, reads: R
     """Read the checks of the task whose head this is; the bot's own suites and older heads are nothing."""
     if track is None or event.ours:
         return Facts()
-    task = next((t for t in track.tasks if t.state in OPEN_PULL and t.branch == event.branch), None)
-    return await _read(track, task, reads) if task else Facts()
+    task = next((t for t in track.tasks if t.branch and t.branch == event.branch), None)
+    if task is None or task.state == "running":
+        return Facts(early=task.id if task else None)
+    return await _read(track, task, reads) if task.state in OPEN_PULL else Facts()
 
 
 async def gather_due(track: Track | None, event: ChecksDue, reads: Reads) -> Facts:
@@ -56,7 +59,10 @@ def _decide(track: Track | None, facts: Facts, waited: int | None, now: datetime
     return life_work.checks_read(track, task, facts.seen, waited, now)
 
 
-def decide_completed(track: Track | None, _event: ChecksCompleted, facts: Facts, now: datetime) -> Decision:
+def decide_completed(track: Track | None, event: ChecksCompleted, facts: Facts, now: datetime) -> Decision:
+    early = track.task(facts.early) if track and facts.early else None
+    if track is not None and early is not None:
+        return life_work.checks_announced_early(track, early, event.sha)
     return _decide(track, facts, None, now)
 
 

@@ -223,7 +223,15 @@ def task_proposed(track: Track, event: TaskProposed, now: datetime) -> Decision:
         stamp(now), f"opened #{event.pull} for {task.id}", "; ".join(event.notes), task.id
     )
     track, runs = start_ready(track, now)
-    return Decision(track=track, actions=(*runs, SyncStatus()), timers=(_look(task.id, event.head_sha, 0),))
+    look = _look(task.id, event.head_sha, 0)
+    if task.announced == event.head_sha:
+        look = replace(look, after=timedelta())
+    return Decision(track=track, actions=(*runs, SyncStatus()), timers=(look,))
+
+
+def checks_announced_early(track: Track, task: TaskTrack, sha: str) -> Decision:
+    """A quick CI was done before the pull request was open: it is looked at as soon as that is there."""
+    return Decision(track=track.with_task(replace(task, announced=sha)))
 
 
 def task_failed(track: Track, event: TaskFailed, now: datetime) -> Decision:

@@ -77,6 +77,7 @@ class TaskTrack:
     branch: str = ""
     pull: int | None = None
     head_sha: str | None = None
+    announced: str = ""  # sha whose checks were announced before the pull request was there
     note: str = ""  # why it is where it is, for people
 
 

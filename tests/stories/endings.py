@@ -12,8 +12,18 @@ from tests.stories.reading import state_of
 if TYPE_CHECKING:
     from tests.stories.story import Story
 
-RESTING = {"checking", "in_review", "held", "blocked", "reverted"}  # states in which a task waits for somebody
-SAYS = {"done": "receipt", "blocked": "problem", "cancelled": "problem"}  # what a track in this state has said
+RESTING = {
+    "checking",
+    "in_review",
+    "held",
+    "blocked",
+    "reverted",
+}  # states in which a task waits for somebody
+SAYS = {
+    "done": "receipt",
+    "blocked": "problem",
+    "cancelled": "problem",
+}  # what a track in this state has said
 
 
 async def check_endings(story: Story, *, internal_errors: bool) -> None:
@@ -34,11 +44,15 @@ async def _check_track(story: Story, track: Track) -> None:
     assert state["track"] == track.id
     assert state["state"] == track.state, f"the status comment of {track.id} is stale"
     assert state["tasks"].keys() == {task.id for task in track.tasks}
-    failed = [entry.what for entry in track.history if "failed:" in entry.what and "`sync_status`" in entry.what]
+    failed = [
+        entry.what for entry in track.history if "failed:" in entry.what and "`sync_status`" in entry.what
+    ]
     assert not failed, failed
     assert track.state != "planning", f"{track.id} stands still in planning and nobody was told"
     if track.state == "working":
-        assert any(task.state in RESTING for task in track.tasks), f"{track.id} works on nothing: {track.tasks}"
+        assert any(task.state in RESTING for task in track.tasks), (
+            f"{track.id} works on nothing: {track.tasks}"
+        )
     kind = SAYS.get(track.state)
     if kind is not None:
         said = [b for b in await story.said(track.issue, kind) if _of(b, track)]

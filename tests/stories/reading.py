@@ -21,7 +21,9 @@ _CHANGING = (
 _STATE = re.compile(r"<!-- gitwright:state (?P<json>.*?) -->\s*\Z", re.DOTALL)
 _HTML_COMMENT = re.compile(r"<!--.*?-->\n?", re.DOTALL)
 _ACTIVE = re.compile(r"(?<![\w/])@[A-Za-z0-9]|#[0-9]+|\bGH-[0-9]+|https?://|\bwww\.", re.IGNORECASE)
-_CLOSING = re.compile(r"\b(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?)\b:?\s+(?:\S*#|GH-|https?://)", re.IGNORECASE)
+_CLOSING = re.compile(
+    r"\b(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?)\b:?\s+(?:\S*#|GH-|https?://)", re.IGNORECASE
+)
 
 
 def read(body: str) -> str:

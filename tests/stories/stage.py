@@ -65,7 +65,11 @@ def prepare(forge: JudgedForge, port: int, files: Mapping[str, str], ci: str | N
         app["redirect_url"] = "https://forge.test/setup"
         code = ok(admin.post("/_test/app-manifests", json={"manifest": app}))["code"]
         made: JsonDict = ok(admin.post(f"/app-manifests/{code}/conversions"))
-        ok(admin.post(f"/_test/apps/{made['slug']}/installations", json={"repositories": [f"{OWNER}/{REPO}"]}))
+        ok(
+            admin.post(
+                f"/_test/apps/{made['slug']}/installations", json={"repositories": [f"{OWNER}/{REPO}"]}
+            )
+        )
     return {**made, "alice": alice}
 
 
