@@ -140,6 +140,7 @@ class Sessions:
     root: Path
     log: SessionLog
     prove: Callable[[Path], DeletionProof] = prove_deleted
+    delete: Callable[[Path], None] = delete_folder
     new_id: Callable[[], str] = lambda: secrets.token_hex(8)
     hand_over: Callable[[Path], None] = lambda _: (
         None
@@ -191,7 +192,7 @@ class Sessions:
         self._live.discard(session.id)
 
     def _delete(self, folder: Path) -> DeletionProof:
-        delete_folder(folder)
+        self.delete(folder)
         return self.prove(folder)
 
     def _owner(self) -> str:

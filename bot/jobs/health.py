@@ -33,6 +33,7 @@ class HealthJob:
     sandbox: Sandbox
     data_dir: Path
     models: Callable[[RepoConfig], Mapping[str, str]]  # model -> what is wrong with its configuration
+    checker: Callable[[Literal["planning", "work"]], InstrumentationChecker] = InstrumentationChecker
     # A baseline is a property of a commit and a command: the same is not run twice.
     seen: dict[tuple[str, str], tuple[TestResult, TestResult | Literal["unproved"]]] = field(
         default_factory=dict
@@ -60,7 +61,7 @@ class HealthJob:
             canary=proof,
         )
         return HealthChecked(
-            findings=InstrumentationChecker(action.before).findings(probes),
+            findings=self.checker(action.before).findings(probes),
             base_sha=base,
             tests=commands,
             known_failing=config.known_failing,

@@ -13,7 +13,7 @@ from bot.core.actions import MakePlan
 from bot.core.config import RepoConfig
 from bot.core.events import PlanFailed, PlanMade
 from bot.core.packet import rank_files
-from bot.core.planning import PlanProposal, structured_merge
+from bot.core.planning import MergedPlan, PlanProposal, structured_merge
 from bot.core.track import Track
 from bot.core.values import Usage
 from bot.errors import AgentError
@@ -38,6 +38,7 @@ class PlanJob:
     sessions: Sessions
     planners: Callable[[RepoConfig], Sequence[tuple[str, Planner]]]
     slots: asyncio.Semaphore
+    merge: Callable[..., MergedPlan] = structured_merge
 
     async def __call__(self, track: Track, action: MakePlan) -> PlanMade | PlanFailed:
         mirror = await self.repositories.fresh(track.repo, 60.0)
@@ -59,7 +60,7 @@ class PlanJob:
         if not any(proposal.tasks for proposal in proposals):
             said = tuple(f"{p.agent_id} proposed no task" for p in proposals)
             return PlanFailed(failures=(*failures, *said), usage=usage)
-        merged = structured_merge(proposals, planners=len(outcomes), files=files)
+        merged = self.merge(proposals, planners=len(outcomes), files=files)
         return PlanMade(plan=merged, usage=usage, failures=failures)
 
     async def _ranked(self, track: Track, mirror: Mirror, base: str) -> tuple[str, ...]:

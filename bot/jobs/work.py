@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
 import structlog
@@ -83,6 +84,10 @@ class WorkJob:
     clock: Clock
     compressor: ContextCompressor = field(default_factory=ContextCompressor)
     context_verifier: ContextVerifier = field(default_factory=ContextVerifier)
+    protected: Callable[[Sequence[str], Sequence[str], str], tuple[str, ...]] = policy.protected
+    new_secrets: Callable[[Mapping[str, bytes], Mapping[str, bytes]], tuple[tuple[str, int, str], ...]] = (
+        policy.new_secrets
+    )
 
     async def __call__(self, track: Track, action: RunTask) -> TaskProposed | TaskFailed | None:
         task = track.task(action.task)
@@ -235,13 +240,13 @@ class WorkJob:
         """Refuse protected paths and secrets; name what lies outside the scope."""
         sha, folder = str(ingested.sha), f"{track.folder}/"
         changed = [path for path in ingested.changed if path != f"{folder}BACKLOG.yaml"]
-        protected = policy.protected(changed, track.config.protected_paths, track.config.tasks_dir)
+        protected = self.protected(changed, track.config.protected_paths, track.config.tasks_dir)
         if protected:
             names = ", ".join(f"`{path}`" for path in protected)
             raise _Stop("protected", f"it changed protected files: {names}", usage=report.usage)
         after = await mirror.read_many(sha, changed)
         before = await mirror.read_many(base, changed)
-        secrets = policy.new_secrets(before, after)
+        secrets = self.new_secrets(before, after)
         if secrets:
             lines = "\n".join(f"- `{path}` line {line}: {kind}" for path, line, kind in secrets)
             raise _Stop("secret", "the change holds what looks like a secret", lines, report.usage)
