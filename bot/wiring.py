@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -36,7 +36,7 @@ from bot.jobs.repository import Repositories
 from bot.jobs.verify import Verifier
 from bot.jobs.work import WorkJob
 from bot.perform import Job, Performer
-from bot.ports import BacklogRefiner, Clock, Coder, Forge, Identity, Planner, Sandbox
+from bot.ports import BacklogRefiner, Clock, Coder, Forge, Identity, JsonDict, Planner, Sandbox
 from bot.settings import ModelRole, Settings
 from handlers import HANDLERS
 from handlers.commands import valid_now
@@ -69,6 +69,7 @@ class Bot:
     sessions: Sessions
     sandbox: Sandbox
     jobs: dict[type[Action], Job]
+    performer: Performer
     reconciler: Reconciler
     _sweeping: asyncio.Task[None] | None = None
 
@@ -132,9 +133,15 @@ async def build(settings: Settings, clock: Clock | None = None) -> Bot:
     )
     repositories = Repositories(forge, worktrees, lambda config: overridden(config, settings))
     jobs = _jobs(settings, clock, store, forge, repositories, worktrees, sessions, box, script)
-    runner = _runner(settings, clock, store, forge, repositories, jobs)
+    performer = Performer(store, forge, jobs, valid_now, clock)
+
+    async def perform(args: JsonDict) -> None:
+        await bot.performer.run(args)  # the one that the bot has then: it can be replaced before the start
+
+    runner = _runner(settings, clock, store, repositories, perform)
     reconciler = Reconciler(store, forge, clock)
-    return Bot(settings, clock, store, forge, runner, worktrees, sessions, box, jobs, reconciler)
+    bot = Bot(settings, clock, store, forge, runner, worktrees, sessions, box, jobs, performer, reconciler)
+    return bot
 
 
 def overridden(config: RepoConfig, settings: Settings) -> RepoConfig:
@@ -218,9 +225,8 @@ def _runner(
     settings: Settings,
     clock: Clock,
     store: Store,
-    forge: Forge,
     repositories: Repositories,
-    jobs: dict[type[Action], Job],
+    perform: Callable[[JsonDict], Awaitable[None]],
 ) -> Runner:
     """Connect events to handlers, decisions to actions, and both to the engine."""
     app_id = int(settings.app_id) if settings.app_id and settings.app_id.isdigit() else None
@@ -231,11 +237,8 @@ def _runner(
             repositories.moved(event.repo.id)
         return event
 
-    performer = Performer(store, forge, jobs, valid_now, clock)
     dispatcher = Dispatcher(store, repositories, HANDLERS, read, clock, lambda: engine)
-    engine = DbosEngine(
-        _engine_url(settings), {"track": dispatcher.drain, "action": performer.run}, QUEUES, clock
-    )
+    engine = DbosEngine(_engine_url(settings), {"track": dispatcher.drain, "action": perform}, QUEUES, clock)
     return Runner(store, engine, dispatcher.route, clock, queue_of=lambda kind: QUEUE_OF.get(kind, "forge"))
 
 
