@@ -1,0 +1,243 @@
+"""The documents are true: generated pages are up to date, links lead somewhere, and every recipe really works."""
+
+import importlib
+import importlib.util
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any, get_args
+
+import jsonschema_rs
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from bot.agents.script import load_script
+from bot.core.backlog_model import Backlog
+from bot.core.config import RepoConfig
+from bot.core.track import TaskState, TrackState
+from bot.ports import Capabilities, Forge, WorkOrder
+from bot.sandbox import NoSandbox
+from bot.settings import Settings
+from handlers.commands import COMMANDS
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def by_path(path: Path, name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def generate() -> ModuleType:
+    return by_path(ROOT / "docs/generate.py", "docs_generate")
+
+
+@pytest.fixture(scope="module")
+def meanings() -> ModuleType:
+    return by_path(ROOT / "docs/meanings.py", "docs_meanings")
+
+
+# --- generated pages ---------------------------------------------------------------------------------
+
+
+def test_generated_pages_are_up_to_date(generate: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    assert generate.main(["--check"]) == 0, capsys.readouterr().err
+
+
+def test_a_stale_page_is_named(
+    generate: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert generate.main([], tmp_path) == 0
+    assert generate.main(["--check"], tmp_path) == 0
+    (tmp_path / "docs/commands.md").write_text("old", encoding="utf-8")
+    capsys.readouterr()
+
+    assert generate.main(["--check"], tmp_path) == 1
+    assert capsys.readouterr().err == "docs/commands.md is stale: run `make docs` and commit it\n"
+    assert (tmp_path / "docs/commands.md").read_text(encoding="utf-8") == "old"
+
+
+def test_every_key_of_the_settings_file_is_explained(meanings: ModuleType) -> None:
+    assert list(meanings.CONFIG) == list(keys(RepoConfig))
+    assert set(meanings.CONFIG) >= meanings.INERT
+    assert set(Settings.model_fields) >= meanings.INERT_SETTINGS
+
+
+def test_every_key_of_a_backlog_is_explained(meanings: ModuleType) -> None:
+    task = Backlog.model_fields["tasks"].annotation
+    fields = [*Backlog.model_fields, *(f"tasks.{name}" for name in get_args(task)[0].model_fields)]
+
+    assert list(meanings.BACKLOG) == fields
+
+
+def keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        default = field.get_default(call_default_factory=True)
+        if isinstance(default, BaseModel):
+            yield from keys(type(default), f"{prefix}{name}.")
+        else:
+            yield prefix + name
+
+
+# Read by another way than `config.<key>`: by name, or through a method of the settings.
+READ_OTHERWISE = {
+    "commands",
+    *(f"labels.{name}" for name in ("planning", "review", "working", "blocked", "done")),
+    "models.planning",
+    "models.backlog",
+}
+
+
+def test_keys_without_an_effect_are_said_to_be_so_and_all_others_have_one(meanings: ModuleType) -> None:
+    code = "\n".join(
+        path.read_text(encoding="utf-8")
+        for folder in ("bot", "handlers")
+        for path in (ROOT / folder).rglob("*.py")
+        if path.name != "config.py"
+    )
+    for key in meanings.CONFIG:
+        place = key if "." in key else f"config.{key}"
+        read = key in READ_OTHERWISE or re.search(rf"\b{re.escape(place)}\b", code) is not None
+
+        assert read != (key in meanings.INERT), f"`{key}`: bring INERT in docs/meanings.py up to date"
+    for name in meanings.INERT_SETTINGS:
+        assert f"settings.{name}" not in code, f"`{name}`: take it out of INERT_SETTINGS in docs/meanings.py"
+
+
+def test_the_app_asks_for_exactly_what_the_handlers_need(generate: ModuleType, meanings: ModuleType) -> None:
+    manifest = yaml.safe_load((ROOT / "app.yml").read_text(encoding="utf-8"))
+
+    assert manifest["default_permissions"] == generate.permissions()
+    assert set(meanings.REASONS) == set(manifest["default_permissions"])
+
+
+# --- schemas -----------------------------------------------------------------------------------------
+
+
+def validator(name: str) -> jsonschema_rs.Validator:
+    return jsonschema_rs.validator_for(
+        json.loads((ROOT / f"docs/schema/{name}.schema.json").read_text(encoding="utf-8"))
+    )
+
+
+def test_the_schema_of_the_settings_takes_what_the_page_shows_and_refuses_a_slip() -> None:
+    schema = validator("gitwright")
+    page = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
+    shown = yaml.safe_load(blocks(page, "yaml")[0])
+
+    assert schema.is_valid(shown)
+    assert schema.is_valid(
+        {"labels": {"trigger": "bot"}, "limits": {"workers": 2}, "agent": {"command": ["x"]}}
+    )
+    assert not schema.is_valid({"limts": {"workers": 2}})
+    assert not schema.is_valid({"rebase": "sometimes"})
+
+
+def test_the_schema_of_the_backlog_takes_a_backlog_and_refuses_one_without_acceptance() -> None:
+    schema = validator("backlog")
+    task = {"id": "T-1", "title": "Say goodbye", "acceptance": ["It says bye."], "scope": {"paths": ["a.py"]}}
+    backlog: dict[str, Any] = {
+        "version": 1,
+        "track": "issue-1",
+        "issue": 1,
+        "goal": "Be polite.",
+        "tasks": [task],
+    }
+
+    assert schema.is_valid(backlog)
+    assert not schema.is_valid({**backlog, "tasks": [{**task, "acceptance": []}]})
+    assert not schema.is_valid({**backlog, "tasks": [{**task, "status": "running"}]})
+
+
+# --- pages that people write -------------------------------------------------------------------------
+
+
+def pages() -> list[Path]:
+    return sorted(
+        [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").glob("*.md")],
+    )
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_lead_to_files_and_headings(page: Path) -> None:
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    broken = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        name, _, heading = target.partition("#")
+        if re.match(r"[a-z]+:", target):
+            continue
+        place = (page.parent / name).resolve() if name else page
+        if not place.exists() or (heading and heading not in headings(place)):
+            broken.append(target)
+
+    assert broken == []
+
+
+def headings(page: Path) -> set[str]:
+    titles = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+TOP = ("bot", "handlers", "forge", "tests", "docs", "prompts", "examples", ".ci", ".github")
+NOT_OURS = (".github/gitwright.yml", ".github/gitwright/", "docs/CODEOWNERS")  # of target repositories
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_paths_that_are_named_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    made = {
+        found for block in re.findall(r"^\+\+\+ b/(.+)$|^# (\S+\.py)$", text, re.MULTILINE) for found in block
+    }
+    named = {
+        found.rstrip("/")
+        for found in re.findall(r"`((?:" + "|".join(map(re.escape, TOP)) + r")/[\w./-]*)`", text)
+        if not found.startswith(NOT_OURS) and found not in made
+    }
+
+    assert sorted(name for name in named if not (ROOT / name).exists()) == []
+
+
+def test_make_targets_and_commands_that_are_named_exist() -> None:
+    targets = set(
+        re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    )
+    known = {command.name for command in COMMANDS}
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for page in pages():
+        text = page.read_text(encoding="utf-8")
+        assert set(re.findall(r"^\$ make ([a-z-]+)", text, re.MULTILINE)) <= targets, page
+
+    assert set(re.findall(r"`/agent (\w+)", readme.partition("not built yet")[0])) == known
+
+
+def test_the_state_machines_are_drawn_with_every_state() -> None:
+    drawn = blocks((ROOT / "docs/architecture.md").read_text(encoding="utf-8"), "mermaid")
+
+    assert [state for state in get_args(TrackState) if not re.search(rf"\b{state}\b", drawn[1])] == []
+    assert [state for state in get_args(TaskState) if not re.search(rf"\b{state}\b", drawn[2])] == []
+
+
+def test_the_script_that_is_shown_can_be_read(tmp_path: Path) -> None:
+    page = (ROOT / "docs/script-format.md").read_text(encoding="utf-8")
+    (tmp_path / "script.yaml").write_text(blocks(page, "yaml")[0], encoding="utf-8")
+    for name in re.findall(r"patch: (\S+\.patch)", page):
+        (tmp_path / name).write_text("", encoding="utf-8")
+
+    script = load_script(tmp_path / "script.yaml")
+
+    assert script.planners
+    assert script.tasks
+    assert script.people
