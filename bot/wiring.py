@@ -239,7 +239,11 @@ def _runner(
 
     dispatcher = Dispatcher(store, repositories, HANDLERS, read, clock, lambda: engine)
     engine = DbosEngine(_engine_url(settings), {"track": dispatcher.drain, "action": perform}, QUEUES, clock)
-    return Runner(store, engine, dispatcher.route, clock, queue_of=lambda kind: QUEUE_OF.get(kind, "forge"))
+    # PostgreSQL is polled because other machines write to it; one process with one SQLite file wakes itself.
+    poll = 1.0 if settings.database.startswith("sqlite") else 0.2
+    return Runner(
+        store, engine, dispatcher.route, clock, queue_of=lambda kind: QUEUE_OF.get(kind, "forge"), poll=poll
+    )
 
 
 def _engine_url(settings: Settings) -> str:
