@@ -21,6 +21,7 @@ JsonDict = dict[str, Any]
 # In this order; each is something that no two runs share.
 _VOLATILE = (
     (re.compile(r"<!-- gitwright:state .*? -->", re.DOTALL), "<state>"),
+    (re.compile(r"<!-- gitwright-key: \S+ -->"), "<key>"),
     (re.compile(r"^\*\*Last:\*\* .*$", re.MULTILINE), "<last>"),
     (re.compile(r"https?://(127\.0\.0\.1|localhost|\[::1\]):\d+"), "<host>"),
     (re.compile(r"\b[0-9a-f]{64}\b"), "<sha256>"),

@@ -11,6 +11,8 @@ from bot.demo.story import marker
 
 # agent/<track>/<task>-a<attempt>, and whatever else a second branch of the same attempt might be called.
 _ATTEMPT = re.compile(r"^(?P<attempt>.+/[A-Z]{1,6}-[0-9]+-a[0-9]+)(?:$|[^0-9].*)")
+# Of these a track has one each; it may have many answers and problems.
+_ONE_OF_A_KIND = ("status", "plan", "receipt", "backlog", "task")
 
 
 def find_duplicates(evidence: Evidence) -> list[str]:
@@ -30,15 +32,17 @@ def _comments(evidence: Evidence) -> list[str]:
         " WHERE comments.user_id = ? ORDER BY comments.id",
         evidence.app["bot_user_id"],
     )
-    # A text without a marker is compared whole.
-    keys = [
-        (row["number"], row["body"].partition("\n")[0] if marker(row["body"]) else row["body"])
-        for row in rows
-    ]
-    return _surplus(
-        "comment",
-        ((f"#{number} {text[:120]}", row["id"]) for (number, text), row in zip(keys, rows, strict=True)),
-    )
+    return _surplus("comment", ((f"#{row['number']} {_identity(row['body'])}", row["id"]) for row in rows))
+
+
+def _identity(body: str) -> str:
+    """Give what makes a comment the same as another: its marker, or also its key where a track may have several."""
+    first, _, rest = body.partition("\n")
+    kind = marker(body).get("kind")
+    if kind in _ONE_OF_A_KIND:
+        return first
+    second = rest.partition("\n")[0]
+    return f"{first} {second}" if kind and second.startswith("<!-- gitwright-key: ") else body
 
 
 def _pulls(evidence: Evidence) -> list[str]:

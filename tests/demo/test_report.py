@@ -74,6 +74,29 @@ def test_a_comment_posted_twice_is_counted(run_folder: Path, tamper: Tamper, kin
     assert f"gitwright:{kind}" in findings(run_folder, "duplicates")[0]
 
 
+ANSWER = (
+    "INSERT INTO comments (issue_id, user_id, body, created_at, updated_at)"
+    " SELECT issue_id, user_id, ?, created_at, updated_at FROM comments WHERE body LIKE '<!-- gitwright:plan %'"
+)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "duplicates"),
+    [
+        ("<!-- gitwright-key: c1 -->\nYes.", "<!-- gitwright-key: c1 -->\nYes, still.", 1),
+        ("<!-- gitwright-key: c1 -->\nYes.", "<!-- gitwright-key: c2 -->\nYes.", 0),
+        ("Yes.", "Yes.", 1),
+        ("Yes.", "No.", 0),
+    ],
+)
+def test_answers_are_told_apart_by_their_keys(
+    run_folder: Path, tamper: Tamper, first: str, second: str, duplicates: int
+) -> None:
+    for text in (first, second):
+        tamper("forge/forge.sqlite", ANSWER, f"<!-- gitwright:answer track=issue-1 -->\n{text}")
+    assert write_report(run_folder).duplicate_effects == duplicates
+
+
 def test_a_comment_of_a_person_is_no_effect_of_the_bot(run_folder: Path, tamper: Tamper) -> None:
     tamper(
         "forge/forge.sqlite",
