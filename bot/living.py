@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,8 +28,24 @@ def tree(leader: int, mark: str, known: set[tuple[int, int]]) -> set[int]:
         for stat in table.values()
         if leader in (stat.pid, stat.group, stat.session)
         or (stat.pid, stat.start) in known
-        or _bears(stat.pid, mark)
+        or _bears(stat.pid, f"{mark}\0")
     }
+    return _grown(table, found, known)
+
+
+def of_run(run: str, known: set[tuple[int, int]]) -> set[int]:
+    """Find living children of a bot's process, whose marks begin with `run`, and what belongs to them."""
+    table = {stat.pid: stat for stat in _processes()}
+    found = {
+        stat.pid for stat in table.values() if (stat.pid, stat.start) in known or _bears(stat.pid, f"{run}.")
+    }
+    sessions = {table[pid].session for pid in found} - {os.getsid(0)}
+    found |= {stat.pid for stat in table.values() if stat.session in sessions}
+    return _grown(table, found, known)
+
+
+def _grown(table: Mapping[int, _Stat], found: set[int], known: set[tuple[int, int]]) -> set[int]:
+    """Add all descendants, and remember everybody."""
     grown = True
     while grown:
         more = {stat.pid for stat in table.values() if stat.parent in found} - found
@@ -63,9 +79,10 @@ def _processes() -> list[_Stat]:
     return found
 
 
-def _bears(pid: int, mark: str) -> bool:
+def _bears(pid: int, start_of_mark: str) -> bool:
     try:
-        return f"{MARK}={mark}".encode() in (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
+        environment = b"\0" + (_PROC / str(pid) / "environ").read_bytes()
+        return f"\0{MARK}={start_of_mark}".encode() in environment
     except OSError:
         return False
 

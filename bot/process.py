@@ -13,13 +13,14 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from bot import living
+from bot import living, warden
 from bot.errors import BotError
 
 _SANDBOX_UID = 65532  # no account; the bot as root gives it the task folders and runs boxes as it
 _CHUNK = 1 << 16
 _KILL_SECONDS = 5.0
 _SETTLE_SECONDS = 0.5
+_WARDEN = warden.Warden()  # one for the process: what it guards against is the process's own end
 
 OnLine = Callable[[str], Awaitable[None]]
 
@@ -169,8 +170,10 @@ async def spawn(
     """Start a long-lived child with pipes, in a session of its own; with `merge` both streams come as one.
 
     It is forked from the calling thread: bubblewrap's `--die-with-parent` ends a box with that thread.
+    It does not outlive this process, however that ends: a warden sees to it.
     """
-    mark = secrets.token_hex(16)
+    _guard()
+    mark = f"{_WARDEN.run}.{secrets.token_hex(16)}"
     write_ends: list[int] = []
     with ExitStack() as undo:
         stdout, transport = await _pipe(write_ends, undo)
@@ -187,6 +190,13 @@ async def spawn(
     for number in write_ends:
         os.close(number)
     return Child(process, stdout, stderr, transports, mark)
+
+
+def _guard() -> None:
+    try:
+        _WARDEN.watch()
+    except OSError as error:
+        raise ProcessError(f"The warden could not be started: {error.strerror or error}") from error
 
 
 async def _start(

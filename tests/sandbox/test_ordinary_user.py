@@ -62,9 +62,10 @@ def test_boxes_and_worktrees_hold_for_an_ordinary_user(folder: Path, sandbox: Bw
         "no:cacheprovider",
         f"--basetemp={folder}/t",
         "tests/sandbox/test_bwrap.py",
+        "tests/sandbox/test_sudden_death.py",
         "tests/git",
         "-k",
-        "written or seen or way_out or interpreter or time_out or works_for_the_agent or in_its_box or proves",
+        "written or seen or way_out or interpreter or time_out or works_for_the_agent or in_its_box or proves or outlives",
     ]
     user = ["setpriv", "--reuid", str(_UID), "--regid", str(_UID), "--clear-groups"]
     command = [
