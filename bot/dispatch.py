@@ -85,14 +85,14 @@ class Dispatcher:
                     await self._give_up(key, row, str(error))
                     continue
                 wait = error.after or PARK[min(tries, len(PARK) - 1)]
-                _log.warning("event_parked", track=key, event=row.id, seconds=wait, error=str(error))
+                _log.warning("event_parked", track=key, row=row.id, seconds=wait, error=str(error))
                 job = f"track:{key}:{row.id}:{tries + 1}"
                 await self.engine().submit(
                     "track", job, {"track": key, "try": tries + 1}, queue="tracks", partition=key, delay=wait
                 )
                 return
             except (BotError, ValidationError) as error:
-                _log.exception("event_failed", track=key, event=row.id)
+                _log.exception("event_failed", track=key, row=row.id)
                 await self._give_up(key, row, str(error))
 
     async def _handle(self, key: str, row: TrackEvent) -> None:
@@ -140,7 +140,7 @@ class Dispatcher:
             )
         )
         if not stored:
-            _log.info("version_moved", track=key, event=row.id)  # somebody else was first: read again
+            _log.info("version_moved", track=key, row=row.id)  # somebody else was first: read again
 
     async def _give_up(self, key: str, row: TrackEvent, error: str) -> None:
         """Close an event that cannot be handled, and tell people so."""

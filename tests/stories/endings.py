@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from bot.core.ids import identity, parse_marker
 from bot.core.track import TRACKS, Track
+from bot.engine.store import Store
 from tests.stories.reading import state_of
 
 if TYPE_CHECKING:
@@ -24,6 +25,17 @@ SAYS = {
     "blocked": "problem",
     "cancelled": "problem",
 }  # what a track in this state has said
+
+
+async def describe(store: Store) -> str:
+    """Say where every track stands, for a test that waited in vain."""
+    lines = [f"pending: {await store.counts()}"]
+    for stored in await store.all_tracks():
+        track = TRACKS.validate_python(stored.state)
+        lines.append(f"{track.id} is {track.state} {track.problem}")
+        lines += [f"  {task.id} is {task.state} {task.note}" for task in track.tasks]
+        lines += [f"  {entry.at} {entry.what} ({entry.why})" for entry in track.history[-8:]]
+    return "\n".join(lines)
 
 
 async def check_endings(story: Story, *, internal_errors: bool) -> None:

@@ -27,13 +27,13 @@ from tests.judges.openapi import Judge
 from tests.judges.served import JudgedForge, judged_forge
 from tests.judges.webhooks import WebhookJudge
 from tests.stories import stage
-from tests.stories.endings import check_endings
+from tests.stories.endings import check_endings, describe
 from tests.stories.reading import read, state_of
 from tests.stories.scripts import BYE, BYE_TASK, FILES, ONE_TASK, TEST, JsonDict, new_file, planner, task
 
 __all__ = ["BYE", "BYE_TASK", "FILES", "ONE_TASK", "TEST", "Story", "new_file", "planner", "story", "task"]
 
-PATIENCE = 60.0  # seconds until something that must happen counts as not happening
+PATIENCE = 30.0  # seconds until something that must happen counts as not happening
 LOOK = 0.1  # seconds between looks
 
 
@@ -177,7 +177,10 @@ class Story:
         """Look until there is something to see; AssertionError names what did not happen."""
         deadline = time.monotonic() + patience
         while not (found := await look()):
-            assert time.monotonic() < deadline, f"did not happen within {patience:g} s: {what}"
+            if time.monotonic() > deadline:
+                raise AssertionError(
+                    f"did not happen within {patience:g} s: {what}\n{await describe(self.bot.store)}"
+                )
             await asyncio.sleep(LOOK)
         return found
 

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import structlog
 from githubkit import BaseAuthStrategy, GitHub
+from githubkit.cache import MemCacheStrategy
 from githubkit.exception import GitHubException, RequestError, RequestFailed
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 
@@ -87,6 +88,8 @@ class Api:
             user_agent="gitwright",
             async_transport=self._transport,
             http_cache=False,
+            # Of its own: by default all clients of a process share one, and Apps of two hosts may have the same id.
+            cache_strategy=MemCacheStrategy(),
             auto_retry=False,
             timeout=timeout,
         )
