@@ -8,8 +8,9 @@ from datetime import datetime
 from bot.core import life, life_work
 from bot.core.actions import Decision
 from bot.core.checks import Rollup, rollup
-from bot.core.events import ChecksCompleted, ChecksDue
+from bot.core.events import ChecksCompleted, ChecksDue, PullClosed
 from bot.core.track import OPEN_PULL, TaskTrack, Track
+from bot.core.values import Actor, Pull
 from bot.handler import Handler, Reads
 
 
@@ -19,6 +20,7 @@ class Facts:
     seen: Rollup | None = None
     head_sha: str | None = None
     early: str | None = None  # the task whose pull request is not there yet
+    closed: PullClosed | None = None  # nobody told that the pull request is closed
 
 
 async def _read(track: Track, task: TaskTrack, reads: Reads) -> Facts:
@@ -26,12 +28,25 @@ async def _read(track: Track, task: TaskTrack, reads: Reads) -> Facts:
         return Facts()
     pull = await reads.forge.pull(track.repo, task.pull)
     if pull.state != "open":
-        return Facts()
+        return Facts(task.id, closed=_closed(track, pull))
     checks = await reads.forge.checks(track.repo, pull.head_sha)
     # The base is asked only where nothing ran on the head: no checks there either means that there is no CI.
     theirs = any(not check.ours for check in checks)
     base = [] if theirs else await reads.forge.checks(track.repo, pull.base_sha)
     return Facts(task.id, rollup(checks, base, pull.mergeable), pull.head_sha)
+
+
+def _closed(track: Track, pull: Pull) -> PullClosed:
+    return PullClosed(
+        repo=track.repo,
+        number=pull.number,
+        head_branch=pull.head_branch,
+        head_sha=pull.head_sha,
+        base_branch=pull.base_branch,
+        merged=pull.merged,
+        merge_sha=pull.merge_sha,
+        actor=Actor(0, "somebody"),
+    )
 
 
 async def gather_completed(track: Track | None, event: ChecksCompleted, reads: Reads) -> Facts:
@@ -54,6 +69,8 @@ async def gather_due(track: Track | None, event: ChecksDue, reads: Reads) -> Fac
 
 def _decide(track: Track | None, facts: Facts, waited: int | None, now: datetime) -> Decision:
     task = track.task(facts.task) if track and facts.task else None
+    if track is not None and task is not None and facts.closed is not None:
+        return life_work.task_pull_closed(track, task, facts.closed, now)
     if track is None or task is None or facts.seen is None:
         return life.nothing(track)
     return life_work.checks_read(track, task, facts.seen, waited, now)

@@ -2,58 +2,64 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from bot.core import backlog, life, life_work
 from bot.core.actions import Decision
 from bot.core.backlog import Loaded
 from bot.core.events import PullClosed
-from bot.core.track import Track
+from bot.core.track import TaskTrack, Track
 from bot.handler import Handler, Reads
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    event: PullClosed  # as the forge says it now: a webhook is a hint
+    closed: PullClosed | None = None  # as the forge says it now: a webhook is a hint
     loaded: Loaded | None = None
 
 
 async def gather(track: Track | None, event: PullClosed, reads: Reads) -> Facts:
     """Read the pull request as it is now and, for a merged backlog, the file that people merged."""
     if track is None:
-        return Facts(event)
+        return Facts()
     pull = await reads.forge.pull(event.repo, event.number)
     if pull.state == "open":  # reopened meanwhile
-        return Facts(event)
-    now = PullClosed(
-        repo=event.repo,
-        number=event.number,
+        return Facts()
+    now = replace(
+        event,
         head_branch=pull.head_branch,
         head_sha=pull.head_sha,
         base_branch=pull.base_branch,
         merged=pull.merged,
         merge_sha=pull.merge_sha,
-        actor=event.actor,
     )
-    if event.number != track.backlog_pull or not pull.merged or pull.merge_sha is None:
+    if not _is_backlog(track, now) or not pull.merged or pull.merge_sha is None:
         return Facts(now)
     text = await reads.file(event.repo, pull.merge_sha, f"{track.folder}/BACKLOG.yaml")
     return Facts(now, backlog.load(text) if text is not None else None)
 
 
-def decide(track: Track | None, event: PullClosed, facts: Facts, now: datetime) -> Decision:
+def decide(track: Track | None, _event: PullClosed, facts: Facts, now: datetime) -> Decision:
     """Hand the closed pull request to what it is for: the backlog or a task."""
-    if track is None or track.ended:
+    if track is None or track.ended or facts.closed is None:
         return life.nothing(track)
-    if event.number == track.backlog_pull:
-        if track.state not in {"review", "blocked"}:
+    if _is_backlog(track, facts.closed):
+        if track.tasks or track.state not in {"planning", "review", "blocked"}:
             return life.nothing(track)
-        return life_work.backlog_closed(track, facts.event, facts.loaded, now)
-    task = next((task for task in track.tasks if task.pull == event.number), None)
-    if task is None:
-        return life.nothing(track)
-    return life_work.task_pull_closed(track, task, facts.event, now)
+        track = replace(track, backlog_pull=facts.closed.number)
+        return life_work.backlog_closed(track, facts.closed, facts.loaded, now)
+    task = next((task for task in track.tasks if _is_of(task, facts.closed)), None)
+    return life_work.task_pull_closed(track, task, facts.closed, now) if task else life.nothing(track)
+
+
+def _is_backlog(track: Track, event: PullClosed) -> bool:
+    # By its branch too: after a kill people may merge what the bot has not yet noted that it opened.
+    return event.number == track.backlog_pull or event.head_branch == track.backlog_branch
+
+
+def _is_of(task: TaskTrack, event: PullClosed) -> bool:
+    return task.pull == event.number or (bool(task.branch) and task.branch == event.head_branch)
 
 
 HANDLER = Handler(
@@ -61,7 +67,7 @@ HANDLER = Handler(
     github="pull_request",
     actions=("closed",),
     permissions={"pull_requests": "write", "contents": "write"},
-    keys=lambda event: (f"pull:{event.number}",),
+    keys=lambda event: (f"pull:{event.number}", f"branch:{event.head_branch}"),
     gather=gather,
     decide=decide,
 )

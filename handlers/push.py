@@ -46,11 +46,13 @@ def _under_review(track: Track, sha: str) -> Decision:
 
 
 def _on_default(track: Track, loaded: Loaded, now: datetime) -> Decision:
-    if track.state == "blocked" and not track.tasks:
+    if track.state not in {"working", "blocked"}:
+        return life.nothing(track)
+    if not track.tasks:
         return life_work.backlog_merged(track, loaded, now)
-    if track.state == "blocked":
+    if not track.healthy:
         return Decision(track=track, actions=(CheckHealth(before="work"),))
-    return life_work.backlog_changed(track, loaded, now) if track.state == "working" else life.nothing(track)
+    return life_work.backlog_changed(track, loaded, now)
 
 
 HANDLER = Handler(

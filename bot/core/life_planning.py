@@ -53,7 +53,11 @@ def plan_made(track: Track, event: PlanMade, commands: Sequence[tuple[str, str]]
         plan_failures=event.failures,
         usage=track.usage + event.usage,
         backlog_branch=backlog_branch(track.config.branch_prefix, track.id),
-    ).noting(stamp(now), f"planned {len(event.plan.tasks)} tasks", f"{len(event.failures)} planners failed")
+    ).noting(
+        stamp(now),
+        f"planned {messages.count(len(event.plan.tasks), 'task')}",
+        f"{messages.count(len(event.failures), 'planner')} failed",
+    )
     if not event.plan.tasks:
         return _no_agreement(track, event, now)
     weak = [finding for finding in track.findings if finding.level != "ok"]
@@ -89,7 +93,9 @@ def plan_failed(track: Track, event: PlanFailed, now: datetime) -> Decision:
 
 
 def backlog_proposed(track: Track, event: BacklogProposed, now: datetime) -> Decision:
-    """Wait for people: the backlog is in a pull request."""
+    """Wait for people: the backlog is in a pull request, if they have not merged it already."""
+    if track.tasks or track.merged_sha is not None:
+        return Decision(track=replace(track, usage=track.usage + event.usage))
     track = replace(
         track,
         state="review",
@@ -98,5 +104,7 @@ def backlog_proposed(track: Track, event: BacklogProposed, now: datetime) -> Dec
         backlog_pull=event.pull,
         backlog_sha=event.head_sha,
         usage=track.usage + event.usage,
-    ).noting(stamp(now), f"opened #{event.pull} with {event.tasks} tasks", "; ".join(event.notes))
+    ).noting(
+        stamp(now), f"opened #{event.pull} with {messages.count(event.tasks, 'task')}", "; ".join(event.notes)
+    )
     return Decision(track=track, actions=(ReportBacklog(sha=event.head_sha), SyncStatus()))

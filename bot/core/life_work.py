@@ -12,7 +12,7 @@ from bot.core.checks import Rollup
 from bot.core.events import ActionFailed, ChecksDue, HealthChecked, PullClosed, TaskFailed, TaskProposed
 from bot.core.ids import task_branch
 from bot.core.life import block, finish, nothing, say, stamp
-from bot.core.sanitize import code, escape
+from bot.core.sanitize import code, escape, inline
 from bot.core.track import OPEN_PULL, SETTLED, TaskState, TaskTrack, Track
 
 # How long to wait before looking at checks again; announced ones are looked at when they come.
@@ -55,7 +55,7 @@ def backlog_merged(track: Track, loaded: Loaded | None, now: datetime) -> Decisi
         problem="",
         plan=None,
         tasks=tuple(_task(task) for task in loaded.backlog.tasks),
-    ).noting(stamp(now), f"the backlog of {len(loaded.backlog.tasks)} tasks was merged")
+    ).noting(stamp(now), f"the backlog of {messages.count(len(loaded.backlog.tasks), 'task')} was merged")
     if all(task.state in SETTLED for task in track.tasks):
         return finish(track, now)
     return Decision(track=track, actions=(CheckHealth(before="work"), SyncStatus()))
@@ -143,7 +143,7 @@ def _finding_codes(event: HealthChecked) -> str:
 
 def start_ready(track: Track, now: datetime) -> tuple[Track, tuple[RunTask, ...]]:
     """Start what can start: dependencies merged, a worker free, no scope in use, not too many pull requests open."""
-    if track.state != "working" or not track.healthy:
+    if track.state not in {"working", "blocked"} or not track.healthy:
         return track, ()
     busy = [task for task in track.tasks if task.state in BUSY or (task.state == "blocked" and task.pull)]
     running = sum(task.state == "running" for task in busy)
@@ -171,7 +171,18 @@ def start_ready(track: Track, now: datetime) -> tuple[Track, tuple[RunTask, ...]
                 track, task, task.attempt + 1, now, why="dependencies merged, a worker is free"
             )
             runs.append(run)
-    return track, tuple(runs)
+    return assessed(track), tuple(runs)
+
+
+def assessed(track: Track) -> Track:
+    """Call the track blocked where nothing goes on before a person mends something, else working."""
+    if track.state not in {"working", "blocked"} or not track.healthy:
+        return track
+    stuck = [task for task in track.tasks if task.state in {"blocked", "held"}]
+    if not stuck or any(task.state in BUSY for task in track.tasks):
+        return replace(track, state="working", problem="")
+    lines = "\n".join(f"- `{task.id}` is {task.state}: {inline(task.note)}" for task in stuck)
+    return replace(track, state="blocked", problem=f"Nothing can go on before this is mended:\n{lines}")
 
 
 def _as_written(task: TaskTrack) -> BacklogTask:
@@ -216,8 +227,8 @@ def _start(track: Track, task: TaskTrack, attempt: int, now: datetime, *, why: s
 def task_proposed(track: Track, event: TaskProposed, now: datetime) -> Decision:
     """An attempt has its pull request: its checks come next, and its worker is free for another task."""
     task = track.task(event.task)
-    if task is None or task.attempt != event.attempt:
-        return nothing(track)
+    if task is None or task.attempt != event.attempt or task.state != "running":
+        return nothing(track)  # people merged or dropped it before this was noted
     task = replace(task, state="checking", pull=event.pull, head_sha=event.head_sha, branch=event.branch)
     track = replace(track.with_task(task), usage=track.usage + event.usage).noting(
         stamp(now), f"opened #{event.pull} for {task.id}", "; ".join(event.notes), task.id
@@ -284,7 +295,7 @@ def checks_read(track: Track, task: TaskTrack, seen: Rollup, waited: int | None,
     if (state, note) == (task.state, task.note):
         return Decision(track=track, timers=again)
     changed = replace(task, state=state, note=note)  # type: ignore[arg-type]  # the words above are TaskStates
-    track = track.with_task(changed).noting(
+    track = assessed(track.with_task(changed)).noting(
         stamp(now), f"checks of #{task.pull} are {seen.verdict.replace('_', ' ')}", names, task.id
     )
     actions: tuple[Action, ...] = (SyncStatus(),)

@@ -107,6 +107,11 @@ def usage(spent: Usage) -> str:
     return f"{spent.input_tokens + spent.output_tokens:,} tokens, ${spent.usd:.2f}"
 
 
+def count(number: int, thing: str) -> str:
+    """Say how many of a thing there are: `1 task`, `3 tasks`."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
 def duration(seconds: float) -> str:
     """Say a time as people do: 42 s, 3 min 5 s, 2 h 10 min."""
     total = round(seconds)

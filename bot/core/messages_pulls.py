@@ -67,7 +67,7 @@ def receipt(track: Track, *, seconds: float, sessions: int, leftovers: Sequence[
         "\n\n".join(
             [
                 str(Marker("receipt", track.id)),
-                f"### Done: {merged} of {len(track.tasks)} tasks merged",
+                f"### Done: {merged} of {messages.count(len(track.tasks), 'task')} merged",
                 "\n".join(rows),
                 f"**Cost:** {messages.usage(track.usage)} with {inline(model)}. **Agent runs:** {track.runs}. "
                 f"**Time:** {messages.duration(seconds)}.",

@@ -40,7 +40,7 @@ class ProposeBacklogJob:
         pull = await self.forge.find_pull(track.repo, track.backlog_branch)
         usage = Usage()
         notes: tuple[str, ...] = ()
-        if pull is None or pull.state != "open":
+        if pull is None:
             if track.plan is None:
                 raise BotError("the plan is gone; `/agent plan` makes a new one")
             backlog, usage, notes = await self._backlog(track, track.plan)
@@ -105,7 +105,7 @@ class ProposeBacklogJob:
             track.repo,
             head=track.backlog_branch,
             base=track.repo.default_branch,
-            title=f"Backlog of {len(backlog.tasks)} tasks for #{track.issue}",
+            title=f"Backlog of {messages.count(len(backlog.tasks), 'task')} for #{track.issue}",
             body=messages_pulls.backlog_pull(track, notes),
         )
 
@@ -169,7 +169,11 @@ class ReportBacklogJob:
         loaded = files.load(text, files=paths)
         errors = [p for p in loaded.problems if p.severity == "error"]
         tasks = loaded.backlog.tasks if loaded.backlog else ()
-        title = f"{len(errors)} problems" if errors else f"{len(tasks)} tasks, ready to merge"
+        title = (
+            messages.count(len(errors), "problem")
+            if errors
+            else f"{messages.count(len(tasks), 'task')}, ready to merge"
+        )
         await self.forge.set_check(
             track.repo,
             action.sha,
