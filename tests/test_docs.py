@@ -1,9 +1,11 @@
 """The documents are true: generated pages are up to date, links lead somewhere, and every recipe really works."""
 
-import importlib
 import importlib.util
 import json
+import os
 import re
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,8 +21,6 @@ from bot.agents.script import load_script
 from bot.core.backlog_model import Backlog
 from bot.core.config import RepoConfig
 from bot.core.track import TaskState, TrackState
-from bot.ports import Capabilities, Forge, WorkOrder
-from bot.sandbox import NoSandbox
 from bot.settings import Settings
 from handlers.commands import COMMANDS
 
@@ -113,10 +113,9 @@ def test_keys_without_an_effect_are_said_to_be_so_and_all_others_have_one(meanin
         assert f"settings.{name}" not in code, f"`{name}`: take it out of INERT_SETTINGS in docs/meanings.py"
 
 
-def test_the_app_asks_for_exactly_what_the_handlers_need(generate: ModuleType, meanings: ModuleType) -> None:
+def test_every_permission_of_the_app_has_its_reason(meanings: ModuleType) -> None:
     manifest = yaml.safe_load((ROOT / "app.yml").read_text(encoding="utf-8"))
 
-    assert manifest["default_permissions"] == generate.permissions()
     assert set(meanings.REASONS) == set(manifest["default_permissions"])
 
 
@@ -241,3 +240,114 @@ def test_the_script_that_is_shown_can_be_read(tmp_path: Path) -> None:
     assert script.planners
     assert script.tasks
     assert script.people
+
+
+# --- recipes -----------------------------------------------------------------------------------------
+
+
+class Copy:
+    """A copy of the code to which a recipe is applied; what is said is run in a process of its own."""
+
+    def __init__(self, folder: Path, recipe: str) -> None:
+        self.folder = folder
+        self.page = (ROOT / f"docs/adding/{recipe}.md").read_text(encoding="utf-8")
+        for name in ("bot", "handlers", "prompts"):
+            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+
+    def block(self, path: str) -> str:
+        return next(b for b in blocks(self.page, "python") if b.startswith(f"# {path}\n"))
+
+    def write(self, path: str) -> None:
+        """Write the whole file that the page shows."""
+        assert not (self.folder / path).exists(), f"{path} exists: choose another example"
+        (self.folder / path).parent.mkdir(exist_ok=True)
+        (self.folder / path).write_text(self.block(path), encoding="utf-8")
+
+    def insert(self, path: str, before: str, text: str, after: str = "") -> None:
+        """Put `text` before, and `after` behind, the first line that begins with `before`."""
+        code = (self.folder / path).read_text(encoding="utf-8")
+        found = re.search(rf"^{re.escape(before)}", code, re.MULTILINE)
+        assert found is not None, f"{path} has no line that begins with {before!r}"
+        code = f"{code[: found.start()]}{text}\n\n{before}{after}{code[found.end() :]}"
+        (self.folder / path).write_text(code, encoding="utf-8")
+
+    def line(self, path: str, table: str, line: str, entry: str) -> None:
+        """Add the line to a table, as the page shows it."""
+        assert line in self.page
+        assert table in self.page
+        self.insert(path, table, line, f"{entry}, ")
+
+    def run(self, path: str) -> None:
+        """Run what a file in tests/recipes checks, on the copy; it ends with `done`."""
+        shutil.copyfile(ROOT / path, self.folder / "check.py")
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "check.py"],
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": str(self.folder)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+        assert done.returncode == 0, done.stderr[-3000:]
+        assert done.stdout.strip() == "done"
+
+
+def test_the_recipe_for_a_command_works(tmp_path: Path) -> None:
+    copy = Copy(tmp_path, "command")
+    copy.write("handlers/commands/tasks.py")
+    copy.line(
+        "handlers/commands/__init__.py",
+        "COMMANDS: tuple[Command, ...] = (",
+        "from handlers.commands import tasks",
+        "tasks.COMMAND",
+    )
+
+    copy.run("tests/recipes/command.py")
+
+
+def test_the_recipe_for_a_handler_works(tmp_path: Path) -> None:
+    copy = Copy(tmp_path, "handler")
+    copy.write("handlers/issue_lock.py")
+    copy.insert("bot/core/events.py", "ForgeEvent = ", copy.block("bot/core/events.py"), "IssueLocked | ")
+    reader = "from bot.core.events import IssueLocked\n\n" + copy.block("bot/forges/github/inbound.py")
+    copy.insert("bot/forges/github/inbound.py", "_READERS: ", reader)
+    inbound = tmp_path / "bot/forges/github/inbound.py"
+    entry = next(b for b in blocks(copy.page, "python") if "_issue_locked,\n" in b)
+    table = re.sub(r"(?m)^(_READERS: .*\{)$", rf"\1\n{entry}", inbound.read_text(encoding="utf-8"))
+    inbound.write_text(table, encoding="utf-8")
+    copy.line(
+        "handlers/__init__.py",
+        "HANDLERS: tuple[AnyHandler, ...] = (",
+        "from handlers import issue_lock",
+        "issue_lock.HANDLER",
+    )
+
+    copy.run("tests/recipes/handler.py")
+
+
+def test_the_recipe_for_an_agent_works(tmp_path: Path) -> None:
+    copy = Copy(tmp_path, "agent")
+    copy.write("bot/agents/shell.py")
+    copy.line(
+        "bot/agents/__init__.py",
+        "AGENTS: dict[str, Callable[[Script], Coder]] = {",
+        "from bot.agents.shell import ShellCoder",
+        '"shell": ShellCoder',
+    )
+
+    copy.run("tests/recipes/agent.py")
+
+
+def test_the_recipe_for_a_forge_works(tmp_path: Path) -> None:
+    copy = Copy(tmp_path, "forge")
+    copy.write("bot/forges/dry/__init__.py")
+    copy.line(
+        "bot/forges/__init__.py",
+        "FORGES: dict[str, Callable[..., Forge]] = {",
+        "from bot.forges.dry import DryForge",
+        '"dry": DryForge',
+    )
+
+    copy.run("tests/recipes/forge.py")
