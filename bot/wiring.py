@@ -45,8 +45,7 @@ _log = structlog.get_logger(__name__)
 
 QUEUES = {"tracks": 16, "forge": 8, "plans": 3, "agents": 3}  # how many jobs of each run at once in a process
 QUEUE_OF = {"make_plan": "plans", "check_health": "plans", "run_task": "agents"}
-GRACE = 8.0  # seconds for running jobs at a shutdown
-STOP = 13.0  # seconds for the whole shutdown
+GRACE = 5.0  # seconds for running jobs at a shutdown; interrupting them and revoking tokens come after
 
 
 class SystemClock:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import os
 import signal
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
@@ -17,9 +20,10 @@ from bot.errors import UserError
 from bot.settings import Settings, load_settings
 from bot.web.app import Parts, create_app
 from bot.web.webhook import Webhook
-from bot.wiring import build
+from bot.wiring import Bot, build
 
-SHUTDOWN = 14  # seconds; whatever hangs then is left to the next start
+SHUTDOWN = 14.0  # seconds; whatever hangs then is left to the next start
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 @click.command("serve")
@@ -36,16 +40,32 @@ def command(script: Path | None) -> None:
 
 
 async def serve(settings: Settings) -> int:
-    """Serve until a signal comes; 0 after an orderly end, 1 where the bot could not start."""
+    """Serve until a signal comes; 0 after an orderly end, 1 where nothing could be served.
+
+    SystemExit with 0 where the signal comes before anything is served.
+    """
+    for number in _SIGNALS:
+        signal.signal(number, _too_early)
     if settings.mode == "setup":
         raise UserError(
             "No credentials. Set GITWRIGHT_APP_ID, GITWRIGHT_PRIVATE_KEY_PATH and GITWRIGHT_WEBHOOK_SECRET of a "
             "GitHub App, or try `gitwright demo`, which needs none."
         )
     bot = await build(settings)
+    try:
+        # Before the server, which could not tell people why it failed.
+        await bot.start()
+    except BaseException:
+        await bot.stop()
+        raise
+    return await _listen(bot)
+
+
+async def _listen(bot: Bot) -> int:
+    settings = bot.settings
     secrets = [secret.get_secret_value().encode() for secret in settings.webhook_secret]
     app = create_app(
-        Parts(Webhook(secrets, bot.store.add_delivery, bot.clock), bot.ready, bot.start, bot.stop)
+        Parts(Webhook(secrets, bot.store.add_delivery, bot.clock), bot.ready, _started, bot.stop)
     )
     config = uvicorn.Config(
         app,
@@ -55,12 +75,9 @@ async def serve(settings: Settings) -> int:
         access_log=False,
         timeout_graceful_shutdown=2,
     )
-    server = _Server(config)
     pid = settings.data_dir / "serve.pid"
+    server = _Server(config, pid)
     pid.write_text(f"{os.getpid()}\n", encoding="ascii")
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # The server hands a signal on to whom it took it from when it has stopped: that is nobody's end any more.
-        signal.signal(number, lambda *_: None)
     try:
         await server.serve()
     finally:
@@ -68,10 +85,32 @@ async def serve(settings: Settings) -> int:
     return 0 if server.started else 1
 
 
+async def _started() -> None:
+    """Nothing is left to do when the server starts."""
+
+
+def _too_early(_number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(0)
+
+
 class _Server(uvicorn.Server):
-    """Stops in order on the first signal and at once on the second."""
+    """Stops in order on the first signal, at once on the second, and in any case within its time."""
+
+    def __init__(self, config: uvicorn.Config, pid: Path) -> None:
+        super().__init__(config)
+        self._pid = pid
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Take signals until the process ends; the base class would raise them once more when it has stopped."""
+        for number in _SIGNALS:
+            signal.signal(number, self.handle_exit)
+        yield
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self.should_exit:
-            os._exit(1)  # agents die with this process: their boxes are bound to its life
+            self._pid.unlink(missing_ok=True)
+            os._exit(1)  # the warden ends what this process started
+        # From outside of Python: it says where each thread hangs, and exits with 1.
+        faulthandler.dump_traceback_later(SHUTDOWN, exit=True)
         super().handle_exit(sig, frame)

@@ -1,0 +1,324 @@
+"""The real process asked to end: in order at the first signal, at once at the second, and the work goes on later."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from tests.judges.openapi import Judge
+from tests.judges.served import JudgedForge, judged_forge
+from tests.judges.webhooks import WebhookJudge
+from tests.stories import stage
+from tests.stories.scripts import BYE, BYE_TASK, FILES, JsonDict, agreed, does, writes
+
+_REPO = Path(__file__).parents[1]
+_REPO_PATH = f"/repos/{stage.OWNER}/{stage.REPO}"
+_PROMISED = 15.0  # seconds in which the bot ends in order
+_AT_ONCE = 5.0  # seconds
+_PATIENCE = 60.0  # seconds until something that must happen counts as not happening
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="does not apply: needs /proc")
+
+
+def _script(behave: str) -> JsonDict:
+    return {"planners": agreed(BYE_TASK), "tasks": [does("goodbye", writes("bye.patch", behave=behave))]}
+
+
+def _until(what: str, look: Callable[[], Any], patience: float = _PATIENCE) -> Any:
+    deadline = time.monotonic() + patience
+    while not (found := look()):
+        assert time.monotonic() < deadline, f"did not happen within {patience:g} s: {what}"
+        time.sleep(0.05)
+    return found
+
+
+def _descendants(ancestor: int) -> dict[int, str]:
+    """Give the living descendants of a process with their command lines."""
+    parents, lines = {}, {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()
+                line = (entry / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if fields[0] not in "ZX":
+                parents[int(entry.name)] = int(fields[1])
+                lines[int(entry.name)] = line.replace(b"\0", b" ").decode(errors="replace")
+    found: set[int] = set()
+    level = {ancestor}
+    while level:
+        level = {pid for pid, parent in parents.items() if parent in level} - found
+        found |= level
+    return {pid: lines[pid] for pid in found}
+
+
+def _alive(known: Mapping[int, str]) -> dict[int, str]:
+    """Give those of these processes that still live; an id that another program has by now does not count."""
+    found = {}
+    for pid, line in known.items():
+        try:
+            fields = (
+                (Path("/proc") / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()
+            )
+            now = (
+                (Path("/proc") / str(pid) / "cmdline")
+                .read_bytes()
+                .replace(b"\0", b" ")
+                .decode(errors="replace")
+            )
+        except OSError:
+            continue
+        if fields[0] not in "ZX" and now == line:
+            found[pid] = line[:120]
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A forge with a repository, the bot's settings for it, and the maintainer's connection."""
+
+    forge: JudgedForge
+    api: httpx.Client
+    data: Path
+    script: Path
+    environment: Mapping[str, str]
+    log: Path
+
+    def label_an_issue(self) -> None:
+        made = stage.ok(
+            self.api.post(f"{_REPO_PATH}/issues", json={"title": "Say goodbye", "body": "Please."})
+        )
+        stage.ok(
+            self.api.post(f"{_REPO_PATH}/issues/{made['number']}/labels", json={"labels": ["agent:plan"]})
+        )
+
+    def pull(self, part: str) -> JsonDict:
+        """Wait for an open pull request whose branch holds this."""
+
+        def look() -> list[JsonDict]:
+            pulls = stage.ok(self.api.get(f"{_REPO_PATH}/pulls", params={"state": "open"}))
+            return [pull for pull in pulls if part in pull["head"]["ref"]]
+
+        return dict(_until(f"a pull request from {part}", look)[0])
+
+    def merge(self, pull: JsonDict) -> None:
+        stage.ok(self.api.put(f"{_REPO_PATH}/pulls/{pull['number']}/merge", json={"merge_method": "merge"}))
+
+    def behaves(self, behave: str) -> None:
+        """Write the script in which the agent behaves so; the bot reads it when it starts."""
+        self.script.write_text(yaml.safe_dump(_script(behave)))
+
+    def sessions(self) -> list[str]:
+        return [path.name for path in (self.data / "sessions").iterdir() if path.name != ".owner"]
+
+    def worktrees(self) -> list[str]:
+        return (
+            [path.name for path in (self.data / "tasks").iterdir()] if (self.data / "tasks").exists() else []
+        )
+
+    def tokens(self) -> list[str]:
+        """Name the installation tokens that still open something."""
+        with closing(sqlite3.connect(self.forge.data / "forge.sqlite", timeout=20)) as connection:
+            rows = connection.execute(
+                "SELECT id FROM tokens WHERE kind = 'installation' AND revoked_at IS NULL ORDER BY id"
+            )
+            return [str(row[0]) for row in rows]
+
+    def open_sessions(self) -> list[str]:
+        with closing(sqlite3.connect(self.data / "gitwright.sqlite", timeout=20)) as connection:
+            return [row[0] for row in connection.execute("SELECT id FROM sessions WHERE deleted_at IS NULL")]
+
+
+@pytest.fixture
+def place(tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge) -> Iterator[Place]:
+    script = stage.write_script(tmp_path / "script", _script("stall"), {"bye.patch": BYE})
+    with closing(stage.listener()) as listening:
+        port = listening.getsockname()[1]
+    with judged_forge(tmp_path / "forge", judge, webhook_judge) as forge, forge.client() as api:
+        app = stage.prepare(forge, port, FILES, None, tmp_path)
+        settings = {
+            "GITHUB_API_URL": forge.url,
+            "APP_ID": str(app["id"]),
+            "PRIVATE_KEY": app["pem"],
+            "WEBHOOK_SECRET": app["webhook_secret"],
+            "DATA_DIR": str(tmp_path / "bot"),
+            "PORT": str(port),
+            "SCRIPT": str(script),
+            "AGENT": "scripted",
+            "MODELS": "scripted",
+            "WRITE_GAP": "0",
+        }
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("GITWRIGHT_")}
+        mine = {f"GITWRIGHT_{name}": value for name, value in settings.items()}
+        environment = {**kept, **mine, "PYTHONPATH": str(_REPO)}
+        yield Place(forge, api, tmp_path / "bot", script, environment, tmp_path / "bot.log")
+
+
+class Serving:
+    """The bot's process, and all that it started."""
+
+    def __init__(self, place: Place, process: subprocess.Popen[bytes]) -> None:
+        self.place = place
+        self.process = process
+
+        self._url = f"http://127.0.0.1:{place.environment['GITWRIGHT_PORT']}/healthz"
+
+    def ready(self) -> None:
+        def look() -> bool:
+            assert self.process.poll() is None, self.place.log.read_text()
+            return self.answers()
+
+        _until("the bot is ready", look)
+
+    def works(self) -> None:
+        """Wait until the agent works in its box."""
+        pid = self.process.pid
+        _until("an agent at work", lambda: any("worker.py" in line for line in _descendants(pid).values()))
+
+    def answers(self) -> bool:
+        try:
+            return httpx.get(self._url, timeout=5, trust_env=False).is_success
+        except httpx.TransportError:
+            return False
+
+    def end(self, *signals: signal.Signals) -> tuple[int, float, dict[int, str]]:
+        """Send signals half a second apart; gives the exit code, the seconds since the last, and who lives on."""
+        children = _descendants(self.process.pid)
+        assert any("bot.warden" in line for line in children.values()), children
+        sent = 0.0
+        for number, each in enumerate(signals):
+            time.sleep(0.5 if number else 0)
+            assert self.process.poll() is None
+            self.process.send_signal(each)
+            sent = time.monotonic()
+        _until("the intake is closed", lambda: not self.answers(), _PROMISED)
+        code = self.process.wait(_PROMISED + 30)
+        return code, time.monotonic() - sent, _alive(children)
+
+
+@contextmanager
+def _serving(place: Place) -> Iterator[Serving]:
+    with place.log.open("ab") as log:
+        command = [sys.executable, "-m", "bot", "serve"]
+        process = subprocess.Popen(
+            command,
+            env=place.environment,
+            cwd=place.data.parent,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        yield Serving(place, process)
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait(10)
+
+
+def _assert_ended_in_order(serving: Serving, number: signal.Signals) -> None:
+    place = serving.place
+    code, seconds, alive = serving.end(number)
+    said = place.log.read_text()
+    assert (code, alive) == (0, {}), said
+    assert seconds < _PROMISED
+    assert "Traceback" not in said
+    assert place.sessions() == place.open_sessions() == place.worktrees() == place.tokens() == []
+    assert not (place.data / "serve.pid").exists()
+
+
+def _goes_on(place: Place, last: signal.Signals) -> None:
+    """Start again with the same data, see the track reach its next step, and end the bot when it is idle."""
+    place.behaves("ok")
+    with _serving(place) as again:
+        again.ready()
+        assert (place.data / "serve.pid").read_text() == f"{again.process.pid}\n"
+        place.pull("/T-1-a")
+        place.forge.settle()
+        _until("no session and no worktree", lambda: not place.sessions() and not place.worktrees())
+        _assert_ended_in_order(again, last)
+
+
+@pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_bot_in_order_and_its_track_goes_on_after_a_restart(
+    place: Place, first: signal.Signals
+) -> None:
+    with _serving(place) as serving:
+        serving.ready()
+        place.label_an_issue()
+        place.merge(place.pull("/backlog"))
+        serving.works()
+        assert place.sessions()
+        assert place.worktrees()
+        assert place.tokens()
+        _assert_ended_in_order(serving, first)
+    _goes_on(place, signal.SIGINT if first == signal.SIGTERM else signal.SIGTERM)
+
+
+def test_a_second_signal_ends_the_bot_at_once_and_its_track_goes_on_after_a_restart(place: Place) -> None:
+    with _serving(place) as serving:
+        serving.ready()
+        place.label_an_issue()
+        place.merge(place.pull("/backlog"))
+        serving.works()
+        children = _descendants(serving.process.pid)
+        code, seconds, _ = serving.end(signal.SIGTERM, signal.SIGTERM)
+        assert code == 1
+        assert seconds < _AT_ONCE
+        assert not (place.data / "serve.pid").exists()
+        _until("nothing of it lives", lambda: not _alive(children), _AT_ONCE)
+    left = set(place.tokens())  # nobody could revoke them any more; they end by themselves
+    place.behaves("ok")
+    with _serving(place) as again:
+        again.ready()
+        place.pull("/T-1-a")
+        code, seconds, alive = again.end(signal.SIGTERM)
+        assert (code, alive) == (0, {})
+        assert set(place.tokens()) <= left
+        assert place.sessions() == place.worktrees() == []
+
+
+def test_a_signal_while_the_bot_starts_ends_it_in_order(place: Place) -> None:
+    place.data.mkdir()
+    note = (
+        place.data / "gitwright.sqlite-shm"
+    )  # there while the database is open, so signals are taken already
+    for delay in (0.0, 0.3, 0.6):
+        with _serving(place) as serving:
+            _until("the database is open", note.exists)
+            time.sleep(delay)
+            children = _descendants(serving.process.pid)
+            serving.process.send_signal(signal.SIGTERM)
+            code = serving.process.wait(_PROMISED)
+            said = place.log.read_text()
+            assert (code, _alive(children)) == (0, {}), said
+            assert "Traceback" not in said
+            assert not (place.data / "serve.pid").exists()
+            assert not note.exists()
+    assert place.tokens() == []
+
+
+def test_a_second_bot_on_the_same_data_says_who_holds_it_and_leaves_the_first_alone(place: Place) -> None:
+    with _serving(place) as first:
+        first.ready()
+        with _serving(place) as second:
+            assert second.process.wait(_PATIENCE) == 1
+        assert f"(process {first.process.pid})" in place.log.read_text()
+        assert "Traceback" not in place.log.read_text()
+        assert (place.data / "serve.pid").read_text() == f"{first.process.pid}\n"
+        assert first.answers()
+        _assert_ended_in_order(first, signal.SIGTERM)
