@@ -16,12 +16,17 @@ import jsonschema_rs
 import pytest
 import yaml
 from pydantic import BaseModel
+from starlette.routing import Route
 
-from bot.agents.script import load_script
+from bot.agents.script import Behavior, load_script
+from bot.cli import demo
 from bot.core.backlog_model import Backlog
 from bot.core.config import RepoConfig
 from bot.core.track import TaskState, TrackState
 from bot.settings import Settings
+from bot.web.app import Parts, create_app
+from bot.web.webhook import Webhook
+from forge.faults import CALL_FAULTS, DELIVERY_FAULTS
 from handlers.commands import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -241,6 +246,65 @@ def test_the_script_that_is_shown_can_be_read(tmp_path: Path) -> None:
     assert script.planners
     assert script.tasks
     assert script.people
+
+
+def test_settings_that_are_named_exist() -> None:
+    known = {f"GITWRIGHT_{name.upper()}" for name in Settings.model_fields} | {"GITWRIGHT_REQUIRE"}
+    named = {
+        (page.name, name)
+        for page in pages()
+        for name in re.findall(r"\bGITWRIGHT_[A-Z_]+\b", page.read_text(encoding="utf-8"))
+    }
+
+    assert [each for each in sorted(named) if each[1] not in known] == []
+
+
+def table(page: str, head: str) -> list[str]:
+    """Give the words in code of the first column of a table, by its first heading."""
+    text = (ROOT / page).read_text(encoding="utf-8").partition(f"| {head} |")[2]
+    rows = re.match(r"[^\n]*\n((?:\|.*\n)+)", text)
+    assert rows is not None, f"{page} has no table {head}"
+    return [word for row in rows[1].splitlines() for word in re.findall(r"`([^`]+)`", row.split("|")[1])]
+
+
+def test_the_options_of_the_demo_are_all_explained() -> None:
+    options = [option for param in demo.command.params for option in param.opts]
+
+    assert sorted(table("docs/script-format.md", "option")) == sorted(options)
+
+
+def test_the_behaviors_of_the_scripted_agent_are_all_explained() -> None:
+    assert sorted(table("docs/script-format.md", "`behave`")) == sorted(get_args(Behavior))
+
+
+def test_the_faults_of_the_forge_are_all_explained() -> None:
+    assert sorted(table("docs/forge.md", "`kind`")) == sorted((*CALL_FAULTS, *DELIVERY_FAULTS))
+
+
+def test_the_levels_of_the_sandbox_are_all_explained() -> None:
+    levels = get_args(Settings.model_fields["sandbox"].annotation)
+
+    assert table("docs/operating.md", "level") == list(levels)
+
+
+def test_the_addresses_that_are_served_are_all_explained() -> None:
+    async def nothing() -> dict[str, str]:
+        return {}
+
+    parts = Parts(Webhook([], nothing, None), nothing, nothing, nothing)  # type: ignore[arg-type]  # never called
+    served = {route.path for route in create_app(parts).routes if isinstance(route, Route)}
+    text = (ROOT / "docs/operating.md").read_text(encoding="utf-8")
+
+    assert set(re.findall(r"`(?:GET|POST) (/\w+)`", text)) == {
+        path for path in served if path != "/openapi.json"
+    }
+
+
+def test_the_glossary_is_in_order() -> None:
+    text = (ROOT / "docs/glossary.md").read_text(encoding="utf-8")
+    words = re.findall(r"(?m)^\| ([^|]+) \|", text)[2:]
+
+    assert words == sorted(words, key=str.lower)
 
 
 # --- recipes -----------------------------------------------------------------------------------------
