@@ -12,7 +12,7 @@ from bot.core.config import RepoConfig
 from bot.core.events import CommentCreated
 from bot.core.ids import track_id
 from bot.core.roles import allows
-from bot.core.sanitize import inline
+from bot.core.sanitize import code
 from bot.core.track import Track
 from bot.core.values import Role
 from bot.handler import Command, CommandCall, Handler, Reads
@@ -89,10 +89,10 @@ def _command(found: Found) -> Command | None:
 
 def _near(found: Found, track: Track | None) -> str:
     valid = ", ".join(f"`{command.usage}`" for command in COMMANDS if command.valid(track))
-    typed = inline(found.typed) if isinstance(found, grammar.NearMiss) else inline(found.name)
+    typed = code(found.typed if isinstance(found, grammar.NearMiss) else found.name)
     maybe = getattr(found, "suggestion", None)
-    guess = f" Did you mean `{inline(maybe)}`?" if maybe else ""
-    return f"There is no command `{typed}`.{guess} Valid now: {valid}."
+    guess = f" Did you mean {code(maybe)}?" if maybe else ""
+    return f"There is no command {typed}.{guess} Valid now: {valid}."
 
 
 def _task(track: Track | None, event: CommentCreated, found: grammar.Invocation) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bot.core import backlog, life, life_work
+from bot.core import backlog, life, life_backlog, life_work
 from bot.core.actions import Decision
 from bot.core.backlog import Loaded
 from bot.core.events import PullClosed
@@ -48,7 +48,7 @@ def decide(track: Track | None, _event: PullClosed, facts: Facts, now: datetime)
         if track.tasks or track.state not in {"planning", "review", "blocked"}:
             return life.nothing(track)
         track = replace(track, backlog_pull=facts.closed.number)
-        return life_work.backlog_closed(track, facts.closed, facts.loaded, now)
+        return life_backlog.backlog_closed(track, facts.closed, facts.loaded, now)
     task = next((task for task in track.tasks if _is_of(task, facts.closed)), None)
     return life_work.task_pull_closed(track, task, facts.closed, now) if task else life.nothing(track)
 

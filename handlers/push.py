@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bot.core import backlog, life, life_work
+from bot.core import backlog, life, life_backlog
 from bot.core.actions import CheckHealth, Decision, ReportBacklog
 from bot.core.backlog import Loaded
 from bot.core.events import Pushed
@@ -49,10 +49,10 @@ def _on_default(track: Track, loaded: Loaded, now: datetime) -> Decision:
     if track.state not in {"working", "blocked"}:
         return life.nothing(track)
     if not track.tasks:
-        return life_work.backlog_merged(track, loaded, now)
+        return life_backlog.backlog_merged(track, loaded, now)
     if not track.healthy:
         return Decision(track=track, actions=(CheckHealth(before="work"),))
-    return life_work.backlog_changed(track, loaded, now)
+    return life_backlog.backlog_changed(track, loaded, now)
 
 
 HANDLER = Handler(

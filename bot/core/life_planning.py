@@ -56,7 +56,9 @@ def plan_made(track: Track, event: PlanMade, commands: Sequence[tuple[str, str]]
     ).noting(
         stamp(now),
         f"planned {messages.count(len(event.plan.tasks), 'task')}",
-        f"{messages.count(len(event.failures), 'planner')} failed",
+        f"{messages.count(len(event.failures), 'planner')} failed"
+        if event.failures
+        else "every planner answered",
     )
     if not event.plan.tasks:
         return _no_agreement(track, event, now)
@@ -89,7 +91,13 @@ def plan_failed(track: Track, event: PlanFailed, now: datetime) -> Decision:
     """Say why there is no plan and what to do."""
     why = "\n".join(f"- {inline(line)}" for line in event.failures)
     track = replace(track, usage=track.usage + event.usage)
-    return block(track, "plan", f"No planning agent gave a usable plan:\n{why}", now)
+    text = f"No planning agent gave a usable plan:\n\n{why}\n\n{begin_again(track)}"
+    return block(track, "plan", text, now)
+
+
+def begin_again(track: Track) -> str:
+    """Say how a track without a backlog is begun anew."""
+    return f"To try again, remove the label {code(track.config.labels.trigger)} and set it again."
 
 
 def backlog_proposed(track: Track, event: BacklogProposed, now: datetime) -> Decision:

@@ -6,12 +6,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from bot.core import messages, schedule
-from bot.core.actions import Action, CheckHealth, Decision, MakePlan, PostComment, RunTask, SyncStatus, Timer
-from bot.core.backlog import BacklogTask, Loaded, Scope, Status
+from bot.core.actions import Action, Decision, MakePlan, PostComment, RunTask, SyncStatus, Timer
+from bot.core.backlog import BacklogTask, Scope, Status
 from bot.core.checks import Rollup
 from bot.core.events import ActionFailed, ChecksDue, HealthChecked, PullClosed, TaskFailed, TaskProposed
 from bot.core.ids import task_branch
-from bot.core.life import block, finish, nothing, say, stamp
+from bot.core.life import block, finish, nothing, stamp
+from bot.core.life_planning import begin_again
 from bot.core.sanitize import code, escape, inline
 from bot.core.track import OPEN_PULL, SETTLED, TaskState, TaskTrack, Track
 
@@ -20,97 +21,6 @@ LOOK_AGAIN = (15.0, 30.0, 60.0, 300.0, 900.0)
 BUSY: frozenset[TaskState] = frozenset({"running", *OPEN_PULL})
 STARTABLE: frozenset[TaskState] = frozenset({"todo", "ready", "waiting"})
 FAILURES_WORTH_A_RETRY = frozenset({"crash", "stall", "no_change"})
-
-
-def backlog_closed(track: Track, event: PullClosed, loaded: Loaded | None, now: datetime) -> Decision:
-    """Start the work with exactly what was merged, or say why not."""
-    if not event.merged:
-        track = replace(track, state="cancelled").noting(stamp(now), f"#{event.number} was closed unmerged")
-        return say(track, "backlog-closed", f"Cancelled: #{event.number} was closed without merging.", now)
-    if event.base_branch != track.repo.default_branch:
-        text = (
-            f"#{event.number} was merged into {code(event.base_branch)}, not into "
-            f"{code(track.repo.default_branch)}, "
-            "so nothing starts."
-        )
-        return block(track, "backlog-base", text, now)
-    track = replace(track, merged_sha=event.merge_sha)
-    return backlog_merged(track, loaded, now)
-
-
-def backlog_merged(track: Track, loaded: Loaded | None, now: datetime) -> Decision:
-    """Take the merged file as the contract; an invalid one starts nothing until a valid one is pushed."""
-    path = f"{track.folder}/BACKLOG.yaml"
-    if loaded is None:
-        return block(
-            track, "backlog-missing", f"`{path}` is not on the default branch, so nothing starts.", now
-        )
-    if loaded.backlog is None:
-        lines = messages.problem_lines(loaded.problems)
-        text = f"`{path}` was merged but cannot be read, so nothing starts. Push a valid file to start.\n\n{lines}"
-        return block(track, "backlog-invalid", text, now)
-    track = replace(
-        track,
-        state="working",
-        problem="",
-        plan=None,
-        tasks=tuple(_task(task) for task in loaded.backlog.tasks),
-    ).noting(stamp(now), f"the backlog of {messages.count(len(loaded.backlog.tasks), 'task')} was merged")
-    if all(task.state in SETTLED for task in track.tasks):
-        return finish(track, now)
-    return Decision(track=track, actions=(CheckHealth(before="work"), SyncStatus()))
-
-
-def _task(task: BacklogTask) -> TaskTrack:
-    return TaskTrack(
-        id=task.id,
-        title=task.title,
-        kind=task.kind,
-        priority=task.priority,
-        estimate=task.estimate,
-        votes=task.votes,
-        depends_on=tuple(task.depends_on),
-        scope=tuple(task.scope.paths),
-        acceptance=tuple(task.acceptance),
-        state="todo" if task.status == "todo" else task.status,
-    )
-
-
-def backlog_changed(track: Track, loaded: Loaded, now: datetime) -> Decision:
-    """Honour what people wrote on the default branch: done, dropped and new tasks of a valid file."""
-    if loaded.backlog is None:
-        lines = messages.problem_lines(loaded.problems)
-        track = track.noting(
-            stamp(now), "the backlog on the default branch cannot be read; the last valid one holds"
-        )
-        return say(track, "backlog-invalid", f"The backlog cannot be read.\n\n{lines}", now)
-    known = {task.id: task for task in track.tasks}
-    tasks = tuple(_honoured(known.get(t.id), _task(t)) for t in loaded.backlog.tasks)
-    if tasks == track.tasks:
-        return nothing(track)
-    track = replace(track, tasks=tasks).noting(
-        stamp(now), "took over changes of the backlog on the default branch"
-    )
-    track, runs = start_ready(track, now)
-    if all(task.state in SETTLED for task in track.tasks):
-        return finish(track, now)
-    return Decision(track=track, actions=(*runs, SyncStatus()))
-
-
-def _honoured(known: TaskTrack | None, written: TaskTrack) -> TaskTrack:
-    # What runs was merged as it was: only a task that has not begun takes new words, and a settled line settles it.
-    if known is None:
-        return written
-    if known.state in {"todo", "ready", "waiting"}:
-        return written
-    if (
-        written.state in SETTLED
-        and known.pull is None
-        and known.state not in SETTLED
-        and known.state != "running"
-    ):
-        return replace(known, state=written.state)
-    return known
 
 
 def health_checked(track: Track, event: HealthChecked, now: datetime) -> Decision:
@@ -125,7 +35,12 @@ def health_checked(track: Track, event: HealthChecked, now: datetime) -> Decisio
     )
     stop = [finding for finding in event.findings if finding.level == "blocking"]
     if stop:
-        text = f"Not ready for {event.before}:\n{messages.findings(stop)}"
+        then = (
+            begin_again(track)
+            if event.before == "planning"
+            else f"Every push to {code(track.repo.default_branch)} is looked at again."
+        )
+        text = f"Not ready for {event.before}:\n\n{messages.findings(stop)}\n\n{then}"
         return block(track, f"health-{event.before}", text, now)
     if event.before == "planning":
         track = track.noting(stamp(now), "health checked, planning began", _finding_codes(event))

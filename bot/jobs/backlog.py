@@ -168,7 +168,7 @@ class ReportBacklogJob:
         paths = await self.repositories.paths(track.repo, action.sha)
         loaded = files.load(text, files=paths)
         errors = [p for p in loaded.problems if p.severity == "error"]
-        tasks = loaded.backlog.tasks if loaded.backlog else ()
+        tasks = [task for task in loaded.backlog.tasks if task.status == "todo"] if loaded.backlog else []
         title = (
             messages.count(len(errors), "problem")
             if errors

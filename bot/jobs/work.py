@@ -14,7 +14,7 @@ from bot.core import backlog as backlog_file
 from bot.core import messages_pulls, policy
 from bot.core.actions import RunTask
 from bot.core.backlog import BacklogTask
-from bot.core.config import RepoConfig
+from bot.core.config import NO_TEST, RepoConfig
 from bot.core.events import TaskFailed, TaskProposed
 from bot.core.health import newly_failing
 from bot.core.packet import ContextCompressor
@@ -264,7 +264,8 @@ class WorkJob:
         of_repository = commands_for(track.config, files, written.scope.paths)
         commands = list(dict.fromkeys(c for c in (written.test, *of_repository) if c))
         if not commands:
-            return "none: this repository has no test command"
+            off = track.config.test == NO_TEST
+            return "none: tests are switched off" if off else "none: this repository has no test command"
         said = []
         for command in commands:
             seen = await self.verifier.run(mirror, id_, sha, command)

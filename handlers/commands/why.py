@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bot.core import life
 from bot.core.actions import Decision
-from bot.core.ids import track_id
-from bot.core.sanitize import escape
+from bot.core.ids import TASK_ID, track_id
+from bot.core.sanitize import code, escape
 from bot.core.track import Track
 from bot.handler import Command, CommandCall
 
@@ -18,6 +18,11 @@ def answer(call: CommandCall) -> Decision:
     if call.track is None:
         text = "Nothing has been decided here: no label `agent:plan` was set on this issue."
         return life.answer(None, call.event, track_id(call.event.number), key, text)
+    unknown = next((word for word in call.invocation.args if TASK_ID.fullmatch(word.upper())), None)
+    if unknown is not None and call.track.task(unknown.upper()) is None:
+        known = ", ".join(f"`{task.id}`" for task in call.track.tasks) or "none yet"
+        text = f"There is no task {code(unknown)} in `{call.track.id}`; its tasks: {known}."
+        return life.answer(call.track, call.event, call.track.id, key, text)
     return life.answer(call.track, call.event, call.track.id, key, explain(call.track, call.task))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from markdown_it import MarkdownIt
@@ -26,9 +27,11 @@ _CLOSING = re.compile(
 )
 
 
-def read(body: str) -> str:
-    """Give a text as a person reads it: hidden comments left out, shas and times named."""
+def read(body: str, names: Mapping[int, str] | None = None) -> str:
+    """Give a text as a person reads it: hidden comments left out, shas, times and, by `names`, numbers named."""
     shown = _HTML_COMMENT.sub("", body)
+    for number, name in (names or {}).items():
+        shown = re.sub(rf"#{number}\b", f"#<{name}>", shown)
     for pattern, name in _CHANGING:
         shown = pattern.sub(name, shown)
     return "\n".join(line.rstrip() for line in shown.strip().splitlines())

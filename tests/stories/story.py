@@ -167,9 +167,9 @@ class Story:
         found = state_of(bodies[-1])["tasks"].get(task_id) if bodies else None
         return str(found[0]) if found else ""
 
-    async def status(self, issue: int) -> str:
+    async def status(self, issue: int, names: Mapping[int, str] | None = None) -> str:
         """The sticky comment as a person reads it."""
-        return read((await self.said(issue, "status"))[-1])
+        return read((await self.said(issue, "status"))[-1], names)
 
     # --- waiting ---
 

@@ -1,0 +1,155 @@
+"""The backlog's pull request: edited, invalid, closed, merged elsewhere; what is merged is exactly what runs."""
+
+from pathlib import Path
+
+import yaml
+from inline_snapshot import snapshot
+
+from tests.judges.openapi import Judge
+from tests.judges.webhooks import WebhookJudge
+from tests.stories.reading import read
+from tests.stories.scripts import BYE, BYE_TASK, JsonDict, agreed, does, new_file, task, writes
+from tests.stories.story import story
+
+SHOUT = task("b", "Greet loudly with a shout", ["src/shout.py"])
+TWO_TASKS: JsonDict = {
+    "planners": agreed(BYE_TASK, SHOUT),
+    "tasks": [does("Wave", writes("wave.patch", "I wave.")), does("shout", writes("shout.patch"))],
+}
+PATCHES = {
+    "bye.patch": BYE,
+    "wave.patch": new_file("src/wave.py", "def wave():\n    return True\n"),
+    "shout.patch": new_file("src/shout.py", "def shout(name):\n    return name.upper()\n"),
+}
+FILE = "tasks/issue-1/BACKLOG.yaml"
+
+
+async def test_people_edit_the_file_and_exactly_what_they_merge_runs(
+    tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
+) -> None:
+    async with story(tmp_path, judge, webhook_judge, TWO_TASKS, PATCHES, test="none", ci="true") as s:
+        issue = await s.open_issue()
+        pull = await s.to_review(issue)
+        branch = pull["head"]["ref"]
+        check = await s.check(pull["head"]["sha"])
+        assert (check["conclusion"], check["output"]["title"]) == snapshot(
+            ("success", "2 tasks, ready to merge")
+        )
+
+        text = await s.text(FILE, branch)
+        broken = text.replace("    kind: simple\n", "    kind: easy\n", 1).replace(
+            "depends_on: []", "depends_on: [T-7]", 1
+        )
+        check = await s.check(await s.put(FILE, broken, branch))
+        assert (check["conclusion"], check["output"]["title"]) == snapshot(("failure", "2 problems"))
+        assert read(check["output"]["summary"]) == snapshot("""\
+- line 9, `SCHEMA`: `kind`: this must be 'documentation', 'simple' or 'complex' (See the format of BACKLOG.yaml, version 1.)
+- line 12, `UNKNOWN_DEP`: `T-1` depends on `T-7`, which is no task (Did you mean `T-2`?)
+- line 15, `SCOPE_MISSING_FILE`: `src/bye.py` does not exist yet (Right for a new file; else mend it.)
+- line 16, `SCOPE_MISSING_FILE`: `tests/test_bye.py` does not exist yet (Right for a new file; or did you mean `tests/test_greet.py`?)
+- line 50, `SCOPE_MISSING_FILE`: `src/shout.py` does not exist yet (Right for a new file; or did you mean `src/count.py`?)\
+""")
+        notes = await s.call("GET", f"{s.path}/check-runs/{check['id']}/annotations")
+        lines = broken.splitlines()
+        assert [
+            (n["title"], lines[n["start_line"] - 1].strip(), n["annotation_level"]) for n in notes
+        ] == snapshot(
+            [
+                ("SCHEMA", "kind: easy", "failure"),
+                ("UNKNOWN_DEP", "depends_on: [T-7]", "failure"),
+                ("SCOPE_MISSING_FILE", "- src/bye.py", "warning"),
+                ("SCOPE_MISSING_FILE", "- tests/test_bye.py", "warning"),
+                ("SCOPE_MISSING_FILE", "- src/shout.py", "warning"),
+            ]
+        )
+
+        # A title of their own, a wider scope, and one task fewer
+        edited = yaml.safe_load(text)
+        edited["tasks"][0].update(
+            title="Wave at people who leave", scope={"paths": ["src/wave.py"]}, context_sha256=""
+        )
+        edited["tasks"][1]["status"] = "dropped"
+        check = await s.check(await s.put(FILE, yaml.safe_dump(edited, sort_keys=False), branch))
+        assert (check["conclusion"], check["output"]["title"]) == snapshot(
+            ("success", "2 tasks, ready to merge")
+        )
+
+        await s.merge(pull["number"])
+        work = await s.task_pull()
+        assert work["title"] == "T-1: Wave at people who leave"
+        await s.merge_all(issue)
+        assert read((await s.said(issue, "receipt"))[0]) == snapshot("""\
+### Done: 1 of 2 tasks merged
+
+| task | pull request | attempts | runs |
+|---|---|---|---|
+| `T-1` Wave at people who leave | #3 | 1 | 1 |
+| `T-2` Greet loudly with a shout | dropped | 0 | 0 |
+
+**Cost:** 0 tokens, $0.00 with scripted. **Agent runs:** 1. **Time:** <duration>.
+
+Nothing is left behind: 4 agent sessions were deleted, each with proof, and no worktree of this track remains.\
+""")
+        assert [p["head"]["ref"] for p in await s.pulls()] == [branch, "agent/issue-1/T-1-a1"]
+        # The task's branch changed its own line and nothing else of what people wrote.
+        merged = edited | {"tasks": [edited["tasks"][0] | {"status": "done"}, edited["tasks"][1]]}
+        assert yaml.safe_load(await s.text(FILE)) == merged
+
+
+async def test_an_invalid_file_that_is_merged_starts_nothing_until_a_valid_one_is_pushed(
+    tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
+) -> None:
+    async with story(tmp_path, judge, webhook_judge, test="none", ci="true") as s:
+        issue = await s.open_issue()
+        pull = await s.to_review(issue)
+        text = await s.text(FILE, pull["head"]["ref"])
+        await s.put(FILE, text.replace("  - id: T-1", "  - id: T-1\n    id: T-2"), pull["head"]["ref"])
+        await s.merge(pull["number"])
+        assert read(await s.hears(issue, "problem")) == snapshot("""\
+`tasks/issue-1/BACKLOG.yaml` was merged but cannot be read, so nothing starts. Push a valid file to start.
+
+- line 8, `DUP_YAML_KEY`: The key `id` is written twice (Keep one of them.)\
+""")
+        await s.in_state(issue, "blocked")
+
+        await s.put("README.md", "# Something else\n")
+        await s.put(FILE, "tasks: [\n")
+        await s.quiet()
+        assert await s.state(issue) == "blocked"
+        assert [p["number"] for p in await s.pulls("open")] == []
+
+        await s.put(FILE, text)
+        await s.task_pull()
+        await s.merge_all(issue)
+
+
+async def test_closed_or_merged_elsewhere_it_starts_nothing_and_says_so(
+    tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
+) -> None:
+    async with story(tmp_path, judge, webhook_judge, test="none", ci="true") as s:
+        closed, elsewhere = await s.open_issue(), await s.open_issue()
+        pull = await s.to_review(closed)
+        await s.close(pull["number"])
+        assert read(await s.hears(closed, "problem")) == snapshot("Cancelled: #3 was closed without merging.")
+        await s.in_state(closed, "cancelled")
+        assert await s.status(closed) == snapshot("""\
+### Gitwright: Cancelled
+
+**Last:** `#3` was closed unmerged (<time>)\
+""")
+
+        await s.branch("release")
+        pull = await s.to_review(elsewhere)
+        await s.call("PATCH", f"{s.path}/pulls/{pull['number']}", json={"base": "release"})
+        await s.merge(pull["number"])
+        assert read(await s.hears(elsewhere, "problem")) == snapshot(
+            "#4 was merged into `release`, not into `main`, so nothing starts."
+        )
+        await s.in_state(elsewhere, "blocked")
+        await s.quiet()
+        assert await s.pulls("open") == []
+
+        # As the comment says: when the file arrives on the default branch, the work starts.
+        path = f"tasks/issue-{elsewhere}/BACKLOG.yaml"
+        await s.put(path, await s.text(path, "release"))
+        await s.task_pull()

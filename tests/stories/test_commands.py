@@ -1,0 +1,141 @@
+"""Slash commands: what is answered, to whom, and what is none."""
+
+from pathlib import Path
+
+from inline_snapshot import snapshot
+
+from tests.judges.openapi import Judge
+from tests.judges.webhooks import WebhookJudge
+from tests.stories.story import story
+
+NO_COMMANDS = {
+    "in a code block": "```\n/agent status\n```",
+    "in an indented code block": "    /agent status",
+    "in a code span": "`/agent status`",
+    "in a quote": "> /agent status",
+    "in an HTML comment": "<!--\n/agent status\n-->",
+    "in an HTML comment of one line": "<!-- /agent status -->",
+    "not in the first line": "Please use\n/agent status",
+    "inside a sentence": "What does /agent status do?",
+    "another program's": "/assign maintainer",
+    "below the marker of an answer": "<!-- gitwright:answer track=issue-1 -->\n/agent status",
+}
+
+
+async def test_commands_on_an_issue_are_answered_with_what_is_valid_now(
+    tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
+) -> None:
+    async with story(tmp_path, judge, webhook_judge, test="none", ci="true") as s:
+        issue = await s.open_issue()
+        # Without a track
+        assert await s.asks(issue, "/agent status") == snapshot(
+            "Nothing is planned for this issue. Set the label `agent:plan` to begin."
+        )
+        assert await s.asks(issue, "/agent why") == snapshot(
+            "Nothing has been decided here: no label `agent:plan` was set on this issue."
+        )
+        assert await s.asks(issue, "/agent help") == snapshot("""\
+| command | what it does | needs | example |
+|---|---|---|---|
+| `/agent status` | Says where the work is and what waits for whom. | `write` | `/agent status` |
+| `/agent why [task]` | Prints the last decisions with what they were made from. | `write` | `/agent why T-2` |
+| `/agent help` | Shows every command. | `write` | `/agent help` |\
+""")
+        assert await s.said(issue, "status") == []
+
+        # With one
+        await s.to_review(issue)
+        await s.in_state(issue, "review")
+        assert await s.asks(issue, "/agent status") == snapshot(
+            "**The backlog waits for review.** **Waits for you:** review #2 and merge it to start the work."
+        )
+        assert await s.asks(issue, "/agent why") == snapshot("""\
+**Decisions about `issue-1`, newest first**
+
+- <time> opened `#2` with 1 task
+- <time> planned 1 task, because: 0 planners failed
+- <time> health checked, planning began, because: TOOL ok, DISK ok, WORKTREE ok, SANDBOX ok, AUTH ok, PROVIDER ok, BASELINE degraded
+- <time> maintainer set the label agent:plan\
+""")
+        assert await s.asks(issue, "/agent why T-1") == snapshot("""\
+**Decisions about `issue-1`, newest first**
+
+- <time> opened `#2` with 1 task
+- <time> planned 1 task, because: 0 planners failed
+- <time> health checked, planning began, because: TOOL ok, DISK ok, WORKTREE ok, SANDBOX ok, AUTH ok, PROVIDER ok, BASELINE degraded
+- <time> maintainer set the label agent:plan\
+""")
+        assert await s.asks(issue, "/AGENT  Status  please\r\nThanks!") == snapshot(
+            "**The backlog waits for review.** **Waits for you:** review #2 and merge it to start the work."
+        )
+
+        # Near misses
+        assert await s.asks(issue, "/agent statsu") == snapshot(
+            "There is no command `/agent statsu`. Did you mean `/agent status`? Valid now: `/agent status`, `/agent why [task]`, `/agent help`."
+        )
+        assert await s.asks(issue, "/agnt status") == snapshot(
+            "There is no command `/agnt status`. Did you mean `/agent status`? Valid now: `/agent status`, `/agent why [task]`, `/agent help`."
+        )
+        assert await s.asks(issue, "/agent fly to the @moon") == snapshot(
+            "There is no command `/agent fly to the `@moon``. Valid now: `/agent status`, `/agent why [task]`, `/agent help`."
+        )
+
+        # By somebody who may not
+        assert await s.asks(issue, "/agent status", by=s.alice) == snapshot(
+            "`/agent status` needs the role `write` here; yours is `triage`."
+        )
+        refused = next(c for c in await s.comments(issue) if c["user"]["login"] == "alice")
+        asked = next(c for c in await s.comments(issue) if c["body"] == "/agent why T-1")
+        await s.quiet()
+        assert await s.reactions(refused["id"]) == ["confused"]
+        assert await s.reactions(asked["id"]) == ["eyes"]
+
+
+async def test_what_is_no_command_is_left_alone(
+    tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
+) -> None:
+    async with story(tmp_path, judge, webhook_judge, test="none", ci="true") as s:
+        issue = await s.open_issue()
+        for body in NO_COMMANDS.values():
+            await s.comment(issue, body)
+        await s.quiet()
+        assert len(await s.comments(issue)) == len(NO_COMMANDS)
+
+
+async def test_on_a_tasks_pull_request_a_command_means_that_task_and_elsewhere_nothing(
+    tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
+) -> None:
+    async with story(tmp_path, judge, webhook_judge, test="none", ci="true") as s:
+        issue = await s.open_issue()
+        pull = (await s.to_task_pull(issue))["number"]
+        await s.task_in_state(issue, "in_review")
+        assert await s.asks(pull, "/agent why") == snapshot("""\
+**Decisions about `T-1`, newest first**
+
+- <time> checks of `#3` are green, because: tests
+- <time> opened `#3` for T-1, because: none: this repository has no test command
+- <time> started attempt 1 of T-1, because: dependencies merged, a worker is free\
+""")
+        assert await s.asks(pull, "/agent why T-9") == snapshot("""\
+**Decisions about `T-1`, newest first**
+
+- <time> checks of `#3` are green, because: tests
+- <time> opened `#3` for T-1, because: none: this repository has no test command
+- <time> started attempt 1 of T-1, because: dependencies merged, a worker is free\
+""")
+        assert await s.asks(pull, "/agent status") == snapshot("""\
+**Working.** **Waits for you:** review and merge, suggested in this order: #3 (`T-1`).
+
+| task | | state | pull request |
+|---|---|---|---|
+| `T-1` | Say goodbye | waits for your review | #3 |\
+""")
+
+        await s.branch("own-work")
+        await s.put("notes.md", "Mine.\n", "own-work")
+        foreign = await s.open_pull("own-work")
+        await s.comment(foreign, "/agent status")
+        await s.quiet()
+        assert len(await s.comments(foreign)) == 1
+        # What the bot says holds commands too, and it never answers itself.
+        assert len([c for c in await s.comments(pull) if c["user"]["type"] == "Bot"]) == 3

@@ -1,0 +1,77 @@
+"""Who may begin, with what, and how often."""
+
+from pathlib import Path
+
+from inline_snapshot import snapshot
+
+from tests.judges.openapi import Judge
+from tests.judges.webhooks import WebhookJudge
+from tests.stories.reading import read, state_of
+from tests.stories.story import Story, story
+
+
+async def test_only_the_trigger_label_set_by_somebody_who_may_write_begins_a_track(
+    tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
+) -> None:
+    async with story(tmp_path, judge, webhook_judge, test="none", ci="true") as s:
+        issue = await s.open_issue()
+        await s.label(issue, "bug")
+        await s.label(issue, by=s.alice)
+        assert read(await s.hears(issue, "answer")) == snapshot(
+            "`alice` may not start work here: setting `agent:plan` needs the role `write`, theirs is `triage`. Somebody who may write can remove the label and set it again."
+        )
+        await _nothing_began(s, issue)
+
+        await s.branch("own-work")
+        await s.put("notes.md", "Mine.\n", "own-work")
+        pull = await s.open_pull("own-work")
+        await s.label(pull)
+        await s.quiet()
+        assert await s.comments(pull) == []
+
+        # As the refusal says.
+        await s.label_again(issue)
+        await s.in_state(issue, "review")
+        assert await s.labels(issue) == {"bug", "agent:plan", "agent:review"}
+
+
+async def _nothing_began(s: Story, issue: int) -> None:
+    await s.quiet()
+    assert await s.said(issue, "status") == []
+    assert await s.labels(issue) == {"bug", "agent:plan"}
+    assert await s.call("GET", f"{s.path}/issues/{issue}/reactions") == []
+
+
+async def test_a_label_set_again_does_nothing_until_the_track_has_ended_and_begins_a_new_round_then(
+    tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
+) -> None:
+    async with story(tmp_path, judge, webhook_judge, test="none", ci="true") as s:
+        issue = await s.open_issue()
+        await s.label(issue)
+        await s.label_again(issue)
+        pull = await s.backlog_pull()
+        await s.label_again(issue)
+        await s.merge(pull["number"])
+        await s.label_again(issue)
+        await s.merge_all(issue)
+        assert len(await s.said(issue, "status")) == len(await s.said(issue, "plan")) == 1
+        assert [p["head"]["ref"] for p in await s.pulls()] == [
+            "agent/issue-1/backlog",
+            "agent/issue-1/T-1-a1",
+        ]
+
+        await s.label_again(issue)
+        again = await s.backlog_pull()
+        assert again["head"]["ref"] == "agent/issue-1-r2/backlog"
+        await s.in_state(issue, "review")
+        first, second = map(state_of, await s.said(issue, "status"))
+        assert (first["track"], first["state"]) == ("issue-1", "done")
+        assert (second["track"], second["state"], second["round"]) == ("issue-1-r2", "review", 2)
+        assert await s.labels(issue) == {"agent:plan", "agent:review"}
+
+        await s.close(again["number"])
+        await s.in_state(issue, "cancelled")
+        assert read((await s.said(issue, "problem"))[0]) == snapshot(
+            "Cancelled: #4 was closed without merging."
+        )
+        assert await s.labels(issue) == {"agent:plan"}
