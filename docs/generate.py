@@ -36,15 +36,16 @@ def main(arguments: list[str], root: Path = ROOT) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where a page is stale")
     check = parser.parse_args(arguments).check
-    stale = [name for name, text in pages().items() if _read(root / name) != text]
+    made = pages()
+    stale = [name for name, text in made.items() if _read(root / name) != text]
     for name in stale:
         if check:
             sys.stderr.write(f"{name} is stale: run `make docs` and commit it\n")
         else:
             (root / name).parent.mkdir(parents=True, exist_ok=True)
-            (root / name).write_text(pages()[name], encoding="utf-8")
+            (root / name).write_text(made[name], encoding="utf-8")
             sys.stdout.write(f"wrote {name}\n")
-    sys.stdout.write(f"docs: {len(pages()) - len(stale)} of {len(pages())} generated files were up to date\n")
+    sys.stdout.write(f"docs: {len(made) - len(stale)} of {len(made)} generated files were up to date\n")
     return 1 if check and stale else 0
 
 
@@ -90,10 +91,11 @@ def commands(table: tuple[Command, ...]) -> str:
 
 def configuration() -> str:
     """Render the page of the repository's settings: every key, its default, what it means."""
+    schema = config.json_schema()
     rows = []
-    for key, field, default in _keys(RepoConfig, ""):
+    for key, default in _keys(RepoConfig, ""):
         meaning = (NOT_YET if key in INERT else "") + CONFIG[key]
-        rows.append((f"`{key}`", f"`{_plain(default)}`", _kind(field), meaning))
+        rows.append((f"`{key}`", f"`{_plain(default)}`", _kind(key, schema), meaning))
     parts = [
         HEAD + "# Settings of a repository",
         "They stand in `.github/gitwright.yml` and are read from the default branch only, so that nobody changes them in "
@@ -112,36 +114,23 @@ def configuration() -> str:
     return _page(parts)
 
 
-def _keys(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, Any, Any]]:
+def _keys(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, Any]]:
+    """Give every key with its default; those of a part follow its name and a dot."""
     for name, field in model.model_fields.items():
         default = field.get_default(call_default_factory=True)
         if isinstance(default, BaseModel):
             yield from _keys(type(default), f"{prefix}{name}.")
         else:
-            yield f"{prefix}{name}", field, default
+            yield f"{prefix}{name}", default
 
 
-def _kind(field: Any) -> str:
-    """Say in a few words what a key takes."""
-    schema = RepoConfig.model_json_schema()["properties"]
-    shape = {**schema, **_inner(RepoConfig.model_json_schema())}.get(_name(field), {})
-    return _shape(shape)
-
-
-def _name(field: Any) -> str:
-    for model in (RepoConfig, config.Labels, config.Models, config.Limits, config.Budget):
-        for name, each in model.model_fields.items():
-            if each is field:
-                return name if model is RepoConfig else f"{model.__name__}.{name}"
-    raise LookupError(field)
-
-
-def _inner(schema: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        f"{model}.{name}": shape
-        for model, body in schema["$defs"].items()
-        for name, shape in body.get("properties", {}).items()
-    }
+def _kind(key: str, schema: Mapping[str, Any]) -> str:
+    """Say in a few words what a key takes; a dot leads into the model of a part."""
+    part, _, name = key.rpartition(".")
+    if not part:
+        return _shape(schema["properties"][name])
+    [model] = _models_of(schema["properties"][part])
+    return _shape(schema["$defs"][model]["properties"][name])
 
 
 def _shape(shape: Mapping[str, Any]) -> str:
