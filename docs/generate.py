@@ -23,7 +23,7 @@ from bot.core.config import RepoConfig  # noqa: E402
 from bot.core.events import OwnEvent  # noqa: E402
 from bot.handler import Command  # noqa: E402
 from bot.settings import PREFIX, Settings  # noqa: E402
-from docs.meanings import BACKLOG, CONFIG, INERT, INERT_SETTINGS, REASONS, WORDS  # noqa: E402
+from docs.meanings import BACKLOG, CONFIG, DESIGNED, INERT, INERT_SETTINGS, REASONS, WORDS  # noqa: E402
 from handlers import HANDLERS  # noqa: E402
 from handlers.commands import COMMANDS  # noqa: E402
 
@@ -81,8 +81,9 @@ def commands(table: tuple[Command, ...]) -> str:
         ),
         "The needed role can be set for all commands and for each one in `.github/gitwright.yml`: "
         "[`commands`](configuration.md). On a task's pull request `[task]` may be left out: it is that task.",
-        "Not built yet: plan, revise, skip, retry, regenerate, rebase, pause, stop, resume, budget.",
     ]
+    if missing := [name for name in DESIGNED if name not in {command.name for command in table}]:
+        parts.append(f"Not built yet: {', '.join(missing)}.")
     return _page(parts)
 
 

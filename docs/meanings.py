@@ -108,6 +108,9 @@ BACKLOG = {
     "tasks.context_sha256": "The digest of the context as the bot wrote it.",
 }
 
+# Slash commands of the design; those that are in no table yet are named as not built.
+DESIGNED = ("plan", "revise", "skip", "retry", "regenerate", "rebase", "pause", "stop", "resume", "budget")
+
 # Events and actions whose classes carry no sentence of their own.
 WORDS = {
     "HealthChecked": "Whether planning or work can begin: findings, each ok, degraded or blocking.",
