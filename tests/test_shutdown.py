@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import sqlite3
 import subprocess
@@ -18,6 +19,7 @@ import httpx
 import pytest
 import yaml
 
+from bot.demo.stage import bubblewrap_works
 from tests.judges.openapi import Judge
 from tests.judges.served import JudgedForge, judged_forge
 from tests.judges.webhooks import WebhookJudge
@@ -106,14 +108,13 @@ class Place:
             self.api.post(f"{_REPO_PATH}/issues/{made['number']}/labels", json={"labels": ["agent:plan"]})
         )
 
+    def pulls(self, part: str) -> list[JsonDict]:
+        """Give the open pull requests whose branch holds this."""
+        pulls = stage.ok(self.api.get(f"{_REPO_PATH}/pulls", params={"state": "open"}))
+        return [pull for pull in pulls if part in pull["head"]["ref"]]
+
     def pull(self, part: str) -> JsonDict:
-        """Wait for an open pull request whose branch holds this."""
-
-        def look() -> list[JsonDict]:
-            pulls = stage.ok(self.api.get(f"{_REPO_PATH}/pulls", params={"state": "open"}))
-            return [pull for pull in pulls if part in pull["head"]["ref"]]
-
-        return dict(_until(f"a pull request from {part}", look)[0])
+        return dict(_until(f"a pull request from {part}", lambda: self.pulls(part))[0])
 
     def merge(self, pull: JsonDict) -> None:
         stage.ok(self.api.put(f"{_REPO_PATH}/pulls/{pull['number']}/merge", json={"merge_method": "merge"}))
@@ -161,6 +162,7 @@ def place(tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge) -> Iterator
             "AGENT": "scripted",
             "MODELS": "scripted",
             "WRITE_GAP": "0",
+            "SANDBOX": "medium" if bubblewrap_works() else "none",
         }
         kept = {name: value for name, value in os.environ.items() if not name.startswith("GITWRIGHT_")}
         mine = {f"GITWRIGHT_{name}": value for name, value in settings.items()}
@@ -322,3 +324,61 @@ def test_a_second_bot_on_the_same_data_says_who_holds_it_and_leaves_the_first_al
         assert (place.data / "serve.pid").read_text() == f"{first.process.pid}\n"
         assert first.answers()
         _assert_ended_in_order(first, signal.SIGTERM)
+
+
+_HANGING = """
+import asyncio, contextlib, pathlib, sys, threading, time, uvicorn
+from fastapi import FastAPI
+from bot.cli.serve import Server
+@contextlib.asynccontextmanager
+async def life(app):
+    print("ready", flush=True)
+    yield
+    time.sleep(60)  # not even the event loop goes on
+server = Server(uvicorn.Config(FastAPI(lifespan=life), port=0, log_config=None), pathlib.Path(sys.argv[1]), limit=1.0)
+asyncio.run(server.serve())
+"""
+
+
+def test_an_end_that_hangs_is_cut_short_and_says_where_it_hung(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _HANGING, str(tmp_path / "pid")]
+    environment = {**os.environ, "PYTHONPATH": str(_REPO)}
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"ready\n"
+            time.sleep(0.5)
+            process.send_signal(signal.SIGTERM)
+            _, said = process.communicate(timeout=15)
+        finally:
+            process.kill()
+    assert process.returncode == 1
+    assert b"in life" in said
+
+
+@pytest.mark.long
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("seed", range(3))
+def test_signals_at_any_moment_end_the_bot_in_order_and_lose_nothing(place: Place, seed: int) -> None:
+    moment = random.Random(seed)
+    place.behaves("ok")
+    for number in range(6):
+        with _serving(place) as serving:
+            serving.ready()
+            if not number:
+                place.label_an_issue()
+            time.sleep(moment.uniform(0, 2.5))
+            for pull in place.pulls("/backlog"):
+                place.merge(pull)
+            time.sleep(moment.uniform(0, 1.5))
+            _assert_ended_in_order(serving, moment.choice([signal.SIGTERM, signal.SIGINT]))
+    with _serving(place):
+
+        def proposed() -> bool:
+            for pull in place.pulls("/backlog"):
+                place.merge(pull)
+            return bool(place.pulls("/T-1-a"))
+
+        _until("a pull request for the task", proposed)

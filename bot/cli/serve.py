@@ -76,7 +76,7 @@ async def _listen(bot: Bot) -> int:
         timeout_graceful_shutdown=2,
     )
     pid = settings.data_dir / "serve.pid"
-    server = _Server(config, pid)
+    server = Server(config, pid)
     pid.write_text(f"{os.getpid()}\n", encoding="ascii")
     try:
         await server.serve()
@@ -93,12 +93,13 @@ def _too_early(_number: int, _frame: FrameType | None) -> None:
     raise SystemExit(0)
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """Stops in order on the first signal, at once on the second, and in any case within its time."""
 
-    def __init__(self, config: uvicorn.Config, pid: Path) -> None:
+    def __init__(self, config: uvicorn.Config, pid: Path, limit: float = SHUTDOWN) -> None:
         super().__init__(config)
         self._pid = pid
+        self._limit = limit
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -112,5 +113,5 @@ class _Server(uvicorn.Server):
             self._pid.unlink(missing_ok=True)
             os._exit(1)  # the warden ends what this process started
         # From outside of Python: it says where each thread hangs, and exits with 1.
-        faulthandler.dump_traceback_later(SHUTDOWN, exit=True)
+        faulthandler.dump_traceback_later(self._limit, exit=True)
         super().handle_exit(sig, frame)
