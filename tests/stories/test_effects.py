@@ -1,0 +1,83 @@
+"""Each part of the way loses its effect in the whole flow, and the story must fail for that reason."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bot.wiring import Bot
+from tests.judges.openapi import Judge
+from tests.judges.webhooks import WebhookJudge
+from tests.stories import healthy, lacking
+from tests.stories.healthy import the_story_holds
+from tests.stories.lacking import Change
+from tests.stories.story import story
+
+# The part that is taken away, how, and what the story then finds missing.
+EFFECTS: dict[str, tuple[Change, str]] = {
+    "event issues": (lacking.deaf_to("issues"), "labels while in review: ['agent:plan']"),
+    "event issue_comment": (lacking.deaf_to("issue_comment"), "0 comments `answer`"),
+    "event pull_request": (lacking.deaf_to("pull_request"), "0 pull requests for the task"),
+    "event check_suite": (lacking.deaf_to("check_suite"), "waits for review when its checks are green"),
+    "event push": (lacking.deaf_to("push"), "not one check for each head"),
+    "inbox's memory": (lacking.credulous, "deliveries were sent, and"),
+    "status comment": (lacking.without("status"), "0 comments `status`"),
+    "state block": (lacking.without_state, "without its block of state"),
+    "plan comment": (lacking.without("plan"), "0 comments `plan`"),
+    "labels": (lacking.unlabelled, "labels while in review: ['agent:plan']"),
+    "receipt": (lacking.without_receipt, "0 comments `receipt`"),
+    "escaping": (lacking.unescaped, "active Markdown on"),
+    "marker of a pull request": (lacking.unmarked_pull, "bears no marker"),
+    "marker of a comment": (lacking.forgetful, "2 comments `"),
+    "look before a pull request": (lacking.reckless, "0 pull requests for the task"),
+    "three planners": (lacking.one_planner, "no task with three votes"),
+    "planners in parallel": (lacking.one_after_the_other, "one after the other"),
+    "structured_merge": (lacking.first_proposal, "no task with three votes"),
+    "ContextCompressor": (lacking.blind_compressor, "the context does not name"),
+    "backlog's check": (lacking.without_check, "not one check for each head"),
+    "backlog's validation": (lacking.without_validation, "the backlog's checks say"),
+    "WorktreeManager.cleanup": (lacking.untidy, "the receipt proves nothing"),
+    "deletion of sessions": (lacking.keeps_sessions, "not proved to be deleted"),
+    "proof of deletion, believed": (lacking.believes_deletion, "left on the disk"),
+    "proof of deletion, empty": (lacking.proves_nothing, "nothing was looked at"),
+}
+
+
+async def _tell(tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge, change: Change) -> None:
+    """Tell the story with each effect done twice, as after a kill."""
+
+    def changed(bot: Bot) -> None:
+        lacking.stammering(bot)
+        change(bot)
+        lacking.repeating(bot)
+
+    test = healthy.TEST
+    async with story(
+        tmp_path,
+        judge,
+        webhook_judge,
+        healthy.SCRIPT,
+        healthy.PATCHES,
+        healthy.GREET,
+        test=test,
+        ci=test,
+        change=changed,
+    ) as s:
+        await the_story_holds(s)
+
+
+async def test_the_story_holds_with_every_part_in_place(
+    tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
+) -> None:
+    await _tell(tmp_path, judge, webhook_judge, lacking.nothing)
+
+
+@pytest.mark.parametrize("part", EFFECTS)
+async def test_the_story_fails_without(
+    part: str, tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
+) -> None:
+    change, missing = EFFECTS[part]
+    with pytest.raises(AssertionError) as failure:
+        await _tell(tmp_path, judge, webhook_judge, change)
+    assert missing in str(failure.value)
