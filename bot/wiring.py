@@ -24,7 +24,7 @@ from bot.engine.dbos_engine import DbosEngine
 from bot.engine.runner import Runner
 from bot.engine.store import Delivery, Store
 from bot.errors import BotError, UserError
-from bot.forges.github import GitHubForge
+from bot.forges import FORGES
 from bot.forges.github.inbound import parse
 from bot.git.worktrees import WorktreeManager
 from bot.jobs.backlog import ProposeBacklogJob, ReportBacklogJob
@@ -117,7 +117,7 @@ async def build(settings: Settings, clock: Clock | None = None) -> Bot:
     script = load_script(settings.script) if settings.script else None
     box = await sandboxes.choose(settings.sandbox)
     store = await Store.open(settings.database, clock)
-    forge = GitHubForge(
+    forge = FORGES["github"](
         settings.github_api_url,
         git_url=settings.github_git_url,
         app_id=settings.app_id,

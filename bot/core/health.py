@@ -113,7 +113,7 @@ def _host(probes: Probes) -> Iterator[Finding]:
             "WORKTREE", "A worktree", probes.worktree, "See the bot's log; its data folder must be writable."
         )
     if probes.sandbox is not None:
-        yield _simple("SANDBOX", "The sandbox", probes.sandbox, "Run `gitwright doctor` where the bot runs.")
+        yield _simple("SANDBOX", "The sandbox", probes.sandbox, "See docs/operating.md on sandbox levels.")
 
 
 def _git(said: str) -> Finding:
@@ -191,7 +191,7 @@ def _canary(probes: Probes) -> Iterator[Finding]:
     if probes.canary is None:
         return
     if probes.canary == "unproved":
-        remedy = "Give a `canary` command that must fail in `.github/gitwright.yml`."
+        remedy = "Verdicts hold as far as the test command can be trusted."
         yield Finding("CANARY", "degraded", "It is not proved that a failing test would be seen.", remedy)
     elif probes.canary.state == "red":
         yield Finding("CANARY", "ok", "A test that must fail was seen failing.")

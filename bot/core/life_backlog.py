@@ -98,11 +98,7 @@ def _honoured(known: TaskTrack | None, written: TaskTrack) -> TaskTrack:
         return written
     if known.state in {"todo", "ready", "waiting"}:
         return written
-    if (
-        written.state in SETTLED
-        and known.pull is None
-        and known.state not in SETTLED
-        and known.state != "running"
-    ):
-        return replace(known, state=written.state)
+    # An open pull request is settled by merging or closing it; where a task is stuck, the line decides.
+    if written.state in SETTLED and known.state in {"blocked", "held"}:
+        return replace(known, state=written.state, note="")
     return known

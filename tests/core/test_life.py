@@ -1,0 +1,272 @@
+"""The life of a track: what each thing that happens makes of it. Values in, values out."""
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.core import backlog, life_backlog, life_planning, life_work
+from bot.core.actions import CheckHealth, CloseTrack, Decision, PostComment, RunTask, SyncStatus
+from bot.core.backlog import Loaded
+from bot.core.checks import Rollup, Verdict
+from bot.core.config import RepoConfig
+from bot.core.events import (
+    ActionFailed,
+    BacklogProposed,
+    HealthChecked,
+    PlanMade,
+    PullClosed,
+    TaskFailed,
+    TaskProposed,
+)
+from bot.core.health import Finding
+from bot.core.planning import MergedPlan, PlannedTask
+from bot.core.track import TaskState, Track
+from bot.core.values import Usage
+from tests.core.builders import DANA, NOW, REPO, SHA, a_task, a_track
+
+GOOD = Loaded(
+    backlog.Backlog.model_validate(
+        {
+            "version": 1,
+            "track": "issue-12",
+            "issue": 12,
+            "base_sha": SHA,
+            "goal": "Greet.",
+            "tasks": [
+                {"id": "T-1", "title": "One", "scope": {"paths": ["a.py"]}, "acceptance": ["It is."]},
+                {
+                    "id": "T-2",
+                    "title": "Two",
+                    "depends_on": ["T-1"],
+                    "scope": {"paths": ["b.py"]},
+                    "acceptance": ["It is."],
+                },
+            ],
+        }
+    ),
+    (),
+)
+
+
+def kinds(decision: Decision) -> list[str]:
+    return [action.kind for action in decision.actions]
+
+
+def closed(number: int, *, merged: bool = True, base: str = "main", branch: str = "b") -> PullClosed:
+    return PullClosed(
+        repo=REPO,
+        number=number,
+        head_branch=branch,
+        head_sha=SHA,
+        base_branch=base,
+        merged=merged,
+        merge_sha=SHA if merged else None,
+        actor=DANA,
+    )
+
+
+def kept(decision: Decision) -> Track:
+    assert decision.track is not None
+    return decision.track
+
+
+# --- planning ---
+
+
+def test_a_blocking_finding_stops_and_is_told() -> None:
+    red = Finding("TOOL", "blocking", "git is too old.", "Install git 2.38.")
+    event = HealthChecked(findings=(red,), base_sha=SHA, config=RepoConfig())
+    decision = life_work.health_checked(a_track(), event, NOW)
+    assert kept(decision).state == "blocked"
+    assert kinds(decision) == ["post_comment", "sync_status"]
+    assert "Install git 2.38." in kept(decision).problem
+
+
+def test_no_agreement_blocks_and_names_what_was_proposed() -> None:
+    plan = MergedPlan(minority=(PlannedTask(key="x", title="Only mine"),), planners=3, proposals=2)
+    decision = life_planning.plan_made(a_track(), PlanMade(plan=plan, usage=Usage()), (), NOW)
+    assert kept(decision).state == "blocked"
+    assert "Only mine" in kept(decision).problem
+
+
+def test_a_backlog_that_was_merged_before_it_was_noted_stays_merged() -> None:
+    track = a_track(a_task())
+    event = BacklogProposed(pull=13, branch="agent/issue-12/backlog", head_sha=SHA, tasks=1)
+    decision = life_planning.backlog_proposed(track, event, NOW)
+    assert (kept(decision).state, decision.actions) == ("working", ())
+
+
+# --- the backlog is merged ---
+
+
+def test_the_merged_file_is_the_contract_and_work_waits_for_health() -> None:
+    decision = life_backlog.backlog_closed(a_track(state="review", backlog_pull=13), closed(13), GOOD, NOW)
+    assert [task.id for task in kept(decision).tasks] == ["T-1", "T-2"]
+    assert decision.actions == (CheckHealth(before="work"), SyncStatus())
+
+
+def test_work_starts_when_health_is_good_and_only_what_depends_on_nothing() -> None:
+    track = kept(life_backlog.backlog_closed(a_track(state="review"), closed(13), GOOD, NOW))
+    event = HealthChecked(findings=(), base_sha=SHA, config=RepoConfig(), before="work")
+    decision = life_work.health_checked(track, event, NOW)
+    assert decision.actions == (RunTask(task="T-1", attempt=1, run=1), SyncStatus())
+    assert kept(decision).task("T-1").branch == "agent/issue-12/T-1-a1"  # type: ignore[union-attr]
+
+
+def test_closed_unmerged_is_cancelled_and_said() -> None:
+    decision = life_backlog.backlog_closed(a_track(state="review"), closed(13, merged=False), None, NOW)
+    assert kept(decision).state == "cancelled"
+    assert kinds(decision) == ["post_comment", "sync_status"]
+
+
+def test_merged_elsewhere_starts_nothing() -> None:
+    decision = life_backlog.backlog_closed(a_track(state="review"), closed(13, base="dev"), GOOD, NOW)
+    assert kept(decision).state == "blocked"
+    assert not kept(decision).tasks
+
+
+def test_an_invalid_file_starts_nothing_and_its_lines_are_named() -> None:
+    decision = life_backlog.backlog_closed(
+        a_track(state="review"), closed(13), backlog.load("version: 2\n"), NOW
+    )
+    assert not any(isinstance(action, RunTask | CheckHealth) for action in decision.actions)
+    assert "line 1" in kept(decision).problem
+
+
+# --- work ---
+
+
+def test_a_merged_task_frees_its_dependents() -> None:
+    track = a_track(
+        a_task("T-1", state="in_review", pull=20, attempt=1, run=1), a_task("T-2", depends_on=("T-1",))
+    )
+    decision = life_work.task_pull_closed(track, track.tasks[0], closed(20), NOW)
+    assert RunTask(task="T-2", attempt=1, run=1) in decision.actions
+
+
+def test_the_last_merged_task_closes_the_track() -> None:
+    track = a_track(a_task("T-1", state="in_review", pull=20), a_task("T-2", state="dropped"))
+    assert life_work.task_pull_closed(track, track.tasks[0], closed(20), NOW).actions == (CloseTrack(),)
+
+
+def test_a_task_merged_before_its_pull_request_was_noted_is_done_for_good() -> None:
+    track = a_track(
+        a_task("T-1", state="running", attempt=1, run=1, branch="b"), a_task("T-2", depends_on=("T-1",))
+    )
+    track = kept(life_work.task_pull_closed(track, track.tasks[0], closed(20), NOW))
+    late = TaskProposed(task="T-1", attempt=1, run=1, pull=20, branch="b", head_sha=SHA)
+    decision = life_work.task_proposed(track, late, NOW)
+    assert kept(decision).task("T-1").state == "done"  # type: ignore[union-attr]
+    assert decision.actions == ()
+
+
+def test_a_crash_is_tried_again_up_to_the_limit_and_then_a_person_is_asked() -> None:
+    track = a_track(a_task("T-1", state="running", attempt=1, run=1))
+    seen = []
+    for attempt in range(1, 10):
+        failed = TaskFailed(task="T-1", attempt=attempt, run=attempt, reason="crash", text="It fell over.")
+        decision = life_work.task_failed(track, failed, NOW)
+        track = kept(decision)
+        seen.append(track.tasks[0].state)
+        if track.tasks[0].state == "blocked":
+            break
+    assert seen == ["running"] * 3 + ["blocked"]
+    assert track.state == "blocked"
+    assert any(
+        isinstance(action, PostComment) and "What you can do" in action.body for action in decision.actions
+    )
+
+
+def test_red_work_is_not_tried_again_blindly() -> None:
+    track = a_track(a_task("T-1", state="running", attempt=1, run=1))
+    failed = TaskFailed(task="T-1", attempt=1, run=1, reason="tests", text="red", details="```\nE\n```")
+    assert "run_task" not in kinds(life_work.task_failed(track, failed, NOW))
+
+
+def test_a_result_of_an_older_attempt_changes_nothing() -> None:
+    track = a_track(a_task("T-1", state="running", attempt=2, run=2))
+    failed = TaskFailed(task="T-1", attempt=1, run=1, reason="crash", text="late")
+    assert life_work.task_failed(track, failed, NOW).actions == ()
+
+
+def test_a_track_with_nothing_going_on_is_blocked_and_works_again_when_mended() -> None:
+    track = life_work.assessed(
+        a_track(a_task("T-1", state="blocked", note="red"), a_task("T-2", depends_on=("T-1",)))
+    )
+    assert track.state == "blocked"
+    decision = life_work.task_pull_closed(track, track.tasks[0], closed(20, branch=""), NOW)
+    assert kept(decision).state == "working"
+    assert RunTask(task="T-2", attempt=1, run=1) in decision.actions
+
+
+def test_a_failing_status_comment_begins_no_chain() -> None:
+    event = ActionFailed(action="7/issue-12#x.1", what="sync_status", error="403")
+    assert life_work.action_failed(a_track(), event, NOW).actions == ()
+
+
+VERDICTS: tuple[Verdict, ...] = (
+    "missing",
+    "running",
+    "awaiting_approval",
+    "conflicted",
+    "red",
+    "green",
+    "no_ci",
+)
+STATES: tuple[TaskState, ...] = (
+    "todo",
+    "running",
+    "checking",
+    "in_review",
+    "held",
+    "blocked",
+    "done",
+    "dropped",
+)
+
+
+@given(st.sampled_from(VERDICTS), st.sampled_from(STATES), st.integers(0, 9))
+def test_checks_move_open_pull_requests_only_and_what_waits_is_looked_at_again(
+    verdict: Verdict, state: TaskState, waited: int
+) -> None:
+    track = a_track(a_task("T-1", state=state, pull=20, head_sha=SHA))
+    decision = life_work.checks_read(track, track.tasks[0], Rollup(verdict, ("ci",)), waited, NOW)
+    if state not in {"checking", "in_review", "blocked"}:
+        assert decision == Decision(track=track)
+        return
+    now = kept(decision).tasks[0]
+    assert (now.state == "in_review") == (verdict in {"green", "no_ci"})
+    assert bool(decision.timers) == (verdict in {"missing", "running", "awaiting_approval"})
+
+
+@given(st.lists(st.sampled_from(STATES), min_size=1, max_size=8))
+def test_limits_hold_whatever_the_states(states: list[TaskState]) -> None:
+    tasks = [
+        a_task(f"T-{n}", state=state, pull=100 + n if state != "todo" else None)
+        for n, state in enumerate(states, 1)
+    ]
+    track, runs = life_work.start_ready(a_track(*tasks), NOW)
+    running = sum(task.state == "running" for task in track.tasks)
+    before = sum(state == "running" for state in states)
+    assert running == before + len(runs)
+    assert not runs or running <= track.config.limits.workers
+    busy = [t for t in track.tasks if t.state in {"running", "checking", "in_review"}]
+    assert not runs or len(busy) <= track.config.limits.max_open_prs
+
+
+def test_people_settle_tasks_on_the_default_branch() -> None:
+    track = a_track(a_task("T-1", state="blocked", note="red"), a_task("T-2", depends_on=("T-1",)))
+    assert GOOD.backlog is not None
+    tasks = tuple(t.model_copy(update={"status": "done"}) if t.id == "T-1" else t for t in GOOD.backlog.tasks)
+    written = replace(GOOD, backlog=GOOD.backlog.model_copy(update={"tasks": tasks}))
+    decision = life_backlog.backlog_changed(track, written, NOW)
+    assert RunTask(task="T-2", attempt=1, run=1) in decision.actions
+
+
+def test_a_line_settles_a_stuck_task_even_with_a_pull_request() -> None:
+    track = a_track(a_task("T-1", state="blocked", note="red", pull=20), a_task("T-2", depends_on=("T-1",)))
+    assert GOOD.backlog is not None
+    tasks = tuple(t.model_copy(update={"status": "dropped"}) for t in GOOD.backlog.tasks)
+    written = replace(GOOD, backlog=GOOD.backlog.model_copy(update={"tasks": tasks}))
+    assert life_backlog.backlog_changed(track, written, NOW).actions == (CloseTrack(),)
