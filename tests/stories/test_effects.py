@@ -9,10 +9,11 @@ import pytest
 from bot.wiring import Bot
 from tests.judges.openapi import Judge
 from tests.judges.webhooks import WebhookJudge
-from tests.stories import healthy, lacking
+from tests.stories import healthy, lacking, lenient, troubled
 from tests.stories.healthy import the_story_holds
 from tests.stories.lacking import Change
 from tests.stories.story import story
+from tests.stories.troubled import the_trouble_is_stopped
 
 # The part that is taken away, how, and what the story then finds missing.
 EFFECTS: dict[str, tuple[Change, str]] = {
@@ -81,3 +82,52 @@ async def test_the_story_fails_without(
     with pytest.raises(AssertionError) as failure:
         await _tell(tmp_path, judge, webhook_judge, change)
     assert missing in str(failure.value)
+
+
+# The part that is taken away, how, and what then comes through.
+DEFENSES: dict[str, tuple[Change, str]] = {
+    "InstrumentationChecker": (lenient.content, "the plan does not say that the base is red"),
+    "the sandbox": (lenient.unboxed, "the agent saw what is outside its sandbox"),
+    "ingest": (lenient.trusting, f"a pull request was opened for: {troubled.LINK}"),
+    "tests in a fresh sandbox": (lenient.untested, f"a pull request was opened for: {troubled.BREAK}"),
+    "protected paths": (lenient.unprotected, f"a pull request was opened for: {troubled.GUARD}"),
+    "search for secrets": (lenient.indiscreet, f"a pull request was opened for: {troubled.KEY}"),
+    "lease of a push": (lenient.ruthless, f"a pull request was opened for: {troubled.BRANCH}"),
+}
+
+
+async def _tell_of_trouble(tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge, change: Change) -> None:
+    secret = troubled.plant_secret(tmp_path)
+
+    def changed(bot: Bot) -> None:
+        troubled.with_mischief(bot, secret)
+        change(bot)
+
+    async with story(
+        tmp_path,
+        judge,
+        webhook_judge,
+        troubled.script(),
+        {},
+        troubled.FILES,
+        test=healthy.TEST,
+        ci=None,
+        change=changed,
+    ) as s:
+        await the_trouble_is_stopped(s)
+
+
+async def test_trouble_is_stopped_with_every_defense_in_place(
+    tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
+) -> None:
+    await _tell_of_trouble(tmp_path, judge, webhook_judge, lacking.nothing)
+
+
+@pytest.mark.parametrize("part", DEFENSES)
+async def test_trouble_comes_through_without(
+    part: str, tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
+) -> None:
+    change, through = DEFENSES[part]
+    with pytest.raises(AssertionError) as failure:
+        await _tell_of_trouble(tmp_path, judge, webhook_judge, change)
+    assert through in str(failure.value)

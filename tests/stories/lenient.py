@@ -1,0 +1,101 @@
+"""Bots that let through what must be stopped: as in `lacking.py`, for the story of trouble."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from bot.core.actions import CheckHealth, RunTask
+from bot.core.health import Finding, InstrumentationChecker, Probes, TestResult
+from bot.core.values import Repo
+from bot.git.mirror import GitMirror
+from bot.git.worktrees import TaskWorktree, WorktreeManager
+from bot.jobs.health import HealthJob
+from bot.jobs.repository import Repositories
+from bot.jobs.verify import Verification, Verifier
+from bot.jobs.work import WorkJob
+from bot.ports import GitAccess, Identity, Ingested, Mirror
+from bot.sandbox import NoSandbox
+from bot.wiring import Bot
+from tests.stories.lacking import job, twin
+
+
+class Content(InstrumentationChecker):
+    def findings(self, probes: Probes) -> tuple[Finding, ...]:
+        """Find everything in order."""
+        return ()
+
+
+def content(bot: Bot) -> None:
+    bot.jobs[CheckHealth] = replace(job(bot, CheckHealth, HealthJob), checker=Content)
+
+
+def unboxed(bot: Bot) -> None:
+    bot.jobs[RunTask] = replace(job(bot, RunTask, WorkJob), sandbox=NoSandbox(allowed=True))
+
+
+class Trusting(TaskWorktree):
+    """Takes in whatever it finds, as far as links lead."""
+
+    async def ingest(
+        self, message: str, author: Identity, when: datetime, keep: Mapping[str, bytes | None]
+    ) -> Ingested:
+        found = {str(p.relative_to(self.path)): p.read_bytes() for p in self.path.rglob("*") if p.is_file()}
+        del found[".git"]
+        sha = await self._mirror.commit_files(self.base, {**found, **keep}, message, author, when)
+        changed = [path for path, _, _ in await self._mirror.diff_stat(self.base, sha)]
+        return Ingested(sha, tuple(changed), 0, 0)
+
+
+class Welcoming(WorktreeManager):
+    async def create(self, mirror: Mirror, id_: str, base: str) -> TaskWorktree:
+        """Make worktrees that take in everything."""
+        return twin(await super().create(mirror, id_, base), Trusting)
+
+
+def trusting(bot: Bot) -> None:
+    bot.jobs[RunTask] = replace(job(bot, RunTask, WorkJob), worktrees=twin(bot.worktrees, Welcoming))
+
+
+@dataclass(frozen=True, slots=True)
+class Untested(Verifier):
+    """Finds every commit green without running anything."""
+
+    async def run(
+        self, mirror: Mirror, id_: str, sha: str, command: str, extra: dict[str, str] | None = None
+    ) -> Verification:
+        return Verification(TestResult("green"), "", 0.0)
+
+
+def untested(bot: Bot) -> None:
+    work = job(bot, RunTask, WorkJob)
+    bot.jobs[RunTask] = replace(work, verifier=Untested(work.worktrees, work.sandbox, work.verifier.path))
+
+
+def unprotected(bot: Bot) -> None:
+    bot.jobs[RunTask] = replace(job(bot, RunTask, WorkJob), protected=lambda *_: ())
+
+
+def indiscreet(bot: Bot) -> None:
+    bot.jobs[RunTask] = replace(job(bot, RunTask, WorkJob), new_secrets=lambda *_: ())
+
+
+class Ruthless(GitMirror):
+    async def push(self, access: GitAccess, sha: str, branch: str, expected: str | None) -> None:
+        """Push over whatever is there."""
+        there = await self._remote_sha(access, f"refs/heads/{branch}")
+        await super().push(access, sha, branch, there)
+
+
+class Overriding(Repositories):
+    """Gives mirrors that push over whatever is there."""
+
+    async def fresh(self, repo: Repo, max_age: float = 0.0) -> Mirror:
+        return twin(await Repositories.fresh(self, repo, max_age), Ruthless)
+
+
+def ruthless(bot: Bot) -> None:
+    work = job(bot, RunTask, WorkJob)
+    known = work.repositories
+    bot.jobs[RunTask] = replace(work, repositories=Overriding(known.forge, known.worktrees, known.override))
