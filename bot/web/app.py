@@ -36,7 +36,14 @@ def create_app(parts: Parts) -> FastAPI:
         finally:
             await parts.stop()
 
-    app = FastAPI(title="Gitwright", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
+    app = FastAPI(
+        title="Gitwright",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        lifespan=lifespan,
+    )
     # A plain route: the webhook must not pay for validation that it does itself.
     app.router.routes.append(Route("/webhook", parts.webhook, methods=["POST"]))
 
