@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from bot.core import life, life_work
@@ -56,7 +56,8 @@ async def gather_completed(track: Track | None, event: ChecksCompleted, reads: R
     task = next((t for t in track.tasks if t.branch and t.branch == event.branch), None)
     if task is None or task.state == "running":
         return Facts(early=task.id if task else None)
-    return await _read(track, task, reads) if task.state in OPEN_PULL else Facts()
+    # A blocked one too: people were asked to push a fix to its branch.
+    return await _read(track, task, reads) if task.state in {*OPEN_PULL, "blocked"} else Facts()
 
 
 async def gather_due(track: Track | None, event: ChecksDue, reads: Reads) -> Facts:
@@ -73,6 +74,7 @@ def _decide(track: Track | None, facts: Facts, waited: int | None, now: datetime
         return life_work.task_pull_closed(track, task, facts.closed, now)
     if track is None or task is None or facts.seen is None:
         return life.nothing(track)
+    task = replace(task, head_sha=facts.head_sha or task.head_sha)  # people push to it too
     return life_work.checks_read(track, task, facts.seen, waited, now)
 
 

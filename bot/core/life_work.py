@@ -190,7 +190,7 @@ def task_failed(track: Track, event: TaskFailed, now: datetime) -> Decision:
 
 def checks_read(track: Track, task: TaskTrack, seen: Rollup, waited: int | None, now: datetime) -> Decision:
     """Follow a head's checks; `waited` is None when they were announced, else how often they were looked at."""
-    if task.state not in OPEN_PULL or task.head_sha is None:
+    if task.pull is None or task.head_sha is None or task.state not in {*OPEN_PULL, "blocked"}:
         return nothing(track)
     again: tuple[Timer, ...] = ()
     if seen.verdict in {"missing", "running", "awaiting_approval"}:
@@ -207,9 +207,9 @@ def checks_read(track: Track, task: TaskTrack, seen: Rollup, waited: int | None,
         "conflicted": ("blocked", "conflicts with the default branch"),
     }
     state, note = states[seen.verdict]
-    if (state, note) == (task.state, task.note):
-        return Decision(track=track, timers=again)
     changed = replace(task, state=state, note=note)  # type: ignore[arg-type]  # the words above are TaskStates
+    if changed == track.task(task.id):
+        return Decision(track=track, timers=again)
     track = assessed(track.with_task(changed)).noting(
         stamp(now), f"checks of #{task.pull} are {seen.verdict.replace('_', ' ')}", names, task.id
     )

@@ -1,7 +1,7 @@
 """Owns text from outside on its way into Markdown that the bot posts: it is shown, and does nothing.
 
 escape(text) keeps paragraphs, lists and code; inline(text) gives one line; fence(text, info) a code block;
-truncate(text, limit) cuts from the end; mermaid(text) labels a node; strip_hidden(text) and find_secrets(text) as in
+plain(text) a title; truncate(text, limit) cuts from the end; mermaid(text) labels a node; strip_hidden(text) and find_secrets(text) as in
 bot/core/hidden_text.py and bot/core/secret_patterns.py.
 """
 
@@ -21,6 +21,7 @@ __all__ = [
     "find_secrets",
     "inline",
     "mermaid",
+    "plain",
     "redact",
     "strip_hidden",
     "truncate",
@@ -105,6 +106,13 @@ def mermaid(text: str, limit: int = 40) -> str:
     """Label a node of a Mermaid graph: letters, digits and a little punctuation, cut to `limit` characters."""
     plain = " ".join(re.sub(r"[^\w .,:/()+-]", " ", _visible(text)).split())
     return (plain if len(plain) <= limit else plain[: limit - 1].rstrip() + "\u2026") or "-"
+
+
+def plain(text: str, limit: int = 250) -> str:
+    """Write any text as one line where no Markdown can hide it, a title or a commit message: nothing in it acts."""
+    line = re.sub(r"[#@]+(?=\w)", "", " ".join(_visible(text).split()))
+    line = re.sub(r"\b(GH|GHSA)-(?=\w)", r"\1 ", line, flags=re.IGNORECASE).replace("://", ": ")
+    return line if len(line) <= limit else line[: limit - 1].rstrip() + "\u2026"
 
 
 def truncate(text: str, limit: int = COMMENT_LIMIT) -> str:

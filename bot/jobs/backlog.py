@@ -15,6 +15,7 @@ from bot.core.events import BacklogProposed
 from bot.core.packet import ContextCompressor, PacketInput, TaskTooBig
 from bot.core.plan_text import plan_text, spec_text
 from bot.core.planning import MergedPlan
+from bot.core.sanitize import plain
 from bot.core.track import Track
 from bot.core.values import Annotation, Pull, Usage
 from bot.errors import BotError, RetryableError, StaleRefError, UserError
@@ -95,7 +96,7 @@ class ProposeBacklogJob:
         sha = await mirror.commit_files(
             track.base_sha,
             written,
-            f"Plan {track.id}\n\n{_goal(track, plan)}\n\nPart of #{track.issue}",
+            f"Plan {track.id}\n\n{plain(_goal(track, plan))}\n\nPart of #{track.issue}",
             self.author,
             when,
         )

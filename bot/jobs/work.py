@@ -19,7 +19,7 @@ from bot.core.events import TaskFailed, TaskProposed
 from bot.core.health import newly_failing
 from bot.core.packet import ContextCompressor
 from bot.core.packet_verify import ContextVerifier, Finding
-from bot.core.sanitize import fence, inline, truncate
+from bot.core.sanitize import fence, inline, plain, redact
 from bot.core.testing import commands_for, summary
 from bot.core.track import TaskTrack, Track
 from bot.core.values import Usage
@@ -126,11 +126,11 @@ class WorkJob:
         tests = await self._verify(track, written, mirror, f"{id_}-verify", str(ingested.sha), report)
         made = _Made(
             sha=str(ingested.sha),
-            title=f"{task.id}: {task.title}"[:250],
+            title=plain(f"{task.id}: {task.title}"),
             body=messages_pulls.task_pull(
                 track,
                 task,
-                said=report.said,
+                said=redact(report.said),
                 acceptance=written.acceptance,
                 outside=outside,
                 tests=tests,
@@ -225,7 +225,7 @@ class WorkJob:
     ) -> Ingested:
         path = f"{track.folder}/BACKLOG.yaml"
         done = backlog_file.set_status(backlog_text, task.id, "done")
-        message = f"{task.title}\n\nTask {task.id} of {track.id}, part of #{track.issue}."
+        message = f"{plain(task.title)}\n\nTask {task.id} of {track.id}, part of #{track.issue}."
         try:
             ingested = await worktree.ingest(message, self.author, self.clock.now(), {path: done.encode()})
         except UserError as error:
@@ -279,7 +279,7 @@ class WorkJob:
         new = newly_failing(seen.result, track.known_failing)
         if seen.result.state == "red" and seen.result.failed and not new:
             return  # verdicts are relative to the baseline
-        details = fence(truncate(seen.output[-EVIDENCE:], EVIDENCE))
+        details = fence(redact(seen.output[-EVIDENCE:]))
         names = f": {', '.join(f'`{name}`' for name in new[:5])}" if new else ""
         raise _Stop(
             "tests",

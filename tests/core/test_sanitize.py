@@ -14,6 +14,7 @@ from markdown_it.token import Token
 from bot.core import ids
 from bot.core.hidden_text import strip_hidden, strip_invisible
 from bot.core.sanitize import code, escape, fence, inline, mermaid, truncate
+from bot.core.sanitize import plain as plain_line
 
 PIECES = [
     *"`*_{}[]()<>#+-.!|~@&:\\/\"'=\n\t $^1aF\r",
@@ -209,3 +210,20 @@ def test_what_is_left_holds_nothing_invisible(text: str) -> None:
     plain, _ = strip_hidden(text)
     assert strip_invisible(plain) == (plain, False)
     assert strip_hidden(plain)[0].count("\n") <= text.count("\n") + text.count("\r")
+
+
+@given(
+    st.text()
+    | st.lists(st.sampled_from(["#97", "@all", "GH-1", "fixes ", "o/r#3", "https://x.y/1", "\n"])).map(
+        "".join
+    )
+)
+def test_a_title_is_one_line_that_refers_to_nothing_and_nobody(text: str) -> None:
+    shown = plain_line(text, 80)
+    assert len(shown) <= 80
+    assert len(shown.splitlines()) <= 1
+    assert not re.search(r"[#@]\w|\bGH-\d|://", shown, re.IGNORECASE)
+
+
+def test_a_title_keeps_its_words() -> None:
+    assert plain_line("Fixes #97: ask @ada,\nsee https://x.y") == "Fixes 97: ask ada, see https: x.y"
