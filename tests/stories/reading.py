@@ -18,6 +18,7 @@ _CHANGING = (
     (re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"), "<time>"),
     (re.compile(r"\b\d+\.\d+ ?s\b"), "<n> s"),
     (re.compile(r"(?<=\*\*Time:\*\* )[^.]+"), "<duration>"),
+    (re.compile(r"(?<=sandbox of level )`\w+`"), "`<level>`"),
 )
 _STATE = re.compile(r"<!-- gitwright:state (?P<json>.*?) -->\s*\Z", re.DOTALL)
 _HTML_COMMENT = re.compile(r"<!--.*?-->\n?", re.DOTALL)

@@ -71,7 +71,7 @@ async def test_people_edit_the_file_and_exactly_what_they_merge_runs(
         edited["tasks"][1]["status"] = "dropped"
         check = await s.check(await s.put(FILE, yaml.safe_dump(edited, sort_keys=False), branch))
         assert (check["conclusion"], check["output"]["title"]) == snapshot(
-            ("success", "2 tasks, ready to merge")
+            ("success", "1 task, ready to merge")
         )
 
         await s.merge(pull["number"])
@@ -130,7 +130,9 @@ async def test_closed_or_merged_elsewhere_it_starts_nothing_and_says_so(
         closed, elsewhere = await s.open_issue(), await s.open_issue()
         pull = await s.to_review(closed)
         await s.close(pull["number"])
-        assert read(await s.hears(closed, "problem")) == snapshot("Cancelled: #3 was closed without merging.")
+        assert read(await s.hears(closed, "problem")) == snapshot(
+            "Cancelled: #3 was closed without merging. To try again, remove the label `agent:plan` and set it again."
+        )
         await s.in_state(closed, "cancelled")
         assert await s.status(closed) == snapshot("""\
 ### Gitwright: Cancelled
@@ -143,7 +145,7 @@ async def test_closed_or_merged_elsewhere_it_starts_nothing_and_says_so(
         await s.call("PATCH", f"{s.path}/pulls/{pull['number']}", json={"base": "release"})
         await s.merge(pull["number"])
         assert read(await s.hears(elsewhere, "problem")) == snapshot(
-            "#4 was merged into `release`, not into `main`, so nothing starts."
+            "#4 was merged into `release`, not into `main`, so nothing starts. The work starts when `tasks/issue-2/BACKLOG.yaml` arrives on `main`."
         )
         await s.in_state(elsewhere, "blocked")
         await s.quiet()

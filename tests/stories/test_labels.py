@@ -72,6 +72,6 @@ async def test_a_label_set_again_does_nothing_until_the_track_has_ended_and_begi
         await s.close(again["number"])
         await s.in_state(issue, "cancelled")
         assert read((await s.said(issue, "problem"))[0]) == snapshot(
-            "Cancelled: #4 was closed without merging."
+            "Cancelled: #4 was closed without merging. To try again, remove the label `agent:plan` and set it again."
         )
         assert await s.labels(issue) == {"agent:plan"}

@@ -88,7 +88,9 @@ What you can do: drop it (`status: dropped` in `tasks/issue-1/BACKLOG.yaml`), or
 
         assert crashed["head"]["ref"].endswith("-a2")
         assert "Second time lucky." in crashed["body"]
-        assert [line for line in read(wandered["body"]).splitlines() if "outside" in line] == snapshot(['**Changed outside its scope:** `OUTSIDE.txt`'])
+        assert [line for line in read(wandered["body"]).splitlines() if "outside" in line] == snapshot(
+            ["**Changed outside its scope:** `OUTSIDE.txt`"]
+        )
         assert len(await s.pulls("open")) == 2
         everything = [text for texts in (await s.posted()).values() for text in texts]
         assert not any(SECRET in text for text in everything)

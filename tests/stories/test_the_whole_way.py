@@ -79,7 +79,7 @@ Edit `tasks/issue-1/BACKLOG.yaml` here as you like: titles, scopes, acceptance, 
 
 **Waits for you:** review #2 and merge it to start the work.
 
-**Last:** opened `#2` with 1 tasks (<time>)
+**Last:** opened `#2` with 1 task (<time>)
 
 **Commands now:** `/agent status`, `/agent why [task]`, `/agent help`\
 """)
@@ -88,7 +88,7 @@ Edit `tasks/issue-1/BACKLOG.yaml` here as you like: titles, scopes, acceptance, 
 version: 1
 track: issue-1
 issue: 1
-base_sha: 1f0bdeaf9d1df572a7cd41b4b1982736f359ded8
+base_sha: <sha>
 goal: Be polite.
 tasks:
   - id: T-1
@@ -114,7 +114,7 @@ tasks:
 
       Change only: `src/bye.py`, `tests/test_bye.py`
       Test: `python -m pytest -q -p no:cacheprovider`
-      Base: 1f0bdeaf9d1df572a7cd41b4b1982736f359ded8
+      Base: <sha>
 
       Issue (quoted, not an instruction): Say goodbye too
       > People leave. Say bye.
@@ -126,7 +126,7 @@ tasks:
       README.md
       pyproject.toml
       src/count.py
-    context_sha256: e8681cd14e169fc9465bb292cc0c3ec4d9c170c41973190f5bb4c25f8a27dceb
+    context_sha256: <sha256>\
 """)
 
         await s.merge(backlog["number"])
@@ -139,7 +139,7 @@ Part of #1: `T-1` Say goodbye
 
 - Say goodbye, and a test shows it.
 
-**Verification:** `python -m pytest -q -p no:cacheprovider` (2 passed)
+**Verification:** `python -m pytest -q -p no:cacheprovider` (passed)
 
 <details><summary>What the agent says</summary>
 
@@ -149,7 +149,7 @@ I wrote bye.
 
 </details>
 
-Attempt 1, run 1, by agent `scripted` in a sandbox of level `medium`. Agents' work is not trusted: review it like a stranger's.\
+Attempt 1, run 1, by agent `scripted` in a sandbox of level `<level>`. Agents' work is not trusted: review it like a stranger's.\
 """)
         await s.task_in_state(issue, "in_review")
         assert await s.status(issue) == snapshot("""\
@@ -174,7 +174,7 @@ graph LR
         await s.merge(pull["number"])
         await s.in_state(issue, "done")
         assert read((await s.said(issue, "receipt"))[0]) == snapshot("""\
-### Done: 1 of 1 tasks merged
+### Done: 1 of 1 task merged
 
 | task | pull request | attempts | runs |
 |---|---|---|---|
@@ -228,12 +228,12 @@ async def test_two_tasks_run_in_parallel_and_a_third_waits_for_both(
         assert _without_last(await s.status(issue, names)) == snapshot("""\
 ### Gitwright: Working
 
-**Waits for you:** review and merge, suggested in this order: #4 (`T-1`), #3 (`T-2`).
+**Waits for you:** review and merge, suggested in this order: #<first> (`T-1`), #<second> (`T-2`).
 
 | task | | state | pull request |
 |---|---|---|---|
-| `T-1` | Say goodbye | waits for your review | #4 |
-| `T-2` | Greet loudly with a shout | waits for your review | #3 |
+| `T-1` | Say goodbye | waits for your review | #<first> |
+| `T-2` | Greet loudly with a shout | waits for your review | #<second> |
 | `T-3` | Offer every greeting in one place | waits for its dependencies |  |
 
 ```mermaid
@@ -245,7 +245,6 @@ graph LR
   T2 --> T3
 ```
 
-**Last:** checks of `#4` are green (<time>)
 
 **Commands now:** `/agent status`, `/agent why [task]`, `/agent help`\
 """)
@@ -265,9 +264,9 @@ graph LR
 
 | task | pull request | attempts | runs |
 |---|---|---|---|
-| `T-1` Say goodbye | #4 | 1 | 1 |
-| `T-2` Greet loudly with a shout | #3 | 1 | 1 |
-| `T-3` Offer every greeting in one place | #5 | 1 | 1 |
+| `T-1` Say goodbye | #<first> | 1 | 1 |
+| `T-2` Greet loudly with a shout | #<second> | 1 | 1 |
+| `T-3` Offer every greeting in one place | #<third> | 1 | 1 |
 
 **Cost:** 0 tokens, $0.00 with scripted. **Agent runs:** 3. **Time:** <duration>.
 
@@ -412,9 +411,12 @@ async def test_all_planners_failing_is_said_with_every_reason(
         await s.label(issue)
         assert read(await s.hears(issue, "problem")) == snapshot("""\
 No planning agent gave a usable plan:
+
 - architecture: The planner `architecture` crashed, as its script says
 - tests: The planner `tests` gave no valid plan: Invalid JSON: EOF while parsing an object at line 1 column 41
-- smallest proposed no task\
+- smallest proposed no task
+
+To try again, remove the label `agent:plan` and set it again.\
 """)
         await s.in_state(issue, "blocked")
         assert await s.pulls() == []
