@@ -31,7 +31,7 @@ EFFECTS: dict[str, tuple[Change, str]] = {
     "escaping": (lacking.unescaped, "active Markdown on"),
     "marker of a pull request": (lacking.unmarked_pull, "bears no marker"),
     "marker of a comment": (lacking.forgetful, "2 comments `"),
-    "look before a pull request": (lacking.reckless, "0 pull requests for the task"),
+    "look before a pull request": (lacking.reckless, "A pull request already exists"),
     "three planners": (lacking.one_planner, "no task with three votes"),
     "planners in parallel": (lacking.one_after_the_other, "one after the other"),
     "structured_merge": (lacking.first_proposal, "no task with three votes"),

@@ -12,7 +12,7 @@ from bot.core.values import Usage
 from bot.jobs.work import WorkJob
 from bot.ports import Box, WorkOrder, WorkReport
 from bot.wiring import Bot
-from tests.stories.healthy import GREET
+from tests.stories.healthy import GREET, rest
 from tests.stories.scripts import JsonDict, agreed, task
 from tests.stories.story import Story
 
@@ -106,7 +106,7 @@ async def the_trouble_is_stopped(s: Story) -> None:
     """Tell the whole story; AssertionError names the first trouble that came through."""
     issue = await s.open_issue("Do several things", "All at once.")
     await s.label(issue)
-    await s.quiet()
+    await rest(s)
     assert "is red on the base" in (await s.said(issue, "plan"))[0], (
         "the plan does not say that the base is red"
     )
@@ -116,7 +116,7 @@ async def the_trouble_is_stopped(s: Story) -> None:
     assert "test_base" in said
     taken = await _take_branch(s, f"agent/issue-{issue}/{ids[BRANCH]}-a1")
     await s.put("tests/test_base.py", GREEN)
-    await s.quiet()
+    await rest(s)
     await _is_stopped(s, issue, ids)
     tip = await s.call("GET", f"{s.path}/git/ref/heads/agent/issue-{issue}/{ids[BRANCH]}-a1")
     assert tip["object"]["sha"] == taken, "a person's branch was overwritten"
@@ -125,7 +125,7 @@ async def the_trouble_is_stopped(s: Story) -> None:
 async def _merge_backlog(s: Story, issue: int) -> dict[str, str]:
     """Merge the backlog, and give the ids of its tasks by title."""
     await s.merge((await s.pulls("open"))[0]["number"])
-    await s.quiet()
+    await rest(s)
     merged = backlog.load(await s.text(f"tasks/issue-{issue}/BACKLOG.yaml")).backlog
     assert merged is not None
     ids = {t.title: t.id for t in merged.tasks}
