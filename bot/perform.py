@@ -133,13 +133,22 @@ class Performer:
         body = messages_status.status(track, self.commands(track))
         digest = sha256(body.encode()).hexdigest()
         if await self.store.get_id(f"{track.key}:status-sha256") != digest:
-            comment = await self._status_comment(track)
+            comment = await self._update_comment(track, body)
             if comment is None:
                 comment = await self.forge.create_comment(track.repo, track.issue, body)
-            else:
-                await self.forge.update_comment(track.repo, comment, body)
             await self.store.put_id(f"{track.key}:status", str(comment))
             await self.store.put_id(f"{track.key}:status-sha256", digest)
+
+    async def _update_comment(self, track: Track, body: str) -> int | None:
+        """Edit the sticky comment; None where there is none yet, or somebody deleted it."""
+        comment = await self._status_comment(track)
+        if comment is not None:
+            try:
+                await self.forge.update_comment(track.repo, comment, body)
+            except NotFoundError:
+                _log.warning("status_comment_gone", track=track.key, comment=comment)
+                return None
+        return comment
 
     async def _status_comment(self, track: Track) -> int | None:
         known = await self.store.get_id(f"{track.key}:status")

@@ -1,0 +1,207 @@
+"""The dispatcher: events find their tracks, in order, and none ends in silence."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from bot.core.actions import Decision
+from bot.core.events import ChecksDue, CommentCreated, ForgeEvent, IssueLabeled, Pushed
+from bot.core.track import TRACKS, Track
+from bot.dispatch import PARK, TRIES, Dispatcher
+from bot.engine.store import Commit, Delivery, Store
+from bot.errors import BotError, RetryableError, UserError
+from bot.handler import Handler, Reads
+from bot.ports import Engine, JsonDict
+from tests.builders import ADA, REPO, SettableClock, a_track
+
+LABELED = IssueLabeled(repo=REPO, issue=1, label="agent:plan", actor=ADA)
+PUSHED = Pushed(repo=REPO, branch="main", before=None, after="b" * 40, actor=ADA)
+
+
+@dataclass
+class _Engine:
+    """Notes what is submitted."""
+
+    jobs: list[tuple[str, float]] = field(default_factory=list)
+
+    async def submit(self, _kind: str, id_: str, _args: JsonDict, *, delay: float = 0, **_: Any) -> None:
+        self.jobs.append((id_, delay))
+
+
+@dataclass
+class _Heard:
+    """A handler that notes the events it is asked to decide, and may fail while it gathers."""
+
+    failures: list[BotError] = field(default_factory=list)
+    seen: list[str] = field(default_factory=list)
+    meanwhile: Any = None
+
+    async def gather(self, _track: Track | None, _event: Any, _reads: Reads) -> None:
+        if self.meanwhile is not None:
+            meanwhile, self.meanwhile = self.meanwhile, None
+            await meanwhile()
+        if self.failures:
+            raise self.failures.pop(0)
+
+    def decide(self, track: Track | None, event: Any, _facts: None, _now: datetime) -> Decision:
+        self.seen.append(event.kind)
+        track = track or a_track()
+        return Decision(track=replace(track, runs=track.runs + 1))
+
+    def table(self) -> tuple[Handler[Any, Any], ...]:
+        def one(event: type[Any], **more: Any) -> Handler[Any, Any]:
+            return Handler(event=event, gather=self.gather, decide=self.decide, **more)
+
+        return (
+            one(IssueLabeled, opens=lambda event: event.issue),
+            one(CommentCreated, keys=lambda event: (f"issue:{event.number}",)),
+            one(Pushed, keys=lambda event: (f"branch:{event.branch}",)),
+            one(ChecksDue),
+        )
+
+
+@pytest.fixture
+def clock() -> SettableClock:
+    return SettableClock()
+
+
+@pytest.fixture
+async def store(tmp_path: Path, clock: SettableClock) -> AsyncIterator[Store]:
+    made = await Store.open(f"sqlite:///{tmp_path}/store.sqlite", clock)
+    yield made
+    await made.close()
+
+
+def dispatcher(store: Store, heard: _Heard, event: ForgeEvent | None = None) -> tuple[Dispatcher, _Engine]:
+    engine = _Engine()
+    made = Dispatcher(
+        store,
+        cast(Reads, None),
+        heard.table(),
+        lambda _: event,
+        SettableClock(),
+        lambda: cast(Engine, engine),
+    )
+    return made, engine
+
+
+def a_delivery(id_: str = "d-1") -> Delivery:
+    return Delivery(id_, "any", {}, b"{}", SettableClock().now())
+
+
+async def with_track(store: Store, track: Track) -> None:
+    """Store a track as a decision would."""
+    await store.add_event(track.key, f"seed-{track.id}", {})
+    state = TRACKS.dump_python(track, mode="json")
+    await store.commit(
+        Commit(
+            track=track.key,
+            event_id=f"seed-{track.id}",
+            expected_version=0,
+            state=state,
+            status=track.state,
+            open=not track.ended,
+            keys=track.keys(),
+        )
+    )
+
+
+async def tell(store: Store, count: int = 1) -> None:
+    for number in range(1, count + 1):
+        due = {"kind": "checks_due", "task": "T-1", "head_sha": "a", "waited": number}
+        await store.add_event("7/issue-1", f"e-{number}", due)
+
+
+async def routed(store: Store, event: ForgeEvent | None) -> list[tuple[str, int]]:
+    found = await dispatcher(store, _Heard(), event)[0].route(a_delivery())
+    return [(each.track, each.event.get("round", 0)) for each in found]
+
+
+async def test_an_event_concerns_no_track_one_or_several(store: Store) -> None:
+    assert await routed(store, None) == []
+    assert await routed(store, PUSHED) == []
+    for issue in (1, 2):
+        await with_track(store, a_track(id=f"issue-{issue}", issue=issue))
+    assert await routed(store, PUSHED) == [("7/issue-1", 0), ("7/issue-2", 0)]
+
+
+async def test_a_label_opens_the_first_round_and_after_an_ended_track_the_next(store: Store) -> None:
+    assert await routed(store, LABELED) == [("7/issue-1", 1)]
+    await with_track(store, a_track())
+    assert await routed(store, LABELED) == [("7/issue-1", 1)]
+    await with_track(store, a_track(id="issue-1-r2", round=2, state="done"))
+    assert await routed(store, LABELED) == [("7/issue-1-r3", 3)]
+
+
+async def test_what_happened_to_a_track_is_decided_in_order(store: Store) -> None:
+    await with_track(store, a_track())
+    await tell(store, 3)
+    heard = _Heard()
+    await dispatcher(store, heard)[0].drain({"track": "7/issue-1"})
+    assert heard.seen == ["checks_due"] * 3
+    stored = await store.load("7/issue-1")
+    assert stored is not None
+    assert stored.state["runs"] == 3
+    assert await store.next_event("7/issue-1") is None
+
+
+async def test_what_cannot_be_decided_now_is_tried_again_later_and_waits_longer_each_time(
+    store: Store,
+) -> None:
+    await with_track(store, a_track())
+    await tell(store, 2)
+    heard = _Heard([RetryableError("down"), RetryableError("down"), RetryableError("slow down", 42.0)])
+    made, engine = dispatcher(store, heard)
+    for try_ in range(3):
+        await made.drain({"track": "7/issue-1", "try": try_})
+        assert heard.seen == []
+    assert [delay for _, delay in engine.jobs] == [PARK[0], PARK[1], 42.0]
+    assert len({id_ for id_, _ in engine.jobs}) == 3
+    await made.drain({"track": "7/issue-1", "try": 3})
+    assert heard.seen == ["checks_due"] * 2
+
+
+@pytest.mark.parametrize(
+    ("failure", "try_"),
+    [(UserError("The file @all is *broken*."), 0), (RetryableError("no answer"), TRIES)],
+    ids=["at once", "after its tries"],
+)
+async def test_what_cannot_be_handled_is_said_and_the_next_event_goes_on(
+    store: Store, failure: BotError, try_: int
+) -> None:
+    await with_track(store, a_track())
+    await tell(store, 2)
+    heard = _Heard([failure])
+    await dispatcher(store, heard)[0].drain({"track": "7/issue-1", "try": try_})
+    assert heard.seen == ["checks_due"]
+    said = [row.action for row in await store.open_actions("7/issue-1")]
+    assert [(a["kind"], a["number"]) for a in said] == [("post_comment", 1)]
+    assert said[0]["body"].startswith("<!-- gitwright:problem track=issue-1 -->\n")
+    assert "This could not be handled: " in said[0]["body"]
+    assert "file @all" not in said[0]["body"]
+
+
+async def test_a_decision_made_from_an_old_version_is_made_again(store: Store) -> None:
+    await with_track(store, a_track())
+    await tell(store)
+
+    async def somebody_else() -> None:
+        await store.add_event("7/issue-1", "other", {})
+        state = TRACKS.dump_python(a_track(runs=10), mode="json")
+        stored = await store.commit(
+            Commit(track="7/issue-1", event_id="other", expected_version=1, state=state, status="planning")
+        )
+        assert stored
+
+    heard = _Heard(meanwhile=somebody_else)
+    await dispatcher(store, heard)[0].drain({"track": "7/issue-1"})
+    stored = await store.load("7/issue-1")
+    assert stored is not None
+    assert stored.state["runs"] == 11
+    assert heard.seen == ["checks_due"] * 2

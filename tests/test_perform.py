@@ -1,0 +1,248 @@
+"""The performer: what a decision asked for is done once, tried again where that helps, and its failure is said."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from bot.core.actions import ACTIONS, Action, CloseTrack, PostComment, React, SyncStatus
+from bot.core.events import Closed
+from bot.core.ids import identity
+from bot.core.track import TRACKS, Track
+from bot.core.values import Comment, Issue, Repo
+from bot.engine.store import Commit, NewAction, Store
+from bot.errors import BotError, NotFoundError, RetryableError, UserError
+from bot.perform import BACKOFF, TRIES, Job, Performer
+from bot.ports import Forge
+from tests.builders import ADA, NOON, REPO, SettableClock, a_track
+
+KEY = "7/issue-1"
+
+
+@dataclass
+class _Forge:
+    """Keeps comments and labels of issue 1 as a forge does; it may fail."""
+
+    posted: dict[int, str] = field(default_factory=dict)
+    labels: set[str] = field(default_factory=set)
+    failure: BotError | None = None
+    writes: list[str] = field(default_factory=list)
+
+    def _write(self, what: str) -> None:
+        if self.failure is not None:
+            raise self.failure
+        self.writes.append(what)
+
+    async def create_comment(self, _repo: Repo, _number: int, body: str) -> int:
+        known = [id_ for id_, text in self.posted.items() if identity(text) == identity(body)]
+        if not known:
+            self._write("comment")
+            self.posted[len(self.posted) + 1] = body
+        return known[0] if known else len(self.posted)
+
+    async def update_comment(self, _repo: Repo, id_: int, body: str) -> None:
+        if id_ not in self.posted:
+            raise NotFoundError("the comment is gone")
+        self._write("edit")
+        self.posted[id_] = body
+
+    async def find_comment(self, _repo: Repo, _number: int, marker: str) -> Comment | None:
+        found = [Comment(id_, text, ADA) for id_, text in self.posted.items() if text.startswith(marker)]
+        return found[0] if found else None
+
+    async def react(self, _repo: Repo, _subject: str, _id: int, content: str) -> bool:
+        self._write(content)
+        return True
+
+    async def issue(self, _repo: Repo, number: int) -> Issue:
+        return Issue(number, "", "", "open", ADA, tuple(self.labels))
+
+    async def ensure_label(self, _repo: Repo, name: str, _color: str, _text: str) -> None:
+        self._write(f"define {name}")
+
+    async def add_label(self, _repo: Repo, _number: int, name: str) -> None:
+        self._write(f"+{name}")
+        self.labels.add(name)
+
+    async def remove_label(self, _repo: Repo, _number: int, name: str) -> None:
+        self._write(f"-{name}")
+        self.labels.discard(name)
+
+
+@dataclass
+class Desk:
+    """A store with one track, a forge, and the performer between them."""
+
+    store: Store
+    forge: _Forge = field(default_factory=_Forge)
+    job: Job | None = None
+    version: int = 0
+
+    async def decide(self, track: Track, *actions: Action) -> list[str]:
+        """Commit a decision as the dispatcher does, and give the ids of its actions."""
+        event, self.version = f"e-{self.version}", self.version + 1
+        await self.store.add_event(KEY, event, {})
+        new = tuple(
+            NewAction(f"{KEY}#{event}.{n}", a.kind, ACTIONS.dump_python(a, mode="json"))
+            for n, a in enumerate(actions)
+        )
+        state = TRACKS.dump_python(track, mode="json")
+        assert await self.store.commit(
+            Commit(track=KEY, event_id=event, expected_version=self.version - 1, state=state, actions=new)
+        )
+        return [each.id for each in new]
+
+    async def perform(self, id_: str) -> None:
+        jobs = {CloseTrack: self.job} if self.job else {}
+        performer = Performer(
+            self.store, cast(Forge, self.forge), jobs, lambda _: (("/agent help", ""),), SettableClock()
+        )
+        await performer.run({"action": id_})
+
+    async def do(self, track: Track, *actions: Action) -> list[str]:
+        ids = await self.decide(track, *actions)
+        for id_ in ids:
+            await self.perform(id_)
+        return ids
+
+    async def result(self) -> object:
+        found = await self.store.next_event(KEY)
+        return found.event if found else None
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    store = await Store.open(f"sqlite:///{tmp_path}/store.sqlite", SettableClock())
+    yield Desk(store)
+    await store.close()
+
+
+def a_text(
+    body: str = "<!-- gitwright:answer track=issue-1 -->\n<!-- gitwright-key: k -->\nHello",
+) -> PostComment:
+    return PostComment(repo=REPO, number=1, body=body)
+
+
+async def test_a_text_is_posted_once_however_often_it_is_performed(desk: Desk) -> None:
+    (first,) = await desk.do(a_track(), a_text())
+    await desk.perform(first)
+    await desk.do(a_track(), a_text())
+    assert desk.forge.writes == ["comment"]
+
+
+async def test_a_result_comes_back_as_an_event(desk: Desk) -> None:
+    async def close(_track: Track, _action: CloseTrack) -> Closed:
+        return Closed(leftovers=("worktree x",))
+
+    desk.job = close
+    await desk.do(a_track(), CloseTrack())
+    assert await desk.result() == {"kind": "closed", "leftovers": ["worktree x"]}
+
+
+async def test_what_passes_is_tried_again_later_and_given_up_with_a_word(desk: Desk) -> None:
+    desk.forge.failure = RetryableError("502 Server Error")
+    (id_,) = await desk.decide(a_track(), a_text())
+    waits = []
+    for _ in range(TRIES - 1):
+        await desk.perform(id_)
+        row = await desk.store.action(id_)
+        assert row is not None
+        assert row.not_before is not None
+        waits.append((row.not_before - NOON).total_seconds())
+    assert waits == [*BACKOFF, BACKOFF[-1], BACKOFF[-1]]
+    assert await desk.result() is None
+    await desk.perform(id_)
+    assert await desk.result() == {
+        "kind": "action_failed",
+        "action": id_,
+        "what": "post_comment",
+        "error": f"502 Server Error (tried {TRIES} times)",
+        "task": None,
+    }
+
+
+async def test_the_forges_own_waiting_time_is_kept(desk: Desk) -> None:
+    desk.forge.failure = RetryableError("slow down", 77.0)
+    (id_,) = await desk.do(a_track(), a_text())
+    row = await desk.store.action(id_)
+    assert row is not None
+    assert row.not_before is not None
+    assert (row.not_before - NOON).total_seconds() == 77.0
+    desk.forge.failure = None
+    await desk.perform(id_)
+    assert desk.forge.writes == ["comment"]
+
+
+@pytest.mark.parametrize(
+    ("failure", "said"),
+    [
+        (UserError("Mend the file."), "Mend the file."),
+        (
+            ZeroDivisionError("division by zero"),
+            "internal error (ZeroDivisionError); the log names it as action {id}",
+        ),
+    ],
+    ids=["ours", "a bug"],
+)
+async def test_what_does_not_pass_is_said_at_once(desk: Desk, failure: Exception, said: str) -> None:
+    async def fail(_track: Track, _action: CloseTrack) -> None:
+        raise failure
+
+    desk.job = fail
+    (id_,) = await desk.do(a_track(), CloseTrack())
+    result = await desk.result()
+    assert isinstance(result, dict)
+    assert (result["kind"], result["error"]) == ("action_failed", said.format(id=id_))
+    await desk.perform(id_)
+    assert (await desk.store.action(id_)).state == "failed"  # type: ignore[union-attr]
+
+
+async def test_a_comment_without_a_place_is_no_failure(desk: Desk) -> None:
+    desk.forge.failure = NotFoundError("the issue was deleted")
+    await desk.do(a_track(), a_text())
+    assert await desk.result() is None
+
+
+async def test_a_reaction_is_set(desk: Desk) -> None:
+    await desk.do(a_track(), React(repo=REPO, subject="comment", id=5, content="eyes"))
+    assert desk.forge.writes == ["eyes"]
+
+
+async def test_the_sticky_comment_is_edited_in_place_and_only_where_it_changed(desk: Desk) -> None:
+    track = a_track()
+    await desk.do(track, SyncStatus())
+    assert desk.forge.writes == ["define agent:planning", "+agent:planning", "comment"]
+    await desk.do(track, SyncStatus())
+    assert len(desk.forge.writes) == 3
+    await desk.do(replace(track, state="review", backlog_pull=2), SyncStatus())
+    assert desk.forge.writes[3:] == ["define agent:review", "+agent:review", "-agent:planning", "edit"]
+    assert len(desk.forge.posted) == 1
+    assert "review #2" in desk.forge.posted[1]
+
+
+async def test_the_last_of_several_wishes_writes_the_status(desk: Desk) -> None:
+    await desk.do(a_track(), SyncStatus())
+    edits = desk.forge.writes.count("edit")
+    older = await desk.decide(a_track(runs=1), SyncStatus())
+    newer = await desk.decide(a_track(runs=2), SyncStatus())
+    for id_ in (*older, *newer):
+        await desk.perform(id_)
+    assert desk.forge.writes.count("edit") == edits + 1
+
+
+async def test_a_status_comment_that_somebody_deleted_is_posted_anew(desk: Desk) -> None:
+    await desk.do(a_track(), SyncStatus())
+    desk.forge.posted.clear()
+    await desk.do(a_track(runs=1), SyncStatus())
+    assert len(desk.forge.posted) == 1
+    assert await desk.result() is None
+
+
+async def test_the_status_label_of_people_is_replaced_and_their_others_stay(desk: Desk) -> None:
+    desk.forge.labels = {"bug", "agent:done", "agent:plan"}
+    await desk.do(a_track(), SyncStatus())
+    assert desk.forge.labels == {"bug", "agent:plan", "agent:planning"}
