@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
-from pydantic import ValidationError
 
 from bot.core import messages
 from bot.core.actions import ACTIONS, Decision, PostComment
@@ -91,9 +90,12 @@ class Dispatcher:
                     "track", job, {"track": key, "try": tries + 1}, queue="tracks", partition=key, delay=wait
                 )
                 return
-            except (BotError, ValidationError) as error:
-                _log.exception("event_failed", track=key, row=row.id)
+            except BotError as error:
+                _log.warning("event_failed", track=key, row=row.id, error=str(error))
                 await self._give_up(key, row, str(error))
+            except Exception as error:  # noqa: BLE001 - the outermost edge: a track must not stand still over a bug
+                _log.exception("event_crashed", track=key, row=row.id)
+                await self._give_up(key, row, f"internal error ({type(error).__name__}); see the log")
 
     async def _handle(self, key: str, row: TrackEvent) -> None:
         track, version = await self._load(key)

@@ -10,6 +10,8 @@ from bot.core import ordering, scopes
 from bot.core.backlog_problems import Problem, Row, problem
 from bot.core.yaml_tree import Node
 
+MAX_COMPARED = 300  # open tasks whose scopes are compared pair by pair
+
 
 def check(rows: Sequence[Row]) -> Iterator[Problem]:
     """Find what is wrong with ids and dependencies."""
@@ -128,6 +130,12 @@ def overlapping(rows: Sequence[Row], files: Collection[str]) -> Iterator[Problem
     edges = {(index[r.id], index[d]) for r in rows for d in r.depends_on if r.id and d in index and d != r.id}
     kept, _ = ordering.break_cycles(len(rows), dict.fromkeys(edges, 1))
     reach = ordering.descendants(len(rows), kept)
+    open_ = [row for row in rows if row.status == "todo" and row.id]
+    if len(open_) > MAX_COMPARED:
+        message = f"The scopes of {len(open_)} open tasks are not compared with each other"
+        hint = f"That is done for at most {MAX_COMPARED}. Leases keep tasks apart that meet while they run."
+        yield problem("SCOPE_OVERLAP", open_[0].node, message, hint)
+        return
     for a, b in sorted(_candidates(rows)):
         if reach[a] >> b & 1 or reach[b] >> a & 1 or not scopes.overlaps(rows[a].paths, rows[b].paths, files):
             continue

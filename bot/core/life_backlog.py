@@ -75,15 +75,18 @@ def backlog_changed(track: Track, loaded: Loaded, now: datetime) -> Decision:
     """Honour what people wrote on the default branch: done, dropped and new tasks of a valid file."""
     if loaded.backlog is None:
         lines = messages.problem_lines(loaded.problems)
-        track = track.noting(
-            stamp(now), "the backlog on the default branch cannot be read; the last valid one holds"
+        track = replace(track, readable=False).noting(
+            stamp(now), "the backlog on the default branch cannot be read; nothing new starts before it can"
         )
         return say(track, "backlog-invalid", f"The backlog cannot be read.\n\n{lines}", now)
     known = {task.id: task for task in track.tasks}
     tasks = tuple(_honoured(known.get(t.id), _task(t)) for t in loaded.backlog.tasks)
-    if tasks == track.tasks:
+    # A task that has begun is not forgotten with its line: its agent runs, its pull request is open.
+    written = {task.id for task in tasks}
+    tasks += tuple(task for task in track.tasks if task.id not in written and task.attempt > 0)
+    if tasks == track.tasks and track.readable:
         return nothing(track)
-    track = replace(track, tasks=tasks).noting(
+    track = replace(track, tasks=tasks, readable=True).noting(
         stamp(now), "took over changes of the backlog on the default branch"
     )
     track, runs = start_ready(track, now)
@@ -96,8 +99,8 @@ def _honoured(known: TaskTrack | None, written: TaskTrack) -> TaskTrack:
     # What runs was merged as it was: only a task that has not begun takes new words, and a settled line settles it.
     if known is None:
         return written
-    if known.state in {"todo", "ready", "waiting"}:
-        return written
+    if known.state in {"todo", "ready", "waiting"} or (known.state == "blocked" and known.attempt == 0):
+        return replace(written, attempt=known.attempt, run=known.run)
     # An open pull request is settled by merging or closing it; where a task is stuck, the line decides.
     if written.state in SETTLED and known.state in {"blocked", "held"}:
         return replace(known, state=written.state, note="")

@@ -20,6 +20,7 @@ from bot.core.track import OPEN_PULL, SETTLED, TaskState, TaskTrack, Track
 LOOK_AGAIN = (15.0, 30.0, 60.0, 300.0, 900.0)
 BUSY: frozenset[TaskState] = frozenset({"running", *OPEN_PULL})
 STARTABLE: frozenset[TaskState] = frozenset({"todo", "ready", "waiting"})
+TELLING = frozenset({"sync_status", "post_comment", "react"})
 FAILURES_WORTH_A_RETRY = frozenset({"crash", "stall", "no_change"})
 
 
@@ -58,8 +59,9 @@ def _finding_codes(event: HealthChecked) -> str:
 
 def start_ready(track: Track, now: datetime) -> tuple[Track, tuple[RunTask, ...]]:
     """Start what can start: dependencies merged, a worker free, no scope in use, not too many pull requests open."""
-    if track.state not in {"working", "blocked"} or not track.healthy:
+    if track.state not in {"working", "blocked"} or not track.healthy or not track.readable:
         return track, ()
+    track = _without_needs(track)
     busy = [task for task in track.tasks if task.state in BUSY or (task.state == "blocked" and task.pull)]
     running = sum(task.state == "running" for task in busy)
     begun = {task.id for task in track.tasks if task.state not in STARTABLE}
@@ -87,6 +89,17 @@ def start_ready(track: Track, now: datetime) -> tuple[Track, tuple[RunTask, ...]
             )
             runs.append(run)
     return assessed(track), tuple(runs)
+
+
+def _without_needs(track: Track) -> Track:
+    """Block what depends on a dropped task: it is never freed silently, a person decides."""
+    dropped = {task.id for task in track.tasks if task.state == "dropped"}
+    for task in track.tasks:
+        needs = [need for need in task.depends_on if need in dropped]
+        if needs and task.state in STARTABLE:
+            note = f"needs {', '.join(needs)}, which was dropped; take that out of its depends_on, or drop it too"
+            track = track.with_task(replace(task, state="blocked", note=note))
+    return track
 
 
 def assessed(track: Track) -> Track:
@@ -167,6 +180,12 @@ def task_failed(track: Track, event: TaskFailed, now: datetime) -> Decision:
         return nothing(track)
     track = replace(track, usage=track.usage + event.usage)
     why = f"{event.reason}: {event.text}"
+    if event.reason == "unreadable":
+        waiting = replace(task, state="waiting", note=event.text, attempt=task.attempt - 1, run=task.run - 1)
+        track = replace(track.with_task(waiting), readable=False)
+        return Decision(
+            track=track.noting(stamp(now), f"{task.id} waits", why, task.id), actions=(SyncStatus(),)
+        )
     if event.reason in FAILURES_WORTH_A_RETRY and task.attempt < track.config.limits.attempts:
         track, run = _start(track, task, task.attempt + 1, now, why=why)
         return Decision(track=track, actions=(run, SyncStatus()))
@@ -216,7 +235,7 @@ def checks_read(track: Track, task: TaskTrack, seen: Rollup, waited: int | None,
     actions: tuple[Action, ...] = (SyncStatus(),)
     if state == "blocked":
         text = (
-            f"#{task.pull} (`{task.id}`): {note}. Push a fix to its branch, or close it and set "
+            f"#{task.pull} (`{task.id}`): {escape(note)}. Push a fix to its branch, or close it and set "
             f"`status: dropped` in `{track.folder}/BACKLOG.yaml`."
         )
         key = f"{task.id}-{task.head_sha[:12]}-{seen.verdict}"
@@ -260,23 +279,20 @@ def task_pull_closed(track: Track, task: TaskTrack, event: PullClosed, now: date
 def action_failed(track: Track, event: ActionFailed, now: datetime) -> Decision:
     """An action was given up: the track or its task is blocked, and people read why."""
     text = f"`{event.what}` failed: {escape(event.error)}"
+    if event.what in TELLING:
+        # What cannot be posted cannot be told by a post either: no chain of failing comments.
+        return Decision(track=track.noting(stamp(now), f"{event.what} failed", event.error))
     task = track.task(event.task) if event.task else None
     if task is None:
-        # A failing status comment must not begin a chain of failing comments.
-        if event.what == "sync_status":
-            return Decision(track=track.noting(stamp(now), text))
-        return block(track, f"failed-{event.action.rpartition('#')[2]}", text, now)
-    track = track.with_task(replace(task, state="blocked", note=text)).noting(stamp(now), text, "", task.id)
+        return block(track, f"failed-{event.what}", text, now)
+    if task.state != "running":
+        return Decision(track=track.noting(stamp(now), f"{event.what} failed", event.error, task.id))
+    track = track.with_task(replace(task, state="blocked", note=f"{event.what} failed")).noting(
+        stamp(now), f"{event.what} failed", event.error, task.id
+    )
     track, runs = start_ready(track, now)
+    said = messages.answer(track.id, f"failed-{task.id}-a{task.attempt}-r{task.run}", text, "problem")
     return Decision(
         track=track,
-        actions=(
-            *runs,
-            PostComment(
-                repo=track.repo,
-                number=track.issue,
-                body=messages.answer(track.id, f"failed-{event.action.rpartition('#')[2]}", text, "problem"),
-            ),
-            SyncStatus(),
-        ),
+        actions=(*runs, PostComment(repo=track.repo, number=track.issue, body=said), SyncStatus()),
     )

@@ -104,6 +104,7 @@ class Track:
     backlog_sha: str | None = None
     merged_sha: str | None = None
     healthy: bool = False  # the check before work has passed
+    readable: bool = True  # the backlog on the default branch; while it is not, nothing new starts
     tasks: tuple[TaskTrack, ...] = ()
     problem: str = ""  # what blocks the track as a whole, for people
     usage: Usage = field(default_factory=Usage)

@@ -20,6 +20,7 @@ from bot.engine.rows import (
     StoredTrack,
     TrackEvent,
 )
+from bot.errors import RetryableError
 from bot.ports import Clock, JsonDict
 
 __all__ = [
@@ -68,7 +69,10 @@ class Store:
 
     async def add_delivery(self, delivery: Delivery) -> bool:
         """Store a delivery durably, sharing the fsync with concurrent callers; False where its id is known."""
-        return self._woken(await self._group.add(delivery))
+        try:
+            return self._woken(await self._group.add(delivery))
+        except (sa.exc.SQLAlchemyError, RuntimeError) as error:
+            raise RetryableError(f"the database did not take the delivery: {error}") from error
 
     async def knows_delivery(self, id_: str) -> bool:
         """Tell whether a delivery with this id has been stored."""

@@ -41,6 +41,8 @@ class Reconciler:
                 await self.sweep(tracks=sweep == 0 or wait >= EVERY[-1])
             except BotError as error:
                 _log.warning("sweep_failed", error=str(error))
+            except Exception:  # noqa: BLE001 - the outermost edge: sweeping must not end before the bot does
+                _log.exception("sweep_crashed")
 
     async def sweep(self, *, tracks: bool) -> None:
         """Fetch lost deliveries and, with `tracks`, look at what open tracks wait for."""
@@ -52,7 +54,10 @@ class Reconciler:
                 await self._fetch(lost)
         if tracks:
             for stored in await self.store.all_tracks(open_only=True):
-                await self._compare(TRACKS.validate_python(stored.state), stored.version)
+                try:
+                    await self._compare(TRACKS.validate_python(stored.state), stored.version)
+                except BotError as error:  # a repository that is gone must not hide the others
+                    _log.warning("track_not_compared", track=stored.key, error=str(error))
         await self.store.put_id(LAST, began.isoformat())
 
     async def _fetch(self, lost: FailedDelivery) -> None:

@@ -19,10 +19,10 @@ from bot.core.events import TaskFailed, TaskProposed
 from bot.core.health import newly_failing
 from bot.core.packet import ContextCompressor
 from bot.core.packet_verify import ContextVerifier, Finding
-from bot.core.sanitize import fence, inline, plain, redact
+from bot.core.sanitize import code, fence, inline, plain, redact
 from bot.core.testing import commands_for, summary
 from bot.core.track import TaskTrack, Track
-from bot.core.values import Usage
+from bot.core.values import Pull, Usage
 from bot.engine.store import Store
 from bot.errors import AgentError, RetryableError, StaleRefError, UserError
 from bot.jobs.backlog import compress
@@ -150,6 +150,10 @@ class WorkJob:
         raw = await mirror.read(base, f"{track.folder}/BACKLOG.yaml")
         loaded = backlog_file.load(raw.decode(errors="replace") if raw else "")
         written = next((t for t in loaded.backlog.tasks if t.id == task.id), None) if loaded.backlog else None
+        if loaded.backlog is None:
+            raise _Stop(
+                "unreadable", "the backlog on the default branch cannot be read; it waits for a valid one"
+            )
         if raw is None or written is None:
             raise _Stop("contract", f"`{task.id}` is not in the backlog on the default branch")
         return raw.decode(errors="replace"), await self._verified(track, written, mirror, base)
@@ -242,7 +246,7 @@ class WorkJob:
         changed = [path for path in ingested.changed if path != f"{folder}BACKLOG.yaml"]
         protected = self.protected(changed, track.config.protected_paths, track.config.tasks_dir)
         if protected:
-            names = ", ".join(f"`{path}`" for path in protected)
+            names = ", ".join(code(path) for path in protected)
             raise _Stop("protected", f"it changed protected files: {names}", usage=report.usage)
         after = await mirror.read_many(sha, changed)
         before = await mirror.read_many(base, changed)
@@ -298,22 +302,10 @@ class WorkJob:
     async def _publish(
         self, track: Track, task: TaskTrack, action: RunTask, mirror: Mirror, made: _Made
     ) -> TaskProposed:
-        await mirror.anchor(f"tasks/{track.id}/{task.id}-a{task.attempt}", made.sha)
-        try:
-            async with self.forge.git_access(track.repo, write=True) as access:
-                await mirror.push(access, made.sha, task.branch, None)
-        except StaleRefError as error:
-            raise _Stop(
-                "branch", f"the branch `{task.branch}` exists already and is somebody else's"
-            ) from error
-        pull = await self.forge.open_pull(
-            track.repo,
-            head=task.branch,
-            base=track.repo.default_branch,
-            title=made.title,
-            body=made.body,
-            draft=track.config.draft,
-        )
+        # After a kill it may be there already, and people may have merged or closed it meanwhile.
+        pull = await self.forge.find_pull(track.repo, task.branch)
+        if pull is None:
+            pull = await self._open(track, task, mirror, made)
         return TaskProposed(
             task=task.id,
             attempt=task.attempt,
@@ -323,6 +315,23 @@ class WorkJob:
             head_sha=made.sha,
             usage=made.usage,
             notes=made.notes,
+        )
+
+    async def _open(self, track: Track, task: TaskTrack, mirror: Mirror, made: _Made) -> Pull:
+        await mirror.anchor(f"tasks/{track.id}/{task.id}-a{task.attempt}", made.sha)
+        try:
+            async with self.forge.git_access(track.repo, write=True) as access:
+                await mirror.push(access, made.sha, task.branch, None)
+        except StaleRefError as error:
+            text = f"the branch {code(task.branch)} exists already and is somebody else's"
+            raise _Stop("branch", text, usage=made.usage) from error
+        return await self.forge.open_pull(
+            track.repo,
+            head=task.branch,
+            base=track.repo.default_branch,
+            title=made.title,
+            body=made.body,
+            draft=track.config.draft,
         )
 
     async def _remember(self, track: Track, task: TaskTrack, made: _Made) -> None:

@@ -270,3 +270,72 @@ def test_a_line_settles_a_stuck_task_even_with_a_pull_request() -> None:
     tasks = tuple(t.model_copy(update={"status": "dropped"}) for t in GOOD.backlog.tasks)
     written = replace(GOOD, backlog=GOOD.backlog.model_copy(update={"tasks": tasks}))
     assert life_backlog.backlog_changed(track, written, NOW).actions == (CloseTrack(),)
+
+
+def test_what_cannot_be_posted_begins_no_chain_of_posts() -> None:
+    for what in ("post_comment", "react", "sync_status"):
+        event = ActionFailed(action="7/issue-12#x.1", what=what, error="403 archived")
+        assert life_work.action_failed(a_track(), event, NOW).actions == ()
+
+
+def test_a_failing_action_does_not_undo_what_is_done() -> None:
+    track = a_track(a_task("T-1", state="done", pull=20))
+    event = ActionFailed(action="7/issue-12#x.1", what="run_task", error="500", task="T-1")
+    decision = life_work.action_failed(track, event, NOW)
+    assert kept(decision).tasks[0].state == "done"
+
+
+def test_dependents_of_a_dropped_task_are_blocked_and_the_choice_is_told() -> None:
+    track, runs = life_work.start_ready(
+        a_track(a_task("T-1", state="dropped"), a_task("T-2", depends_on=("T-1",))), NOW
+    )
+    assert runs == ()
+    assert (track.state, track.tasks[1].state) == ("blocked", "blocked")
+    assert "needs T-1" in track.problem
+
+
+def test_taking_the_need_out_of_the_file_frees_the_dependent() -> None:
+    track, _ = life_work.start_ready(
+        a_track(a_task("T-1", state="dropped"), a_task("T-2", depends_on=("T-1",))), NOW
+    )
+    assert GOOD.backlog is not None
+    tasks = tuple(
+        t.model_copy(update={"status": "dropped"} if t.id == "T-1" else {"depends_on": ()})
+        for t in GOOD.backlog.tasks
+    )
+    written = replace(GOOD, backlog=GOOD.backlog.model_copy(update={"tasks": tasks}))
+    assert RunTask(task="T-2", attempt=1, run=1) in life_backlog.backlog_changed(track, written, NOW).actions
+
+
+def test_names_of_checks_are_posted_as_text_only() -> None:
+    track = a_track(a_task("T-1", state="checking", pull=20, head_sha=SHA))
+    seen = Rollup("red", ("@octocat ![x](https://e.invalid/x.png) <img>",))
+    said = [
+        a
+        for a in life_work.checks_read(track, track.tasks[0], seen, 1, NOW).actions
+        if isinstance(a, PostComment)
+    ]
+    body = said[0].body.partition("\n")[2]
+    assert "![x](" not in body
+    assert "<img>" not in body.replace("`<img>`", "")
+    assert "@octocat" not in body.replace("`@octocat`", "")
+
+
+def test_a_task_whose_line_was_removed_while_it_runs_is_not_forgotten() -> None:
+    track = a_track(a_task("T-1", state="running", attempt=1, run=1), a_task("T-2"), a_task("T-3"))
+    assert GOOD.backlog is not None
+    tasks = tuple(t for t in GOOD.backlog.tasks if t.id == "T-2")
+    tasks = tuple(t.model_copy(update={"depends_on": ()}) for t in tasks)
+    written = replace(GOOD, backlog=GOOD.backlog.model_copy(update={"tasks": tasks}))
+    now = kept(life_backlog.backlog_changed(track, written, NOW))
+    assert [(task.id, task.state) for task in now.tasks] == [("T-2", "running"), ("T-1", "running")]
+
+
+def test_nothing_new_starts_while_the_backlog_cannot_be_read_and_the_next_valid_one_starts_it() -> None:
+    track = a_track(a_task("T-1", state="running", attempt=1, run=1), a_task("T-2", depends_on=("T-1",)))
+    failed = TaskFailed(task="T-1", attempt=1, run=1, reason="unreadable", text="it cannot be read")
+    track = kept(life_work.task_failed(track, failed, NOW))
+    assert (track.tasks[0].state, track.tasks[0].attempt) == ("waiting", 0)
+    assert life_work.start_ready(track, NOW)[1] == ()
+    decision = life_backlog.backlog_changed(track, GOOD, NOW)
+    assert RunTask(task="T-1", attempt=1, run=1) in decision.actions
