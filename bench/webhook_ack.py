@@ -1,0 +1,239 @@
+"""How quickly a webhook is acknowledged after it was stored durably, against the same server without a store.
+
+Run: python -m bench.webhook_ack [--rate 500] [--count 2500]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hashlib
+import hmac
+import json
+import os
+import random
+import sqlite3
+import sys
+import tempfile
+import time
+import uuid
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.place import ROOT, Place, free_port, machine, percentile, place, started, table
+
+CONNECTIONS = 32
+REPEATED = 0.1  # this share of the deliveries is sent twice
+BODY_BYTES = 8_000  # a push event with one commit has some 8 kB
+WARM_SECONDS = 0.5
+BURST_SECONDS = 3.0  # how long as much as possible is sent
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one server did; `acks` are seconds from the moment at which a delivery was due to its answer."""
+
+    acks: list[float]
+    most: float  # answers a second when always CONNECTIONS are on their way
+    kept: str  # what became of the deliveries
+
+    def row(self, name: str, base: Run) -> list[str]:
+        p50, p99 = percentile(self.acks, 0.5), percentile(self.acks, 0.99)
+        ratio = p50 / percentile(base.acks, 0.5)
+        return [
+            name,
+            f"{p50 * 1000:.1f} ms",
+            f"{p99 * 1000:.1f} ms",
+            f"{ratio:.2f}",
+            f"{self.most:.0f}/s",
+            f"{self.most / base.most:.2f}",
+            self.kept,
+        ]
+
+
+def request(port: int, secret: str, guid: str) -> bytes:
+    """Give the bytes of a signed delivery that concerns no track: routing it is all that it causes."""
+    body = json.dumps(
+        {
+            "ref": "refs/heads/topic",
+            "before": "0" * 40,
+            "after": "1" * 40,
+            "deleted": False,
+            "repository": {
+                "id": 1,
+                "name": "bench",
+                "full_name": "bench/bench",
+                "owner": {"id": 1, "login": "bench", "type": "User"},
+                "default_branch": "main",
+                "private": True,
+            },
+            "sender": {"id": 1, "login": "bench", "type": "User"},
+            "installation": {"id": 1},
+            "commits": [{"message": "x" * BODY_BYTES}],
+        }
+    ).encode()
+    head = {
+        "Host": f"127.0.0.1:{port}",
+        "Content-Type": "application/json",
+        "Content-Length": str(len(body)),
+        "X-GitHub-Event": "push",
+        "X-GitHub-Delivery": guid,
+        "X-Hub-Signature-256": f"sha256={hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()}",
+    }
+    lines = ["POST /webhook HTTP/1.1", *(f"{name}: {value}" for name, value in head.items())]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+class Line:
+    """One connection that is kept; a client library would cost more than the server that is measured."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+
+    async def send(self, data: bytes) -> tuple[int, bool]:
+        """Give the status, and whether the delivery was taken as a new one."""
+        self._writer.write(data)
+        head = await self._reader.readuntil(b"\r\n\r\n")
+        length = next(
+            int(h.split(b":")[1]) for h in head.lower().split(b"\r\n") if h.startswith(b"content-length")
+        )
+        body = await self._reader.readexactly(length)
+        return int(head.split(b" ", 2)[1]), b'"accepted"' in body
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+async def offer(port: int, sent: Sequence[bytes], rate: float) -> tuple[list[float], Counter[int], int]:
+    """Send at a steady rate, whether or not earlier ones are answered: a slow server cannot slow the offer down."""
+    lines: asyncio.Queue[Line] = asyncio.Queue()
+    for _ in range(CONNECTIONS):
+        lines.put_nowait(Line(*await asyncio.open_connection("127.0.0.1", port)))
+    acks: list[float] = []
+    statuses: Counter[int] = Counter()
+    taken = 0
+
+    async def one(data: bytes, due: float) -> None:
+        nonlocal taken
+        line = await lines.get()
+        status, new = await line.send(data)
+        statuses[status] += 1
+        taken += new
+        lines.put_nowait(line)
+        acks.append(time.perf_counter() - due)
+
+    begin = time.perf_counter() + 0.1
+    async with asyncio.timeout(len(sent) / rate + 60), asyncio.TaskGroup() as group:
+        for number, data in enumerate(sent):
+            due = begin + number / rate
+            if (wait := due - time.perf_counter()) > 0:
+                await asyncio.sleep(wait)
+            group.create_task(one(data, due))
+    while not lines.empty():
+        lines.get_nowait().close()
+    return acks, statuses, taken
+
+
+async def burst(port: int, secret: str, seconds: float) -> float:
+    """Send as much as is answered; gives how many a second were accepted."""
+    accepted = 0
+    end = time.perf_counter() + seconds
+
+    async def worker() -> None:
+        nonlocal accepted
+        line = Line(*await asyncio.open_connection("127.0.0.1", port))
+        while time.perf_counter() < end:
+            status, _ = await line.send(request(port, secret, str(uuid.uuid4())))
+            accepted += status == 202
+        line.close()
+
+    async with asyncio.timeout(seconds + 30), asyncio.TaskGroup() as group:
+        for _ in range(CONNECTIONS):
+            group.create_task(worker())
+    return accepted / seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a server did with the same deliveries; `guids` are those that were sent, each named once."""
+
+    acks: list[float]
+    statuses: Counter[int]
+    most: float
+    guids: frozenset[str]
+    taken: int
+
+    @property
+    def refused(self) -> str:
+        return f"{sum(n for status, n in self.statuses.items() if status != 202)} refused"
+
+
+def measure(port: int, secret: str, rate: float, count: int) -> Measured:
+    """Offer deliveries, some of them twice, in an order that is the same in every run; then as many as possible."""
+    guids = [str(uuid.uuid4()) for _ in range(round(count * (1 - REPEATED)))]
+    sent = guids + random.Random(1).sample(guids, count - len(guids))
+    random.Random(2).shuffle(sent)
+    asyncio.run(burst(port, secret, WARM_SECONDS))
+    acks, statuses, taken = asyncio.run(offer(port, [request(port, secret, guid) for guid in sent], rate))
+    most = asyncio.run(burst(port, secret, BURST_SECONDS))
+    return Measured(acks, statuses, most, frozenset(guids), taken)
+
+
+def baseline(kind: str, rate: float, count: int) -> Run:
+    port, secret = free_port(), "bench"
+    with tempfile.TemporaryDirectory(prefix="gitwright-bench-") as folder:
+        argv = [sys.executable, "-m", "bench.ack_server", kind, str(port), secret, folder]
+        env = os.environ | {"PYTHONPATH": str(ROOT)}
+        with started(argv, env, Path(folder), f"http://127.0.0.1:{port}/healthz"):
+            found = measure(port, secret, rate, count)
+    return Run(found.acks, found.most, found.refused)
+
+
+def bot(rate: float, count: int) -> Run:
+    with place() as there:
+        secret = there.stage.settings["GITWRIGHT_WEBHOOK_SECRET"]
+        found = measure(there.stage.port, secret, rate, count)
+        lost = len(found.guids - routed(there))
+    twice = found.taken - len(found.guids)
+    return Run(found.acks, found.most, f"{lost} lost, {twice} taken twice, {found.refused}")
+
+
+def routed(there: Place) -> set[str]:
+    """Wait until nothing is left in the inbox, and give the ids of what was handled."""
+    path = there.options.out / "bot" / "gitwright.sqlite"
+    deadline = time.monotonic() + 120
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
+        while db.execute("SELECT COUNT(*) FROM inbox WHERE state = 'new'").fetchone()[0]:
+            assert time.monotonic() < deadline, "the inbox is not empty after two minutes"
+            time.sleep(0.2)
+        return {row[0] for row in db.execute("SELECT id FROM inbox WHERE state = 'done'")}
+
+
+def main() -> None:
+    """Measure all three, and print them."""
+    given = argparse.ArgumentParser(description=__doc__)
+    given.add_argument("--rate", type=float, default=500.0, help="deliveries offered a second")
+    given.add_argument("--count", type=int, default=2500, help="deliveries offered in all")
+    args = given.parse_args()
+    nothing = baseline("nothing", args.rate, args.count)
+    commit = baseline("commit", args.rate, args.count)
+    stored = bot(args.rate, args.count)
+    heading = ["server", "p50", "p99", "p50 ratio", "at most", "rate ratio", "deliveries"]
+    print(f"Webhook ack, {args.count} deliveries at {args.rate:g}/s, {REPEATED:.0%} twice; {machine()}\n")
+    print(
+        table(
+            [
+                heading,
+                nothing.row("the same, storing nothing", nothing),
+                commit.row("the same, one commit each", nothing),
+                stored.row("the bot", nothing),
+            ]
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
