@@ -9,7 +9,7 @@ DEMO_OUT ?= demo-out
 DEMO_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint long lock docs serve fix clean
+.PHONY: help setup demo test check lint long bench lock docs serve fix clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ lint: $(STAMP)
 # Property tests run again here, with many more examples than in `make test`.
 long: $(STAMP)
 	@HYPOTHESIS_PROFILE=full $(PYTEST) -m "long or hypothesis" -n $(TEST_WORKERS) --hypothesis-seed=$(SEED)
+
+bench: $(STAMP) ## Measure against baselines of the same run; prints ratios, judges nothing
+	@for each in webhook_ack label_to_plan idle; do $(BIN)/python -m bench.$$each || exit 1; echo; done
 
 lock: ## Resolve both lock files anew (needs a package index)
 	@sh .ci/lock

@@ -152,9 +152,8 @@ def tests_by_hand(there: Place, folder: Path) -> float:
     begin = time.perf_counter()
     for _ in range(TEST_RUNS):
         command = ["sh", "-c", there.options.test_command]
-        subprocess.run(
-            command, cwd=folder / "wt", env=os.environ | {"PATH": path}, capture_output=True, timeout=300
-        )
+        env = os.environ | {"PATH": path}
+        subprocess.run(command, check=True, cwd=folder / "wt", env=env, capture_output=True, timeout=300)
     return time.perf_counter() - begin
 
 
