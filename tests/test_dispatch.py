@@ -18,10 +18,15 @@ from bot.engine.store import Commit, Delivery, Store
 from bot.errors import BotError, RetryableError, UserError
 from bot.handler import Handler, Reads
 from bot.ports import Engine, JsonDict
-from tests.builders import ADA, REPO, SettableClock, a_track
+from tests.core.builders import DANA, NOW, REPO, a_track
 
-LABELED = IssueLabeled(repo=REPO, issue=1, label="agent:plan", actor=ADA)
-PUSHED = Pushed(repo=REPO, branch="main", before=None, after="b" * 40, actor=ADA)
+LABELED = IssueLabeled(repo=REPO, issue=12, label="agent:plan", actor=DANA)
+PUSHED = Pushed(repo=REPO, branch="main", before=None, after="b" * 40, actor=DANA)
+
+
+class _Clock:
+    def now(self) -> datetime:
+        return NOW
 
 
 @dataclass
@@ -67,13 +72,8 @@ class _Heard:
 
 
 @pytest.fixture
-def clock() -> SettableClock:
-    return SettableClock()
-
-
-@pytest.fixture
-async def store(tmp_path: Path, clock: SettableClock) -> AsyncIterator[Store]:
-    made = await Store.open(f"sqlite:///{tmp_path}/store.sqlite", clock)
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    made = await Store.open(f"sqlite:///{tmp_path}/store.sqlite", _Clock())
     yield made
     await made.close()
 
@@ -85,14 +85,14 @@ def dispatcher(store: Store, heard: _Heard, event: ForgeEvent | None = None) -> 
         cast(Reads, None),
         heard.table(),
         lambda _: event,
-        SettableClock(),
+        _Clock(),
         lambda: cast(Engine, engine),
     )
     return made, engine
 
 
 def a_delivery(id_: str = "d-1") -> Delivery:
-    return Delivery(id_, "any", {}, b"{}", SettableClock().now())
+    return Delivery(id_, "any", {}, b"{}", NOW)
 
 
 async def with_track(store: Store, track: Track) -> None:
@@ -115,7 +115,7 @@ async def with_track(store: Store, track: Track) -> None:
 async def tell(store: Store, count: int = 1) -> None:
     for number in range(1, count + 1):
         due = {"kind": "checks_due", "task": "T-1", "head_sha": "a", "waited": number}
-        await store.add_event("7/issue-1", f"e-{number}", due)
+        await store.add_event("7/issue-12", f"e-{number}", due)
 
 
 async def routed(store: Store, event: ForgeEvent | None) -> list[tuple[str, int]]:
@@ -126,29 +126,29 @@ async def routed(store: Store, event: ForgeEvent | None) -> list[tuple[str, int]
 async def test_an_event_concerns_no_track_one_or_several(store: Store) -> None:
     assert await routed(store, None) == []
     assert await routed(store, PUSHED) == []
-    for issue in (1, 2):
+    for issue in (12, 13):
         await with_track(store, a_track(id=f"issue-{issue}", issue=issue))
-    assert await routed(store, PUSHED) == [("7/issue-1", 0), ("7/issue-2", 0)]
+    assert await routed(store, PUSHED) == [("7/issue-12", 0), ("7/issue-13", 0)]
 
 
 async def test_a_label_opens_the_first_round_and_after_an_ended_track_the_next(store: Store) -> None:
-    assert await routed(store, LABELED) == [("7/issue-1", 1)]
+    assert await routed(store, LABELED) == [("7/issue-12", 1)]
     await with_track(store, a_track())
-    assert await routed(store, LABELED) == [("7/issue-1", 1)]
-    await with_track(store, a_track(id="issue-1-r2", round=2, state="done"))
-    assert await routed(store, LABELED) == [("7/issue-1-r3", 3)]
+    assert await routed(store, LABELED) == [("7/issue-12", 1)]
+    await with_track(store, a_track(id="issue-12-r2", round=2, state="done"))
+    assert await routed(store, LABELED) == [("7/issue-12-r3", 3)]
 
 
 async def test_what_happened_to_a_track_is_decided_in_order(store: Store) -> None:
     await with_track(store, a_track())
     await tell(store, 3)
     heard = _Heard()
-    await dispatcher(store, heard)[0].drain({"track": "7/issue-1"})
+    await dispatcher(store, heard)[0].drain({"track": "7/issue-12"})
     assert heard.seen == ["checks_due"] * 3
-    stored = await store.load("7/issue-1")
+    stored = await store.load("7/issue-12")
     assert stored is not None
     assert stored.state["runs"] == 3
-    assert await store.next_event("7/issue-1") is None
+    assert await store.next_event("7/issue-12") is None
 
 
 async def test_what_cannot_be_decided_now_is_tried_again_later_and_waits_longer_each_time(
@@ -159,11 +159,11 @@ async def test_what_cannot_be_decided_now_is_tried_again_later_and_waits_longer_
     heard = _Heard([RetryableError("down"), RetryableError("down"), RetryableError("slow down", 42.0)])
     made, engine = dispatcher(store, heard)
     for try_ in range(3):
-        await made.drain({"track": "7/issue-1", "try": try_})
+        await made.drain({"track": "7/issue-12", "try": try_})
         assert heard.seen == []
     assert [delay for _, delay in engine.jobs] == [PARK[0], PARK[1], 42.0]
     assert len({id_ for id_, _ in engine.jobs}) == 3
-    await made.drain({"track": "7/issue-1", "try": 3})
+    await made.drain({"track": "7/issue-12", "try": 3})
     assert heard.seen == ["checks_due"] * 2
 
 
@@ -178,11 +178,11 @@ async def test_what_cannot_be_handled_is_said_and_the_next_event_goes_on(
     await with_track(store, a_track())
     await tell(store, 2)
     heard = _Heard([failure])
-    await dispatcher(store, heard)[0].drain({"track": "7/issue-1", "try": try_})
+    await dispatcher(store, heard)[0].drain({"track": "7/issue-12", "try": try_})
     assert heard.seen == ["checks_due"]
-    said = [row.action for row in await store.open_actions("7/issue-1")]
-    assert [(a["kind"], a["number"]) for a in said] == [("post_comment", 1)]
-    assert said[0]["body"].startswith("<!-- gitwright:problem track=issue-1 -->\n")
+    said = [row.action for row in await store.open_actions("7/issue-12")]
+    assert [(a["kind"], a["number"]) for a in said] == [("post_comment", 12)]
+    assert said[0]["body"].startswith("<!-- gitwright:problem track=issue-12 -->\n")
     assert "This could not be handled: " in said[0]["body"]
     assert "file @all" not in said[0]["body"]
 
@@ -192,16 +192,16 @@ async def test_a_decision_made_from_an_old_version_is_made_again(store: Store) -
     await tell(store)
 
     async def somebody_else() -> None:
-        await store.add_event("7/issue-1", "other", {})
+        await store.add_event("7/issue-12", "other", {})
         state = TRACKS.dump_python(a_track(runs=10), mode="json")
         stored = await store.commit(
-            Commit(track="7/issue-1", event_id="other", expected_version=1, state=state, status="planning")
+            Commit(track="7/issue-12", event_id="other", expected_version=1, state=state, status="planning")
         )
         assert stored
 
     heard = _Heard(meanwhile=somebody_else)
-    await dispatcher(store, heard)[0].drain({"track": "7/issue-1"})
-    stored = await store.load("7/issue-1")
+    await dispatcher(store, heard)[0].drain({"track": "7/issue-12"})
+    stored = await store.load("7/issue-12")
     assert stored is not None
     assert stored.state["runs"] == 11
     assert heard.seen == ["checks_due"] * 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import cast
 
@@ -18,14 +19,19 @@ from bot.engine.store import Commit, NewAction, Store
 from bot.errors import BotError, NotFoundError, RetryableError, UserError
 from bot.perform import BACKOFF, TRIES, Job, Performer
 from bot.ports import Forge
-from tests.builders import ADA, NOON, REPO, SettableClock, a_track
+from tests.core.builders import DANA, NOW, REPO, a_track
 
-KEY = "7/issue-1"
+KEY = "7/issue-12"
+
+
+class _Clock:
+    def now(self) -> datetime:
+        return NOW
 
 
 @dataclass
 class _Forge:
-    """Keeps comments and labels of issue 1 as a forge does; it may fail."""
+    """Keeps comments and labels of issue 12 as a forge does; it may fail."""
 
     posted: dict[int, str] = field(default_factory=dict)
     labels: set[str] = field(default_factory=set)
@@ -51,7 +57,7 @@ class _Forge:
         self.posted[id_] = body
 
     async def find_comment(self, _repo: Repo, _number: int, marker: str) -> Comment | None:
-        found = [Comment(id_, text, ADA) for id_, text in self.posted.items() if text.startswith(marker)]
+        found = [Comment(id_, text, DANA) for id_, text in self.posted.items() if text.startswith(marker)]
         return found[0] if found else None
 
     async def react(self, _repo: Repo, _subject: str, _id: int, content: str) -> bool:
@@ -59,7 +65,7 @@ class _Forge:
         return True
 
     async def issue(self, _repo: Repo, number: int) -> Issue:
-        return Issue(number, "", "", "open", ADA, tuple(self.labels))
+        return Issue(number, "", "", "open", DANA, tuple(self.labels))
 
     async def ensure_label(self, _repo: Repo, name: str, _color: str, _text: str) -> None:
         self._write(f"define {name}")
@@ -99,7 +105,7 @@ class Desk:
     async def perform(self, id_: str) -> None:
         jobs = {CloseTrack: self.job} if self.job else {}
         performer = Performer(
-            self.store, cast(Forge, self.forge), jobs, lambda _: (("/agent help", ""),), SettableClock()
+            self.store, cast(Forge, self.forge), jobs, lambda _: (("/agent help", ""),), _Clock()
         )
         await performer.run({"action": id_})
 
@@ -116,15 +122,15 @@ class Desk:
 
 @pytest.fixture
 async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
-    store = await Store.open(f"sqlite:///{tmp_path}/store.sqlite", SettableClock())
+    store = await Store.open(f"sqlite:///{tmp_path}/store.sqlite", _Clock())
     yield Desk(store)
     await store.close()
 
 
 def a_text(
-    body: str = "<!-- gitwright:answer track=issue-1 -->\n<!-- gitwright-key: k -->\nHello",
+    body: str = "<!-- gitwright:answer track=issue-12 -->\n<!-- gitwright-key: k -->\nHello",
 ) -> PostComment:
-    return PostComment(repo=REPO, number=1, body=body)
+    return PostComment(repo=REPO, number=12, body=body)
 
 
 async def test_a_text_is_posted_once_however_often_it_is_performed(desk: Desk) -> None:
@@ -152,7 +158,7 @@ async def test_what_passes_is_tried_again_later_and_given_up_with_a_word(desk: D
         row = await desk.store.action(id_)
         assert row is not None
         assert row.not_before is not None
-        waits.append((row.not_before - NOON).total_seconds())
+        waits.append((row.not_before - NOW).total_seconds())
     assert waits == [*BACKOFF, BACKOFF[-1], BACKOFF[-1]]
     assert await desk.result() is None
     await desk.perform(id_)
@@ -171,7 +177,7 @@ async def test_the_forges_own_waiting_time_is_kept(desk: Desk) -> None:
     row = await desk.store.action(id_)
     assert row is not None
     assert row.not_before is not None
-    assert (row.not_before - NOON).total_seconds() == 77.0
+    assert (row.not_before - NOW).total_seconds() == 77.0
     desk.forge.failure = None
     await desk.perform(id_)
     assert desk.forge.writes == ["comment"]

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.judges.openapi import Judge
 from tests.judges.webhooks import WebhookJudge
 from tests.stories.reading import active, state_of
@@ -71,6 +73,25 @@ async def test_nothing_that_others_wrote_acts_in_what_the_bot_posts(
         assert mine["body"] == FAKE
         assert state_of((await s.said(issue, "status"))[0])["state"] == "working"
         await s.merge_all(issue)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "@ada",
+        "Fixes #97",
+        "GH-98",
+        "https://evil.test",
+        "www.evil.test",
+        "[x](y)",
+        "![x](y)",
+        "<b>bold</b>",
+        "</details>",
+    ],
+)
+def test_what_acts_is_seen(text: str) -> None:
+    assert active(f"- {text}\n", set())
+    assert not active(f"`{text}`\n\n```\n{text}\n```\n<!-- {text} -->\n", set())
 
 
 async def _messages(s: Story) -> list[str]:

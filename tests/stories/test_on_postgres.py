@@ -24,7 +24,7 @@ async def test_the_whole_way_on_postgres(
 
         assert s.bot.settings.database.startswith("postgres")
         assert not list((tmp_path / "bot").glob("*.sqlite"))
-        assert "Done: 1 of 1 tasks merged" in (await s.said(issue, "receipt"))[0]
+        assert "Done: 1 of 1 task merged" in (await s.said(issue, "receipt"))[0]
         track = (await s.bot.store.all_tracks())[0]
         sessions = await s.bot.store.sessions(track.key)
         assert len(sessions) == 4

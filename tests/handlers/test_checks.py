@@ -1,0 +1,107 @@
+"""A head's checks, announced in any order or not at all."""
+
+from dataclasses import dataclass, field, replace
+from typing import cast
+
+from bot.core.actions import Decision, SyncStatus
+from bot.core.events import ChecksCompleted, ChecksDue, TaskProposed
+from bot.core.life_work import task_proposed
+from bot.core.track import Track
+from bot.core.values import Check, Pull, Repo
+from bot.handler import Reads
+from handlers import checks
+from tests.core.builders import NOW, REPO, SHA, a_check, a_task, a_track
+
+BRANCH = "agent/issue-12/T-1-a1"
+NEWER = "b" * 40
+OPEN = Pull(3, "open", "T-1", "", BRANCH, SHA, "main", "c" * 40)
+
+
+@dataclass
+class _World:
+    """A forge with one pull request."""
+
+    pulled: Pull = OPEN
+    ran: dict[str, list[Check]] = field(default_factory=lambda: {SHA: [a_check()], NEWER: [a_check()]})
+
+    @property
+    def forge(self) -> "_World":
+        return self
+
+    async def pull(self, _repo: Repo, _number: int) -> Pull:
+        return self.pulled
+
+    async def checks(self, _repo: Repo, sha: str) -> list[Check]:
+        return self.ran.get(sha, [])
+
+
+def working(**changes: object) -> Track:
+    task = {"state": "checking", "attempt": 1, "run": 1, "pull": 3, "head_sha": SHA, "branch": BRANCH}
+    return a_track(a_task(**{**task, **changes}))
+
+
+async def announce(track: Track, world: _World | None = None, *, ours: bool = False) -> Decision:
+    event = ChecksCompleted(repo=REPO, sha=SHA, branch=BRANCH, ours=ours)
+    facts = await checks.gather_completed(track, event, cast(Reads, world or _World()))
+    return checks.decide_completed(track, event, facts, NOW)
+
+
+def task_of(decision: Decision) -> tuple[str, str | None, str]:
+    assert decision.track is not None
+    task = decision.track.tasks[0]
+    return task.state, task.head_sha, task.note
+
+
+async def test_green_waits_for_review_and_red_for_a_fix() -> None:
+    assert task_of(await announce(working())) == ("in_review", SHA, "")
+    red = _World(ran={SHA: [a_check(conclusion="failure")]})
+    assert task_of(await announce(working(), red))[0] == "blocked"
+
+
+async def test_a_blocked_pull_request_goes_on_when_people_pushed_a_fix() -> None:
+    fixed = _World(pulled=replace(OPEN, head_sha=NEWER))
+    decision = await announce(working(state="blocked", note="failed: ci"), fixed)
+    assert task_of(decision) == ("in_review", NEWER, "")
+
+
+async def test_a_second_red_head_is_told_of_as_well() -> None:
+    red = _World(ran={SHA: [a_check(conclusion="failure")], NEWER: [a_check(conclusion="failure")]})
+    first = await announce(working(), red)
+    assert first.track is not None
+    red.pulled = replace(OPEN, head_sha=NEWER)
+    second = await announce(first.track, red)
+    texts = [next(a.body for a in d.actions if a.kind == "post_comment") for d in (first, second)]
+    assert texts[0] != texts[1]
+
+
+async def test_checks_that_end_before_the_pull_request_is_open_are_looked_at_when_it_is() -> None:
+    decision = await announce(working(state="running", pull=None, head_sha=None))
+    assert decision.actions == ()
+    assert decision.track is not None
+    opened = TaskProposed(task="T-1", attempt=1, run=1, pull=3, branch=BRANCH, head_sha=SHA)
+    (look,) = task_proposed(decision.track, opened, NOW).timers
+    assert look.after.total_seconds() == 0
+    (later,) = task_proposed(working(state="running", pull=None), opened, NOW).timers
+    assert later.after.total_seconds() > 1
+
+
+async def test_the_bots_own_checks_and_branches_of_others_say_nothing() -> None:
+    assert (await announce(working(), ours=True)).actions == ()
+    assert (await announce(a_track())).actions == ()
+
+
+async def test_a_look_finds_what_nobody_told_of() -> None:
+    track = working()
+    due = ChecksDue(task="T-1", head_sha=SHA, waited=0)
+    closed = _World(pulled=replace(OPEN, state="closed"))
+    facts = await checks.gather_due(track, due, cast(Reads, closed))
+    decision = checks.decide_due(track, due, facts, NOW)
+    assert task_of(decision)[0] == "held"
+    assert SyncStatus() in decision.actions
+
+
+async def test_a_look_for_an_older_head_is_nothing() -> None:
+    track = working(head_sha=NEWER)
+    due = ChecksDue(task="T-1", head_sha=SHA, waited=0)
+    facts = await checks.gather_due(track, due, cast(Reads, _World()))
+    assert checks.decide_due(track, due, facts, NOW).actions == ()

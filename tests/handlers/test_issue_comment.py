@@ -1,0 +1,101 @@
+"""Who is answered, with what; the conversations themselves are in tests/stories/test_commands.py."""
+
+from dataclasses import dataclass, field
+from typing import cast
+
+import pytest
+
+from bot.core.actions import Decision, PostComment, React
+from bot.core.config import RepoConfig
+from bot.core.events import CommentCreated
+from bot.core.track import Track
+from bot.core.values import Actor, Repo, Role
+from bot.handler import Reads
+from handlers import issue_comment
+from tests.core.builders import DANA, NOW, REPO, a_task, a_track
+
+BOT, HELPER = Actor(1, "gitwright[bot]", True), Actor(77, "helper[bot]", True)
+
+
+@dataclass
+class _World:
+    """A forge of which only roles can be read, and how often they were."""
+
+    role: Role = "write"
+    settings: RepoConfig = field(default_factory=RepoConfig)
+    asked: int = 0
+
+    @property
+    def forge(self) -> "_World":
+        return self
+
+    async def config(self, _repo: Repo) -> tuple[RepoConfig, tuple[str, ...]]:
+        self.asked += 1
+        return self.settings, ()
+
+    async def bot_ids(self, _repo: Repo) -> frozenset[int]:
+        return frozenset({BOT.id})
+
+    async def permission(self, _repo: Repo, _login: str) -> Role:
+        return self.role
+
+
+async def say(
+    body: str, world: _World | None = None, author: Actor = DANA, track: Track | None = None
+) -> Decision:
+    event = CommentCreated(repo=REPO, number=12, is_pull=False, comment=5, body=body, author=author)
+    facts = await issue_comment.gather(track, event, cast(Reads, world or _World()))
+    return issue_comment.decide(track, event, facts, NOW)
+
+
+def reaction(decision: Decision) -> str | None:
+    return next((action.content for action in decision.actions if isinstance(action, React)), None)
+
+
+async def test_an_ordinary_comment_costs_nothing() -> None:
+    world = _World()
+    assert (await say("Thank you!", world)).actions == ()
+    assert world.asked == 0
+
+
+@pytest.mark.parametrize(
+    ("role", "body", "seen"),
+    [
+        ("admin", "/agent status", "eyes"),
+        ("write", "/agent status", "eyes"),
+        ("triage", "/agent status", "confused"),
+        ("none", "/agent status", "confused"),
+        ("write", "/agent statsu", "confused"),
+        ("triage", "/agent statsu", "confused"),
+        ("read", "/agent statsu", None),
+        ("none", "/agent statsu", None),
+    ],
+)
+async def test_everybody_gets_an_answer_but_a_strangers_slip_of_the_pen(
+    role: Role, body: str, seen: str | None
+) -> None:
+    decision = await say(body, _World(role))
+    assert reaction(decision) == seen
+    assert any(isinstance(action, PostComment) for action in decision.actions) == (seen is not None)
+
+
+async def test_a_repository_may_ask_for_less_or_more() -> None:
+    open_to_all = RepoConfig.model_validate({"commands": {"default": "write", "status": "read"}})
+    assert reaction(await say("/agent status", _World("read", open_to_all))) == "eyes"
+    assert reaction(await say("/agent why", _World("read", open_to_all))) == "confused"
+    strict = RepoConfig.model_validate({"commands": {"default": "admin"}})
+    assert reaction(await say("/agent help", _World("maintain", strict))) == "confused"
+
+
+async def test_bots_are_heard_only_where_the_repository_names_them_and_the_bot_itself_never() -> None:
+    assert (await say("/agent status", author=HELPER)).actions == ()
+    named = RepoConfig.model_validate({"bots": [HELPER.id, BOT.id]})
+    assert reaction(await say("/agent status", _World("write", named), HELPER)) == "eyes"
+    assert (await say("/agent status", _World("write", named), BOT)).actions == ()
+
+
+async def test_a_command_is_answered_once() -> None:
+    first = await say("/agent status", track=a_track(a_task()))
+    assert first.track is not None
+    assert first.track.answered == (5,)
+    assert (await say("/agent status", track=first.track)).actions == ()
