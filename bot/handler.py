@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Generic, Protocol, TypeVar
 
 from bot.core.actions import Decision
+from bot.core.backlog import Loaded
 from bot.core.commands import Invocation
 from bot.core.config import RepoConfig
 from bot.core.events import CommentCreated, Event
@@ -30,6 +31,9 @@ class Reads(Protocol):
 
     async def file(self, repo: Repo, sha: str, path: str) -> str | None:
         """Read a text file of the repository at a commit; None where there is none."""
+
+    async def backlog(self, repo: Repo, sha: str, path: str) -> Loaded | None:
+        """Read and check a backlog file at a commit; None where there is none."""
 
     async def paths(self, repo: Repo, sha: str) -> tuple[str, ...]:
         """List the repository's files at a commit."""

@@ -26,7 +26,7 @@ from bot.core.actions import (
     SyncStatus,
 )
 from bot.core.events import EVENTS, ActionFailed, OwnEvent
-from bot.core.ids import Marker
+from bot.core.ids import Marker, identity
 from bot.core.track import TRACKS, Track
 from bot.core.values import Repo
 from bot.engine.store import OutboxRow, Store, TrackEvent
@@ -39,7 +39,7 @@ Job = Callable[[Track, Any], Awaitable[OwnEvent | None]]  # the action is the jo
 
 SETTLE = 0.3  # seconds
 BACKOFF = (1.0, 4.0, 15.0, 60.0, 300.0)  # seconds before the next try
-TRIES = 8
+TRIES = 40  # with the waits above some three hours: an outage of the forge loses nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +106,11 @@ class Performer:
 
     async def _post(self, action: PostComment) -> None:
         try:
+            if action.anew:
+                older = await self.forge.find_comment(action.repo, action.number, identity(action.body))
+                if older is not None and older.body.strip() != action.body.strip():
+                    await self.forge.update_comment(action.repo, older.id, action.body)
+                    return
             await self.forge.create_comment(action.repo, action.number, action.body)
         except NotFoundError as error:
             _log.warning("comment_has_no_place", number=action.number, error=str(error))

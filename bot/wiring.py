@@ -43,8 +43,10 @@ from handlers.commands import valid_now
 
 _log = structlog.get_logger(__name__)
 
-QUEUES = {"tracks": 16, "forge": 8, "plans": 3, "agents": 3}  # how many jobs of each run at once in a process
-QUEUE_OF = {"make_plan": "plans", "check_health": "plans", "run_task": "agents"}
+# How many jobs of each queue run at once in a process; in a serial one, never two of the same track.
+QUEUES = {"tracks": 16, "forge": 8, "status": 8, "health": 3, "plans": 3, "agents": 3}
+SERIAL = frozenset({"tracks", "status", "health"})
+QUEUE_OF = {"sync_status": "status", "check_health": "health", "make_plan": "plans", "run_task": "agents"}
 GRACE = 5.0  # seconds for running jobs at a shutdown; interrupting them and revoking tokens come after
 
 
@@ -237,7 +239,9 @@ def _runner(
         return event
 
     dispatcher = Dispatcher(store, repositories, HANDLERS, read, clock, lambda: engine)
-    engine = DbosEngine(_engine_url(settings), {"track": dispatcher.drain, "action": perform}, QUEUES, clock)
+    engine = DbosEngine(
+        _engine_url(settings), {"track": dispatcher.drain, "action": perform}, QUEUES, clock, serial=SERIAL
+    )
     # PostgreSQL is polled because other machines write to it; one process with one SQLite file wakes itself.
     poll = 1.0 if settings.database.startswith("sqlite") else 0.2
     return Runner(

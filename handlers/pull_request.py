@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bot.core import backlog, life, life_backlog, life_work
+from bot.core import life, life_backlog, life_work
 from bot.core.actions import Decision
 from bot.core.backlog import Loaded
 from bot.core.events import PullClosed
@@ -36,8 +36,7 @@ async def gather(track: Track | None, event: PullClosed, reads: Reads) -> Facts:
     )
     if not _is_backlog(track, now) or not pull.merged or pull.merge_sha is None:
         return Facts(now)
-    text = await reads.file(event.repo, pull.merge_sha, f"{track.folder}/BACKLOG.yaml")
-    return Facts(now, backlog.load(text) if text is not None else None)
+    return Facts(now, await reads.backlog(event.repo, pull.merge_sha, f"{track.folder}/BACKLOG.yaml"))
 
 
 def decide(track: Track | None, _event: PullClosed, facts: Facts, now: datetime) -> Decision:

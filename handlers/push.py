@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bot.core import backlog, life, life_backlog
-from bot.core.actions import CheckHealth, Decision, ReportBacklog
+from bot.core import life, life_backlog
+from bot.core.actions import CheckHealth, CloseTrack, Decision, ReportBacklog
 from bot.core.backlog import Loaded
 from bot.core.events import Pushed
 from bot.core.track import Track
@@ -24,8 +24,7 @@ async def gather(track: Track | None, event: Pushed, reads: Reads) -> Facts:
         return Facts()
     if track.merged_sha is None:
         return Facts()
-    text = await reads.file(event.repo, event.after, f"{track.folder}/BACKLOG.yaml")
-    return Facts(backlog.load(text) if text is not None else None)
+    return Facts(await reads.backlog(event.repo, event.after, f"{track.folder}/BACKLOG.yaml"))
 
 
 def decide(track: Track | None, event: Pushed, facts: Facts, now: datetime) -> Decision:
@@ -50,9 +49,11 @@ def _on_default(track: Track, loaded: Loaded, now: datetime) -> Decision:
         return life.nothing(track)
     if not track.tasks:
         return life_backlog.backlog_merged(track, loaded, now)
-    if not track.healthy:
-        return Decision(track=track, actions=(CheckHealth(before="work"),))
-    return life_backlog.backlog_changed(track, loaded, now)
+    decision = life_backlog.backlog_changed(track, loaded, now)
+    if track.healthy or any(isinstance(action, CloseTrack) for action in decision.actions):
+        return decision
+    # The head moved under the check before work, or after it had failed: it is made again, on this head.
+    return replace(decision, actions=(*decision.actions, CheckHealth(before="work")))
 
 
 HANDLER = Handler(

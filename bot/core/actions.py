@@ -27,6 +27,7 @@ class PostComment:
     repo: Repo
     number: int
     body: str
+    anew: bool = False  # an older text of the same identity is edited
     kind: Literal["post_comment"] = "post_comment"
 
 

@@ -71,6 +71,7 @@ def plan_made(track: Track, event: PlanMade, commands: Sequence[tuple[str, str]]
                 repo=track.repo,
                 number=track.issue,
                 body=messages_plan.plan(track, event.plan, commands, note=note),
+                anew=True,
             ),
             ProposeBacklog(),
         ),

@@ -180,12 +180,6 @@ def task_failed(track: Track, event: TaskFailed, now: datetime) -> Decision:
         return nothing(track)
     track = replace(track, usage=track.usage + event.usage)
     why = f"{event.reason}: {event.text}"
-    if event.reason == "unreadable":
-        waiting = replace(task, state="waiting", note=event.text, attempt=task.attempt - 1, run=task.run - 1)
-        track = replace(track.with_task(waiting), readable=False)
-        return Decision(
-            track=track.noting(stamp(now), f"{task.id} waits", why, task.id), actions=(SyncStatus(),)
-        )
     if event.reason in FAILURES_WORTH_A_RETRY and task.attempt < track.config.limits.attempts:
         track, run = _start(track, task, task.attempt + 1, now, why=why)
         return Decision(track=track, actions=(run, SyncStatus()))
@@ -281,7 +275,8 @@ def action_failed(track: Track, event: ActionFailed, now: datetime) -> Decision:
     text = f"`{event.what}` failed: {escape(event.error)}"
     if event.what in TELLING:
         # What cannot be posted cannot be told by a post either: no chain of failing comments.
-        return Decision(track=track.noting(stamp(now), f"{event.what} failed", event.error))
+        again = () if event.what == "sync_status" else (SyncStatus(),)
+        return Decision(track=track.noting(stamp(now), f"{event.what} failed", event.error), actions=again)
     task = track.task(event.task) if event.task else None
     if task is None:
         return block(track, f"failed-{event.what}", text, now)

@@ -14,7 +14,8 @@ from bot.core.track import TaskTrack, Track
 def status(track: Track, commands: Sequence[tuple[str, str]]) -> str:
     """Render the sticky comment: state, tasks, what happened last, what waits for whom, valid commands."""
     parts = [
-        str(Marker("status", track.id)),
+        # The block stands on top: a long comment is cut from its end.
+        f"{Marker('status', track.id)}\n{state_block(track)}",
         f"### Gitwright: {messages.STATE_WORDS[track.state]}",
         _waits_for(track),
     ]
@@ -28,7 +29,6 @@ def status(track: Track, commands: Sequence[tuple[str, str]]) -> str:
         parts.append(f"**Last:** {escape(last.what)} ({last.at})")
     if not track.ended:
         parts.append(messages.command_list(commands))
-    parts.append(state_block(track))
     return truncate("\n\n".join(part for part in parts if part) + "\n", messages.COMMENT_LIMIT)
 
 

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bot.engine import tables
-from bot.errors import UserError
+from bot.errors import RetryableError, UserError
 
 T = TypeVar("T")
 Work = Callable[[sa.Connection], T]
@@ -73,7 +73,11 @@ async def _in_thread(threads: ThreadPoolExecutor, engine: sa.Engine, work: Work[
         with engine.begin() as conn:
             return work(conn)
 
-    return await asyncio.get_running_loop().run_in_executor(threads, run)
+    try:
+        return await asyncio.get_running_loop().run_in_executor(threads, run)
+    except sa.exc.OperationalError as error:
+        # A server that restarts or a disk that is full passes: what was asked for is asked for again.
+        raise RetryableError(f"the database does not answer: {error.orig}") from error
 
 
 def parse_url(url: str) -> sa.URL:

@@ -56,7 +56,7 @@ class Reconciler:
             for stored in await self.store.all_tracks(open_only=True):
                 try:
                     await self._compare(TRACKS.validate_python(stored.state), stored.version)
-                except BotError as error:  # a repository that is gone must not hide the others
+                except (BotError, ValueError) as error:  # one that cannot be read must not hide the others
                     _log.warning("track_not_compared", track=stored.key, error=str(error))
         await self.store.put_id(LAST, began.isoformat())
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from bot.core import backlog
 from bot.core import config as settings_file
+from bot.core.backlog import Loaded
 from bot.core.config import RepoConfig
 from bot.core.values import Repo
 from bot.ports import Forge, Mirror, Worktrees
@@ -51,6 +54,12 @@ class Repositories:
         """Read a text file of the repository at a commit; None where there is none."""
         raw = await (await self._with(repo, sha)).read(sha, path)
         return raw.decode(errors="replace") if raw is not None else None
+
+    async def backlog(self, repo: Repo, sha: str, path: str) -> Loaded | None:
+        """Read and check a backlog file at a commit; None where there is none."""
+        text = await self.file(repo, sha, path)
+        # In a thread: checking thousands of tasks must not hold up everybody else.
+        return await asyncio.to_thread(backlog.load, text) if text is not None else None
 
     async def paths(self, repo: Repo, sha: str) -> tuple[str, ...]:
         """List the repository's files at a commit."""

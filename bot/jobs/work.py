@@ -151,9 +151,7 @@ class WorkJob:
         loaded = backlog_file.load(raw.decode(errors="replace") if raw else "")
         written = next((t for t in loaded.backlog.tasks if t.id == task.id), None) if loaded.backlog else None
         if loaded.backlog is None:
-            raise _Stop(
-                "unreadable", "the backlog on the default branch cannot be read; it waits for a valid one"
-            )
+            raise RetryableError("the backlog on the default branch cannot be read")
         if raw is None or written is None:
             raise _Stop("contract", f"`{task.id}` is not in the backlog on the default branch")
         return raw.decode(errors="replace"), await self._verified(track, written, mirror, base)
@@ -252,7 +250,7 @@ class WorkJob:
         before = await mirror.read_many(base, changed)
         secrets = self.new_secrets(before, after)
         if secrets:
-            lines = "\n".join(f"- `{path}` line {line}: {kind}" for path, line, kind in secrets)
+            lines = "\n".join(f"- {code(path)} line {line}: {kind}" for path, line, kind in secrets)
             raise _Stop("secret", "the change holds what looks like a secret", lines, report.usage)
         outside = policy.outside(changed, task.scope)
         if outside and track.config.outside_scope == "stop":
@@ -312,7 +310,7 @@ class WorkJob:
             run=action.run,
             pull=pull.number,
             branch=task.branch,
-            head_sha=made.sha,
+            head_sha=pull.head_sha,
             usage=made.usage,
             notes=made.notes,
         )

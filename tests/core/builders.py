@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from bot.core import backlog
+from bot.core.backlog import Loaded
 from bot.core.config import RepoConfig
 from bot.core.ids import TrackId
 from bot.core.track import Frozen, TaskTrack, Track
@@ -14,6 +16,28 @@ NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 REPO = Repo(7, "acme", "greet", "main", True, 70)
 DANA = Actor(3, "dana")
 SHA = "a" * 40
+GOOD = Loaded(
+    backlog.Backlog.model_validate(
+        {
+            "version": 1,
+            "track": "issue-12",
+            "issue": 12,
+            "base_sha": SHA,
+            "goal": "Greet.",
+            "tasks": [
+                {"id": "T-1", "title": "One", "scope": {"paths": ["a.py"]}, "acceptance": ["It is."]},
+                {
+                    "id": "T-2",
+                    "title": "Two",
+                    "depends_on": ["T-1"],
+                    "scope": {"paths": ["b.py"]},
+                    "acceptance": ["It is."],
+                },
+            ],
+        }
+    ),
+    (),
+)
 
 
 def a_task(id_: str = "T-1", **changes: Any) -> TaskTrack:

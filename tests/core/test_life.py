@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from bot.core import backlog, life_backlog, life_planning, life_work
 from bot.core.actions import CheckHealth, CloseTrack, Decision, PostComment, RunTask, SyncStatus
-from bot.core.backlog import Loaded
 from bot.core.checks import Rollup, Verdict
 from bot.core.config import RepoConfig
 from bot.core.events import (
@@ -23,30 +22,7 @@ from bot.core.health import Finding
 from bot.core.planning import MergedPlan, PlannedTask
 from bot.core.track import TaskState, Track
 from bot.core.values import Usage
-from tests.core.builders import DANA, NOW, REPO, SHA, a_task, a_track
-
-GOOD = Loaded(
-    backlog.Backlog.model_validate(
-        {
-            "version": 1,
-            "track": "issue-12",
-            "issue": 12,
-            "base_sha": SHA,
-            "goal": "Greet.",
-            "tasks": [
-                {"id": "T-1", "title": "One", "scope": {"paths": ["a.py"]}, "acceptance": ["It is."]},
-                {
-                    "id": "T-2",
-                    "title": "Two",
-                    "depends_on": ["T-1"],
-                    "scope": {"paths": ["b.py"]},
-                    "acceptance": ["It is."],
-                },
-            ],
-        }
-    ),
-    (),
-)
+from tests.core.builders import DANA, GOOD, NOW, REPO, SHA, a_task, a_track
 
 
 def kinds(decision: Decision) -> list[str]:
@@ -275,7 +251,7 @@ def test_a_line_settles_a_stuck_task_even_with_a_pull_request() -> None:
 def test_what_cannot_be_posted_begins_no_chain_of_posts() -> None:
     for what in ("post_comment", "react", "sync_status"):
         event = ActionFailed(action="7/issue-12#x.1", what=what, error="403 archived")
-        assert life_work.action_failed(a_track(), event, NOW).actions == ()
+        assert "post_comment" not in kinds(life_work.action_failed(a_track(), event, NOW))
 
 
 def test_a_failing_action_does_not_undo_what_is_done() -> None:
@@ -332,10 +308,8 @@ def test_a_task_whose_line_was_removed_while_it_runs_is_not_forgotten() -> None:
 
 
 def test_nothing_new_starts_while_the_backlog_cannot_be_read_and_the_next_valid_one_starts_it() -> None:
-    track = a_track(a_task("T-1", state="running", attempt=1, run=1), a_task("T-2", depends_on=("T-1",)))
-    failed = TaskFailed(task="T-1", attempt=1, run=1, reason="unreadable", text="it cannot be read")
-    track = kept(life_work.task_failed(track, failed, NOW))
-    assert (track.tasks[0].state, track.tasks[0].attempt) == ("waiting", 0)
+    track = a_track(a_task("T-1"), a_task("T-2", depends_on=("T-1",)))
+    track = kept(life_backlog.backlog_changed(track, backlog.load("version: 2"), NOW))
     assert life_work.start_ready(track, NOW)[1] == ()
     decision = life_backlog.backlog_changed(track, GOOD, NOW)
     assert RunTask(task="T-1", attempt=1, run=1) in decision.actions

@@ -1,26 +1,27 @@
 """What a moved branch means; decisions on built facts."""
 
-from bot.core import backlog
-from bot.core.actions import CheckHealth, ReportBacklog
+from bot.core.actions import CheckHealth, ReportBacklog, RunTask
 from bot.core.events import Pushed
 from handlers import push
-from tests.core.builders import DANA, NOW, REPO, SHA, a_task, a_track
+from tests.core.builders import DANA, GOOD, NOW, REPO, SHA, a_task, a_track
 
 
 def pushed(branch: str = "main", after: str | None = SHA) -> Pushed:
     return Pushed(repo=REPO, branch=branch, before=None, after=after, actor=DANA)
 
 
-def test_the_push_of_the_merge_itself_does_not_check_health_a_second_time() -> None:
+def test_a_push_under_the_check_before_work_checks_the_new_head_and_takes_over_what_people_wrote() -> None:
     track = a_track(a_task(), healthy=False)
-    facts = push.Facts(backlog.load("version: 2"))
-    assert push.decide(track, pushed(), facts, NOW).actions == ()
+    decision = push.decide(track, pushed(), push.Facts(GOOD), NOW)
+    assert CheckHealth(before="work") in decision.actions
+    assert not any(isinstance(action, RunTask) for action in decision.actions)
+    assert decision.track is not None
+    assert [task.id for task in decision.track.tasks] == ["T-1", "T-2"]
 
 
 def test_a_push_after_a_failed_health_check_checks_again() -> None:
     track = a_track(a_task(), healthy=False, state="blocked")
-    facts = push.Facts(backlog.load("version: 2"))
-    assert push.decide(track, pushed(), facts, NOW).actions == (CheckHealth(before="work"),)
+    assert CheckHealth(before="work") in push.decide(track, pushed(), push.Facts(GOOD), NOW).actions
 
 
 def test_a_push_to_the_backlog_under_review_is_checked() -> None:
