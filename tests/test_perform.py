@@ -103,7 +103,7 @@ class Desk:
         return [each.id for each in new]
 
     async def perform(self, id_: str) -> None:
-        jobs = {CloseTrack: self.job} if self.job else {}
+        jobs: dict[type[Action], Job] = {CloseTrack: self.job} if self.job else {}
         performer = Performer(
             self.store, cast(Forge, self.forge), jobs, lambda _: (("/agent help", ""),), _Clock()
         )

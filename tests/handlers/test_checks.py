@@ -1,7 +1,7 @@
 """A head's checks, announced in any order or not at all."""
 
 from dataclasses import dataclass, field, replace
-from typing import cast
+from typing import Any, cast
 
 from bot.core.actions import Decision, SyncStatus
 from bot.core.events import ChecksCompleted, ChecksDue, TaskProposed
@@ -35,8 +35,15 @@ class _World:
         return self.ran.get(sha, [])
 
 
-def working(**changes: object) -> Track:
-    task = {"state": "checking", "attempt": 1, "run": 1, "pull": 3, "head_sha": SHA, "branch": BRANCH}
+def working(**changes: Any) -> Track:
+    task: dict[str, Any] = {
+        "state": "checking",
+        "attempt": 1,
+        "run": 1,
+        "pull": 3,
+        "head_sha": SHA,
+        "branch": BRANCH,
+    }
     return a_track(a_task(**{**task, **changes}))
 
 

@@ -16,6 +16,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -237,6 +238,10 @@ class Story:
 
         await self.until("nothing left to do", look)
 
+    async def time_passes(self, seconds: float) -> None:
+        """Let what waits for its time come as if these seconds had gone by."""
+        await self.bot.store.fire_timers(self.bot.clock.now() + timedelta(seconds=seconds))
+
     # --- longer ways ---
 
     async def to_review(self, issue: int) -> JsonDict:
@@ -259,7 +264,7 @@ class Story:
 
         async def merge_some() -> bool:
             bodies = await self.said(issue, "status")
-            state = state_of(bodies[-1]) if bodies else {"state": "", "tasks": {}}
+            state: JsonDict = state_of(bodies[-1]) if bodies else {"state": "", "tasks": {}}
             for task_state, _, _, pull in state["tasks"].values():
                 if task_state == "in_review":
                     await self.merge_once(pull)

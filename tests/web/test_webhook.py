@@ -5,6 +5,7 @@ import hmac
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from typing import Any
 
 import httpx
 import pytest
@@ -148,7 +149,7 @@ async def test_while_secrets_are_rotated_both_are_good(web: _Web) -> None:
         (BODY, {"x_github_event": "e" * 101}),
     ],
 )
-async def test_what_is_no_delivery_is_refused(web: _Web, body: bytes, headers: dict[str, str | None]) -> None:
+async def test_what_is_no_delivery_is_refused(web: _Web, body: bytes, headers: dict[str, Any]) -> None:
     assert await web.post(body, **headers) == 400
     assert not web.inbox.kept
 
@@ -225,7 +226,7 @@ async def test_whatever_is_posted_the_webhook_answers_and_never_fails(
 ) -> None:
     inbox = _Inbox()
     async with _client(inbox, {}) as client:
-        more = {} if signed else {"x_hub_signature_256": "sha256=0"}
+        more: dict[str, Any] = {} if signed else {"x_hub_signature_256": "sha256=0"}
         status = await _Web(client, inbox, {}).post(body, **{**headers, **more})
     assert status in {202, 400, 401, 415}
     assert (status == 202) == bool(inbox.kept)
