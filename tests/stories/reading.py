@@ -20,7 +20,7 @@ _CHANGING = (
     (re.compile(r"(?<=\*\*Time:\*\* )[^.]+"), "<duration>"),
     (re.compile(r"(?<=sandbox of level )`\w+`"), "`<level>`"),
 )
-_STATE = re.compile(r"<!-- gitwright:state (?P<json>.*?) -->\s*\Z", re.DOTALL)
+_STATE = re.compile(r"\A<!-- gitwright:status track=\S+ -->\n<!-- gitwright:state (?P<json>.*) -->\n")
 _HTML_COMMENT = re.compile(r"<!--.*?-->\n?", re.DOTALL)
 _ACTIVE = re.compile(r"(?<![\w/])@[A-Za-z0-9]|#[0-9]+|\bGH-[0-9]+|https?://|\bwww\.", re.IGNORECASE)
 _CLOSING = re.compile(
@@ -39,7 +39,7 @@ def read(body: str, names: Mapping[int, str] | None = None) -> str:
 
 
 def state_of(body: str) -> JsonDict:
-    """Read the block of state at the end of a status comment; AssertionError where there is none."""
+    """Read the block of state below the marker of a status comment; AssertionError where there is none."""
     found = _STATE.search(body)
     assert found is not None, f"a status comment without its block of state:\n{body}"
     state = json.loads(found["json"])
