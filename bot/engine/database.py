@@ -51,10 +51,10 @@ class Database:
         """Bring the schema to this version; UserError names what a person must mend."""
         try:
             await self.write(tables.migrate)
-        except sa.exc.OperationalError as error:
+        except RetryableError as error:
             place = self.url.render_as_string(hide_password=True)
             raise UserError(
-                f"The database {place} cannot be used: {error.orig}. Check GITWRIGHT_DATABASE_URL."
+                f"The database {place} cannot be used: {error}. Check GITWRIGHT_DATABASE_URL."
             ) from error
 
     async def close(self) -> None:
