@@ -110,7 +110,12 @@ def assessed(track: Track) -> Track:
     if not stuck or any(task.state in BUSY for task in track.tasks):
         return replace(track, state="working", problem="")
     lines = "\n".join(f"- `{task.id}` is {task.state}: {inline(task.note)}" for task in stuck)
-    return replace(track, state="blocked", problem=f"Nothing can go on before this is mended:\n{lines}")
+    then = (
+        "For each of them: push a fix to its branch, or set its `status` to `done` or `dropped` in "
+        f"`{track.folder}/BACKLOG.yaml` on {code(track.repo.default_branch)}."
+    )
+    text = f"Nothing can go on before this is mended:\n\n{lines}\n\n{then}"
+    return replace(track, state="blocked", problem=text)
 
 
 def _as_written(task: TaskTrack) -> BacklogTask:

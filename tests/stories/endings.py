@@ -65,6 +65,11 @@ async def _check_track(story: Story, track: Track) -> None:
         assert any(task.state in RESTING for task in track.tasks), (
             f"{track.id} works on nothing: {track.tasks}"
         )
+    assert ("[!WARNING]" in bodies[0]) == bool(track.problem)
+    if track.state == "blocked":
+        assert track.problem, f"{track.id} is blocked and its status comment does not say why"
+        if any(task.state == "held" for task in track.tasks):
+            return  # by a person's own act, which the status comment tells
     kind = SAYS.get(track.state)
     if kind is not None:
         said = [b for b in await story.said(track.issue, kind) if _of(b, track)]

@@ -130,3 +130,24 @@ async def test_on_a_tasks_pull_request_a_command_means_that_task_and_elsewhere_n
         assert len(await s.comments(foreign)) == 1
         # What the bot says holds commands too, and it never answers itself.
         assert len([c for c in await s.comments(pull) if c["user"]["type"] == "Bot"]) == 3
+
+        # Held by the person who closed it, until a line of the file settles it
+        await s.close(pull)
+        await s.in_state(issue, "blocked")
+        assert await s.asks(issue, "/agent status") == snapshot("""\
+**Blocked.** **Waits for you:** see below what is wrong and what to do.
+
+> Nothing can go on before this is mended:
+>
+> - `T-1` is held: `#3` was closed by maintainer
+>
+> For each of them: push a fix to its branch, or set its `status` to `done` or `dropped` in `tasks/issue-1/BACKLOG.yaml` on `main`.
+
+| task | | state | pull request |
+|---|---|---|---|
+| `T-1` | Say goodbye | held: `#3` was closed by maintainer | #3 |\
+""")
+        file = await s.text("tasks/issue-1/BACKLOG.yaml")
+        await s.put("tasks/issue-1/BACKLOG.yaml", file.replace("status: todo", "status: dropped"))
+        await s.in_state(issue, "done")
+        assert "0 of 1 task merged" in (await s.said(issue, "receipt"))[0]

@@ -159,8 +159,11 @@ async def test_a_red_pull_request_waits_for_a_fix_and_a_closed_one_is_held(
             [
                 "> [!WARNING]",
                 "> Nothing can go on before this is mended:",
+                ">",
                 "> - `<task>` is blocked: failed: tests",
                 "> - `<task>` is held: `#<ugly>` was closed by maintainer",
+                ">",
+                "> For each of them: push a fix to its branch, or set its `status` to `done` or `dropped` in `tasks/issue-1/BACKLOG.yaml` on `main`.",
                 "| `<task>` | Redden the pipeline | blocked: failed: tests | #<red> |",
                 "| `<task>` | Displease the maintainer | held: `#<ugly>` was closed by maintainer | #<ugly> |",
                 "| `<task>` | Follow the pipeline | waits for its dependencies |  |",
