@@ -7,13 +7,15 @@ from inline_snapshot import snapshot
 from tests.judges.openapi import Judge
 from tests.judges.webhooks import WebhookJudge
 from tests.stories.reading import read, state_of
+from tests.stories.scripts import FILES
 from tests.stories.story import Story, story
 
 
 async def test_only_the_trigger_label_set_by_somebody_who_may_write_begins_a_track(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:
-    async with story(tmp_path, judge, webhook_judge, test="none", ci="true") as s:
+    files = FILES | {".github/gitwright.yml": "limits: {workers: many}\nrebase: sometimes\n"}
+    async with story(tmp_path, judge, webhook_judge, files=files, test="none", ci="true") as s:
         issue = await s.open_issue()
         await s.label(issue, "bug")
         await s.label(issue, by=s.alice)
@@ -33,6 +35,12 @@ async def test_only_the_trigger_label_set_by_somebody_who_may_write_begins_a_tra
         await s.label_again(issue)
         await s.in_state(issue, "review")
         assert await s.labels(issue) == {"bug", "agent:plan", "agent:review"}
+        assert read(await s.hears(issue, "answer", 2)) == snapshot("""\
+`.github/gitwright.yml` has problems; defaults hold for what cannot be read.
+
+- line 1: `limits.workers`: this must be a whole number. See docs/configuration.md.
+- line 2: `rebase`: this must be 'needed', 'always' or 'never'. See docs/configuration.md.\
+""")
 
 
 async def _nothing_began(s: Story, issue: int) -> None:
