@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
+from pydantic import ValidationError
 
 from bot.core import messages
 from bot.core.actions import ACTIONS, Decision, PostComment
@@ -145,8 +146,12 @@ class Dispatcher:
             _log.info("version_moved", track=key, row=row.id)  # somebody else was first: read again
 
     async def _give_up(self, key: str, row: TrackEvent, error: str) -> None:
-        """Close an event that cannot be handled, and tell people so."""
-        track, version = await self._load(key)
+        """Close an event that cannot be handled, and tell people so; a track that cannot be read is left as it is."""
+        try:
+            track, version = await self._load(key)
+        except ValidationError:
+            stored = await self.store.load(key)
+            track, version = None, stored.version if stored else 0
         event = EVENTS.validate_python(row.event)
         repo = event.repo if isinstance(event, ForgeEvent) else track.repo if track else None
         number = event.number if isinstance(event, CommentCreated) else _issue(key)

@@ -218,6 +218,14 @@ def _models_ok(settings: Settings, config: RepoConfig) -> dict[str, str]:
     return found
 
 
+def _agent_ok(config: RepoConfig, script: Script | None) -> dict[str, str]:
+    """Say what is wrong with the coding agent that a repository asks for."""
+    name = config.agent if isinstance(config.agent, str) else "custom"
+    if name not in AGENTS:
+        return {f"agent {name}": f"it is not built; known are {', '.join(AGENTS)}, set by GITWRIGHT_AGENT"}
+    return {f"agent {name}": "" if script else "it needs a script, GITWRIGHT_SCRIPT"}
+
+
 def _model_name(settings: Settings, config: RepoConfig) -> str:
     return ", ".join(dict.fromkeys(_role(settings, config, "planning") + _role(settings, config, "backlog")))
 
@@ -277,6 +285,7 @@ def _jobs(  # noqa: PLR0913 - the parts that meet here
             box,
             settings.data_dir,
             lambda config: _models_ok(settings, config),
+            lambda config: _agent_ok(config, script),
         ),
         MakePlan: PlanJob(
             repositories, worktrees, sessions, _planners(settings, script), asyncio.Semaphore(QUEUES["plans"])

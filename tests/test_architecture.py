@@ -42,6 +42,9 @@ LONG_FUNCTIONS: dict[str, str] = {}
 # Handlers of every exception that do not raise it again.
 BROAD = {
     "bot/perform.py": "the edge of an action: a bug must reach a person too",
+    "bot/dispatch.py": "the edge of an event: a track must not stand still over a bug",
+    "bot/engine/inbox.py": "whatever it is, every waiting caller hears of it",
+    "bot/jobs/reconcile.py": "sweeping must not end before the bot does",
     "bot/engine/runner.py": "the loop is the one thing that must not end",
     "bot/engine/lease.py": "the thread must outlive whatever the database raises",
 }

@@ -99,8 +99,11 @@ def _honoured(known: TaskTrack | None, written: TaskTrack) -> TaskTrack:
     # What runs was merged as it was: only a task that has not begun takes new words, and a settled line settles it.
     if known is None:
         return written
-    if known.state in {"todo", "ready", "waiting"} or (known.state == "blocked" and known.attempt == 0):
-        return replace(written, attempt=known.attempt, run=known.run)
+    if known.state == "blocked" and known.attempt == 0:
+        return written  # it waits for a word of people, and this may be it
+    if known.state in {"todo", "ready", "waiting"}:
+        same = replace(written, attempt=known.attempt, run=known.run)
+        return same if written.state in SETTLED else replace(same, state=known.state, note=known.note)
     # An open pull request is settled by merging or closing it; where a task is stuck, the line decides.
     if written.state in SETTLED and known.state in {"blocked", "held"}:
         return replace(known, state=written.state, note="")

@@ -266,6 +266,11 @@ def task_pull_closed(track: Track, task: TaskTrack, event: PullClosed, now: date
         return Decision(track=track, actions=(*runs, SyncStatus()))
     if task.state == "done":
         return nothing(track)
+    if event.base_branch != track.repo.default_branch:
+        note = f"#{event.number} was merged into {event.base_branch}, not into {track.repo.default_branch}"
+        held = replace(task, state="held", note=note, pull=event.number)
+        track, runs = start_ready(track.with_task(held).noting(stamp(now), note, "", task.id), now)
+        return Decision(track=track, actions=(*runs, SyncStatus()))
     track = track.with_task(replace(task, state="done", note="", pull=event.number)).noting(
         stamp(now), f"#{event.number} was merged", f"by {event.actor.login}", task.id
     )

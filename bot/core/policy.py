@@ -39,7 +39,8 @@ PROTECTED = (
 def matches(path: str, pattern: str) -> bool:
     """Match a path by a file name, a folder or an fnmatch pattern; `**/x` means x at any depth."""
     pattern = pattern.removesuffix("/")
-    if path == pattern or path.startswith(f"{pattern.removesuffix('/**')}/"):
+    folder = pattern.removesuffix("/**")
+    if path in {pattern, folder} or path.startswith(f"{folder}/"):
         return True
     if pattern.startswith("**/"):
         return fnmatchcase(path, pattern) or fnmatchcase(path, pattern[3:])

@@ -11,7 +11,6 @@ import sqlalchemy as sa
 from bot.engine.database import Database, insert, locked
 from bot.engine.rows import Delivery, TrackEvent
 from bot.engine.tables import inbox, track_events
-from bot.errors import RetryableError
 
 MAX_GROUP = 500
 MAX_GROUP_BYTES = 64 << 20
@@ -58,8 +57,8 @@ class GroupWriter:
     async def _write(self, group: list[tuple[Delivery, asyncio.Future[bool]]]) -> None:
         try:
             fresh = await self._database.write(lambda conn: insert_new(conn, [d for d, _ in group]))
-        except (sa.exc.SQLAlchemyError, RetryableError, RuntimeError) as error:
-            # Each caller must hear of it: the webhook answers 503 and the forge sends the delivery again.
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is handed on
+            # Whatever it is, each caller must hear of it, or would wait for ever: the webhook answers 503 and the forge sends the delivery again.
             for _, answer in group:
                 if not answer.done():
                     answer.set_exception(error)

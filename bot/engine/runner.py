@@ -9,7 +9,7 @@ from typing import Protocol
 
 from bot.engine.rows import Delivery, OutboxRow, TrackEvent
 from bot.engine.store import Store
-from bot.errors import BotError, RetryableError
+from bot.errors import RetryableError
 from bot.ports import Clock, Engine, JobStatus
 
 log = logging.getLogger(__name__)
@@ -114,7 +114,7 @@ class Runner:
         except RetryableError as error:
             log.warning("delivery_waits id=%s error=%s", delivery.id, error)
             return
-        except (BotError, ValueError, KeyError, TypeError) as error:
+        except Exception as error:  # an outermost edge: what cannot be routed is kept and named
             # One delivery that cannot be understood must not hold up those behind it.
             log.exception("delivery_rejected id=%s event=%s", delivery.id, delivery.event)
             await self._store.reject(delivery.id, f"{type(error).__name__}: {error}")

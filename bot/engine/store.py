@@ -71,7 +71,7 @@ class Store:
         """Store a delivery durably, sharing the fsync with concurrent callers; False where its id is known."""
         try:
             return self._woken(await self._group.add(delivery))
-        except (sa.exc.SQLAlchemyError, RuntimeError) as error:
+        except (sa.exc.SQLAlchemyError, RuntimeError, OSError) as error:
             raise RetryableError(f"the database did not take the delivery: {error}") from error
 
     async def knows_delivery(self, id_: str) -> bool:

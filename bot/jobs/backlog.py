@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -79,7 +80,10 @@ class ProposeBacklogJob:
 
     async def _with_contexts(self, track: Track, mirror: Mirror, backlog: Backlog) -> Backlog:
         documents = await read_texts(mirror, track.base_sha)
-        contexts = {task.id: compress(self.compressor, track, task, documents) for task in backlog.tasks}
+        contexts = {
+            task.id: await asyncio.to_thread(compress, self.compressor, track, task, documents)
+            for task in backlog.tasks
+        }
         return files.with_contexts(backlog, contexts)
 
     async def _open(

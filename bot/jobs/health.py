@@ -33,6 +33,7 @@ class HealthJob:
     sandbox: Sandbox
     data_dir: Path
     models: Callable[[RepoConfig], Mapping[str, str]]  # model -> what is wrong with its configuration
+    agents: Callable[[RepoConfig], Mapping[str, str]]  # the same for the coding agent
     checker: Callable[[Literal["planning", "work"]], InstrumentationChecker] = InstrumentationChecker
     # A baseline is a property of a commit and a command: the same is not run twice.
     seen: dict[tuple[str, str], tuple[TestResult, TestResult | Literal["unproved"]]] = field(
@@ -50,6 +51,7 @@ class HealthJob:
         baseline, proof = await self._tests(track, mirror, base, files, commands)
         probes = Probes(
             git_version=await _git_version(),
+            tools=self.agents(config),
             token="",
             models=self.models(config),
             disk_free=shutil.disk_usage(self.data_dir).free,

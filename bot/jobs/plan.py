@@ -25,6 +25,7 @@ _log = structlog.get_logger(__name__)
 RANKED = 12  # files shown to planners
 MAX_SOURCE = 200_000  # bytes of a file that retrieval reads
 MAX_FILES = 5_000
+MAX_SOURCES = 48 << 20  # bytes of all files together: they are in memory at once
 STRAGGLER_GRACE = 3.0  # times what the slowest other took; a majority does not wait for one that hangs
 MIN_GRACE = 20.0  # seconds
 
@@ -136,5 +137,11 @@ def _based(proposal: PlanProposal, base: str) -> PlanProposal:
 async def read_texts(mirror: Mirror, sha: str) -> dict[str, str]:
     """Read the text files of a commit that retrieval may rank; large and binary ones are left out."""
     files = [f for f in await mirror.files(sha) if f.size <= MAX_SOURCE and f.mode.startswith("100")]
-    raw = await mirror.read_many(sha, [file.path for file in files[:MAX_FILES]], MAX_SOURCE)
+    chosen, total = [], 0
+    for file in files[:MAX_FILES]:
+        total += file.size
+        if total > MAX_SOURCES:
+            break
+        chosen.append(file.path)
+    raw = await mirror.read_many(sha, chosen, MAX_SOURCE)
     return {path: data.decode(errors="replace") for path, data in raw.items() if b"\0" not in data[:8000]}

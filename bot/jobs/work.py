@@ -17,16 +17,14 @@ from bot.core.backlog import BacklogTask
 from bot.core.config import NO_TEST, RepoConfig
 from bot.core.events import TaskFailed, TaskProposed
 from bot.core.health import newly_failing
-from bot.core.packet import ContextCompressor
-from bot.core.packet_verify import ContextVerifier, Finding
-from bot.core.sanitize import code, fence, inline, plain, redact
+from bot.core.ids import Marker, parse_marker
+from bot.core.sanitize import code, fence, plain, redact
 from bot.core.testing import commands_for, summary
 from bot.core.track import TaskTrack, Track
 from bot.core.values import Pull, Usage
 from bot.engine.store import Store
 from bot.errors import AgentError, RetryableError, StaleRefError, UserError
-from bot.jobs.backlog import compress
-from bot.jobs.plan import read_texts
+from bot.jobs.contract import Contracts, Stop
 from bot.jobs.repository import Repositories
 from bot.jobs.verify import Verification, Verifier
 from bot.jobs.verify import policy as sandbox_policy
@@ -47,14 +45,6 @@ from bot.ports import (
 _log = structlog.get_logger(__name__)
 
 EVIDENCE = 3_000  # characters of a test run's end that people are shown
-
-
-class _Stop(Exception):  # noqa: N818 - no error: a run's named end
-    """A run that ends without a pull request, for a reason that people read."""
-
-    def __init__(self, reason: str, text: str, details: str = "", usage: Usage | None = None) -> None:
-        super().__init__(text)
-        self.reason, self.text, self.details, self.usage = reason, text, details, usage or Usage()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +72,7 @@ class WorkJob:
     coders: dict[str, Coder]
     author: Identity
     clock: Clock
-    compressor: ContextCompressor = field(default_factory=ContextCompressor)
-    context_verifier: ContextVerifier = field(default_factory=ContextVerifier)
+    contracts: Contracts = field(default_factory=Contracts)
     protected: Callable[[Sequence[str], Sequence[str], str], tuple[str, ...]] = policy.protected
     new_secrets: Callable[[Mapping[str, bytes], Mapping[str, bytes]], tuple[tuple[str, int, str], ...]] = (
         policy.new_secrets
@@ -97,7 +86,7 @@ class WorkJob:
         try:
             made = await self._remembered(track, task) or await self._make(track, task, action, mirror)
             return await self._publish(track, task, action, mirror, made)
-        except _Stop as stop:
+        except Stop as stop:
             return TaskFailed(
                 task=task.id,
                 attempt=task.attempt,
@@ -114,7 +103,7 @@ class WorkJob:
         base = await mirror.resolve(track.repo.default_branch)
         if base is None:
             raise RetryableError(f"the branch {track.repo.default_branch} cannot be found")
-        text, written = await self._contract(track, task, mirror, base)
+        text, written = await self.contracts.read(track, task, mirror, base)
         id_ = f"{track.key.replace('/', '-')}-{task.id}"
         worktree = await self.worktrees.create(mirror, id_, base)
         try:
@@ -143,47 +132,10 @@ class WorkJob:
         await self._remember(track, task, made)
         return made
 
-    async def _contract(
-        self, track: Track, task: TaskTrack, mirror: Mirror, base: str
-    ) -> tuple[str, BacklogTask]:
-        """Read the task as people merged it, and verify its context against the base of this attempt."""
-        raw = await mirror.read(base, f"{track.folder}/BACKLOG.yaml")
-        loaded = backlog_file.load(raw.decode(errors="replace") if raw else "")
-        written = next((t for t in loaded.backlog.tasks if t.id == task.id), None) if loaded.backlog else None
-        if loaded.backlog is None:
-            raise RetryableError("the backlog on the default branch cannot be read")
-        if raw is None or written is None:
-            raise _Stop("contract", f"`{task.id}` is not in the backlog on the default branch")
-        return raw.decode(errors="replace"), await self._verified(track, written, mirror, base)
-
-    async def _verified(self, track: Track, written: BacklogTask, mirror: Mirror, base: str) -> BacklogTask:
-        """Check the context against this base; a stale one is cut anew, unless a person wrote it."""
-        documents = await read_texts(mirror, base)
-        files = [file.path for file in await mirror.files(base)]
-        findings = self._unfit(written, files, documents)
-        if findings and not backlog_file.edited_by_person(written):
-            context = compress(self.compressor, track, written, documents)
-            written = written.model_copy(update={"context": context})
-            findings = self._unfit(written, files, documents)
-        if findings:
-            lines = "\n".join(f"- `{f.code}` line {f.line}: {inline(f.hint)}" for f in findings)
-            raise _Stop("context", "its context cannot be given to an agent", lines)
-        return written
-
-    def _unfit(self, written: BacklogTask, files: list[str], texts: dict[str, str]) -> list[Finding]:
-        found = self.context_verifier.verify(
-            written.context,
-            base_files=files,
-            texts=texts,
-            acceptance=written.acceptance,
-            scope=written.scope.paths,
-        )
-        return [finding for finding in found if finding.severity == "block"]
-
     def _coder(self, config: RepoConfig) -> Coder:
         name = config.agent if isinstance(config.agent, str) else "custom"
         if name not in self.coders:
-            raise _Stop("agent", f"there is no agent `{name}`; known are {', '.join(sorted(self.coders))}")
+            raise Stop("agent", f"there is no agent `{name}`; known are {', '.join(sorted(self.coders))}")
         return self.coders[name]
 
     async def _agent(
@@ -220,7 +172,7 @@ class WorkJob:
                 async with self.sandbox.open(shown) as box:
                     return await coder.work(order, box)
             except AgentError as error:
-                raise _Stop(error.reason, str(error)) from error
+                raise Stop(error.reason, str(error)) from error
 
     async def _ingest(
         self, track: Track, task: TaskTrack, worktree: Worktree, backlog_text: str, report: WorkReport
@@ -231,9 +183,9 @@ class WorkJob:
         try:
             ingested = await worktree.ingest(message, self.author, self.clock.now(), {path: done.encode()})
         except UserError as error:
-            raise _Stop("refused", str(error), usage=report.usage) from error
+            raise Stop("refused", str(error), usage=report.usage) from error
         if not set(ingested.changed) - {path}:
-            raise _Stop("no_change", "the agent ended without changing anything", usage=report.usage)
+            raise Stop("no_change", "the agent ended without changing anything", usage=report.usage)
         return ingested
 
     async def _judge(
@@ -245,17 +197,17 @@ class WorkJob:
         protected = self.protected(changed, track.config.protected_paths, track.config.tasks_dir)
         if protected:
             names = ", ".join(code(path) for path in protected)
-            raise _Stop("protected", f"it changed protected files: {names}", usage=report.usage)
+            raise Stop("protected", f"it changed protected files: {names}", usage=report.usage)
         after = await mirror.read_many(sha, changed)
         before = await mirror.read_many(base, changed)
         secrets = self.new_secrets(before, after)
         if secrets:
             lines = "\n".join(f"- {code(path)} line {line}: {kind}" for path, line, kind in secrets)
-            raise _Stop("secret", "the change holds what looks like a secret", lines, report.usage)
+            raise Stop("secret", "the change holds what looks like a secret", lines, report.usage)
         outside = policy.outside(changed, task.scope)
         if outside and track.config.outside_scope == "stop":
             names = ", ".join(f"`{path}`" for path in outside)
-            raise _Stop("outside_scope", f"it changed files outside its scope: {names}", usage=report.usage)
+            raise Stop("outside_scope", f"it changed files outside its scope: {names}", usage=report.usage)
         return outside
 
     async def _verify(
@@ -283,7 +235,7 @@ class WorkJob:
             return  # verdicts are relative to the baseline
         details = fence(redact(seen.output[-EVIDENCE:]))
         names = f": {', '.join(f'`{name}`' for name in new[:5])}" if new else ""
-        raise _Stop(
+        raise Stop(
             "tests",
             f"`{command}` is {seen.result.state.replace('_', ' ')} after its work{names}",
             details,
@@ -302,7 +254,7 @@ class WorkJob:
     ) -> TaskProposed:
         # After a kill it may be there already, and people may have merged or closed it meanwhile.
         pull = await self.forge.find_pull(track.repo, task.branch)
-        if pull is None:
+        if pull is None or not await self._is_ours(track, task, pull):
             pull = await self._open(track, task, mirror, made)
         return TaskProposed(
             task=task.id,
@@ -315,6 +267,10 @@ class WorkJob:
             notes=made.notes,
         )
 
+    async def _is_ours(self, track: Track, task: TaskTrack, pull: Pull) -> bool:
+        mine = Marker("task", track.id, task.id, task.attempt)
+        return parse_marker(pull.body) == mine and pull.author.id in await self.forge.bot_ids(track.repo)
+
     async def _open(self, track: Track, task: TaskTrack, mirror: Mirror, made: _Made) -> Pull:
         await mirror.anchor(f"tasks/{track.id}/{task.id}-a{task.attempt}", made.sha)
         try:
@@ -322,7 +278,7 @@ class WorkJob:
                 await mirror.push(access, made.sha, task.branch, None)
         except StaleRefError as error:
             text = f"the branch {code(task.branch)} exists already and is somebody else's"
-            raise _Stop("branch", text, usage=made.usage) from error
+            raise Stop("branch", text, usage=made.usage) from error
         return await self.forge.open_pull(
             track.repo,
             head=task.branch,
