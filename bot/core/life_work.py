@@ -54,7 +54,7 @@ def health_checked(track: Track, event: HealthChecked, now: datetime) -> Decisio
 
 
 def _finding_codes(event: HealthChecked) -> str:
-    return ", ".join(f"{f.code} {f.level}" for f in event.findings)
+    return ", ".join(dict.fromkeys(f"{f.code} {f.level}" for f in event.findings))
 
 
 def start_ready(track: Track, now: datetime) -> tuple[Track, tuple[RunTask, ...]]:

@@ -6,7 +6,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 READ_LINES = 400
 LINE_LENGTH = 400  # characters
@@ -68,7 +68,8 @@ class ReadTools:
 
     def _inside(self, path: str) -> Path:
         """Find a path in the folder; what leads out of it, or through a link, is refused."""
-        parts = [part for part in PurePosixPath(path.strip() or ".").parts if part not in {".", "/"}]
+        # Split by hand: a path that begins with two slashes has a root of its own in POSIX, and pathlib keeps it.
+        parts = [part for part in path.strip().split("/") if part not in {"", "."}]
         if ".." in parts or _HIDDEN & set(parts) or "\0" in path:
             raise RefusedError(f"`{path}` is outside the repository")
         found = self._root

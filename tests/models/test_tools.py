@@ -82,6 +82,14 @@ def test_a_pipe_does_not_hang_the_reader(tools: ReadTools, tmp_path: Path) -> No
     assert tools.search("one") == "src/mod.py:1: def one():"
 
 
+@pytest.mark.parametrize("path", ["//etc", "///etc/passwd", "/etc", "//"])
+def test_a_path_never_begins_at_the_hosts_root(tmp_path: Path, path: str) -> None:
+    (tmp_path / "mine.txt").write_text("mine", encoding="utf-8")
+    tools = ReadTools(tmp_path)
+    with contextlib.suppress(RefusedError):
+        assert "mine.txt" in tools.list_folder(path)
+
+
 @given(st.lists(st.sampled_from(["..", ".", "src", "out", "link", "secret", "", "/", "mod.py"]), max_size=6))
 def test_no_path_shows_what_lies_outside(tmp_path_factory: pytest.TempPathFactory, parts: list[str]) -> None:
     base = tmp_path_factory.mktemp("outside")

@@ -166,7 +166,8 @@ async def test_a_time_out_kills_everything_inside(sandbox: BwrapSandbox, policy:
     script = "sleep 61 & (setsid sleep 62 &); setsid setsid sleep 63 & echo started; sleep 64"
     async with sandbox.open(policy) as box:
         done = await box.run(["sh", "-c", script], timeout=0.5)
-        assert (done.code, done.output) == (None, "started\n")
+        # The shell may live long enough to say that its child was killed.
+        assert (done.code, done.output.partition("\n")[0]) == (None, "started")
         assert done.seconds < 8
         assert living.working_in(policy.work) == []
         assert await box.close() == []
