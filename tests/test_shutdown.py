@@ -255,7 +255,7 @@ def _goes_on(place: Place, last: signal.Signals) -> None:
         _assert_ended_in_order(again, last)
 
 
-@pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("first", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.long)])
 def test_a_signal_ends_the_bot_in_order_and_its_track_goes_on_after_a_restart(
     place: Place, first: signal.Signals
 ) -> None:
