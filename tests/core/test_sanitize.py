@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from inline_snapshot import snapshot
 from markdown_it import MarkdownIt
@@ -116,6 +116,9 @@ def test_a_code_span_is_one_span(text: str) -> None:
 
 @given(st.text(alphabet=st.sampled_from("abc defg.,()äö"), max_size=60))
 def test_plain_words_stay_as_they_are(text: str) -> None:
+    assume(
+        not any(re.fullmatch(r"[0-9a-f]{7,}", word) for word in re.split(r"[^a-z0-9]", text))
+    )  # no commit ids
     assert inline(text) == " ".join(text.split())
 
 

