@@ -1,7 +1,6 @@
 """How requests travel: over real HTTP against a server that answers as told."""
 
 import asyncio
-import itertools
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -189,19 +188,17 @@ async def test_writes_of_one_installation_keep_a_distance_and_others_do_not_wait
     api = Api(server.url, version="", limit=10, write_gap=0.1, now=lambda: NOW)
     other = Access(TokenAuthStrategy("other"), 2)
     begun = time.monotonic()
-    await asyncio.gather(
-        *(api.send("POST", "/mine", ME) for _ in range(3)),
-        api.send("POST", "/theirs", other),
-        *(api.send("GET", "/read", ME) for _ in range(3)),
-    )
-    mine = [asked.at for asked in server.asked if asked.path == "/mine"]
-    rest = [asked.at for asked in server.asked if asked.path != "/mine"]
+    try:
+        await asyncio.gather(
+            *(api.send("POST", "/mine", ME) for _ in range(3)),
+            api.send("POST", "/theirs", other),
+            *(api.send("GET", "/read", ME) for _ in range(3)),
+        )
+    finally:
+        await api.aclose()
+    # What a busy machine holds back on its way cannot shorten the whole, nor bring others behind our last write.
     assert time.monotonic() - begun >= 0.2
-    assert (
-        min(after - before for before, after in itertools.pairwise(mine)) >= 0.05
-    )  # a busy machine may hold one back on its way
-    assert max(rest) < max(mine), "others waited for the distance between ours"
-    await api.aclose()
+    assert [asked.path for asked in server.asked][-1] == "/mine"
 
 
 async def test_pages_are_followed_on_the_same_host_only(server: ScriptedServer, api: Api) -> None:
