@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import structlog
 
@@ -257,6 +259,18 @@ def _runner(
     )
 
 
+def tool_path(settings: Settings, path: str) -> str:
+    """Give the PATH of a sandbox: the bot's own, and the folder of a program that the operator's TEST names whole.
+
+    A program named in the repository's own file is not trusted with that: it would show a folder of the host.
+    """
+    try:
+        first = next(iter(shlex.split(settings.test or "")), "")
+    except ValueError:  # an open quotation mark, which the health check will tell about
+        first = ""
+    return f"{path}{os.pathsep}{Path(first).parent}" if Path(first).is_absolute() else path
+
+
 def _engine_url(settings: Settings) -> str:
     # DBOS keeps its rows apart from ours, so that they may be lost.
     if settings.database.startswith("sqlite"):
@@ -276,7 +290,7 @@ def _jobs(  # noqa: PLR0913 - the parts that meet here
     script: Script | None,
 ) -> dict[type[Action], Job]:
     author = Identity("Gitwright", "gitwright[bot]@users.noreply.github.com")
-    verifier = Verifier(worktrees, box, os.environ.get("PATH", os.defpath))
+    verifier = Verifier(worktrees, box, tool_path(settings, os.environ.get("PATH", os.defpath)))
     return {
         CheckHealth: HealthJob(
             repositories,

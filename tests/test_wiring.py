@@ -1,0 +1,24 @@
+"""What is put together from the settings alone, without anything running."""
+
+import pytest
+
+from bot.settings import load_settings
+from bot.wiring import tool_path
+
+
+@pytest.mark.parametrize(
+    ("test", "expected"),
+    [
+        (None, "/usr/bin:/bin"),
+        ("python -m pytest -q", "/usr/bin:/bin"),
+        ("/opt/venv/bin/python -m pytest -q", "/usr/bin:/bin:/opt/venv/bin"),
+        ("'/opt/my venv/bin/python' -m pytest", "/usr/bin:/bin:/opt/my venv/bin"),
+        ("'/opt/unclosed", "/usr/bin:/bin"),
+        ("none", "/usr/bin:/bin"),
+    ],
+)
+def test_a_sandbox_shows_the_program_that_the_operators_test_command_names(
+    test: str | None, expected: str
+) -> None:
+    settings = load_settings(None, token="t", webhook_secret="w", test=test)
+    assert tool_path(settings, "/usr/bin:/bin") == expected
