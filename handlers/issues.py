@@ -63,7 +63,7 @@ def decide(track: Track | None, event: IssueLabeled, facts: Facts, now: datetime
             f"{code(event.actor.login)} may not start work here: setting {code(event.label)} needs the role `write`, "
             f"theirs is `{facts.role}`. Somebody who may write can remove the label and set it again."
         )
-        return life.answer(track, event, id_, f"label-{event.actor.id}-{life.stamp(now)}", text)
+        return life.answer(track, event, id_, f"label-{event.actor.id}-{life.moment(now)}", text)
     if facts.issue is None or facts.issue.is_pull:
         return life.nothing(track)
     frozen = freeze(facts.issue, facts.comments, event.actor.login)
@@ -72,7 +72,7 @@ def decide(track: Track | None, event: IssueLabeled, facts: Facts, now: datetime
         text = "`.github/gitwright.yml` has problems; defaults hold for what cannot be read.\n\n" + "\n".join(
             f"- {inline(problem)}" for problem in facts.config_problems
         )
-        said = life.answer(None, event, id_, f"config-{life.stamp(now)}", text)
+        said = life.answer(None, event, id_, f"config-{life.moment(now)}", text)
         return Decision(track=decision.track, actions=(*decision.actions, *said.actions))
     return decision
 

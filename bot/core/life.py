@@ -52,7 +52,7 @@ def say(track: Track, key: str, text: str, now: datetime) -> Decision:
             PostComment(
                 repo=track.repo,
                 number=track.issue,
-                body=messages.answer(track.id, f"{key}-{stamp(now)}", text, "problem"),
+                body=messages.answer(track.id, f"{key}-{moment(now)}", text, "problem"),
             ),
             SyncStatus(),
         ),
@@ -62,3 +62,8 @@ def say(track: Track, key: str, text: str, now: datetime) -> Decision:
 def stamp(now: datetime) -> str:
     """Write a time as GitHub does."""
     return now.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def moment(now: datetime) -> str:
+    """Write a time so finely that two texts about the same thing within a second stay two."""
+    return now.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,6 +1,7 @@
 """The life of a track: what each thing that happens makes of it. Values in, values out."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,12 +14,14 @@ from bot.core.events import (
     ActionFailed,
     BacklogProposed,
     HealthChecked,
+    PlanFailed,
     PlanMade,
     PullClosed,
     TaskFailed,
     TaskProposed,
 )
 from bot.core.health import Finding
+from bot.core.ids import identity
 from bot.core.planning import MergedPlan, PlannedTask
 from bot.core.track import TaskState, Track
 from bot.core.values import Usage
@@ -313,3 +316,14 @@ def test_nothing_new_starts_while_the_backlog_cannot_be_read_and_the_next_valid_
     assert life_work.start_ready(track, NOW)[1] == ()
     decision = life_backlog.backlog_changed(track, GOOD, NOW)
     assert RunTask(task="T-1", attempt=1, run=1) in decision.actions
+
+
+def test_the_same_problem_twice_within_a_second_is_told_twice() -> None:
+    event = PlanFailed(failures=("tests: gave no answer",))
+    first, second = (
+        life_planning.plan_failed(a_track(), event, NOW + timedelta(seconds=after)).actions[0]
+        for after in (0.1, 0.9)
+    )
+    assert isinstance(first, PostComment)
+    assert isinstance(second, PostComment)
+    assert identity(first.body) != identity(second.body)
