@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
-from typing import Any, assert_never
+from typing import Any
 
 import structlog
 
@@ -15,14 +15,8 @@ from bot.core import messages, messages_status
 from bot.core.actions import (
     ACTIONS,
     Action,
-    CheckHealth,
-    CloseTrack,
-    MakePlan,
     PostComment,
-    ProposeBacklog,
     React,
-    ReportBacklog,
-    RunTask,
     SyncStatus,
 )
 from bot.core.events import EVENTS, ActionFailed, OwnEvent
@@ -44,7 +38,7 @@ TRIES = 40  # with the waits above some three hours: an outage of the forge lose
 
 @dataclass(frozen=True, slots=True)
 class Performer:
-    """Interprets actions; the long work is handed to jobs, one for each kind of action that is long."""
+    """Interprets actions: what tells people is done here, all other work is handed to one job for each kind."""
 
     store: Store
     forge: Forge
@@ -99,10 +93,8 @@ class Performer:
             case SyncStatus():
                 await self._sync_status(row)
                 return None
-            case CheckHealth() | MakePlan() | ProposeBacklog() | ReportBacklog() | RunTask() | CloseTrack():
-                return await self.jobs[type(action)](track, action)
             case _:
-                assert_never(action)
+                return await self.jobs[type(action)](track, action)
 
     async def _post(self, action: PostComment) -> None:
         try:

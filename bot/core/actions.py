@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Discriminator, TypeAdapter
 
 from bot.core.events import OwnEvent
-from bot.core.track import Track
+from bot.core.track import RunMode, Track
 from bot.core.values import Repo
 
 
@@ -73,12 +73,95 @@ class ReportBacklog:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunTask:
-    """Have a coding agent work on a task, and open its pull request."""
+    """Have a coding agent work on a task, and open or update its pull request.
+
+    `fresh` starts from the default branch's head, `fix` from `head`, `conflict` from `head` merged with the default
+    branch, markers included; `publish` runs no agent: it publishes what the run `run` made.
+    """
 
     task: str
     attempt: int
     run: int
+    mode: RunMode = "fresh"
+    head: str = ""
     kind: Literal["run_task"] = "run_task"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssessTask:
+    """Find out all that decides what to do about an open pull request: why it is red, behind or in conflict."""
+
+    task: str
+    attempt: int
+    head_sha: str
+    failing: tuple[str, ...] = ()  # names of failed checks
+    only_conflicts: bool = False  # the default branch moved: nothing to say where it still merges
+    kind: Literal["assess_task"] = "assess_task"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RebaseTask:
+    """Put an attempt's work onto the default branch's head without an agent; a person's commits are merged, not rewritten."""
+
+    task: str
+    attempt: int
+    run: int
+    head_sha: str
+    pushed: bool = True  # whether the branch is there already
+    kind: Literal["rebase_task"] = "rebase_task"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClosePull:
+    """Close a pull request of the bot and say why; its branch is kept."""
+
+    number: int
+    body: str
+    kind: Literal["close_pull"] = "close_pull"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelRuns:
+    """Stop the runs of these tasks (none named: all jobs of the track) with their whole process trees."""
+
+    tasks: tuple[str, ...] = ()
+    kind: Literal["cancel_runs"] = "cancel_runs"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EditBacklog:
+    """Write a task's status into the backlog under review, in a commit that touches nothing else."""
+
+    task: str
+    status: Literal["todo", "done", "dropped"]
+    kind: Literal["edit_backlog"] = "edit_backlog"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviseBacklog:
+    """Revise the backlog under review by a person's note, keeping what people edited."""
+
+    note: str
+    by: str
+    comment: int
+    kind: Literal["revise_backlog"] = "revise_backlog"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoteRun:
+    """Hand a person's note to the agent that works on a task."""
+
+    task: str
+    note: str
+    key: str
+    kind: Literal["note_run"] = "note_run"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProposeRecord:
+    """Open a pull request with the status lines that no task's pull request carries."""
+
+    kind: Literal["propose_record"] = "propose_record"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +180,14 @@ Action = (
     | ProposeBacklog
     | ReportBacklog
     | RunTask
+    | AssessTask
+    | RebaseTask
+    | ClosePull
+    | CancelRuns
+    | EditBacklog
+    | ReviseBacklog
+    | NoteRun
+    | ProposeRecord
     | CloseTrack
 )
 

@@ -10,6 +10,7 @@ from pydantic import Discriminator, TypeAdapter
 from bot.core.config import RepoConfig
 from bot.core.health import Finding
 from bot.core.planning import MergedPlan
+from bot.core.rebasing import Situation
 from bot.core.values import Actor, Repo, Usage
 
 # --- from the forge ------------------------------------------------------------------------------
@@ -74,6 +75,96 @@ class Pushed:
     after: str | None
     actor: Actor
     kind: Literal["pushed"] = "pushed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueUnlabeled:
+    repo: Repo
+    issue: int
+    label: str
+    actor: Actor
+    kind: Literal["issue_unlabeled"] = "issue_unlabeled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueEdited:
+    repo: Repo
+    issue: int
+    actor: Actor
+    kind: Literal["issue_edited"] = "issue_edited"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueClosed:
+    repo: Repo
+    issue: int
+    actor: Actor
+    kind: Literal["issue_closed"] = "issue_closed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueReopened:
+    repo: Repo
+    issue: int
+    actor: Actor
+    kind: Literal["issue_reopened"] = "issue_reopened"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueGone:
+    """The issue was deleted, or moved to another repository: there is no place left to answer in."""
+
+    repo: Repo
+    issue: int
+    how: Literal["deleted", "transferred"]
+    actor: Actor
+    kind: Literal["issue_gone"] = "issue_gone"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullReopened:
+    repo: Repo
+    number: int
+    head_branch: str
+    actor: Actor
+    kind: Literal["pull_reopened"] = "pull_reopened"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullEdited:
+    """A pull request's title, text or base branch was changed."""
+
+    repo: Repo
+    number: int
+    head_branch: str
+    base_branch: str
+    actor: Actor
+    kind: Literal["pull_edited"] = "pull_edited"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullPushed:
+    """A pull request's branch got new commits (`synchronize`)."""
+
+    repo: Repo
+    number: int
+    head_branch: str
+    head_sha: str
+    actor: Actor
+    kind: Literal["pull_pushed"] = "pull_pushed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewSubmitted:
+    """A person reviewed a pull request; `state` is approved, changes_requested or commented."""
+
+    repo: Repo
+    number: int
+    review: int
+    state: str
+    body: str
+    author: Actor
+    kind: Literal["review_submitted"] = "review_submitted"
 
 
 # --- from our own jobs ---------------------------------------------------------------------------
@@ -146,6 +237,50 @@ class TaskFailed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TaskAssessed:
+    """What is wrong with a run's work, or with an open pull request, with all that decides what to do about it."""
+
+    task: str
+    attempt: int
+    run: int
+    head_sha: str  # the commit that was looked at
+    tip: str  # head of the default branch that it was compared with
+    situation: Situation
+    text: str  # one sentence for people
+    details: str = ""  # fenced evidence
+    output: str = ""  # the same for the next run, redacted, without fence
+    outside: tuple[str, ...] = ()
+    usage: Usage = field(default_factory=Usage)
+    kind: Literal["task_assessed"] = "task_assessed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskRebased:
+    """A branch was rebased without an agent; `head_sha` is its new head."""
+
+    task: str
+    attempt: int
+    head_sha: str
+    onto: str
+    kind: Literal["task_rebased"] = "task_rebased"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeasesFreed:
+    """Another track of the repository gave paths back: what waited for them is looked at again."""
+
+    kind: Literal["leases_freed"] = "leases_freed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordProposed:
+    """A pull request carries what no task's pull request could record."""
+
+    pull: int
+    kind: Literal["record_proposed"] = "record_proposed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ActionFailed:
     """An action was given up after its tries."""
 
@@ -174,7 +309,22 @@ class ChecksDue:
     kind: Literal["checks_due"] = "checks_due"
 
 
-ForgeEvent = IssueLabeled | CommentCreated | PullClosed | ChecksCompleted | Pushed
+ForgeEvent = (
+    IssueLabeled
+    | IssueUnlabeled
+    | IssueEdited
+    | IssueClosed
+    | IssueReopened
+    | IssueGone
+    | CommentCreated
+    | PullClosed
+    | PullReopened
+    | PullEdited
+    | PullPushed
+    | ReviewSubmitted
+    | ChecksCompleted
+    | Pushed
+)
 OwnEvent = (
     HealthChecked
     | PlanMade
@@ -182,6 +332,10 @@ OwnEvent = (
     | BacklogProposed
     | TaskProposed
     | TaskFailed
+    | TaskAssessed
+    | TaskRebased
+    | LeasesFreed
+    | RecordProposed
     | ActionFailed
     | Closed
     | ChecksDue

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bot.core.backlog_model import BacklogTask
+from bot.core.leases import Lease
 from bot.core.plans import Estimate, Priority
 from bot.core.scopes import common, overlaps
 
@@ -18,14 +19,6 @@ __all__ = ["Lease", "Waiting", "critical_paths", "overlaps", "ready_tasks", "sta
 
 PRIORITY: Mapping[Priority, int] = {"critical": 0, "high": 1, "medium": 2, "low": 3}
 UNITS: Mapping[Estimate, int] = {"S": 1, "M": 2, "L": 4}  # relative effort
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """Paths that a task in work holds for the repository, over all tracks."""
-
-    holder: str  # "<track>/<task>"
-    paths: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 from bot.core.config import RepoConfig
 from bot.core.health import Finding
 from bot.core.ids import TrackId
+from bot.core.leases import Lease
 from bot.core.planning import Estimate, Kind, MergedPlan, Priority
 from bot.core.values import Repo, Usage
 
@@ -32,6 +33,8 @@ TaskState = Literal[
 
 ENDED: frozenset[TrackState] = frozenset({"done", "cancelled", "superseded"})
 SETTLED: frozenset[TaskState] = frozenset({"done", "dropped"})
+RunMode = Literal["fresh", "fix", "conflict", "publish"]
+
 OPEN_PULL: frozenset[TaskState] = frozenset({"checking", "in_review"})
 HISTORY = 60  # entries kept for /agent why
 
@@ -46,6 +49,20 @@ class Frozen:
     sha256: str
     by: str  # login of who asked
     hidden_removed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What a run that came to nothing showed; the spec is improved from it."""
+
+    attempt: int
+    decision: str
+    failing: tuple[str, ...] = ()
+    output: str = ""  # the end of what the tests printed: redacted, bounded, hostile
+    outside: tuple[str, ...] = ()  # files changed outside the scope
+    drift: str = ""  # code of the stop rule that ended it
+    messy: float = 0.0
+    note: str = ""  # a person's words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +96,20 @@ class TaskTrack:
     head_sha: str | None = None
     announced: str = ""  # sha whose checks were announced before the pull request was there
     note: str = ""  # why it is where it is, for people
+    mode: RunMode = "fresh"  # of the run that is under way, or was the last
+    from_sha: str = ""  # what that run started from, where it is not the default branch's head
+    fixes: int = 0  # fix-forwards in this attempt that nobody asked for
+    regenerations: int = 0  # attempts begun from an improved spec
+    trend: tuple[int, ...] = ()  # how many failures each verdict of this attempt counted
+    conflict_given: tuple[str, ...] = ()  # conflicted paths that were given to the agent in this attempt
+    onto: str = ""  # head of the default branch that this attempt was last rebased onto
+    leased: tuple[str, ...] = ()  # files outside the scope that the attempt changed and holds as well
+    reviewed: bool = False  # somebody reviewed the pull request: it is not rewritten without need
+    waits_for_base: bool = False  # the same fails on the default branch: nothing starts before that moves
+    feedback: str = ""  # what the next run is told: failed checks, conflicts, people's notes
+    evidence: tuple[Evidence, ...] = ()  # what the spec is improved from at the next attempt
+    replaced: tuple[int, ...] = ()  # pull requests of earlier attempts
+    decisions: tuple[str, ...] = ()  # what was decided about it after a failure, oldest first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,11 +142,22 @@ class Track:
     runs: int = 0
     history: tuple[Happening, ...] = ()
     answered: tuple[int, ...] = ()  # ids of comments whose commands are done
+    resume_to: TrackState | None = None  # where a paused or stopped track goes on
+    stale: bool = False  # the issue was edited after its text was frozen
+    budget_usd: float | None = None  # ceiling set by `/agent budget`; None: that of the settings
+    record_pull: int | None = None  # carries what no task's pull request can record
+    # Leases of the repository's other tracks, read before each decision; never stored with this one.
+    foreign: tuple[Lease, ...] = ()
 
     @property
     def key(self) -> str:
         """Name the track over all repositories; the repository's id stays when its name changes."""
         return f"{self.repo.id}/{self.id}"
+
+    @property
+    def slug(self) -> str:
+        """Name the track where a name must be one word: worktrees, anchors."""
+        return self.key.replace("/", "-")
 
     @property
     def ended(self) -> bool:
@@ -141,6 +183,8 @@ class Track:
         keys = [f"issue:{self.issue}"]
         if self.backlog_pull is not None:
             keys.append(f"pull:{self.backlog_pull}")
+        if self.record_pull is not None:
+            keys.append(f"pull:{self.record_pull}")
         keys += [f"pull:{task.pull}" for task in self.tasks if task.pull is not None]
         if not self.ended:
             keys.append(f"branch:{self.repo.default_branch}")

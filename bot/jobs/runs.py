@@ -1,0 +1,72 @@
+"""Owns what is done about runs and pull requests from outside: stopping, noting, closing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bot.core.actions import CancelRuns, ClosePull, NoteRun
+from bot.core.track import Track
+from bot.engine.store import Store
+from bot.errors import NotFoundError
+from bot.ports import Engine, Forge
+
+# What a stop leaves running: telling people, and what ends by itself at once.
+STOPPED = frozenset({"make_plan", "propose_backlog", "check_health", "run_task", "assess_task", "rebase_task"})
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRunsJob:
+    """Stops jobs with their whole process trees; sessions and worktrees are deleted on their way out."""
+
+    store: Store
+    engine: Callable[[], Engine]
+
+    async def __call__(self, track: Track, action: CancelRuns) -> None:
+        rows = [
+            row
+            for row in await self.store.open_actions(track.key)
+            if row.kind in STOPPED and (not action.tasks or row.action.get("task") in action.tasks)
+        ]
+        # First ours, then the engine's: a job that ends in between finds that its result is not wanted.
+        await self.store.cancel_actions([row.id for row in rows])
+        await self.engine().cancel([row.job_id for row in rows])
+
+
+@dataclass(frozen=True, slots=True)
+class ClosePullJob:
+    """Closes a pull request after saying why; one that people closed or merged meanwhile stays as it is."""
+
+    forge: Forge
+
+    async def __call__(self, track: Track, action: ClosePull) -> None:
+        try:
+            pull = await self.forge.pull(track.repo, action.number)
+        except NotFoundError:
+            return
+        if pull.state == "open":
+            await self.forge.create_comment(track.repo, action.number, action.body)
+            await self.forge.update_pull(track.repo, action.number, state="closed")
+
+
+@dataclass(frozen=True, slots=True)
+class NoteRunJob:
+    """Lays a note where the run of a task looks for it."""
+
+    store: Store
+
+    async def __call__(self, track: Track, action: NoteRun) -> None:
+        notes = await read_notes(self.store, track, action.task)
+        if action.key not in dict(notes):
+            await self.store.put_id(_key(track, action.task), json.dumps([*notes, (action.key, action.note)]))
+
+
+async def read_notes(store: Store, track: Track, task: str) -> list[tuple[str, str]]:
+    """List a task's notes with their keys, oldest first."""
+    text = await store.get_id(_key(track, task))
+    return [(str(key), str(note)) for key, note in json.loads(text)] if text else []
+
+
+def _key(track: Track, task: str) -> str:
+    return f"{track.key}:{task}:notes"
