@@ -74,7 +74,8 @@ def _decide(track: Track | None, facts: Facts, waited: int | None, now: datetime
         return life_work.task_pull_closed(track, task, facts.closed, now)
     if track is None or task is None or facts.seen is None:
         return life.nothing(track)
-    task = replace(task, head_sha=facts.head_sha or task.head_sha)  # people push to it too
+    if facts.head_sha and facts.head_sha != task.head_sha:  # people push to it too
+        task = replace(task, head_sha=facts.head_sha, passed=(), judged="")
     return life_work.checks_read(track, task, facts.seen, waited, now)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
-from bot.core import life, life_planning, life_work
+from bot.core import life, life_planning, life_repair, life_work
 from bot.core.actions import Decision
 from bot.core.events import (
     ActionFailed,
@@ -16,9 +17,12 @@ from bot.core.events import (
     HealthChecked,
     PlanFailed,
     PlanMade,
+    TaskAssessed,
     TaskFailed,
     TaskProposed,
+    TaskRebased,
 )
+from bot.core.rebasing import RebaseEngine
 from bot.core.track import Track
 from bot.handler import Handler, Reads
 from handlers.commands import valid_now
@@ -42,6 +46,19 @@ def _plan_made(track: Track, event: PlanMade, now: datetime) -> Decision:
     return life_planning.plan_made(track, event, valid_now(track), now)
 
 
+def repairs(engine: RebaseEngine) -> Handler[TaskAssessed, None]:
+    """Make the handler of everything red, messy or in conflict; the engine decides."""
+
+    def assessed(track: Track, event: TaskAssessed, now: datetime) -> Decision:
+        decision = life_repair.task_assessed(track, event, now, engine)
+        if decision.track is None or decision.track == track:
+            return decision
+        moved, runs = life_work.start_ready(decision.track, now)  # a worker may have become free
+        return replace(decision, track=moved, actions=(*decision.actions, *runs))
+
+    return _handler(TaskAssessed, assessed)
+
+
 HANDLERS = (
     _handler(HealthChecked, life_work.health_checked),
     _handler(PlanMade, _plan_made),
@@ -49,6 +66,8 @@ HANDLERS = (
     _handler(BacklogProposed, life_planning.backlog_proposed),
     _handler(TaskProposed, life_work.task_proposed),
     _handler(TaskFailed, life_work.task_failed),
+    repairs(RebaseEngine()),
+    _handler(TaskRebased, life_repair.task_rebased),
     _handler(ActionFailed, life_work.action_failed),
     _handler(Closed, life.closed),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bot.core import life, life_backlog
+from bot.core import life, life_backlog, life_work
 from bot.core.actions import CheckHealth, CloseTrack, Decision, ReportBacklog
 from bot.core.backlog import Loaded
 from bot.core.events import Pushed
@@ -50,8 +50,11 @@ def _on_default(track: Track, loaded: Loaded, now: datetime) -> Decision:
     if not track.tasks:
         return life_backlog.backlog_merged(track, loaded, now)
     decision = life_backlog.backlog_changed(track, loaded, now)
-    if track.healthy or any(isinstance(action, CloseTrack) for action in decision.actions):
+    if decision.track is None or any(isinstance(action, CloseTrack) for action in decision.actions):
         return decision
+    if track.healthy:
+        moved, actions = life_work.base_moved(decision.track, now)
+        return replace(decision, track=moved, actions=(*decision.actions, *actions))
     # The head moved under the check before work, or after it had failed: it is made again, on this head.
     return replace(decision, actions=(*decision.actions, CheckHealth(before="work")))
 

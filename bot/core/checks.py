@@ -21,24 +21,32 @@ class Rollup:
 
     verdict: Verdict
     names: tuple[str, ...] = ()
+    passed: tuple[str, ...] = ()  # whatever the word is
 
 
 def rollup(checks: Sequence[Check], base: Sequence[Check], mergeable: bool | None) -> Rollup:
     """Judge a head by others' checks; the bot's own never count, and no checks on the base either means no CI."""
     theirs = [check for check in checks if not check.ours]
+    verdict, names = _verdict(theirs, base, mergeable)
+    return Rollup(verdict, names, tuple(c.name for c in theirs if c.done and c.conclusion == "success"))
+
+
+def _verdict(
+    theirs: Sequence[Check], base: Sequence[Check], mergeable: bool | None
+) -> tuple[Verdict, tuple[str, ...]]:
     if mergeable is False:
-        return Rollup("conflicted")
+        return "conflicted", ()
     failed = tuple(c.name for c in theirs if c.done and c.conclusion in FAILED)
     if failed:
-        return Rollup("red", failed)
+        return "red", failed
     asking = tuple(c.name for c in theirs if c.done and c.conclusion == "action_required")
     if asking:
-        return Rollup("awaiting_approval", asking)
+        return "awaiting_approval", asking
     running = tuple(c.name for c in theirs if not c.done or c.conclusion not in PASSED)
     if running:
-        return Rollup("running", running)
+        return "running", running
     if theirs:
         # Only skipped checks means that nothing ran.
         ran = tuple(c.name for c in theirs if c.conclusion != "skipped")
-        return Rollup("green", ran) if ran else Rollup("missing")
-    return Rollup("missing" if any(not c.ours for c in base) else "no_ci")
+        return ("green", ran) if ran else ("missing", ())
+    return ("missing" if any(not c.ours for c in base) else "no_ci"), ()

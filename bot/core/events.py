@@ -209,7 +209,7 @@ class BacklogProposed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskProposed:
-    """An attempt's pull request is open at `head_sha`."""
+    """An attempt's pull request is open at `head_sha`, for the first time or again."""
 
     task: str
     attempt: int
@@ -219,6 +219,7 @@ class TaskProposed:
     head_sha: str
     usage: Usage = field(default_factory=Usage)
     notes: tuple[str, ...] = ()
+    outside: tuple[str, ...] = ()  # files outside the scope that it changed, leased with it
     kind: Literal["task_proposed"] = "task_proposed"
 
 

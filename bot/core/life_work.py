@@ -5,19 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from bot.core import messages, schedule
-from bot.core.actions import Action, Decision, MakePlan, PostComment, RunTask, SyncStatus, Timer
+from bot.core import life_repair, messages, schedule
+from bot.core.actions import Action, AssessTask, Decision, MakePlan, PostComment, RunTask, SyncStatus, Timer
 from bot.core.backlog import BacklogTask, Scope, Status
 from bot.core.checks import Rollup
-from bot.core.events import ActionFailed, ChecksDue, HealthChecked, PullClosed, TaskFailed, TaskProposed
-from bot.core.ids import task_branch
+from bot.core.events import ActionFailed, HealthChecked, PullClosed, TaskFailed, TaskProposed
 from bot.core.life import block, finish, nothing, stamp
 from bot.core.life_planning import begin_again
+from bot.core.life_repair import LOOK_AGAIN, look
 from bot.core.sanitize import code, escape, inline
 from bot.core.track import OPEN_PULL, SETTLED, TaskState, TaskTrack, Track
 
-# How long to wait before looking at checks again; announced ones are looked at when they come.
-LOOK_AGAIN = (15.0, 30.0, 60.0, 300.0, 900.0)
 BUSY: frozenset[TaskState] = frozenset({"running", *OPEN_PULL})
 STARTABLE: frozenset[TaskState] = frozenset({"todo", "ready", "waiting"})
 TELLING = frozenset({"sync_status", "post_comment", "react"})
@@ -64,7 +62,7 @@ def start_ready(track: Track, now: datetime) -> tuple[Track, tuple[RunTask, ...]
     track = _without_needs(track)
     busy = [task for task in track.tasks if task.state in BUSY or (task.state == "blocked" and task.pull)]
     running = sum(task.state == "running" for task in busy)
-    begun = {task.id for task in track.tasks if task.state not in STARTABLE}
+    begun = {task.id for task in track.tasks if task.state not in STARTABLE or task.waits_for_base}
     ready = [
         task for task in schedule.ready_tasks([_as_written(t) for t in track.tasks]) if task.id not in begun
     ]
@@ -84,10 +82,10 @@ def start_ready(track: Track, now: datetime) -> tuple[Track, tuple[RunTask, ...]
     for chosen in start:
         task = track.task(chosen.id)
         if task is not None:
-            track, run = _start(
-                track, task, task.attempt + 1, now, why="dependencies merged, a worker is free"
+            track, more = life_repair.next_attempt(
+                track, task, now, why="dependencies merged, a worker is free"
             )
-            runs.append(run)
+            runs += [action for action in more if isinstance(action, RunTask)]
     return assessed(track), tuple(runs)
 
 
@@ -142,35 +140,31 @@ def _waits_for(wait: schedule.Waiting) -> str:
     return f"{words[wait.reason]} {wait.what}".strip()
 
 
-def _start(track: Track, task: TaskTrack, attempt: int, now: datetime, *, why: str) -> tuple[Track, RunTask]:
-    started = replace(
-        task,
-        state="running",
-        attempt=attempt,
-        run=task.run + 1,
-        branch=task_branch(track.config.branch_prefix, track.id, task.id, attempt),
-        note="",
-    )
-    track = replace(track.with_task(started), runs=track.runs + 1).noting(
-        stamp(now), f"started attempt {attempt} of {task.id}", why, task.id
-    )
-    return track, RunTask(task=task.id, attempt=attempt, run=started.run)
-
-
 def task_proposed(track: Track, event: TaskProposed, now: datetime) -> Decision:
-    """An attempt has its pull request: its checks come next, and its worker is free for another task."""
+    """A run has its pull request, or has mended it: its checks come next, and its worker is free for another task."""
     task = track.task(event.task)
     if task is None or task.attempt != event.attempt or task.state != "running":
         return nothing(track)  # people merged or dropped it before this was noted
-    task = replace(task, state="checking", pull=event.pull, head_sha=event.head_sha, branch=event.branch)
+    what = "updated" if task.pull == event.pull else "opened"
+    task = replace(
+        task,
+        state="checking",
+        pull=event.pull,
+        head_sha=event.head_sha,
+        branch=event.branch,
+        leased=event.outside,
+        passed=(),
+        judged="",
+        feedback="",
+    )
     track = replace(track.with_task(task), usage=track.usage + event.usage).noting(
-        stamp(now), f"opened #{event.pull} for {task.id}", "; ".join(event.notes), task.id
+        stamp(now), f"{what} #{event.pull} for {task.id}", "; ".join(event.notes), task.id
     )
     track, runs = start_ready(track, now)
-    look = _look(task.id, event.head_sha, 0)
+    later = look(task, 0)
     if task.announced == event.head_sha:
-        look = replace(look, after=timedelta())
-    return Decision(track=track, actions=(*runs, SyncStatus()), timers=(look,))
+        later = replace(later, after=timedelta())
+    return Decision(track=track, actions=(*runs, SyncStatus()), timers=(later,))
 
 
 def checks_announced_early(track: Track, task: TaskTrack, sha: str) -> Decision:
@@ -186,24 +180,16 @@ def task_failed(track: Track, event: TaskFailed, now: datetime) -> Decision:
     track = replace(track, usage=track.usage + event.usage)
     why = f"{event.reason}: {event.text}"
     if event.reason in FAILURES_WORTH_A_RETRY and task.attempt < track.config.limits.attempts:
-        track, run = _start(track, task, task.attempt + 1, now, why=why)
-        return Decision(track=track, actions=(run, SyncStatus()))
-    track = track.with_task(replace(task, state="blocked", note=event.text)).noting(
-        stamp(now), f"{task.id} is blocked", why, task.id
-    )
-    track, runs = start_ready(track, now)
-    text = (
-        f"`{task.id}` is blocked after attempt {task.attempt}: {escape(event.text)}\n\n"
-        + (f"{event.details}\n\n" if event.details else "")
-        + f"What you can do: drop it (`status: dropped` in `{track.folder}/BACKLOG.yaml`), or do it by hand and set "
-        "`status: done` there; either is taken over from the default branch."
-    )
-    say = PostComment(
-        repo=track.repo,
-        number=track.issue,
-        body=messages.answer(track.id, f"{task.id}-a{task.attempt}", text, "problem"),
-    )
-    return Decision(track=track, actions=(*runs, say, SyncStatus()))
+        if task.pull is not None and task.fixes < track.config.limits.fix_forward:
+            # The pull request stands: what failed is only the run that was to mend it.
+            track, more = life_repair.fix(track, task, now, feedback=task.feedback, asked=False)
+        else:
+            track, more = life_repair.next_attempt(track, task, now, why=why)
+        return Decision(track=track, actions=(*more, SyncStatus()))
+    blocked = life_repair.stuck(track, task, event.text, event.details, now, why="")
+    assert blocked.track is not None
+    track, runs = start_ready(blocked.track, now)
+    return Decision(track=track, actions=(*runs, *blocked.actions))
 
 
 def checks_read(track: Track, task: TaskTrack, seen: Rollup, waited: int | None, now: datetime) -> Decision:
@@ -212,47 +198,62 @@ def checks_read(track: Track, task: TaskTrack, seen: Rollup, waited: int | None,
         return nothing(track)
     again: tuple[Timer, ...] = ()
     if seen.verdict in {"missing", "running", "awaiting_approval"}:
-        step = min((waited or 0) + 1, len(LOOK_AGAIN) - 1)
-        again = (_look(task.id, task.head_sha, step),)
+        again = (look(task, min((waited or 0) + 1, len(LOOK_AGAIN) - 1)),)
     names = ", ".join(seen.names)
+    task = replace(task, passed=tuple(dict.fromkeys([*task.passed, *seen.passed])))
+    if seen.verdict in {"red", "conflicted"}:
+        return _wrong(track, task, seen, now)
     states: dict[str, tuple[str, str]] = {
         "green": ("in_review", ""),
         "no_ci": ("in_review", "this repository has no checks"),
         "running": ("checking", ""),
         "missing": ("checking", "no check has run yet" if waited else ""),
         "awaiting_approval": ("checking", f"somebody has to approve the run of {names}"),
-        "red": ("blocked", f"failed: {names}"),
-        "conflicted": ("blocked", "conflicts with the default branch"),
     }
     state, note = states[seen.verdict]
-    changed = replace(task, state=state, note=note)  # type: ignore[arg-type]  # the words above are TaskStates
-    if changed == track.task(task.id):
+    changed = replace(task, state=state, note=note, waits_for_base=False, judged="")  # type: ignore[arg-type]  # TaskStates
+    before = track.task(task.id)
+    track = track.with_task(changed)
+    if before is not None and (before.state, before.note, before.head_sha) == (state, note, task.head_sha):
         return Decision(track=track, timers=again)
-    track = assessed(track.with_task(changed)).noting(
+    track = assessed(track).noting(
         stamp(now), f"checks of #{task.pull} are {seen.verdict.replace('_', ' ')}", names, task.id
     )
-    actions: tuple[Action, ...] = (SyncStatus(),)
-    if state == "blocked":
-        text = (
-            f"#{task.pull} (`{task.id}`): {escape(note)}. Push a fix to its branch, or close it and set "
-            f"`status: dropped` in `{track.folder}/BACKLOG.yaml`."
-        )
-        key = f"{task.id}-{task.head_sha[:12]}-{seen.verdict}"
-        actions = (
-            PostComment(
-                repo=track.repo, number=track.issue, body=messages.answer(track.id, key, text, "problem")
-            ),
-            *actions,
-        )
-    return Decision(track=track, actions=actions, timers=again)
+    return Decision(track=track, actions=(SyncStatus(),), timers=again)
 
 
-def _look(task: str, head_sha: str, step: int) -> Timer:
-    return Timer(
-        id=f"checks:{task}",
-        after=timedelta(seconds=LOOK_AGAIN[step]),
-        event=ChecksDue(task=task, head_sha=head_sha, waited=step),
+def _wrong(track: Track, task: TaskTrack, seen: Rollup, now: datetime) -> Decision:
+    """Find out what decides about a red or conflicted head, once for each head and verdict."""
+    judged = f"{task.head_sha} {seen.verdict} {' '.join(seen.names)}".strip()
+    if judged == task.judged:
+        return Decision(track=track.with_task(task))
+    names = ", ".join(seen.names)
+    note = f"failed: {names}" if seen.verdict == "red" else "conflicts with the default branch"
+    task = replace(task, state="checking", note=note, judged=judged)
+    track = assessed(track.with_task(task)).noting(
+        stamp(now), f"checks of #{task.pull} are {seen.verdict}", names, task.id
     )
+    assess = AssessTask(task=task.id, attempt=task.attempt, head_sha=task.head_sha or "", failing=seen.names)
+    return Decision(track=track, actions=(assess, SyncStatus()))
+
+
+def base_moved(track: Track, now: datetime) -> tuple[Track, tuple[Action, ...]]:
+    """Look again at what the default branch decides about: open pull requests, and what failed there too."""
+    actions: list[Action] = []
+    for task in track.tasks:
+        if task.pull is not None and task.head_sha and (task.state in OPEN_PULL or task.waits_for_base):
+            alone = not task.waits_for_base and track.config.rebase != "always"
+            task = replace(task, waits_for_base=False, judged="" if task.waits_for_base else task.judged)
+            track = track.with_task(task)
+            actions.append(
+                AssessTask(
+                    task=task.id, attempt=task.attempt, head_sha=str(task.head_sha), only_conflicts=alone
+                )
+            )
+        elif task.waits_for_base:
+            track = track.with_task(replace(task, waits_for_base=False, note=""))
+    track, runs = start_ready(track, now)
+    return track, (*actions, *runs)
 
 
 def task_pull_closed(track: Track, task: TaskTrack, event: PullClosed, now: datetime) -> Decision:
@@ -290,7 +291,7 @@ def action_failed(track: Track, event: ActionFailed, now: datetime) -> Decision:
     task = track.task(event.task) if event.task else None
     if task is None:
         return block(track, f"failed-{event.what}", text, now)
-    if task.state != "running":
+    if task.state != "running" and event.what not in {"assess_task", "rebase_task"}:
         return Decision(track=track.noting(stamp(now), f"{event.what} failed", event.error, task.id))
     track = track.with_task(replace(task, state="blocked", note=f"{event.what} failed")).noting(
         stamp(now), f"{event.what} failed", event.error, task.id

@@ -50,6 +50,16 @@ def task_pull(
     return truncate("\n\n".join(part for part in parts if part) + "\n", messages.COMMENT_LIMIT)
 
 
+def replaced(track: Track, task: TaskTrack, begun: TaskTrack, why: str) -> str:
+    """Say under a pull request that a later attempt takes its place; its branch stays for whoever wants to look."""
+    spec = f" from version {begun.spec} of its spec" if begun.evidence else ""
+    text = (
+        f"Replaced by attempt {begun.attempt} of `{task.id}`{spec}, on branch {code(begun.branch)}: {escape(why)} "
+        f"The branch {code(task.branch)} is kept."
+    )
+    return messages.answer(track.id, f"{task.id}-a{task.attempt}-replaced", text)
+
+
 def receipt(track: Track, *, seconds: float, sessions: int, leftovers: Sequence[str], model: str) -> str:
     """Render the closing comment: what was merged, what it cost, and that nothing is left behind."""
     rows = ["| task | pull request | attempts | runs |", "|---|---|---|---|"]

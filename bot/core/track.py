@@ -105,11 +105,18 @@ class TaskTrack:
     onto: str = ""  # head of the default branch that this attempt was last rebased onto
     leased: tuple[str, ...] = ()  # files outside the scope that the attempt changed and holds as well
     reviewed: bool = False  # somebody reviewed the pull request: it is not rewritten without need
+    passed: tuple[str, ...] = ()  # checks that passed on head_sha before; one that fails there now is flaky
+    judged: str = ""  # head and verdict that were assessed last, so that the same is not assessed again
     waits_for_base: bool = False  # the same fails on the default branch: nothing starts before that moves
     feedback: str = ""  # what the next run is told: failed checks, conflicts, people's notes
     evidence: tuple[Evidence, ...] = ()  # what the spec is improved from at the next attempt
     replaced: tuple[int, ...] = ()  # pull requests of earlier attempts
     decisions: tuple[str, ...] = ()  # what was decided about it after a failure, oldest first
+
+    @property
+    def spec(self) -> int:
+        """Count the versions of its spec: the first, and one for each time it was improved."""
+        return 1 + len(self.evidence)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,305 @@
+"""Owns what follows from a failure: RebaseEngine's decision becomes the next step of an attempt, or the next attempt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from bot.core import messages, messages_pulls
+from bot.core.actions import (
+    Action,
+    ClosePull,
+    Decision,
+    PostComment,
+    RebaseTask,
+    RunTask,
+    SyncStatus,
+    Timer,
+)
+from bot.core.events import ChecksDue, TaskAssessed, TaskRebased
+from bot.core.ids import task_branch
+from bot.core.life import nothing, stamp
+from bot.core.rebasing import RebaseDecision, RebaseEngine, Situation
+from bot.core.sanitize import escape
+from bot.core.track import OPEN_PULL, Evidence, RunMode, TaskTrack, Track
+
+# How long to wait before looking at checks again; announced ones are looked at when they come.
+LOOK_AGAIN = (15.0, 30.0, 60.0, 300.0, 900.0)  # seconds
+FEEDBACK = 4_000  # characters that a run is told of what failed before
+
+Step = Callable[[Track, TaskTrack, TaskAssessed, RebaseDecision, datetime], Decision]
+
+
+def task_assessed(track: Track, event: TaskAssessed, now: datetime, engine: RebaseEngine) -> Decision:
+    """Decide what happens to a run or pull request that is red, messy or in conflict, and begin it."""
+    task = track.task(event.task)
+    if task is None or not _current(task, event):
+        return nothing(track)
+    situation = _complete(track, task, event)
+    decision = engine.decide(situation)
+    task = replace(task, trend=situation.trend, decisions=(*task.decisions, decision.kind))
+    inputs = ", ".join(f"{name} {value}" for name, value in decision.inputs)
+    track = replace(track.with_task(task), usage=track.usage + event.usage).noting(
+        stamp(now),
+        f"{task.id}: {event.text}; decided: {decision.kind.replace('_', ' ')}",
+        f"{decision.why} ({inputs})" if inputs else decision.why,
+        task.id,
+    )
+    return _STEPS[decision.kind](track, task, event, decision, now)
+
+
+def _current(task: TaskTrack, event: TaskAssessed) -> bool:
+    """Tell whether what was assessed is still what the task is about: people act meanwhile."""
+    if task.attempt != event.attempt:
+        return False
+    if event.situation.where == "before_push":
+        return task.state == "running" and task.run == event.run
+    return task.pull is not None and task.state in {*OPEN_PULL, "blocked"} and task.head_sha == event.head_sha
+
+
+def _complete(track: Track, task: TaskTrack, event: TaskAssessed) -> Situation:
+    """Add what only the track remembers: earlier verdicts, fixes, attempts."""
+    seen = event.situation
+    limits = track.config.limits
+    conflicts = set(seen.conflicts) - set(seen.mechanical)
+    return replace(
+        seen,
+        trend=(*task.trend, len(seen.failing) or 1) if seen.red else task.trend,
+        flaky=tuple(dict.fromkeys([*seen.flaky, *(n for n in seen.failing if n in task.passed)])),
+        conflict_persists=bool(conflicts & set(task.conflict_given)),
+        rebased_onto_tip=seen.rebased_onto_tip or task.onto == event.tip,
+        fixes=task.fixes,
+        max_fixes=limits.fix_forward,
+        regenerations=task.regenerations,
+        max_regenerations=limits.regenerations,
+    )
+
+
+# --- one step for each decision --------------------------------------------------------------------
+
+
+def _ask_person(
+    track: Track, task: TaskTrack, event: TaskAssessed, decision: RebaseDecision, now: datetime
+) -> Decision:
+    return stuck(track, task, event.text, event.details, now, why=decision.why)
+
+
+def stuck(
+    track: Track, task: TaskTrack, text: str, details: str, now: datetime, *, why: str = ""
+) -> Decision:
+    """Block a task and say what happened and what a person can do; `text` is one plain sentence."""
+    track = track.with_task(replace(task, state="blocked", note=text)).noting(
+        stamp(now), f"{task.id} is blocked", why or text, task.id
+    )
+    where = f"#{task.pull} (`{task.id}`)" if task.pull else f"`{task.id}`"
+    parts = [
+        f"{where} is blocked in attempt {task.attempt}: {escape(text)}" + (f" {escape(why)}" if why else ""),
+        details,
+        what_people_can_do(track, task),
+    ]
+    said = PostComment(
+        repo=track.repo,
+        number=track.issue,
+        body=messages.answer(
+            track.id,
+            f"{task.id}-a{task.attempt}-r{task.run}-{len(task.decisions)}",
+            "\n\n".join(part for part in parts if part),
+            "problem",
+        ),
+    )
+    return Decision(track=track, actions=(said, SyncStatus()))
+
+
+def what_people_can_do(track: Track, task: TaskTrack) -> str:
+    """List the ways out of a blocked task; they are the same wherever it is told."""
+    ways = [
+        f"`/agent retry {task.id}`: another attempt with the same spec",
+        f"`/agent regenerate {task.id} <note>`: another attempt, the spec improved by your note",
+        f"`/agent skip {task.id}`: drop it",
+    ]
+    if task.pull is not None:
+        ways.insert(0, f"push a fix to the branch of #{task.pull}, or comment `/agent revise <note>` there")
+    return "What you can do:\n\n" + "\n".join(f"- {way}" for way in ways)
+
+
+def _rerun(
+    track: Track, task: TaskTrack, event: TaskAssessed, _decision: RebaseDecision, _now: datetime
+) -> Decision:
+    if event.situation.where == "before_push":
+        # It was run again already and passed: both outcomes stand in the history, the work goes on.
+        run = RunTask(task=task.id, attempt=task.attempt, run=task.run, mode="publish", head=event.head_sha)
+        return Decision(track=track, actions=(run,))
+    task = replace(task, state="checking", note="a check that passed before fails on the same commit: flaky")
+    return Decision(track=track.with_task(task), actions=(SyncStatus(),), timers=(look(task, 2),))
+
+
+def _wait_for_base(
+    track: Track, task: TaskTrack, event: TaskAssessed, _decision: RebaseDecision, _now: datetime
+) -> Decision:
+    branch = track.repo.default_branch
+    note = (
+        f"fails on {branch} too ({', '.join(event.situation.fails_on_base[:3])}): waits until {branch} moves"
+    )
+    state = "waiting" if event.situation.where == "before_push" else "checking"
+    task = replace(task, state=state, note=note, waits_for_base=True)  # type: ignore[arg-type]  # both are TaskStates
+    return Decision(track=track.with_task(task), actions=(SyncStatus(),))
+
+
+def _rebase(
+    track: Track, task: TaskTrack, event: TaskAssessed, decision: RebaseDecision, now: datetime
+) -> Decision:
+    pushed = event.situation.where == "after_push"
+    track, actions = rebase(
+        track, replace(task, head_sha=event.head_sha), now, why=decision.why, pushed=pushed
+    )
+    return Decision(track=track, actions=(*actions, SyncStatus()))
+
+
+def _rebase_and_fix(
+    track: Track, task: TaskTrack, event: TaskAssessed, _decision: RebaseDecision, now: datetime
+) -> Decision:
+    conflicts = tuple(path for path in event.situation.conflicts if path not in event.situation.mechanical)
+    given = tuple(dict.fromkeys([*task.conflict_given, *conflicts]))
+    names = "\n".join(f"- {path}" for path in conflicts)
+    feedback = (
+        f"The default branch changed the same lines. These files hold conflict markers now:\n{names}\n"
+        "Resolve only these conflicts: keep what both sides want, and leave no marker."
+    )
+    task = replace(task, fixes=task.fixes + 1, conflict_given=given, onto=event.tip)
+    return _again(track, task, "conflict", event.head_sha, feedback, now)
+
+
+def _fix_forward(
+    track: Track, task: TaskTrack, event: TaskAssessed, _decision: RebaseDecision, now: datetime
+) -> Decision:
+    names = "\n".join(f"- {name}" for name in event.situation.failing[:20])
+    feedback = f"{event.text}\n{names}\n{event.output}"[:FEEDBACK]
+    return _again(track, replace(task, fixes=task.fixes + 1), "fix", event.head_sha, feedback, now)
+
+
+def _regenerate(
+    track: Track, task: TaskTrack, event: TaskAssessed, decision: RebaseDecision, now: datetime
+) -> Decision:
+    evidence = Evidence(
+        attempt=task.attempt,
+        decision=decision.kind,
+        failing=event.situation.failing[:20],
+        output=event.output[:FEEDBACK],
+        outside=event.outside[:20],
+        drift=event.situation.drifted,
+        messy=event.situation.messy,
+    )
+    track, actions = next_attempt(track, task, now, why=decision.why, evidence=evidence)
+    return Decision(track=track, actions=(*actions, SyncStatus()))
+
+
+_STEPS: dict[str, Step] = {
+    "ask_person": _ask_person,
+    "rerun": _rerun,
+    "wait_for_base": _wait_for_base,
+    "rebase": _rebase,
+    "rebase_and_fix": _rebase_and_fix,
+    "fix_forward": _fix_forward,
+    "regenerate": _regenerate,
+}
+
+
+# --- what decisions and people's commands have in common --------------------------------------------
+
+
+def _again(track: Track, task: TaskTrack, mode: RunMode, head: str, feedback: str, now: datetime) -> Decision:
+    track, run = _run_on(track, task, mode, head, feedback, now)
+    return Decision(track=track, actions=(run, SyncStatus()))
+
+
+def _run_on(
+    track: Track, task: TaskTrack, mode: RunMode, head: str, feedback: str, now: datetime
+) -> tuple[Track, RunTask]:
+    """Start another run inside the attempt, from what it has made so far."""
+    task = replace(
+        task, state="running", run=task.run + 1, mode=mode, from_sha=head, feedback=feedback, note=""
+    )
+    track = replace(track.with_task(task), runs=track.runs + 1).noting(
+        stamp(now), f"started run {task.run} of {task.id} in attempt {task.attempt}", mode, task.id
+    )
+    return track, RunTask(task=task.id, attempt=task.attempt, run=task.run, mode=mode, head=head)
+
+
+def fix(
+    track: Track, task: TaskTrack, now: datetime, *, feedback: str, asked: bool
+) -> tuple[Track, tuple[Action, ...]]:
+    """Have the agent go on from the branch's head with these words; what people ask for is not counted."""
+    task = task if asked else replace(task, fixes=task.fixes + 1)
+    track, run = _run_on(track, task, "fix", task.head_sha or "", feedback[:FEEDBACK], now)
+    return track, (run,)
+
+
+def rebase(
+    track: Track, task: TaskTrack, now: datetime, *, why: str, pushed: bool = True
+) -> tuple[Track, tuple[Action, ...]]:
+    """Put the attempt's work onto the default branch's head without an agent."""
+    waiting = replace(task, state="checking", note="is being rebased") if pushed else task
+    track = track.with_task(waiting).noting(stamp(now), f"rebases {task.id}", why, task.id)
+    action = RebaseTask(
+        task=task.id, attempt=task.attempt, run=task.run, head_sha=task.head_sha or "", pushed=pushed
+    )
+    return track, (action,)
+
+
+def next_attempt(
+    track: Track, task: TaskTrack, now: datetime, *, why: str, evidence: Evidence | None = None
+) -> tuple[Track, tuple[Action, ...]]:
+    """Begin anew from a fresh base, from an improved spec where there is evidence; the branch of before is kept."""
+    attempt = task.attempt + 1
+    begun = TaskTrack(
+        id=task.id,
+        title=task.title,
+        kind=task.kind,
+        priority=task.priority,
+        estimate=task.estimate,
+        votes=task.votes,
+        depends_on=task.depends_on,
+        scope=task.scope,
+        acceptance=task.acceptance,
+        state="running",
+        attempt=attempt,
+        run=task.run + 1,
+        branch=task_branch(track.config.branch_prefix, track.id, task.id, attempt),
+        regenerations=task.regenerations + (evidence is not None),
+        evidence=(*task.evidence, evidence) if evidence else task.evidence,
+        replaced=(*task.replaced, task.pull) if task.pull else task.replaced,
+        decisions=task.decisions,
+    )
+    spec = f", spec version {begun.spec}" if begun.evidence else ""
+    track = replace(track.with_task(begun), runs=track.runs + 1).noting(
+        stamp(now), f"started attempt {attempt} of {task.id}{spec}", why, task.id
+    )
+    run = RunTask(task=task.id, attempt=attempt, run=begun.run)
+    if task.pull is None:
+        return track, (run,)
+    body = messages_pulls.replaced(track, task, begun, why)
+    return track, (ClosePull(number=task.pull, body=body), run)
+
+
+def task_rebased(track: Track, event: TaskRebased, now: datetime) -> Decision:
+    """The branch has a new head: its checks come next."""
+    task = track.task(event.task)
+    if task is None or task.attempt != event.attempt or task.state not in {*OPEN_PULL, "blocked"}:
+        return nothing(track)
+    task = replace(
+        task, state="checking", note="", head_sha=event.head_sha, onto=event.onto, passed=(), judged=""
+    )
+    track = track.with_task(task).noting(
+        stamp(now), f"rebased {task.id}", f"onto {event.onto[:12]}, now {event.head_sha[:12]}", task.id
+    )
+    return Decision(track=track, actions=(SyncStatus(),), timers=(look(task, 0),))
+
+
+def look(task: TaskTrack, step: int) -> Timer:
+    """Look at a task's checks after a while, whatever was announced; `step` counts the looks in vain."""
+    return Timer(
+        id=f"checks:{task.id}",
+        after=timedelta(seconds=LOOK_AGAIN[step]),
+        event=ChecksDue(task=task.id, head_sha=task.head_sha or "", waited=step),
+    )
