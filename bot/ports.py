@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import StreamReader
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from bot.core.backlog import Backlog
+from bot.core.drift import Signal, Step
 from bot.core.planning import MergedPlan, PlanProposal
 from bot.core.values import (
     Annotation,
@@ -22,6 +24,7 @@ from bot.core.values import (
     TreeFile,
     Usage,
 )
+from bot.errors import AgentError
 
 JsonDict = dict[str, Any]
 
@@ -281,6 +284,24 @@ class Completed:
     seconds: float
 
 
+class Talk(Protocol):
+    """A command in a box that one talks to over its standard streams."""
+
+    @property
+    def stdout(self) -> StreamReader:
+        """What it says; to be read on, or it stops."""
+
+    @property
+    def errors(self) -> str:
+        """The end of what it said on standard error."""
+
+    async def say(self, data: bytes) -> None:
+        """Write to its standard input; a command that has ended is no error."""
+
+    async def wait(self, timeout: float) -> int | None:
+        """Wait for its own end and give its code; None after `timeout` seconds."""
+
+
 class Box(Protocol):
     """One running sandbox."""
 
@@ -293,6 +314,9 @@ class Box(Protocol):
         on_line: Callable[[str], Awaitable[None]] | None = None,
     ) -> Completed:
         """Run a command inside; on time-out its whole process tree is killed."""
+
+    def start(self, argv: Sequence[str]) -> AbstractAsyncContextManager[Talk]:
+        """Start a command inside and lend its streams; when the block ends its whole process tree is dead."""
 
     async def close(self) -> list[int]:
         """Kill everything inside and prove it: an empty list, or the process ids that still live."""
@@ -307,6 +331,17 @@ class Sandbox(Protocol):
 
 
 # --- agents and models ---------------------------------------------------------------------------
+
+
+class RunError(AgentError):
+    """A run of an agent that failed, with what it cost and did until then."""
+
+    def __init__(
+        self, reason: str, message: str, usage: Usage | None = None, trace: tuple[Step, ...] = ()
+    ) -> None:
+        super().__init__(reason, message)
+        self.usage = usage or Usage()
+        self.trace = trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,7 +366,7 @@ class Proposed:
 
 
 class Planner(Protocol):
-    """One planning agent with read-only tools; raises AgentError(crash | stall | garbage)."""
+    """One planning agent with read-only tools; raises AgentError(crash | stall | garbage | auth | quota)."""
 
     async def propose(self, brief: PlanBrief) -> Proposed: ...
 
@@ -351,6 +386,14 @@ class BacklogRefiner(Protocol):
     async def refine(self, plan: MergedPlan, converted: Backlog) -> Refined: ...
 
 
+async def _no_note() -> str | None:
+    return None
+
+
+async def _no_tree() -> str:
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class WorkOrder:
     """What a coding agent is given: at most 3 KB of verified context, a folder and a box."""
@@ -365,6 +408,13 @@ class WorkOrder:
     session: str
     state_dir: Path
     timeout: float  # seconds
+    model: str = ""  # `provider:model` that the router chose
+    idle: float = 600.0  # seconds without a sign of life; longer than the longest legal test command
+    notes: Callable[[], Awaitable[str | None]] = (
+        _no_note  # a person's note for the running agent; None: nothing new
+    )
+    observe: Callable[[Step], tuple[Signal, ...]] = lambda _: ()  # the drift detector
+    tree: Callable[[], Awaitable[str]] = _no_tree  # hash of what is in the worktree now
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,10 +424,14 @@ class WorkReport:
     said: str
     usage: Usage
     steps: int = 0
+    trace: tuple[Step, ...] = ()
 
 
 class Coder(Protocol):
-    """A coding agent; raises AgentError(crash | stall) and leaves no process behind."""
+    """A coding agent; leaves no process behind.
+
+    Raises RunError(crash | stall | garbage | no_change | drift | auth | quota).
+    """
 
     name: str
 

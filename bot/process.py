@@ -8,8 +8,8 @@ import secrets
 import signal
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -289,6 +289,42 @@ class Child:
         for transport in self._transports:
             transport.close()
         return left
+
+
+class Dialog:
+    """A child that one talks to over its pipes; what it says on standard error is kept from its end."""
+
+    def __init__(self, child: Child, errors: Tail) -> None:
+        self._child = child
+        self._errors = errors
+
+    @property
+    def stdout(self) -> asyncio.StreamReader:
+        return self._child.stdout
+
+    @property
+    def errors(self) -> str:
+        return self._errors.bytes().decode("utf-8", "replace")
+
+    async def say(self, data: bytes) -> None:
+        """Write to standard input; a child that has ended is no error."""
+        await self._child.feed(data, close=False)
+
+    async def wait(self, timeout: float) -> int | None:
+        """Wait for the child's own end and give its code; None after `timeout` seconds."""
+        return await self._child.wait(timeout)
+
+
+@asynccontextmanager
+async def dialog(child: Child, cap: int = 1 << 16) -> AsyncIterator[Dialog]:
+    """Lend a child for a conversation; at the end it is stopped."""
+    errors = Tail(cap)
+    reader = asyncio.create_task(drain(child.stderr, errors))
+    try:
+        yield Dialog(child, errors)
+    finally:
+        await child.stop()
+        await end([reader])
 
 
 async def kill_tree(leader: int, mark: str) -> list[int]:

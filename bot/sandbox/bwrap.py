@@ -87,22 +87,37 @@ class BwrapBox:
     ) -> Completed:
         """Run a command inside; on time-out its whole process tree is killed."""
         started = time.monotonic()
-        with _Descriptors() as descriptors:
-            command = [*self._start(descriptors), *_inside(self._policy, argv)]
-            child = await process.spawn(
-                command, env={"PATH": _HOST_PATH}, cwd=Path("/"), pass_fds=descriptors.passed, merge=True
-            )
-            descriptors.close_passed()
-            self._running.add(child)
-            tail = process.Tail(cap)
+        tail = process.Tail(cap)
+        async with self._child(argv, merge=True) as child:
             reader = asyncio.create_task(process.drain(child.stdout, tail, on_line))
             try:
                 await child.feed(b"")
                 code = await process.settle(child, [reader], timeout)
             finally:
-                await self._end(child, descriptors)
+                await child.stop()
                 await process.end([reader])
         return Completed(code, tail.bytes().decode("utf-8", "replace"), time.monotonic() - started)
+
+    @asynccontextmanager
+    async def start(self, argv: Sequence[str]) -> AsyncIterator[process.Dialog]:
+        """Start a command inside and lend its streams; when the block ends its whole process tree is dead."""
+        async with self._child(argv) as child, process.dialog(child) as talk:
+            yield talk
+
+    @asynccontextmanager
+    async def _child(self, argv: Sequence[str], *, merge: bool = False) -> AsyncIterator[process.Child]:
+        """Start bubblewrap with a command; at the end nothing of it lives, or `close` names it."""
+        with _Descriptors() as descriptors:
+            command = [*self._start(descriptors), *_inside(self._policy, argv)]
+            child = await process.spawn(
+                command, env={"PATH": _HOST_PATH}, cwd=Path("/"), pass_fds=descriptors.passed, merge=merge
+            )
+            descriptors.close_passed()
+            self._running.add(child)
+            try:
+                yield child
+            finally:
+                await self._end(child, descriptors)
 
     async def _end(self, child: process.Child, descriptors: _Descriptors) -> None:
         """Wait until the box's PID namespace is empty, so that nobody reads folders that still change."""

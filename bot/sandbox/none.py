@@ -58,15 +58,9 @@ class PlainBox:
     ) -> Completed:
         """Run a command; on time-out its process tree is killed as far as it can be found."""
         started = time.monotonic()
-        env = {"PATH": self._policy.path, "HOME": str(self._policy.home), "LANG": "C.UTF-8"}
-        scratch = next(
-            (str(p) for p, inside in self._policy.writable.items() if inside == "/scratch.git"), None
-        )
-        if scratch is not None and self._policy.pointer_git is not None:
-            env |= {"GIT_DIR": scratch, "GIT_WORK_TREE": str(self._policy.work)}
         finished = await process.run(
             argv,
-            env={**env, **self._policy.env},
+            env=self._env(),
             timeout=timeout,
             cwd=self._policy.work,
             cap=cap,
@@ -75,6 +69,25 @@ class PlainBox:
         )
         output = (finished.stdout + finished.stderr)[-cap:].decode("utf-8", "replace")
         return Completed(finished.code, output, time.monotonic() - started)
+
+    @asynccontextmanager
+    async def start(self, argv: Sequence[str]) -> AsyncIterator[process.Dialog]:
+        """Start a command and lend its streams; at the end its tree is killed as far as it can be found."""
+        child = await process.spawn(argv, env=self._env(), cwd=self._policy.work)
+        try:
+            async with process.dialog(child) as talk:
+                yield talk
+        finally:
+            self._left += await child.kill()
+            await child.stop()
+
+    def _env(self) -> dict[str, str]:
+        policy = self._policy
+        env = {"PATH": policy.path, "HOME": str(policy.home), "LANG": "C.UTF-8"}
+        scratch = next((str(p) for p, inside in policy.writable.items() if inside == "/scratch.git"), None)
+        if scratch is not None and policy.pointer_git is not None:
+            env |= {"GIT_DIR": scratch, "GIT_WORK_TREE": str(policy.work)}
+        return {**env, **policy.env}
 
     async def close(self) -> list[int]:
         return self._left
