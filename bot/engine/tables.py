@@ -131,6 +131,45 @@ ids = sa.Table(
     sa.Column("value", sa.Text, nullable=False),
 )
 
+# Money: one row for each model of a run; while the run lasts, one row that counts what was reserved.
+spending = sa.Table(
+    "spending",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("turn", sa.Integer, primary_key=True),
+    sa.Column("model", sa.Text, primary_key=True),
+    sa.Column("track", sa.Text, nullable=False, index=True),
+    sa.Column("role", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("micros", sa.BigInteger, nullable=False),
+    sa.Column("input_tokens", sa.BigInteger, nullable=False),
+    sa.Column("output_tokens", sa.BigInteger, nullable=False),
+    sa.Column("requests", sa.BigInteger, nullable=False),
+    sa.Column("day", sa.Text, nullable=False, index=True),
+    sa.Column("reserved_at", UtcTime, nullable=False),
+    sa.Column("expires_at", UtcTime, nullable=False),
+    sa.Column("settled_at", UtcTime),
+)
+
+model_calls = sa.Table(
+    "model_calls",
+    metadata,
+    _seq(),
+    sa.Column("pool", sa.Text, nullable=False),
+    sa.Column("tokens", sa.BigInteger, nullable=False),
+    sa.Column("at", UtcTime, nullable=False),
+    sa.Index("model_calls_pool_at", "pool", "at"),
+    sqlite_autoincrement=True,
+)
+
+model_holds = sa.Table(
+    "model_holds",
+    metadata,
+    sa.Column("model", sa.Text, primary_key=True),
+    sa.Column("until", UtcTime),
+    sa.Column("why", sa.Text, nullable=False),
+)
+
 
 def _only(table: sa.Table, name: str, where: sa.ColumnElement[bool], *columns: str) -> None:
     """Index the rows still to be worked on, so that the cost of a look does not grow with history."""
@@ -143,14 +182,19 @@ _only(outbox, "outbox_new", outbox.c.state == sa.literal_column("'new'"), "seq")
 _only(outbox, "outbox_submitted", outbox.c.state == sa.literal_column("'submitted'"), "seq")
 _only(tracks, "tracks_open", tracks.c.open, "key")
 _only(sessions, "sessions_open", sessions.c.deleted_at.is_(None), "id")
+_only(spending, "spending_reserved", spending.c.state == sa.literal_column("'reserved'"), "expires_at")
 
 
 def _first_schema(conn: sa.Connection) -> None:
     metadata.create_all(conn)
 
 
+def _money(conn: sa.Connection) -> None:
+    metadata.create_all(conn, tables=[spending, model_calls, model_holds])
+
+
 # Migration n brings the schema from n - 1 to n. A released one is never edited; the next change is appended.
-MIGRATIONS: tuple[Callable[[sa.Connection], None], ...] = (_first_schema,)
+MIGRATIONS: tuple[Callable[[sa.Connection], None], ...] = (_first_schema, _money)
 
 
 def migrate(conn: sa.Connection) -> None:
