@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 ISSUE_SHARE = 1100  # bytes that the issue may take while others still want them
-LESSONS_SHARE = 400
+LESSONS_SHARE = 400  # bytes of constraints and lessons
 NEARBY_FILES = 5  # files beside the scope that are named
 DAMPING = 0.3  # how much less a definition counts for each place its file is down the list
 MANIFEST = 120  # bytes kept for the last line, which says what was left out
@@ -47,6 +47,8 @@ class PacketInput:
     files: Mapping[str, str] = field(default_factory=dict)
     ranked: tuple[str, ...] | None = None
     lessons: tuple[str, ...] = ()
+    constraints: tuple[str, ...] = ()  # what the spec adds to the contract; they go before lessons
+    spec: int = 1  # the version that they come from
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +88,10 @@ class ContextCompressor:
         if needed > limit:
             return TaskTooBig(needed, limit)
         room = limit - needed
-        lessons, lost_lessons = _fit(_lessons(given), min(LESSONS_SHARE, room))
-        room -= _size(lessons)
+        slot = min(LESSONS_SHARE, room)
+        constraints, lost = _fit(f"From version {given.spec} of the spec:", given.constraints, slot)
+        lessons, lost_lessons = _fit("Learned before:", given.lessons, slot - _size(constraints))
+        room -= _size(constraints) + _size(lessons)
         query = "\n".join((given.title, *given.acceptance, given.issue_title, given.issue_body))
         inside, nearby = self._files(given, query)
         body = strip_hidden(given.issue_body)[0]
@@ -96,8 +100,8 @@ class ContextCompressor:
         shown, lost_files, room = _fill_files(given, query, inside, nearby, room)
         if issue.left and room > 40:  # files left some room over
             issue = packet_issue.extract(given.issue_title, body, query, _size(issue.lines) + room)
-        omitted = _manifest(issue.left, lost_files, lost_lessons)
-        lines = [*head, *issue.lines, *shown, *lessons]
+        omitted = _manifest(issue.left, lost_files, lost, lost_lessons)
+        lines = [*head, *issue.lines, *shown, *constraints, *lessons]
         text = "\n".join([*lines, *([f"Left out: {'; '.join(omitted)}."] if omitted else [])]) + "\n"
         return Packet(text, omitted)
 
@@ -132,21 +136,15 @@ def _head(given: PacketInput) -> list[str]:
     return lines
 
 
-def _lessons(given: PacketInput) -> list[str]:
-    lines = [f"- {_clean(lesson)}" for lesson in given.lessons]
-    return ["", "Learned before:", *lines] if lines else []
-
-
-def _fit(lines: Sequence[str], room: int) -> tuple[list[str], int]:
-    """Take whole lines from the start while they fit, and count the others; a heading alone is nothing."""
-    taken: list[str] = []
-    for line in lines:
-        if _size([*taken, line]) > room:
-            break
-        taken.append(line)
-    if len(taken) <= 2:
-        taken = []
-    return taken, max(len(lines) - max(len(taken), 2), 0)
+def _fit(heading: str, texts: Sequence[str], room: int) -> tuple[list[str], int]:
+    """List the texts that fit under their heading, in their order, and count the others."""
+    taken = ["", heading]
+    for text in texts:
+        line = f"- {_clean(text)}"
+        if _size([*taken, line]) <= room:
+            taken.append(line)
+    lost = len(texts) - (len(taken) - 2)
+    return (taken if len(taken) > 2 else []), lost
 
 
 def _fill_files(
@@ -193,12 +191,14 @@ def _qualified(name: str, signature: str) -> str:
     return signature.replace(short, name, 1) if short != name else signature
 
 
-def _manifest(issue_bytes: int, files: int, lessons: int) -> tuple[str, ...]:
+def _manifest(issue_bytes: int, files: int, constraints: int, lessons: int) -> tuple[str, ...]:
     found = []
     if issue_bytes:
         found.append(f"{issue_bytes / 1000:.1f} kB of the issue's text")
     if files:
         found.append(f"{files} files")
+    if constraints:
+        found.append(f"{constraints} lines of the spec")
     if lessons:
         found.append(f"{lessons} lessons")
     return tuple(found)

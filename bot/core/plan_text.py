@@ -1,12 +1,11 @@
-"""Owns PLAN.md and the specs: prose for people, generated from the data that the files carry."""
+"""Owns PLAN.md: prose for people, generated from the data that the file carries."""
 
 from __future__ import annotations
 
 import json
 
-from bot.core.backlog import BacklogTask
 from bot.core.planning import MergedPlan
-from bot.core.sanitize import code, escape, inline
+from bot.core.sanitize import escape, inline
 from bot.core.track import Frozen
 
 
@@ -46,11 +45,3 @@ def plan_json(track: str, plan: MergedPlan, frozen: Frozen) -> str:
         **plan.model_dump(mode="json"),
     }
     return json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False).replace("`", "\\u0060")
-
-
-def spec_text(task: BacklogTask, version: int = 1) -> str:
-    """Write a task's spec of a version: what is to be true afterwards."""
-    lines = [f"# {task.id}: {inline(task.title)}", "", f"Version {version}.", "", "## Acceptance", ""]
-    lines += [f"- {inline(item)}" for item in task.acceptance] or ["- as the title says"]
-    lines += ["", "## Scope", "", *(f"- {code(path)}" for path in task.scope.paths), ""]
-    return "\n".join(lines)

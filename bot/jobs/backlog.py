@@ -14,9 +14,10 @@ from bot.core.backlog import Backlog, BacklogTask
 from bot.core.config import RepoConfig
 from bot.core.events import BacklogProposed
 from bot.core.packet import ContextCompressor, PacketInput, TaskTooBig
-from bot.core.plan_text import plan_text, spec_text
+from bot.core.plan_text import plan_text
 from bot.core.planning import MergedPlan
 from bot.core.sanitize import plain
+from bot.core.specs import SpecRepository
 from bot.core.track import Track
 from bot.core.values import Annotation, Pull, Usage
 from bot.errors import BotError, RetryableError, StaleRefError, UserError
@@ -36,6 +37,7 @@ class ProposeBacklogJob:
     refiner: Callable[[RepoConfig], BacklogRefiner | None]  # None: the merged plan is converted as it is
     author: Identity
     compressor: ContextCompressor = field(default_factory=ContextCompressor)
+    specs: SpecRepository = field(default_factory=SpecRepository)
 
     async def __call__(self, track: Track, _action: ProposeBacklog) -> BacklogProposed:
         mirror = await self.repositories.fresh(track.repo)
@@ -90,10 +92,11 @@ class ProposeBacklogJob:
         self, track: Track, mirror: Mirror, backlog: Backlog, plan: MergedPlan, notes: tuple[str, ...]
     ) -> Pull:
         folder = track.folder
+        specs = {task.id: self.specs.first(task, issue=track.issue) for task in backlog.tasks}
         written = {
             f"{folder}/BACKLOG.yaml": files.dump(backlog).encode(),
             f"{folder}/PLAN.md": plan_text(track.id, track.issue, plan, track.frozen).encode(),
-            **{f"{folder}/specs/{task.id}.md": spec_text(task).encode() for task in backlog.tasks},
+            **{f"{folder}/specs/{id_}.md": self.specs.render(spec).encode() for id_, spec in specs.items()},
         }
         # Everything here is derived from the track alone, so a repeat after a kill makes the very same commit.
         when = datetime.fromisoformat(track.started_at.replace("Z", "+00:00"))
