@@ -349,7 +349,7 @@ async def test_a_database_of_a_newer_version_is_refused(place: Place, clock: Set
     with pytest.raises(UserError) as caught:
         await Store.open(place.store_url, clock)
     assert str(caught.value) == snapshot(
-        "The database has schema version 99, and this Gitwright knows versions up to 1. Start the newer Gitwright that wrote it, or restore an older copy."
+        "The database has schema version 99, and this Gitwright knows versions up to 2. Start the newer Gitwright that wrote it, or restore an older copy."
     )
 
 
