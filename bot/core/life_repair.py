@@ -18,11 +18,12 @@ from bot.core.actions import (
     Timer,
 )
 from bot.core.events import ChecksDue, TaskAssessed, TaskRebased
+from bot.core.evidence import Evidence
 from bot.core.ids import task_branch
 from bot.core.life import nothing, stamp
 from bot.core.rebasing import RebaseDecision, RebaseEngine, Situation
 from bot.core.sanitize import escape
-from bot.core.track import OPEN_PULL, Evidence, RunMode, TaskTrack, Track
+from bot.core.track import OPEN_PULL, RunMode, TaskTrack, Track
 
 # How long to wait before looking at checks again; announced ones are looked at when they come.
 LOOK_AGAIN = (15.0, 30.0, 60.0, 300.0, 900.0)  # seconds

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import TypeAdapter
 
 from bot.core.config import RepoConfig
+from bot.core.evidence import Evidence
 from bot.core.health import Finding
 from bot.core.ids import TrackId
 from bot.core.leases import Lease
@@ -49,20 +50,6 @@ class Frozen:
     sha256: str
     by: str  # login of who asked
     hidden_removed: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
-    """What a run that came to nothing showed; the spec is improved from it."""
-
-    attempt: int
-    decision: str
-    failing: tuple[str, ...] = ()
-    output: str = ""  # the end of what the tests printed: redacted, bounded, hostile
-    outside: tuple[str, ...] = ()  # files changed outside the scope
-    drift: str = ""  # code of the stop rule that ended it
-    messy: float = 0.0
-    note: str = ""  # a person's words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

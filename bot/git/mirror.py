@@ -8,13 +8,13 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from bot.core.values import TreeFile
 from bot.errors import GitError, StaleRefError, UserError
 from bot.git.runner import Place, git, git_remote, remote_failure, signature
-from bot.ports import GitAccess, Identity
+from bot.ports import CommitInfo, GitAccess, Identity
 
 ANCHORS = "refs/gitwright/"
 _LEFT_SECONDS = 24 * 3600
@@ -192,6 +192,22 @@ class GitMirror:
         answer = await git(self._place, *command, _checked(ours), _checked(theirs), codes=(0, 1))
         tree, *paths = [part.decode(*_TEXT) for part in answer.out.split(b"\0") if part]
         return tree, tuple(paths) if answer.code else ()
+
+    async def merge_base(self, one: str, other: str) -> str | None:
+        """Give the best common ancestor of two commits; None where there is none."""
+        answer = await git(self._place, "merge-base", _checked(one), _checked(other), codes=(0, 1))
+        return answer.text or None
+
+    async def commits(self, old: str, new: str) -> list[CommitInfo]:
+        """List the commits that `new` has and `old` lacks, newest first."""
+        shown = "--format=%H%x00%P%x00%ae%x00%ce%x00%ct"
+        rows = (await git(self._place, "log", shown, f"{_checked(old)}..{_checked(new)}", "--")).text
+        found = []
+        for row in rows.splitlines():
+            sha, parents, author, committer, seconds = row.split("\0")
+            when = datetime.fromtimestamp(int(seconds), UTC)
+            found.append(CommitInfo(sha, tuple(parents.split()), author, committer, when))
+        return found
 
     async def diff_stat(self, old: str, new: str) -> list[tuple[str, int, int]]:
         """List changed paths with added and removed lines (binary: 0, 0)."""
