@@ -175,6 +175,17 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
+class CommitInfo:
+    """One commit of a history; e-mail addresses as they are written in it."""
+
+    sha: str
+    parents: tuple[str, ...]
+    author: str
+    committer: str
+    when: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Ingested:
     """What was found in a worktree after the agent was dead: a commit, or None where nothing changed."""
 
@@ -209,8 +220,22 @@ class Mirror(Protocol):
     ) -> str:
         """Commit these paths (None deletes) on top of `parent` without a checkout; the same input gives the same sha."""
 
+    async def write_tree(self, base: str, files: Mapping[str, bytes | None]) -> str:
+        """Write the tree of `base` (commit or tree) with these paths put or deleted."""
+
+    async def commit_tree(
+        self, tree: str, parents: tuple[str, ...], message: str, author: Identity, when: datetime
+    ) -> str:
+        """Commit a tree with this author, date and message; the same input gives the same sha."""
+
     async def merge_tree(self, ours: str, theirs: str) -> tuple[str, tuple[str, ...]]:
-        """Merge two commits in memory: the tree and the conflicted paths (none: clean)."""
+        """Merge two commits in memory: the tree, with markers in the conflicted paths (none: clean)."""
+
+    async def merge_base(self, one: str, other: str) -> str | None:
+        """Give the best common ancestor of two commits; None where there is none."""
+
+    async def commits(self, old: str, new: str) -> list[CommitInfo]:
+        """List the commits that `new` has and `old` lacks, newest first."""
 
     async def diff_stat(self, old: str, new: str) -> list[tuple[str, int, int]]:
         """List changed paths with added and removed lines (binary: 0, 0)."""
