@@ -1,15 +1,17 @@
-"""Owns the choice of a task's class by its planned file scope; in doubt the dearer one.
+"""Owns the choice of a task's class by its planned file scope, and of the models for it; in doubt the dearer ones.
 
-ModelRouter().classify(scope_paths, files) -> Route(kind, reasons).
+ModelRouter().classify(scope_paths, files) -> Route(kind, reasons); .route(kind, named, ...) -> Choice(models, reasons).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
 
 from bot.core import scopes
+from bot.core.config import Models
 from bot.core.plans import Kind
 
 _DOCUMENT = re.compile(
@@ -26,6 +28,8 @@ _DELICATE = re.compile(
     re.I,
 )
 MOST_FILES = 3  # of a simple task; above that real changes were rarely small
+Role = Literal["planning", "backlog", "documentation", "simple", "complex"]
+CLASSES: tuple[Kind, ...] = ("documentation", "simple", "complex")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,26 @@ class Route:
 
     kind: Kind
     reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """What is known of models now: dollars for a million tokens (None: unknown), terms, and which are closed."""
+
+    prices: Mapping[str, float | None] = field(default_factory=dict)
+    free_tier: frozenset[str] = frozenset()  # their providers may train on what they are sent
+    closed: Mapping[str, str] = field(default_factory=dict)  # model -> why it cannot be used now
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The models to try, in order, of a role that may be dearer than the one asked for; the reasons are for people."""
+
+    role: Role
+    models: tuple[str, ...]
+    reasons: tuple[str, ...]
+    refused: tuple[str, ...] = ()  # models that the repository does not allow
+    closed: tuple[str, ...] = ()  # models that are allowed and cannot be used now
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +89,56 @@ class ModelRouter:
             reason = f"{dependants} tasks wait for it" if dependants else "it is estimated large"
             return Route("complex", (reason,))
         return Route("simple", ("at most one source file",))
+
+    def route(
+        self, role: Role, named: Models, *, free_tier: bool, market: Market, promoted: bool = False
+    ) -> Choice:
+        """Order the models for a role: allowed and open, for tasks the cheapest first; a failed check promotes once.
+
+        A class without a usable model takes those of the next one up, never of one below.
+        """
+        wanted = _promoted(role) if promoted else role
+        reasons = [f"promoted from {role} to {wanted} after a failed check"] if wanted != role else []
+        classes = CLASSES[CLASSES.index(wanted) :] if wanted in CLASSES else (wanted,)
+        refused: list[str] = []
+        closed: list[str] = []
+        for kind in classes:
+            models = []
+            for model in dict.fromkeys(getattr(named, kind)):
+                if model in market.free_tier and not free_tier:
+                    refused.append(model)
+                    reasons.append(f"`{model}` is left out: a free tier, and `models.free_tier` is not set")
+                elif model in market.closed:
+                    closed.append(model)
+                    reasons.append(f"`{model}` is left out: {market.closed[model]}")
+                else:
+                    models.append(model)
+            if models:
+                if kind != wanted:
+                    reasons.append(f"no model is usable for {wanted}, so one for {kind}")
+                if kind in CLASSES:
+                    models.sort(key=lambda model: _price(market, model))
+                reasons.append(_order(models, market))
+                return Choice(kind, tuple(models), tuple(reasons), tuple(refused), tuple(closed))
+        return Choice(wanted, (), tuple(reasons), tuple(refused), tuple(closed))
+
+
+def _promoted(role: Role) -> Role:
+    return CLASSES[min(CLASSES.index(role) + 1, len(CLASSES) - 1)] if role in CLASSES else role
+
+
+def _price(market: Market, model: str) -> float:
+    """Give a model's price to compare; an unknown one counts as the dearest."""
+    price = market.prices.get(model)
+    return float("inf") if price is None else price
+
+
+def _order(models: Sequence[str], market: Market) -> str:
+    def words(model: str) -> str:
+        price = market.prices.get(model)
+        return f"`{model}` (" + ("price unknown)" if price is None else f"${price:.2f} for a million tokens)")
+
+    return "models in order: " + ", ".join(map(words, models))
 
 
 def _expand(scope_paths: Sequence[str], files: Collection[str]) -> tuple[list[str], tuple[str, ...]]:
