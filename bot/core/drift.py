@@ -183,7 +183,7 @@ class ContextDriftDetector:
     def _edges(self) -> Iterator[Signal]:
         outside = [path for path in self._touched if not in_scope(self._scope, path)] if self._scope else []
         if outside:
-            said = f"{len(outside)} of {len(self._touched)} changed files lie outside this task's scope."
+            said = f"Outside this task's scope: {len(outside)} of {len(self._touched)} changed files."
             advice = "Keep to the scope, and remove files that were only made to try something out."
             yield _signal("SCOPE_DRIFT", "nudge", said, advice)
         if self._max_steps is not None and len(self._steps) > self._max_steps:
