@@ -341,9 +341,9 @@ def test_a_run_continued_from_its_stored_steps_says_what_it_would_have_said(
 def test_no_run_is_stopped_in_which_every_step_is_new_and_changes_the_tree(
     drawn: list[tuple[Step, bool]],
 ) -> None:
-    kinds = [(step, "edit" if edit else "execute") for step, edit in drawn]
+    kinds: list[tuple[Step, StepKind]] = [(step, "edit" if edit else "execute") for step, edit in drawn]
     steps = [
-        Step(action=step.action, args=f"{n}", ok=True, kind=kind, tree=f"{n}", files=step.files)  # type: ignore[arg-type]
+        Step(action=step.action, args=f"{n}", ok=True, kind=kind, tree=f"{n}", files=step.files)
         for n, (step, kind) in enumerate(kinds)
     ]
     assert all(act != "stop" for _, act in said(steps, scope=["src"]))
