@@ -106,7 +106,7 @@ def parse(text: str) -> Spec:
     return Spec(
         text=text,
         title=title,
-        records=tuple(_records(head)),
+        records=tuple(filter(None, map(_record, _bullets(head)))),
         requirements=items[REQUIREMENTS],
         scope=tuple(dict.fromkeys(path for line in _bullets(parts[SCOPE]) for path in spans(line)[:1])),
         constraints=items[CONSTRAINTS],
@@ -164,12 +164,13 @@ def recorded(text: str, record: Record) -> str:
     lines = text.split("\n")
     end = "\r" if lines[0].endswith("\r") else ""
     _, (_, stop) = _places(lines)[0]
-    held = [at for at in range(stop) if _is_record(lines[at])]
+    held = [at for at, (line, inside) in enumerate(_fenced(lines[:stop])) if not inside and _is_record(line)]
     new = f"{record_line(record)}{end}"
     if not held:
         at = 1 if lines[0].startswith("# ") else 0
         return "\n".join([*lines[:at], *([end] if at else []), new, end, *lines[at:]])
-    lines.insert(held[-1] + 1, new)
+    below = next((at for at in range(held[-1] + 1, stop) if not _goes_on(lines[at])), stop)
+    lines.insert(below, new)
     if len(held) >= RECORDS:
         del lines[held[1]]
     return "\n".join(lines)
@@ -249,7 +250,7 @@ def _bullets(lines: Sequence[str]) -> list[str]:
         bullet = None if inside or _opens(line) else _BULLET.match(line)
         if bullet:
             found.append(bullet["text"])
-        elif open_ and not inside and line.startswith("  ") and line.strip():
+        elif open_ and not inside and _goes_on(line):
             found[-1] += f" {line.strip()}"
         open_ = bullet is not None or (open_ and bool(line.strip()))
     return found
@@ -272,18 +273,18 @@ def _items(lines: Sequence[str], prefix: str) -> tuple[Item, ...]:
     return tuple(items)
 
 
+def _goes_on(line: str) -> bool:
+    return line.startswith("  ") and bool(line.strip())
+
+
 def _is_record(line: str) -> bool:
     bullet = _BULLET.match(line)
-    return bullet is not None and _RECORD.match(bullet["text"]) is not None
+    return bullet is not None and _record(bullet["text"]) is not None
 
 
-def _records(head: Sequence[str]) -> Iterator[Record]:
-    for bullet in _bullets(head):
-        found = _RECORD.match(bullet)
-        if found and found["reason"] in get_args(Reason):
-            yield Record(
-                int(found["version"]),
-                cast(Reason, found["reason"]),
-                found["parent"] or "",
-                found["evidence"] or "",
-            )
+def _record(bullet: str) -> Record | None:
+    found = _RECORD.match(bullet)
+    if not found or found["reason"] not in get_args(Reason):
+        return None
+    reason = cast(Reason, found["reason"])
+    return Record(int(found["version"]), reason, found["parent"] or "", found["evidence"] or "")

@@ -36,6 +36,7 @@ __all__ = ["SPEC_LIMIT", "Evidence", "Item", "Reason", "Record", "Spec", "SpecRe
 SPEC_LIMIT = 12_000  # bytes: about four printed pages; only a version's record is added above it
 CAPS = {CONSTRAINTS: 20, LIMITS: 8, CLARIFICATIONS: 20, QUESTIONS: 10}  # entries of a section
 EXCERPTS = 3  # quoted outputs of runs
+PATH_LIMIT = 500  # characters of a scope's entry or a command
 NEW_CONSTRAINTS = 8  # failing tests that one improvement names
 
 _ATTEMPTS = re.compile(r"\battempts? (?P<numbers>[0-9]+(?:(?:, | and )[0-9]+)*)")
@@ -57,19 +58,22 @@ class SpecRepository:
     def first(self, task: BacklogTask, *, issue: int | None = None) -> Spec:
         """Write version 1 from the contract of a task."""
         head = f"# {task.id}: {facts.statement(task.title)}"
-        about = [f"For issue {issue}. " if issue else ""]
-        lines = [head, "", spec_file.record_line(Record(1, "plan")), ""]
-        lines += [
-            f"{about[0]}What people merge in `BACKLOG.yaml` decides; this page explains it to the agent.",
-            "",
-        ]
+        about = f"For issue {issue}. " if issue else ""
+        about += "What people merge in `BACKLOG.yaml` decides; this page explains it to the agent."
+        lines = [head, "", spec_file.record_line(Record(1, "plan")), "", about, ""]
         lines += [f"## {REQUIREMENTS}", ""]
         lines += [
             spec_file.item_line("REQ", number, text) for number, text in enumerate(_requirements(task), 1)
         ]
-        lines += ["", f"## {SCOPE}", "", *(f"- {facts.named(path, 500)}" for path in task.scope.paths), ""]
+        lines += [
+            "",
+            f"## {SCOPE}",
+            "",
+            *(f"- {facts.named(path, PATH_LIMIT)}" for path in task.scope.paths),
+            "",
+        ]
         if task.test:
-            lines += [f"## {TEST}", "", f"- {facts.named(task.test, 500)}", ""]
+            lines += [f"## {TEST}", "", f"- {facts.named(task.test, PATH_LIMIT)}", ""]
         return spec_file.parse("\n".join(lines))
 
     def parse(self, text: str) -> Spec:
@@ -80,9 +84,9 @@ class SpecRepository:
         return spec.text
 
     def improve(self, spec: Spec, evidence: Evidence, task: BacklogTask | None = None) -> Spec:
-        """Write the next version: what the evidence teaches is added below what there is, and its record says why.
+        """Write the next version: what the evidence teaches is added to what there is, and its record says why.
 
-        Where `task` is the contract as it is now, requirements that people added to it are added as well.
+        Where `task` is the contract as it is now, requirements and files that people added to it are added as well.
         """
         draft = _Draft(spec, spec.version + 1, self.limit)
         if task is not None:
@@ -97,7 +101,7 @@ class SpecRepository:
         for sentence in _constraints(spec, evidence):
             draft.add(CONSTRAINTS, sentence)
         for question in _ambiguous(spec, evidence):
-            draft.ask(question)
+            draft.add_words(QUESTIONS, question)
         draft.quote(facts.excerpt(evidence.output), evidence.attempt)
         record = Record(draft.version, evidence.why, spec.sha256, _told(evidence, draft.left_out))
         return spec_file.parse(spec_file.recorded(draft.spec.text, record))
@@ -133,13 +137,12 @@ class _Draft:
             self._put(section, text)
 
     def add_words(self, section: str, text: str) -> None:
-        """Add people's words; only the very same words are a repetition, for one number may make the difference."""
-        if all(words(text) != words(item.text) for item in _held(self.spec, section)):
+        """Add what people wrote, or a question; only the same text is a repetition: one sign may make the difference."""
+        if all(text != item.text for item in _held(self.spec, section)):
             self._put(section, text)
 
-    def ask(self, question: str) -> None:
-        if all(item.text != question for item in self.spec.questions):
-            self._put(QUESTIONS, question)
+    def put_scope(self, path: str) -> None:
+        self._write(SCOPE, [f"- {path}"], "scope")
 
     def quote(self, block: str, attempt: int) -> None:
         """Add the end of a run's output as a code block."""
@@ -162,7 +165,7 @@ class _Draft:
     def _write(self, section: str, lines: Sequence[str], what: str) -> None:
         larger = spec_file.parse(spec_file.added(self.spec.text, section, lines))
         # What people merged is never left out, however long it is.
-        if larger.size > self.limit and section != REQUIREMENTS:
+        if larger.size > self.limit and section not in (REQUIREMENTS, SCOPE):
             self.left_out.append(what)
         else:
             self.spec = larger
@@ -177,6 +180,11 @@ def _requirements(task: BacklogTask) -> tuple[str, ...]:
     return tuple(dict.fromkeys(line for line in shown if line)) or ("It is done as the title says.",)
 
 
+def _scope(task: BacklogTask) -> tuple[str, ...]:
+    """Show the entries of a scope as code; what nobody can see is none."""
+    return tuple(dict.fromkeys(filter(None, (facts.named(path, PATH_LIMIT) for path in task.scope.paths))))
+
+
 def _follow(draft: _Draft, task: BacklogTask) -> None:
     """Take over what people changed in the contract since the spec was written; nothing is taken out."""
     wanted = _requirements(task)
@@ -187,6 +195,9 @@ def _follow(draft: _Draft, task: BacklogTask) -> None:
     for text in wanted:
         if text not in held:
             draft.add_words(REQUIREMENTS, text)
+    for path in _scope(task):
+        if facts.spans(path)[0] not in draft.spec.scope:
+            draft.put_scope(path)
 
 
 def _add_note(draft: _Draft, note: str) -> None:
@@ -257,7 +268,7 @@ def _told(evidence: Evidence, left_out: Sequence[str]) -> str:
             parts.append(f"{what} {shown}")
     if left_out:
         parts.append(
-            "no room for " + ", ".join(f"{n} {what}" for what, n in sorted(Counter(left_out).items()))
+            "no room for " + ", ".join(f"{what} ({n})" for what, n in sorted(Counter(left_out).items()))
         )
     return "; ".join(parts)
 
