@@ -101,13 +101,11 @@ class AssessTask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RebaseTask:
-    """Put an attempt's work onto the default branch's head without an agent; a person's commits are merged, not rewritten."""
+    """Put a branch onto the default branch's head without an agent; a person's commits are merged, not rewritten."""
 
     task: str
     attempt: int
-    run: int
     head_sha: str
-    pushed: bool = True  # whether the branch is there already
     kind: Literal["rebase_task"] = "rebase_task"
 
 
@@ -118,6 +116,15 @@ class ClosePull:
     number: int
     body: str
     kind: Literal["close_pull"] = "close_pull"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReopenPull:
+    """Open a pull request again that `/agent stop` closed."""
+
+    number: int
+    task: str | None = None
+    kind: Literal["reopen_pull"] = "reopen_pull"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,6 +190,7 @@ Action = (
     | AssessTask
     | RebaseTask
     | ClosePull
+    | ReopenPull
     | CancelRuns
     | EditBacklog
     | ReviseBacklog

@@ -30,7 +30,7 @@ class IssueLabeled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommentCreated:
-    """A new comment on an issue or, when `is_pull`, on a pull request."""
+    """A new comment on an issue or, when `is_pull`, on a pull request; `round` is that of a track that it may begin."""
 
     repo: Repo
     number: int
@@ -38,6 +38,7 @@ class CommentCreated:
     comment: int
     body: str
     author: Actor
+    round: int = 1
     kind: Literal["comment_created"] = "comment_created"
 
 
@@ -275,10 +276,30 @@ class LeasesFreed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordProposed:
-    """A pull request carries what no task's pull request could record."""
+    """A pull request carries what no task's pull request could record; 0: nothing was left to record."""
 
     pull: int
     kind: Literal["record_proposed"] = "record_proposed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullBack:
+    """A pull request that was closed is open again, by our own doing."""
+
+    pull: int
+    kind: Literal["pull_back"] = "pull_back"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BacklogRevised:
+    """The backlog under review was revised by a person's note; `text` says what changed, or why nothing did."""
+
+    head_sha: str
+    comment: int
+    text: str
+    changed: tuple[str, ...] = ()  # ids of tasks
+    usage: Usage = field(default_factory=Usage)
+    kind: Literal["backlog_revised"] = "backlog_revised"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -337,6 +358,8 @@ OwnEvent = (
     | TaskRebased
     | LeasesFreed
     | RecordProposed
+    | PullBack
+    | BacklogRevised
     | ActionFailed
     | Closed
     | ChecksDue

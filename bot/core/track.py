@@ -34,6 +34,7 @@ TaskState = Literal[
 
 ENDED: frozenset[TrackState] = frozenset({"done", "cancelled", "superseded"})
 SETTLED: frozenset[TaskState] = frozenset({"done", "dropped"})
+HELD: frozenset[TrackState] = frozenset({"paused", "stopped"})
 RunMode = Literal["fresh", "fix", "conflict", "publish"]
 
 OPEN_PULL: frozenset[TaskState] = frozenset({"checking", "in_review"})
@@ -93,12 +94,16 @@ class TaskTrack:
     leased: tuple[str, ...] = ()  # files outside the scope that the attempt changed and holds as well
     reviewed: bool = False  # somebody reviewed the pull request: it is not rewritten without need
     passed: tuple[str, ...] = ()  # checks that passed on head_sha before; one that fails there now is flaky
+    reruns: int = 0  # of checks on head_sha that were red again
     judged: str = ""  # head and verdict that were assessed last, so that the same is not assessed again
     waits_for_base: bool = False  # the same fails on the default branch: nothing starts before that moves
     feedback: str = ""  # what the next run is told: failed checks, conflicts, people's notes
     evidence: tuple[Evidence, ...] = ()  # what the spec is improved from at the next attempt
     replaced: tuple[int, ...] = ()  # pull requests of earlier attempts
     decisions: tuple[str, ...] = ()  # what was decided about it after a failure, oldest first
+    skipped: bool = False  # dropped by a command; its line in the file may still say otherwise
+    stopped: bool = False  # its pull request was closed by `/agent stop`, and `/agent resume` opens it again
+    reopened: bool = False  # its pull request is open again and waits for its lease
 
     @property
     def spec(self) -> int:
@@ -140,6 +145,8 @@ class Track:
     stale: bool = False  # the issue was edited after its text was frozen
     budget_usd: float | None = None  # ceiling set by `/agent budget`; None: that of the settings
     record_pull: int | None = None  # carries what no task's pull request can record
+    put_off: tuple[str, ...] = ()  # actions as JSON that came due while the track was paused or stopped
+    gone: bool = False  # its issue was deleted or moved away: nothing can be said there any more
     # Leases of the repository's other tracks, read before each decision; never stored with this one.
     foreign: tuple[Lease, ...] = ()
 

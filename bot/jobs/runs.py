@@ -6,7 +6,8 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bot.core.actions import CancelRuns, ClosePull, NoteRun
+from bot.core.actions import CancelRuns, ClosePull, NoteRun, ReopenPull
+from bot.core.events import PullBack
 from bot.core.track import Track
 from bot.engine.store import Store
 from bot.errors import NotFoundError
@@ -48,6 +49,18 @@ class ClosePullJob:
         if pull.state == "open":
             await self.forge.create_comment(track.repo, action.number, action.body)
             await self.forge.update_pull(track.repo, action.number, state="closed")
+
+
+@dataclass(frozen=True, slots=True)
+class ReopenPullJob:
+    """Opens again what a stop closed; where that cannot be, its task stays held and people are told."""
+
+    forge: Forge
+
+    async def __call__(self, track: Track, action: ReopenPull) -> PullBack:
+        if (await self.forge.pull(track.repo, action.number)).state != "open":
+            await self.forge.update_pull(track.repo, action.number, state="open")
+        return PullBack(pull=action.number)
 
 
 @dataclass(frozen=True, slots=True)
