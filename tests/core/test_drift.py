@@ -98,6 +98,10 @@ def test_two_steps_that_take_turns_stop_at_the_sixth() -> None:
     assert ("ALTERNATE", "stop") in at_the_end(turns)
 
 
+def test_equal_steps_take_no_turns() -> None:
+    assert ("ALTERNATE", "stop") not in said([READ] * 6)
+
+
 def test_steps_that_take_turns_with_new_results_go_on() -> None:
     assert said([a_step(n % 2, observation=f"{n}") for n in range(6)]) == set()
 

@@ -28,14 +28,14 @@ def a_contract(**changes: Any) -> BacklogTask:
 
 def axes(
     *,
-    issue: str | None = "Greet",
+    issue: str | None = "Greet\nby name",
     now: BacklogTask | None = None,
     then: BacklogTask | None = None,
     blobs: Mapping[str, str] = FILES,
     gone: bool = False,
 ) -> Axes:
     return before_dispatch(
-        frozen_issue="Greet",
+        frozen_issue="Greet\nby name",
         issue_now=issue,
         contract_then=then or a_contract(),
         contract_now=None if gone else now or a_contract(),
@@ -52,7 +52,9 @@ def test_an_edited_issue_is_told_and_holds_nothing() -> None:
     assert axes(issue="Greet loudly") == Axes("go", (), issue_edited=True)
 
 
-@pytest.mark.parametrize("issue", [None, "Greet\r\n", "Greet  \n"], ids=["unread", "line ends", "spaces"])
+@pytest.mark.parametrize(
+    "issue", [None, "Greet\r\nby name\r\n", "Greet  \nby name"], ids=["unread", "line ends", "spaces"]
+)
 def test_what_a_forge_does_to_a_text_is_no_edit(issue: str | None) -> None:
     assert not axes(issue=issue).issue_edited
 
