@@ -267,9 +267,9 @@ def _union(a: Sequence[str], b: Sequence[str], most: int) -> tuple[str, ...]:
 
 
 def _kept(lessons: Sequence[Lesson], now: int) -> tuple[Lesson, ...]:
-    """Let go what expired, and above the cap what was of least use."""
+    """Let go what expired, and above the cap what was unused longest: else a full file would learn nothing new."""
     alive = [lesson for lesson in lessons if lesson.expires >= now]
-    best = sorted(alive, key=lambda lesson: (-lesson.hits, -lesson.last_used, lesson.id))[:CAP]
+    best = sorted(alive, key=lambda lesson: (-lesson.last_used, -lesson.hits, lesson.id))[:CAP]
     kept = {lesson.id for lesson in best}
     return tuple(lesson for lesson in alive if lesson.id in kept)
 
