@@ -4,26 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 import structlog
 from pydantic import ValidationError
 
-from bot.core import messages
+from bot.core import leases, messages
 from bot.core.actions import ACTIONS, Decision, PostComment
-from bot.core.events import EVENTS, CommentCreated, Event, ForgeEvent, IssueLabeled
+from bot.core.events import EVENTS, CommentCreated, Event, ForgeEvent, IssueLabeled, LeasesFreed
 from bot.core.ids import TRACK_ID, TrackId, track_id
+from bot.core.life_hold import held
 from bot.core.sanitize import escape
-from bot.core.track import TRACKS, Track
-from bot.engine.store import Commit, Delivery, NewAction, NewTimer, Store, TrackEvent
+from bot.core.track import HELD, TRACKS, Track
+from bot.engine.store import Commit, Delivery, NewAction, NewTimer, Parked, Store, TrackEvent
 from bot.errors import BotError, RetryableError
 from bot.handler import Handler, Reads
-from bot.ports import Clock, Engine, JsonDict
+from bot.ports import Clock, JsonDict
 
 _log = structlog.get_logger(__name__)
 
 PARK = (2.0, 5.0, 15.0, 60.0, 300.0, 900.0)  # seconds until an event that could not be decided is tried again
 TRIES = 24  # with the waits above some four hours: an outage of the forge loses nothing
+LEASE_TRIES = 8  # decisions from the same facts while other tracks take and give back leases
+_FREED: JsonDict = EVENTS.dump_python(LeasesFreed(), mode="json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,6 @@ class Dispatcher:
     handlers: Sequence[Handler[Any, Any]]
     parse: Callable[[Delivery], ForgeEvent | None]
     clock: Clock
-    engine: Callable[[], Engine]  # it is built after this and calls back into it
 
     def handler(self, event: Event) -> Handler[Any, Any]:
         return next(h for h in self.handlers if h.event is type(event))
@@ -47,7 +50,7 @@ class Dispatcher:
         event = self.parse(delivery)
         if event is None:
             return []
-        routed = [await self._opening(event)] if self.handler(event).opens(event) is not None else []
+        routed = await self._opening(event) if self.handler(event).opens(event) is not None else []
         if not routed:
             found: dict[str, None] = {}
             for key in self.handler(event).keys(event):
@@ -58,26 +61,36 @@ class Dispatcher:
             for key, happened in routed
         ]
 
-    async def _opening(self, event: ForgeEvent) -> tuple[str, ForgeEvent]:
-        """Give the newest track of the issue, or the one that the event would begin."""
-        issue = self.handler(event).opens(event)
+    async def _opening(self, event: ForgeEvent) -> list[tuple[str, ForgeEvent]]:
+        """Give the newest track of the issue, and the next one where the event may begin a round of its own."""
+        handler = self.handler(event)
+        issue = handler.opens(event)
         assert issue is not None
         known = await self.store.tracks_by_key(event.repo.id, f"issue:{issue}")
         if not known:
-            return f"{event.repo.id}/{track_id(issue)}", event
+            return [(f"{event.repo.id}/{track_id(issue)}", event)]
         newest = max(known, key=_round)
         stored = await self.store.load(newest)
-        if isinstance(event, IssueLabeled) and stored is not None and not stored.open:
-            event = replace(event, round=_round(newest) + 1)
-            return f"{event.repo.id}/{track_id(issue, event.round)}", event
-        return newest, event
+        ended = stored is not None and not stored.open
+        if stored is None or not (handler.begins_anew(event) or (ended and isinstance(event, IssueLabeled))):
+            return [(newest, event)]
+        if isinstance(event, CommentCreated) and event.comment in stored.state.get("answered", ()):
+            return [(newest, event)]  # it began this round
+        assert isinstance(event, IssueLabeled | CommentCreated)
+        event = replace(event, round=_round(newest) + 1)
+        # The older one hears it too: it ends for the sake of the new one.
+        return [(newest, event), (f"{event.repo.id}/{track_id(issue, event.round)}", event)]
 
     # --- from an event to a decision -----------------------------------------------------------
 
     async def drain(self, args: JsonDict) -> None:
-        """Handle everything that has happened to a track, in order; what cannot be decided now is parked."""
-        key, tries = str(args["track"]), int(args.get("try", 0))
+        """Handle everything that has happened to a track, in order; at what cannot be decided now it is parked."""
+        key = str(args["track"])
         while (row := await self.store.next_event(key)) is not None:
+            parked = await self.store.parked(key)
+            tries = parked.tries if parked is not None and parked.event == row.id else 0
+            if tries and parked is not None and parked.until > self.clock.now():
+                return  # the runner starts this again when it is time
             try:
                 await self._handle(key, row)
             except RetryableError as error:
@@ -86,10 +99,8 @@ class Dispatcher:
                     continue
                 wait = error.after or PARK[min(tries, len(PARK) - 1)]
                 _log.warning("event_parked", track=key, row=row.id, seconds=wait, error=str(error))
-                job = f"track:{key}:{row.id}:{tries + 1}"
-                await self.engine().submit(
-                    "track", job, {"track": key, "try": tries + 1}, queue="tracks", partition=key, delay=wait
-                )
+                until = self.clock.now() + timedelta(seconds=wait)
+                await self.store.park(key, Parked(row.id, tries + 1, until))
                 return
             except BotError as error:
                 _log.warning("event_failed", track=key, row=row.id, error=str(error))
@@ -105,14 +116,33 @@ class Dispatcher:
         if track is not None and isinstance(event, ForgeEvent):
             track = replace(track, repo=event.repo)  # its name, visibility or default branch may have changed
         facts = await handler.gather(track, event, self.reads)
-        decision = handler.decide(track, event, facts, self.clock.now())
-        await self._commit(key, row, version, decision)
+        # Leases of other tracks change more often than the track: decided again from the same facts, they cost no call.
+        for _ in range(LEASE_TRIES):
+            track, seen = await self._among_others(key, track)
+            decision = self._decide(handler, track, event, facts)
+            if await self._commit(key, row, version, decision, seen):
+                return
+            stored = await self.store.load(key)
+            if (stored.version if stored else 0) != version:
+                break
+        _log.info("version_moved", track=key, row=row.id)  # somebody else was first: read again
+
+    def _decide(self, handler: Handler[Any, Any], track: Track | None, event: Event, facts: Any) -> Decision:
+        now = self.clock.now()
+        if track is not None and track.state in HELD and not handler.sees_hold:
+            return held(track, lambda awake: handler.decide(awake, event, facts, now))
+        return handler.decide(track, event, facts, now)
+
+    async def _among_others(self, key: str, track: Track | None) -> tuple[Track | None, int]:
+        """Show a track what the repository's other tracks hold, and say which version of that it sees."""
+        seen = await self.store.others_leases(key)
+        return (replace(track, foreign=seen.leases) if track else None), seen.version
 
     async def _load(self, key: str) -> tuple[Track | None, int]:
         stored = await self.store.load(key)
         return (TRACKS.validate_python(stored.state), stored.version) if stored else (None, 0)
 
-    async def _commit(self, key: str, row: TrackEvent, version: int, decision: Decision) -> None:
+    async def _commit(self, key: str, row: TrackEvent, version: int, decision: Decision, seen: int) -> bool:
         now, track = self.clock.now(), decision.track
         # Ids say which event of which track an action follows from, so the same decision never stands twice.
         actions = tuple(
@@ -129,21 +159,24 @@ class Dispatcher:
             )
             for timer in decision.timers
         )
-        stored = await self.store.commit(
+        return await self.store.commit(
             Commit(
                 track=key,
                 event_id=row.id,
                 expected_version=version,
-                state=TRACKS.dump_python(track, mode="json") if track else None,
+                # What others hold is theirs to store.
+                state=TRACKS.dump_python(replace(track, foreign=()), mode="json") if track else None,
                 status=track.state if track else "",
                 open=track is not None and not track.ended,
                 keys=track.keys() if track else (),
                 actions=actions,
                 timers=timers,
+                leases=leases.held(track) if track else (),
+                leases_seen=seen,
+                waits=track is not None and leases.waits_for_others(track),
+                freed=_FREED,
             )
         )
-        if not stored:
-            _log.info("version_moved", track=key, row=row.id)  # somebody else was first: read again
 
     async def _give_up(self, key: str, row: TrackEvent, error: str) -> None:
         """Close an event that cannot be handled, and tell people so; a track that cannot be read is left as it is."""
@@ -152,6 +185,7 @@ class Dispatcher:
         except ValidationError:
             stored = await self.store.load(key)
             track, version = None, stored.version if stored else 0
+        track, seen = await self._among_others(key, track)
         event = EVENTS.validate_python(row.event)
         repo = event.repo if isinstance(event, ForgeEvent) else track.repo if track else None
         number = event.number if isinstance(event, CommentCreated) else _issue(key)
@@ -159,7 +193,7 @@ class Dispatcher:
         id_ = track.id if track else TrackId(key.partition("/")[2])
         said = messages.answer(id_, row.id, text, "problem")
         actions = (PostComment(repo=repo, number=number, body=said),) if repo else ()
-        await self._commit(key, row, version, Decision(track=track, actions=actions))
+        await self._commit(key, row, version, Decision(track=track, actions=actions), seen)
 
 
 def _issue(key: str) -> int:

@@ -18,7 +18,20 @@ from bot.agents import AGENTS, make_coder
 from bot.agents.script import Script, load_script
 from bot.agents.scripted import ScriptedPlanner, ScriptedRefiner
 from bot.agents.sessions import Sessions
-from bot.core.actions import Action, CheckHealth, CloseTrack, MakePlan, ProposeBacklog, ReportBacklog, RunTask
+from bot.core.actions import (
+    Action,
+    AssessTask,
+    CancelRuns,
+    CheckHealth,
+    ClosePull,
+    CloseTrack,
+    MakePlan,
+    NoteRun,
+    ProposeBacklog,
+    RebaseTask,
+    ReportBacklog,
+    RunTask,
+)
 from bot.core.config import RepoConfig
 from bot.core.events import ForgeEvent, Pushed
 from bot.dispatch import Dispatcher
@@ -29,16 +42,19 @@ from bot.errors import BotError, UserError
 from bot.forges import FORGES
 from bot.forges.github.inbound import parse
 from bot.git.worktrees import WorktreeManager
+from bot.jobs.attempt import Attempts
 from bot.jobs.backlog import ProposeBacklogJob, ReportBacklogJob
 from bot.jobs.close import CloseJob
 from bot.jobs.health import HealthJob
 from bot.jobs.plan import PlanJob
 from bot.jobs.reconcile import Reconciler
+from bot.jobs.repair import AssessJob, RebaseJob
 from bot.jobs.repository import Repositories
+from bot.jobs.runs import CancelRunsJob, ClosePullJob, NoteRunJob
 from bot.jobs.verify import Verifier
 from bot.jobs.work import WorkJob
 from bot.perform import Job, Performer
-from bot.ports import BacklogRefiner, Clock, Coder, Forge, Identity, JsonDict, Planner, Sandbox
+from bot.ports import BacklogRefiner, Clock, Coder, Engine, Forge, Identity, JsonDict, Planner, Sandbox
 from bot.settings import ModelRole, Settings
 from handlers import HANDLERS
 from handlers.commands import valid_now
@@ -46,9 +62,16 @@ from handlers.commands import valid_now
 _log = structlog.get_logger(__name__)
 
 # How many jobs of each queue run at once in a process; in a serial one, never two of the same track.
-QUEUES = {"tracks": 16, "forge": 8, "status": 8, "health": 3, "plans": 3, "agents": 3}
-SERIAL = frozenset({"tracks", "status", "health"})
-QUEUE_OF = {"sync_status": "status", "check_health": "health", "make_plan": "plans", "run_task": "agents"}
+QUEUES = {"tracks": 16, "forge": 8, "status": 8, "health": 3, "plans": 3, "agents": 3, "repairs": 3}
+SERIAL = frozenset({"tracks", "status", "health", "repairs"})
+QUEUE_OF = {
+    "sync_status": "status",
+    "check_health": "health",
+    "make_plan": "plans",
+    "run_task": "agents",
+    "assess_task": "repairs",
+    "rebase_task": "repairs",
+}
 GRACE = 5.0  # seconds for running jobs at a shutdown; interrupting them and revoking tokens come after
 
 
@@ -135,7 +158,18 @@ async def build(settings: Settings, clock: Clock | None = None) -> Bot:
         settings.data_dir / "sessions", store, hand_over=lambda home: files.give(home, worktrees.owner)
     )
     repositories = Repositories(forge, worktrees, lambda config: overridden(config, settings))
-    jobs = _jobs(settings, clock, store, forge, repositories, worktrees, sessions, box, script)
+    jobs = _jobs(
+        settings,
+        clock,
+        store,
+        forge,
+        repositories,
+        worktrees,
+        sessions,
+        box,
+        script,
+        lambda: bot.runner.engine,
+    )
     performer = Performer(store, forge, jobs, valid_now, clock)
 
     async def perform(args: JsonDict) -> None:
@@ -248,7 +282,7 @@ def _runner(
             repositories.moved(event.repo.id)
         return event
 
-    dispatcher = Dispatcher(store, repositories, HANDLERS, read, clock, lambda: engine)
+    dispatcher = Dispatcher(store, repositories, HANDLERS, read, clock)
     engine = DbosEngine(
         _engine_url(settings), {"track": dispatcher.drain, "action": perform}, QUEUES, clock, serial=SERIAL
     )
@@ -288,9 +322,20 @@ def _jobs(  # noqa: PLR0913 - the parts that meet here
     sessions: Sessions,
     box: Sandbox,
     script: Script | None,
+    engine: Callable[[], Engine],
 ) -> dict[type[Action], Job]:
     author = Identity("Gitwright", "gitwright[bot]@users.noreply.github.com")
     verifier = Verifier(worktrees, box, tool_path(settings, os.environ.get("PATH", os.defpath)))
+    attempts = Attempts(
+        store=store,
+        worktrees=worktrees,
+        sandbox=box,
+        verifier=verifier,
+        sessions=sessions,
+        coders=_coders(script),
+        author=author,
+        clock=clock,
+    )
     return {
         CheckHealth: HealthJob(
             repositories,
@@ -306,17 +351,11 @@ def _jobs(  # noqa: PLR0913 - the parts that meet here
         ),
         ProposeBacklog: ProposeBacklogJob(repositories, forge, _refiner(settings, script), author),
         ReportBacklog: ReportBacklogJob(repositories, forge),
-        RunTask: WorkJob(
-            store=store,
-            repositories=repositories,
-            forge=forge,
-            worktrees=worktrees,
-            sandbox=box,
-            verifier=verifier,
-            sessions=sessions,
-            coders=_coders(script),
-            author=author,
-            clock=clock,
-        ),
+        RunTask: WorkJob(store, repositories, forge, attempts),
+        AssessTask: AssessJob(repositories, forge, author),
+        RebaseTask: RebaseJob(repositories, forge, author),
+        ClosePull: ClosePullJob(forge),
+        CancelRuns: CancelRunsJob(store, engine),
+        NoteRun: NoteRunJob(store),
         CloseTrack: CloseJob(store, forge, worktrees, lambda config: _model_name(settings, config), clock),
     }

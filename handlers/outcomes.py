@@ -8,13 +8,14 @@ from datetime import datetime
 from typing import TypeVar
 
 from bot.core import life, life_planning, life_repair, life_work
-from bot.core.actions import Decision
+from bot.core.actions import Decision, SyncStatus
 from bot.core.events import (
     ActionFailed,
     BacklogProposed,
     Closed,
     Event,
     HealthChecked,
+    LeasesFreed,
     PlanFailed,
     PlanMade,
     TaskAssessed,
@@ -46,6 +47,12 @@ def _plan_made(track: Track, event: PlanMade, now: datetime) -> Decision:
     return life_planning.plan_made(track, event, valid_now(track), now)
 
 
+def _leases_freed(track: Track, _event: LeasesFreed, now: datetime) -> Decision:
+    """Look again at what waited for paths of another track."""
+    moved, runs = life_work.start_ready(track, now)
+    return life.nothing(track) if moved == track else Decision(track=moved, actions=(*runs, SyncStatus()))
+
+
 def repairs(engine: RebaseEngine) -> Handler[TaskAssessed, None]:
     """Make the handler of everything red, messy or in conflict; the engine decides."""
 
@@ -68,6 +75,7 @@ HANDLERS = (
     _handler(TaskFailed, life_work.task_failed),
     repairs(RebaseEngine()),
     _handler(TaskRebased, life_repair.task_rebased),
+    _handler(LeasesFreed, _leases_freed),
     _handler(ActionFailed, life_work.action_failed),
     _handler(Closed, life.closed),
 )

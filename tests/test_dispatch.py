@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,26 +17,18 @@ from bot.dispatch import PARK, TRIES, Dispatcher
 from bot.engine.store import Commit, Delivery, Store
 from bot.errors import BotError, RetryableError, UserError
 from bot.handler import Handler, Reads
-from bot.ports import Engine, JsonDict
 from tests.core.builders import DANA, NOW, REPO, a_track
 
 LABELED = IssueLabeled(repo=REPO, issue=12, label="agent:plan", actor=DANA)
 PUSHED = Pushed(repo=REPO, branch="main", before=None, after="b" * 40, actor=DANA)
 
 
-class _Clock:
-    def now(self) -> datetime:
-        return NOW
-
-
 @dataclass
-class _Engine:
-    """Notes what is submitted."""
+class _Clock:
+    time: datetime = NOW
 
-    jobs: list[tuple[str, float]] = field(default_factory=list)
-
-    async def submit(self, _kind: str, id_: str, _args: JsonDict, *, delay: float = 0, **_: Any) -> None:
-        self.jobs.append((id_, delay))
+    def now(self) -> datetime:
+        return self.time
 
 
 @dataclass
@@ -72,23 +64,21 @@ class _Heard:
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    made = await Store.open(f"sqlite:///{tmp_path}/store.sqlite", _Clock())
+def clock() -> _Clock:
+    return _Clock()
+
+
+@pytest.fixture
+async def store(tmp_path: Path, clock: _Clock) -> AsyncIterator[Store]:
+    made = await Store.open(f"sqlite:///{tmp_path}/store.sqlite", clock)
     yield made
     await made.close()
 
 
-def dispatcher(store: Store, heard: _Heard, event: ForgeEvent | None = None) -> tuple[Dispatcher, _Engine]:
-    engine = _Engine()
-    made = Dispatcher(
-        store,
-        cast(Reads, None),
-        heard.table(),
-        lambda _: event,
-        _Clock(),
-        lambda: cast(Engine, engine),
-    )
-    return made, engine
+def dispatcher(
+    store: Store, heard: _Heard, event: ForgeEvent | None = None, clock: _Clock | None = None
+) -> Dispatcher:
+    return Dispatcher(store, cast(Reads, None), heard.table(), lambda _: event, clock or _Clock())
 
 
 def a_delivery(id_: str = "d-1") -> Delivery:
@@ -119,7 +109,7 @@ async def tell(store: Store, count: int = 1) -> None:
 
 
 async def routed(store: Store, event: ForgeEvent | None) -> list[tuple[str, int]]:
-    found = await dispatcher(store, _Heard(), event)[0].route(a_delivery())
+    found = await dispatcher(store, _Heard(), event).route(a_delivery())
     return [(each.track, each.event.get("round", 0)) for each in found]
 
 
@@ -143,7 +133,7 @@ async def test_what_happened_to_a_track_is_decided_in_order(store: Store) -> Non
     await with_track(store, a_track())
     await tell(store, 3)
     heard = _Heard()
-    await dispatcher(store, heard)[0].drain({"track": "7/issue-12"})
+    await dispatcher(store, heard).drain({"track": "7/issue-12"})
     assert heard.seen == ["checks_due"] * 3
     stored = await store.load("7/issue-12")
     assert stored is not None
@@ -151,40 +141,92 @@ async def test_what_happened_to_a_track_is_decided_in_order(store: Store) -> Non
     assert await store.next_event("7/issue-12") is None
 
 
+TRACK = "7/issue-12"
+
+
+async def drained(store: Store, heard: _Heard, clock: _Clock, tries: int) -> list[float]:
+    """Drain as the runner does, each time when it is due, and give the waits between."""
+    waits = []
+    for _ in range(tries):
+        await dispatcher(store, heard, clock=clock).drain({"track": TRACK})
+        parked = await store.parked(TRACK)
+        if parked is not None:
+            waits.append((parked.until - clock.time).total_seconds())
+            assert await store.tracks_with_events() == []
+            clock.time = parked.until
+    return waits
+
+
 async def test_what_cannot_be_decided_now_is_tried_again_later_and_waits_longer_each_time(
-    store: Store,
+    store: Store, clock: _Clock
 ) -> None:
     await with_track(store, a_track())
     await tell(store, 2)
     heard = _Heard([RetryableError("down"), RetryableError("down"), RetryableError("slow down", 42.0)])
-    made, engine = dispatcher(store, heard)
-    for try_ in range(3):
-        await made.drain({"track": "7/issue-12", "try": try_})
-        assert heard.seen == []
-    assert [delay for _, delay in engine.jobs] == [PARK[0], PARK[1], 42.0]
-    assert len({id_ for id_, _ in engine.jobs}) == 3
-    await made.drain({"track": "7/issue-12", "try": 3})
+    assert await drained(store, heard, clock, 3) == [PARK[0], PARK[1], 42.0]
+    assert heard.seen == []
+    marks = [mark for _, mark in await store.tracks_with_events()]
+    assert [mark.rpartition("p")[2] for mark in marks] == ["3"]
+    assert await drained(store, heard, clock, 1) == []
     assert heard.seen == ["checks_due"] * 2
 
 
-@pytest.mark.parametrize(
-    ("failure", "try_"),
-    [(UserError("The file @all is *broken*."), 0), (RetryableError("no answer"), TRIES)],
-    ids=["at once", "after its tries"],
-)
-async def test_what_cannot_be_handled_is_said_and_the_next_event_goes_on(
-    store: Store, failure: BotError, try_: int
+async def test_nothing_is_tried_before_the_forge_allows_it_whatever_happens_meanwhile(
+    store: Store, clock: _Clock
 ) -> None:
     await with_track(store, a_track())
+    await tell(store)
+    heard = _Heard([RetryableError("slow down", 3600.0)])
+    made = dispatcher(store, heard, clock=clock)
+    await made.drain({"track": TRACK})
+    await tell(store, 2)  # something else happens to the track
+    for _ in range(3):
+        clock.time += timedelta(seconds=1100)
+        assert await store.tracks_with_events() == []
+        await made.drain({"track": TRACK})  # a job that was submitted before
+    assert heard.seen == []
+    clock.time += timedelta(seconds=300)
+    assert [track for track, _ in await store.tracks_with_events()] == [TRACK]
+    await made.drain({"track": TRACK})
+    assert heard.seen == ["checks_due"] * 2
+
+
+async def test_each_event_has_its_own_tries(store: Store, clock: _Clock) -> None:
+    await with_track(store, a_track())
     await tell(store, 2)
-    heard = _Heard([failure])
-    await dispatcher(store, heard)[0].drain({"track": "7/issue-12", "try": try_})
+    down = RetryableError("down")
+    heard = _Heard([down] * (TRIES - 1))
+    waits = await drained(store, heard, clock, TRIES - 1)
+    assert len(waits) == TRIES - 1
+    heard.failures = []
+    heard.meanwhile = None
+    await dispatcher(store, _Heard([], heard.seen), clock=clock).drain({"track": TRACK})
+    assert heard.seen == ["checks_due"] * 2
+    assert await store.open_actions(TRACK) == []
+    await tell(store, 3)
+    assert await drained(store, _Heard([down] * 2), clock, 2) == [PARK[0], PARK[1]]
+
+
+async def test_what_cannot_be_handled_is_said_and_the_next_event_goes_on(store: Store) -> None:
+    await with_track(store, a_track())
+    await tell(store, 2)
+    heard = _Heard([UserError("The file @all is *broken*.")])
+    await dispatcher(store, heard).drain({"track": TRACK})
     assert heard.seen == ["checks_due"]
-    said = [row.action for row in await store.open_actions("7/issue-12")]
+    said = [row.action for row in await store.open_actions(TRACK)]
     assert [(a["kind"], a["number"]) for a in said] == [("post_comment", 12)]
     assert said[0]["body"].startswith("<!-- gitwright:problem track=issue-12 -->\n")
     assert "This could not be handled: " in said[0]["body"]
     assert "file @all" not in said[0]["body"]
+
+
+async def test_what_never_can_be_decided_is_said_after_its_tries(store: Store, clock: _Clock) -> None:
+    await with_track(store, a_track())
+    await tell(store, 2)
+    heard = _Heard([RetryableError("no answer")] * (TRIES + 1))
+    assert len(await drained(store, heard, clock, TRIES + 1)) == TRIES
+    assert heard.seen == ["checks_due"]
+    assert ["no answer" in row.action["body"] for row in await store.open_actions(TRACK)] == [True]
 
 
 async def test_a_decision_made_from_an_old_version_is_made_again(store: Store) -> None:
@@ -200,7 +242,7 @@ async def test_a_decision_made_from_an_old_version_is_made_again(store: Store) -
         assert stored
 
     heard = _Heard(meanwhile=somebody_else)
-    await dispatcher(store, heard)[0].drain({"track": "7/issue-12"})
+    await dispatcher(store, heard).drain({"track": "7/issue-12"})
     stored = await store.load("7/issue-12")
     assert stored is not None
     assert stored.state["runs"] == 11

@@ -9,8 +9,8 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from bot.engine.database import Database, insert, locked
-from bot.engine.rows import Delivery, TrackEvent
-from bot.engine.tables import inbox, track_events
+from bot.engine.rows import Delivery, Parked, TrackEvent
+from bot.engine.tables import inbox, parked, track_events
 
 MAX_GROUP = 500
 MAX_GROUP_BYTES = 64 << 20
@@ -150,16 +150,33 @@ def next_event(conn: sa.Connection, track: str) -> TrackEvent | None:
     return None if row is None else TrackEvent(row.track, row.id, row.event)
 
 
-def with_events(conn: sa.Connection) -> list[tuple[str, int]]:
-    """List tracks that have something to look at, each with its newest event's number; longest waiting first."""
+def with_events(conn: sa.Connection, now: datetime) -> list[tuple[str, str]]:
+    """List tracks that have something to look at now, longest waiting first.
+
+    With each goes what tells one look from another: its newest event's number, and how often it was parked.
+    """
     oldest, newest = sa.func.min(track_events.c.seq), sa.func.max(track_events.c.seq)
     query = (
-        sa.select(track_events.c.track, newest)
-        .where(track_events.c.state == "new")
-        .group_by(track_events.c.track)
+        sa.select(track_events.c.track, newest, parked.c.tries)
+        .outerjoin(parked, parked.c.track == track_events.c.track)
+        .where(track_events.c.state == "new", sa.or_(parked.c.until.is_(None), parked.c.until <= now))
+        .group_by(track_events.c.track, parked.c.tries)
         .order_by(oldest)
     )
-    return [(row[0], row[1]) for row in conn.execute(query)]
+    return [(row[0], f"{row[1]}p{row[2]}" if row[2] else f"{row[1]}") for row in conn.execute(query)]
+
+
+def park(conn: sa.Connection, track: str, at: Parked) -> None:
+    """Let a track stand at an event until a time."""
+    values = {"event": at.event, "tries": at.tries, "until": at.until}
+    statement = insert(conn, parked).values(track=track, **values)
+    conn.execute(statement.on_conflict_do_update(index_elements=["track"], set_=values))
+
+
+def parked_at(conn: sa.Connection, track: str) -> Parked | None:
+    """Tell where a track stands, and until when."""
+    row = conn.execute(sa.select(parked).where(parked.c.track == track)).first()
+    return None if row is None else Parked(row.event, row.tries, row.until)
 
 
 def finish_event(conn: sa.Connection, event_id: str, now: datetime) -> bool:
@@ -168,11 +185,12 @@ def finish_event(conn: sa.Connection, event_id: str, now: datetime) -> bool:
         sa.update(track_events)
         .where(track_events.c.id == event_id, track_events.c.state == "new")
         .values(state="done", done_at=now)
-        .returning(track_events.c.delivery)
+        .returning(track_events.c.delivery, track_events.c.track)
     )
     row = conn.execute(statement).first()
     if row is None:
         return False
+    conn.execute(sa.delete(parked).where(parked.c.track == row.track, parked.c.event == event_id))
     if row.delivery is not None:
         complete(conn, row.delivery)
     return True

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from bot.core.leases import Lease
 from bot.ports import JsonDict
 
 ActionState = Literal["new", "submitted", "done", "failed", "cancelled"]
@@ -30,6 +31,15 @@ class TrackEvent:
     track: str
     id: str
     event: JsonDict
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """An event that could not be decided `tries` times, and when it is tried again."""
+
+    event: str
+    tries: int
+    until: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +72,21 @@ class NewTimer:
 
 
 @dataclass(frozen=True, slots=True)
+class SeenLeases:
+    """What the other tracks of a repository hold, and how often its leases had changed before that was read."""
+
+    version: int
+    leases: tuple[Lease, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Commit:
-    """What one decision changes, in one transaction; `expected_version` 0 means that there is no row yet."""
+    """What one decision changes, in one transaction; `expected_version` 0 means that there is no row yet.
+
+    `leases` is all that the track holds from now on. Taking paths, or beginning to wait (`waits`) for another
+    track's, needs `leases_seen`, the version that was decided on. `freed` is the event for the tracks that wait,
+    where this one gives paths back.
+    """
 
     track: str
     event_id: str
@@ -75,6 +98,10 @@ class Commit:
     actions: tuple[NewAction, ...] = ()
     timers: tuple[NewTimer, ...] = ()
     drop_timers: tuple[str, ...] = ()
+    leases: tuple[Lease, ...] = ()
+    leases_seen: int = 0
+    waits: bool = False
+    freed: JsonDict | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,9 +51,11 @@ class Runner:
         self._poll = poll
         self._wake = asyncio.Event()
         self._loop: asyncio.Task[None] | None = None
-        self._submitted: dict[
-            str, int
-        ] = {}  # track -> number of the newest event that its job was started for
+        self._submitted: dict[str, str] = {}  # track -> what its last job was started for
+
+    @property
+    def engine(self) -> Engine:
+        return self._engine
 
     async def start(self) -> None:
         """Start the engine, then the loop."""
@@ -123,10 +125,10 @@ class Runner:
 
     async def _submit_tracks(self) -> None:
         waiting = await self._store.tracks_with_events()
-        for track, last in waiting:
-            if self._submitted.get(track) != last:
-                await self._submit_track(track, f"track:{track}:{last}")
-                self._submitted[track] = last
+        for track, mark in waiting:
+            if self._submitted.get(track) != mark:
+                await self._submit_track(track, f"track:{track}:{mark}")
+                self._submitted[track] = mark
         for track in self._submitted.keys() - {track for track, _ in waiting}:
             del self._submitted[track]
 
@@ -153,18 +155,18 @@ class Runner:
                 if _ended(status):
                     await self._store.resubmit(row.id, row.try_, f"its job was {status or 'lost'}")
             after = rows[-1].seq
-        for track, last in await self._store.tracks_with_events():
-            await self._restart_track(track, last)
+        for track, mark in await self._store.tracks_with_events():
+            await self._restart_track(track, mark)
 
-    async def _restart_track(self, track: str, last: int) -> None:
+    async def _restart_track(self, track: str, mark: str) -> None:
         """Submit a track's job under the next id where the last one ended and left events behind."""
         key = f"drain:{track}"
-        number, _, tries = (await self._store.get_id(key) or "").partition(".")
-        again = int(tries) if number == str(last) else 0
-        job = f"track:{track}:{last}" + (f".{again}" if again else "")
+        known, _, tries = (await self._store.get_id(key) or "").partition(".")
+        again = int(tries) if known == mark else 0
+        job = f"track:{track}:{mark}" + (f".{again}" if again else "")
         if _ended(status := await self._engine.status(job)) and status is not None:
-            await self._store.put_id(key, f"{last}.{again + 1}")
-            await self._submit_track(track, f"track:{track}:{last}.{again + 1}")
+            await self._store.put_id(key, f"{mark}.{again + 1}")
+            await self._submit_track(track, f"track:{track}:{mark}.{again + 1}")
 
 
 def _ended(status: JobStatus | None) -> bool:

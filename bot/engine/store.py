@@ -7,7 +7,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from bot.engine import inbox, outbox, sessions, tables, tracks
+from bot.engine import inbox, leases, outbox, sessions, tables, tracks
 from bot.engine.database import Database
 from bot.engine.rows import (
     Commit,
@@ -15,6 +15,8 @@ from bot.engine.rows import (
     NewAction,
     NewTimer,
     OutboxRow,
+    Parked,
+    SeenLeases,
     Session,
     SessionKind,
     StoredTrack,
@@ -29,6 +31,8 @@ __all__ = [
     "NewAction",
     "NewTimer",
     "OutboxRow",
+    "Parked",
+    "SeenLeases",
     "Session",
     "Store",
     "StoredTrack",
@@ -102,9 +106,18 @@ class Store:
         """Give the oldest event that a track has not looked at."""
         return await self.database.read(lambda conn: inbox.next_event(conn, track))
 
-    async def tracks_with_events(self) -> list[tuple[str, int]]:
-        """List tracks with something to look at, each with its newest event's number; longest waiting first."""
-        return await self.database.read(inbox.with_events)
+    async def tracks_with_events(self) -> list[tuple[str, str]]:
+        """List tracks with something to look at now, longest waiting first; see inbox.with_events."""
+        now = self._clock.now()
+        return await self.database.read(lambda conn: inbox.with_events(conn, now))
+
+    async def park(self, track: str, at: Parked) -> None:
+        """Let a track stand at an event until a time; what comes after it waits too."""
+        await self.database.write(lambda conn: inbox.park(conn, track, at))
+
+    async def parked(self, track: str) -> Parked | None:
+        """Tell at which event a track stands, and until when."""
+        return await self.database.read(lambda conn: inbox.parked_at(conn, track))
 
     # --- tracks ---
 
@@ -120,8 +133,12 @@ class Store:
         """List tracks by key."""
         return await self.database.read(lambda conn: tracks.listed(conn, open_only))
 
+    async def others_leases(self, track: str) -> SeenLeases:
+        """Read what the other tracks of this track's repository hold."""
+        return await self.database.read(lambda conn: leases.of_others(conn, track))
+
     async def commit(self, change: Commit) -> bool:
-        """Save a decision whole; False, and nothing written, where the version or the event moved on."""
+        """Save a decision whole; False, and nothing written, where version, event or leases moved on."""
         now = self._clock.now()
         try:
             await self.database.write(lambda conn: tracks.commit(conn, change, now))

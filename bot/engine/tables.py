@@ -170,6 +170,41 @@ model_holds = sa.Table(
     sa.Column("why", sa.Text, nullable=False),
 )
 
+# What tasks of open tracks hold; `lease_versions` counts the changes of a repository's leases, and its row is what
+# commits that change them queue up at. Who waits for paths of another track hears when paths are given back.
+leases = sa.Table(
+    "leases",
+    metadata,
+    sa.Column("repo_id", sa.BigInteger, primary_key=True),
+    sa.Column("track", sa.Text, primary_key=True),
+    sa.Column("task", sa.Text, primary_key=True),
+    sa.Column("paths", sa.JSON, nullable=False),
+)
+
+lease_versions = sa.Table(
+    "lease_versions",
+    metadata,
+    sa.Column("repo_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("version", sa.BigInteger, nullable=False),
+)
+
+lease_waiters = sa.Table(
+    "lease_waiters",
+    metadata,
+    sa.Column("repo_id", sa.BigInteger, primary_key=True),
+    sa.Column("track", sa.Text, primary_key=True),
+)
+
+# The event at which a track stands until a time: what it asked for could not be had, so many times already.
+parked = sa.Table(
+    "parked",
+    metadata,
+    sa.Column("track", sa.Text, primary_key=True),
+    sa.Column("event", sa.Text, nullable=False),
+    sa.Column("tries", sa.Integer, nullable=False),
+    sa.Column("until", UtcTime, nullable=False),
+)
+
 
 def _only(table: sa.Table, name: str, where: sa.ColumnElement[bool], *columns: str) -> None:
     """Index the rows still to be worked on, so that the cost of a look does not grow with history."""
@@ -193,8 +228,13 @@ def _money(conn: sa.Connection) -> None:
     metadata.create_all(conn, tables=[spending, model_calls, model_holds])
 
 
+def _leases_and_parking(conn: sa.Connection) -> None:
+    # What tracks under way hold is written with their next commits.
+    metadata.create_all(conn, tables=[leases, lease_versions, lease_waiters, parked])
+
+
 # Migration n brings the schema from n - 1 to n. A released one is never edited; the next change is appended.
-MIGRATIONS: tuple[Callable[[sa.Connection], None], ...] = (_first_schema, _money)
+MIGRATIONS: tuple[Callable[[sa.Connection], None], ...] = (_first_schema, _money, _leases_and_parking)
 
 
 def migrate(conn: sa.Connection) -> None:

@@ -9,14 +9,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from bot.engine import inbox, outbox
+from bot.engine import inbox, leases, outbox
 from bot.engine.database import insert, locked
 from bot.engine.rows import Commit, NewTimer, StoredTrack, TrackEvent, repo_of
 from bot.engine.tables import timers, track_keys, tracks
 
 
 class StaleCommitError(Exception):
-    """The track or its event moved on, so the transaction is undone."""
+    """The track, its event or the leases it was decided on moved on, so the transaction is undone."""
 
 
 def load(conn: sa.Connection, track: str) -> StoredTrack | None:
@@ -42,8 +42,11 @@ def listed(conn: sa.Connection, open_only: bool) -> list[StoredTrack]:
 
 
 def commit(conn: sa.Connection, change: Commit, now: datetime) -> None:
-    """Save a decision; raises StaleCommitError, which undoes all of it, where version or event moved on."""
+    """Save a decision; raises StaleCommitError, which undoes all of it, where version, event or leases moved on."""
     _save_track(conn, change, now)
+    # Before the event's delivery is locked: whoever holds that asks for nothing more, so nobody waits in a ring.
+    if change.state is not None and not leases.save(conn, change, now):
+        raise StaleCommitError
     if not inbox.finish_event(conn, change.event_id, now):
         raise StaleCommitError
     outbox.add(conn, change.track, change.actions, now)
