@@ -12,7 +12,7 @@ from bot.core.backlog import Loaded
 from bot.core.commands import Invocation
 from bot.core.config import RepoConfig
 from bot.core.events import CommentCreated, Event
-from bot.core.track import Track
+from bot.core.track import Frozen, Track
 from bot.core.values import Repo, Role
 from bot.ports import ForgeReads
 
@@ -49,6 +49,8 @@ class Handler(Generic[E, F]):
     permissions: Mapping[str, str] = field(default_factory=dict)  # what handling it needs, beside metadata
     keys: Callable[[E], tuple[str, ...]] = lambda _: ()
     opens: Callable[[E], int | None] = lambda _: None  # the issue whose track the event may begin
+    begins_anew: Callable[[E], bool] = lambda _: False  # whether it asks for a round beside one under way
+    sees_hold: bool = False  # it looks at paused tracks as they are; else what it would start is put off
     gather: Callable[[Track | None, E, Reads], Awaitable[F]]
     decide: Callable[[Track | None, E, F, datetime], Decision]
 
@@ -64,6 +66,9 @@ class CommandCall:
     task: str | None  # named, or that of the pull request it was written on
     commands: Sequence[Command]
     now: datetime
+    backlog: Loaded | None = None  # under review, for commands that read it
+    frozen: Frozen | None = None  # the issue as it is now, for a command that begins a round
+    config: RepoConfig = field(default_factory=RepoConfig)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,4 +81,6 @@ class Command:
     example: str
     needs: Role = "write"
     valid: Callable[[Track | None], bool] = lambda _: True
+    reads_backlog: bool = False  # it is about the tasks of a backlog that is under review
+    begins: bool = False  # it begins a round of its own
     answer: Callable[[CommandCall], Decision]
