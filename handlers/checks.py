@@ -75,7 +75,7 @@ def _decide(track: Track | None, facts: Facts, waited: int | None, now: datetime
     if track is None or task is None or facts.seen is None:
         return life.nothing(track)
     if facts.head_sha and facts.head_sha != task.head_sha:  # people push to it too
-        task = replace(task, head_sha=facts.head_sha, passed=(), judged="")
+        task = replace(task, head_sha=facts.head_sha, passed=(), judged="", reruns=0)
     return life_work.checks_read(track, task, facts.seen, waited, now)
 
 

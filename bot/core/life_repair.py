@@ -38,6 +38,8 @@ def task_assessed(track: Track, event: TaskAssessed, now: datetime, engine: Reba
     if task is None or not _current(task, event):
         return nothing(track)
     situation = _complete(track, task, event)
+    if not (situation.red or situation.conflicts or situation.where == "before_push"):
+        return _only_behind(track, task, situation, now)
     decision = engine.decide(situation)
     task = replace(task, trend=situation.trend, decisions=(*task.decisions, decision.kind))
     inputs = ", ".join(f"{name} {value}" for name, value in decision.inputs)
@@ -68,13 +70,24 @@ def _complete(track: Track, task: TaskTrack, event: TaskAssessed) -> Situation:
         seen,
         trend=(*task.trend, len(seen.failing) or 1) if seen.red else task.trend,
         flaky=tuple(dict.fromkeys([*seen.flaky, *(n for n in seen.failing if n in task.passed)])),
-        conflict_persists=bool(conflicts & set(task.conflict_given)),
+        conflict_persists=seen.conflict_persists or bool(conflicts & set(task.conflict_given)),
+        reruns=task.reruns,
+        # A branch that somebody reviewed is not moved only because the default branch did.
+        behind=0 if task.reviewed and not seen.conflicts else seen.behind,
         rebased_onto_tip=seen.rebased_onto_tip or task.onto == event.tip,
         fixes=task.fixes,
         max_fixes=limits.fix_forward,
         regenerations=task.regenerations,
         max_regenerations=limits.regenerations,
     )
+
+
+def _only_behind(track: Track, task: TaskTrack, situation: Situation, now: datetime) -> Decision:
+    """Nothing is wrong with it: it is moved only where the settings always want that."""
+    if track.config.rebase != "always" or not situation.behind:
+        return nothing(track)
+    track, actions = rebase(track, task, now, why="`rebase: always`")
+    return Decision(track=track, actions=(*actions, SyncStatus()))
 
 
 # --- one step for each decision --------------------------------------------------------------------
@@ -131,7 +144,8 @@ def _rerun(
         # It was run again already and passed: both outcomes stand in the history, the work goes on.
         run = RunTask(task=task.id, attempt=task.attempt, run=task.run, mode="publish", head=event.head_sha)
         return Decision(track=track, actions=(run,))
-    task = replace(task, state="checking", note="a check that passed before fails on the same commit: flaky")
+    note = "a check that passed before fails on the same commit: flaky"
+    task = replace(task, state="checking", note=note, reruns=task.reruns + 1, judged="")
     return Decision(track=track.with_task(task), actions=(SyncStatus(),), timers=(look(task, 2),))
 
 
@@ -148,12 +162,9 @@ def _wait_for_base(
 
 
 def _rebase(
-    track: Track, task: TaskTrack, event: TaskAssessed, decision: RebaseDecision, now: datetime
+    track: Track, task: TaskTrack, _event: TaskAssessed, decision: RebaseDecision, now: datetime
 ) -> Decision:
-    pushed = event.situation.where == "after_push"
-    track, actions = rebase(
-        track, replace(task, head_sha=event.head_sha), now, why=decision.why, pushed=pushed
-    )
+    track, actions = rebase(track, task, now, why=decision.why)
     return Decision(track=track, actions=(*actions, SyncStatus()))
 
 
@@ -236,15 +247,11 @@ def fix(
     return track, (run,)
 
 
-def rebase(
-    track: Track, task: TaskTrack, now: datetime, *, why: str, pushed: bool = True
-) -> tuple[Track, tuple[Action, ...]]:
+def rebase(track: Track, task: TaskTrack, now: datetime, *, why: str) -> tuple[Track, tuple[Action, ...]]:
     """Put the attempt's work onto the default branch's head without an agent."""
-    waiting = replace(task, state="checking", note="is being rebased") if pushed else task
+    waiting = replace(task, state="checking", note="is being rebased")
     track = track.with_task(waiting).noting(stamp(now), f"rebases {task.id}", why, task.id)
-    action = RebaseTask(
-        task=task.id, attempt=task.attempt, run=task.run, head_sha=task.head_sha or "", pushed=pushed
-    )
+    action = RebaseTask(task=task.id, attempt=task.attempt, head_sha=task.head_sha or "")
     return track, (action,)
 
 
@@ -289,7 +296,14 @@ def task_rebased(track: Track, event: TaskRebased, now: datetime) -> Decision:
     if task is None or task.attempt != event.attempt or task.state not in {*OPEN_PULL, "blocked"}:
         return nothing(track)
     task = replace(
-        task, state="checking", note="", head_sha=event.head_sha, onto=event.onto, passed=(), judged=""
+        task,
+        state="checking",
+        note="",
+        head_sha=event.head_sha,
+        onto=event.onto,
+        passed=(),
+        judged="",
+        reruns=0,
     )
     track = track.with_task(task).noting(
         stamp(now), f"rebased {task.id}", f"onto {event.onto[:12]}, now {event.head_sha[:12]}", task.id

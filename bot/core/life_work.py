@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from bot.core import life_repair, messages, schedule
+from bot.core import leases, life_repair, messages, schedule
 from bot.core.actions import Action, AssessTask, Decision, MakePlan, PostComment, RunTask, SyncStatus, Timer
-from bot.core.backlog import BacklogTask, Scope, Status
 from bot.core.checks import Rollup
 from bot.core.events import ActionFailed, HealthChecked, PullClosed, TaskFailed, TaskProposed
 from bot.core.life import block, finish, nothing, stamp
@@ -60,15 +59,15 @@ def start_ready(track: Track, now: datetime) -> tuple[Track, tuple[RunTask, ...]
     if track.state not in {"working", "blocked"} or not track.healthy or not track.readable:
         return track, ()
     track = _without_needs(track)
-    busy = [task for task in track.tasks if task.state in BUSY or (task.state == "blocked" and task.pull)]
+    busy = [task for task in track.tasks if leases.holds(task)]
     running = sum(task.state == "running" for task in busy)
     begun = {task.id for task in track.tasks if task.state not in STARTABLE or task.waits_for_base}
     ready = [
-        task for task in schedule.ready_tasks([_as_written(t) for t in track.tasks]) if task.id not in begun
+        task for task in schedule.ready_tasks([t.as_written() for t in track.tasks]) if task.id not in begun
     ]
     start, waiting = schedule.startable(
         ready,
-        [schedule.Lease(f"{track.id}/{task.id}", task.scope) for task in busy],
+        (*leases.held(track), *track.foreign),
         free_workers=track.config.limits.workers - running,
         free_pulls=track.config.limits.max_open_prs - len(busy),
         track=track.id,
@@ -116,21 +115,6 @@ def assessed(track: Track) -> Track:
     return replace(track, state="blocked", problem=text)
 
 
-def _as_written(task: TaskTrack) -> BacklogTask:
-    status: Status = "done" if task.state == "done" else "dropped" if task.state == "dropped" else "todo"
-    return BacklogTask(
-        id=task.id,
-        title=task.title,
-        kind=task.kind,
-        priority=task.priority,
-        estimate=task.estimate,
-        status=status,
-        depends_on=task.depends_on,
-        scope=Scope(paths=task.scope),
-        acceptance=task.acceptance,
-    )
-
-
 def _waits_for(wait: schedule.Waiting) -> str:
     words = {
         "lease": "its files are in use by",
@@ -155,6 +139,7 @@ def task_proposed(track: Track, event: TaskProposed, now: datetime) -> Decision:
         leased=event.outside,
         passed=(),
         judged="",
+        reruns=0,
         feedback="",
     )
     track = replace(track.with_task(task), usage=track.usage + event.usage).noting(

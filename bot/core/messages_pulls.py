@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from bot.core import messages
 from bot.core.ids import Marker
@@ -21,33 +22,54 @@ def backlog_pull(track: Track, notes: Sequence[str]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def task_pull(
-    track: Track,
-    task: TaskTrack,
-    *,
-    said: str,
-    acceptance: Sequence[str],
-    outside: Sequence[str],
-    tests: str,
-    sandbox: str,
-    agent: str,
-) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What a pull request tells of the run that made it."""
+
+    said: str
+    acceptance: Sequence[str]
+    outside: Sequence[str]
+    tests: str
+    sandbox: str
+    agent: str
+    conflicts: Mapping[int, Sequence[str]] = field(default_factory=dict)  # pull request -> paths
+    flaky: Sequence[str] = ()
+
+
+def task_pull(track: Track, task: TaskTrack, shown: Shown) -> str:
     """Render a task's pull request; never a closing keyword, the track closes its issue itself."""
     parts = [
         str(Marker("task", track.id, task.id, task.attempt)),
         f"Part of #{track.issue}: `{task.id}` {escape(task.title)}",
-        "\n".join(["**Acceptance**", "", *(f"- {inline(line)}" for line in acceptance)])
-        if acceptance
+        "\n".join(["**Acceptance**", "", *(f"- {inline(line)}" for line in shown.acceptance)])
+        if shown.acceptance
         else "",
-        f"**Verification:** {escape(tests)}",
-        f"**Changed outside its scope:** {', '.join(code(p) for p in outside)}" if outside else "",
-        f"<details><summary>What the agent says</summary>\n\n{fence(truncate(said, 4000))}\n\n</details>"
-        if said
+        f"**Verification:** {escape(shown.tests)}",
+        f"**Changed outside its scope:** {', '.join(code(path) for path in shown.outside)}"
+        if shown.outside
         else "",
-        f"Attempt {task.attempt}, run {task.run}, by agent {code(agent)} in a sandbox of level `{sandbox}`. "
+        f"**Flaky:** {', '.join(code(name) for name in shown.flaky[:10])} failed once and passed on the same commit."
+        if shown.flaky
+        else "",
+        _siblings(shown.conflicts),
+        f"**Spec:** version {task.spec}, improved from what earlier attempts showed."
+        if task.evidence
+        else "",
+        f"<details><summary>What the agent says</summary>\n\n{fence(truncate(shown.said, 4000))}\n\n</details>"
+        if shown.said
+        else "",
+        f"Attempt {task.attempt}, run {task.run}, by agent {code(shown.agent)} in a sandbox of level "
+        f"`{shown.sandbox}`. "
         "Agents' work is not trusted: review it like a stranger's.",
     ]
     return truncate("\n\n".join(part for part in parts if part) + "\n", messages.COMMENT_LIMIT)
+
+
+def _siblings(conflicts: Mapping[int, Sequence[str]]) -> str:
+    if not conflicts:
+        return ""
+    lines = [f"- #{pull}: {', '.join(code(path) for path in paths[:5])}" for pull, paths in conflicts.items()]
+    return "\n".join(["**Conflicts with open siblings** (the later one is rebased):", "", *lines])
 
 
 def replaced(track: Track, task: TaskTrack, begun: TaskTrack, why: str) -> str:

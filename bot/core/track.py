@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from pydantic import TypeAdapter
 
+from bot.core.backlog_model import BacklogTask, Scope, Status
 from bot.core.config import RepoConfig
 from bot.core.evidence import Evidence
 from bot.core.health import Finding
@@ -109,6 +111,22 @@ class TaskTrack:
     def spec(self) -> int:
         """Count the versions of its spec: the first, and one for each time it was improved."""
         return 1 + len(self.evidence)
+
+    def as_written(self, test: str | None = None) -> BacklogTask:
+        """Give the task as its file would hold it."""
+        settled: Mapping[TaskState, Status] = {"done": "done", "dropped": "dropped"}
+        return BacklogTask(
+            id=self.id,
+            title=self.title,
+            kind=self.kind,
+            priority=self.priority,
+            estimate=self.estimate,
+            status=settled.get(self.state, "todo"),
+            depends_on=self.depends_on,
+            scope=Scope(paths=self.scope),
+            acceptance=self.acceptance,
+            test=test,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

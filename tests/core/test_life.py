@@ -286,20 +286,6 @@ def test_taking_the_need_out_of_the_file_frees_the_dependent() -> None:
     assert RunTask(task="T-2", attempt=1, run=1) in life_backlog.backlog_changed(track, written, NOW).actions
 
 
-def test_names_of_checks_are_posted_as_text_only() -> None:
-    track = a_track(a_task("T-1", state="checking", pull=20, head_sha=SHA))
-    seen = Rollup("red", ("@octocat ![x](https://e.invalid/x.png) <img>",))
-    said = [
-        a
-        for a in life_work.checks_read(track, track.tasks[0], seen, 1, NOW).actions
-        if isinstance(a, PostComment)
-    ]
-    body = said[0].body.partition("\n")[2]
-    assert "![x](" not in body
-    assert "<img>" not in body.replace("`<img>`", "")
-    assert "@octocat" not in body.replace("`@octocat`", "")
-
-
 def test_a_task_whose_line_was_removed_while_it_runs_is_not_forgotten() -> None:
     track = a_track(a_task("T-1", state="running", attempt=1, run=1), a_task("T-2"), a_task("T-3"))
     assert GOOD.backlog is not None

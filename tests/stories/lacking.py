@@ -45,6 +45,12 @@ def job(bot: Bot, action: type[Any], kind: type[T]) -> T:
     return found
 
 
+def attempting(bot: Bot, **changes: Any) -> None:
+    """Change what the runs of agents are made with."""
+    work = job(bot, RunTask, WorkJob)
+    bot.jobs[RunTask] = replace(work, attempts=replace(work.attempts, **changes))
+
+
 def nothing(_: Bot) -> None:
     """Take nothing away."""
 
@@ -257,12 +263,12 @@ class Untidy(WorktreeManager):
 
 
 def untidy(bot: Bot) -> None:
-    bot.jobs[RunTask] = replace(job(bot, RunTask, WorkJob), worktrees=twin(bot.worktrees, Untidy))
+    attempting(bot, worktrees=twin(bot.worktrees, Untidy))
 
 
 def _with_sessions(bot: Bot, sessions: Sessions) -> None:
     bot.jobs[MakePlan] = replace(job(bot, MakePlan, PlanJob), sessions=sessions)
-    bot.jobs[RunTask] = replace(job(bot, RunTask, WorkJob), sessions=sessions)
+    attempting(bot, sessions=sessions)
 
 
 def _keep(_: Path) -> None:

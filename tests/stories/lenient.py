@@ -18,7 +18,7 @@ from bot.jobs.work import WorkJob
 from bot.ports import GitAccess, Identity, Ingested, Mirror
 from bot.sandbox import NoSandbox
 from bot.wiring import Bot
-from tests.stories.lacking import job, twin
+from tests.stories.lacking import attempting, job, twin
 
 
 class Content(InstrumentationChecker):
@@ -32,7 +32,7 @@ def content(bot: Bot) -> None:
 
 
 def unboxed(bot: Bot) -> None:
-    bot.jobs[RunTask] = replace(job(bot, RunTask, WorkJob), sandbox=NoSandbox(allowed=True))
+    attempting(bot, sandbox=NoSandbox(allowed=True))
 
 
 class Trusting(TaskWorktree):
@@ -55,7 +55,7 @@ class Welcoming(WorktreeManager):
 
 
 def trusting(bot: Bot) -> None:
-    bot.jobs[RunTask] = replace(job(bot, RunTask, WorkJob), worktrees=twin(bot.worktrees, Welcoming))
+    attempting(bot, worktrees=twin(bot.worktrees, Welcoming))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +70,16 @@ class Untested(Verifier):
 
 def untested(bot: Bot) -> None:
     work = job(bot, RunTask, WorkJob)
-    bot.jobs[RunTask] = replace(work, verifier=Untested(work.worktrees, work.sandbox, work.verifier.path))
+    known = work.attempts.verifier
+    attempting(bot, verifier=Untested(known.worktrees, known.sandbox, known.path))
 
 
 def unprotected(bot: Bot) -> None:
-    bot.jobs[RunTask] = replace(job(bot, RunTask, WorkJob), protected=lambda *_: ())
+    attempting(bot, protected=lambda *_: ())
 
 
 def indiscreet(bot: Bot) -> None:
-    bot.jobs[RunTask] = replace(job(bot, RunTask, WorkJob), new_secrets=lambda *_: ())
+    attempting(bot, new_secrets=lambda *_: ())
 
 
 class Ruthless(GitMirror):

@@ -91,7 +91,9 @@ def with_mischief(bot: Bot, secret: Path) -> None:
         KEY: f"echo 'key = \"ghp_{'a1B2c3D4e5F6' * 3}\"' > credentials.txt",
         BRANCH: "echo green > colour.txt",
     }
-    bot.jobs[RunTask] = replace(work, coders={"scripted": Mischief(commands)})
+    bot.jobs[RunTask] = replace(
+        work, attempts=replace(work.attempts, coders={"scripted": Mischief(commands)})
+    )
 
 
 def plant_secret(folder: Path) -> Path:

@@ -1,0 +1,160 @@
+"""Owns looking at open pull requests that are red, behind or in conflict, and rebasing them without an agent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from bot.core import backlog as backlog_file
+from bot.core.actions import AssessTask, RebaseTask
+from bot.core.checks import rollup
+from bot.core.events import TaskAssessed, TaskRebased
+from bot.core.rebasing import Situation
+from bot.core.sanitize import fence, plain, redact
+from bot.core.track import TaskTrack, Track
+from bot.core.values import Check
+from bot.errors import RetryableError, StaleRefError
+from bot.jobs.ground import merged, others, tip_of
+from bot.jobs.repository import Repositories
+from bot.ports import Forge, Identity, Mirror
+
+EVIDENCE = 3_000  # characters of what failed checks say
+
+
+@dataclass(frozen=True, slots=True)
+class AssessJob:
+    """Gathers what RebaseEngine decides on for a pull request that people can see."""
+
+    repositories: Repositories
+    forge: Forge
+    author: Identity
+
+    async def __call__(self, track: Track, action: AssessTask) -> TaskAssessed | None:
+        task = track.task(action.task)
+        if task is None or task.attempt != action.attempt or task.head_sha != action.head_sha:
+            return None
+        mirror = await self.repositories.fresh(track.repo)
+        head = await mirror.resolve(task.branch)
+        if head != action.head_sha:
+            return None  # it has moved: its checks will be announced
+        tip = await tip_of(mirror, track)
+        clean, real = await _conflicts(mirror, track, tip, head)
+        if action.only_conflicts and not (clean or real):
+            return None
+        red = [] if action.only_conflicts else await self._red(track, head)
+        people = await others(mirror, tip, head, self.author)
+        behind = len(await mirror.commits(head, tip))
+        names = tuple(check.name for check in red)
+        seen = Situation(
+            where="after_push",
+            red=bool(red),
+            failing=names,
+            fails_on_base=await self._fails_on_base(track, tip, names),
+            conflicts=(*clean, *real),
+            mechanical=clean,
+            behind=behind,
+            rebased_onto_tip=behind == 0,
+            people=bool(people),
+        )
+        output = redact("\n\n".join(f"{check.name}: {check.summary}" for check in red))[:EVIDENCE]
+        return TaskAssessed(
+            task=task.id,
+            attempt=task.attempt,
+            run=task.run,
+            head_sha=head,
+            tip=tip,
+            situation=seen,
+            text=_text(track, names, real or clean),
+            details=fence(output) if output else "",
+            output=output,
+        )
+
+    async def _red(self, track: Track, head: str) -> list[Check]:
+        checks = await self.forge.checks(track.repo, head)
+        failed = set(rollup(checks, [], None).names) if rollup(checks, [], None).verdict == "red" else set()
+        return [check for check in checks if check.name in failed and not check.ours]
+
+    async def _fails_on_base(self, track: Track, tip: str, names: tuple[str, ...]) -> tuple[str, ...]:
+        if not names:
+            return ()
+        base = rollup(await self.forge.checks(track.repo, tip), [], None)
+        return tuple(name for name in names if base.verdict == "red" and name in base.names)
+
+
+@dataclass(frozen=True, slots=True)
+class RebaseJob:
+    """Puts a branch onto the default branch's head: merge-tree and commit-tree, no checkout, no agent."""
+
+    repositories: Repositories
+    forge: Forge
+    author: Identity
+
+    async def __call__(self, track: Track, action: RebaseTask) -> TaskRebased | None:
+        task = track.task(action.task)
+        if task is None or task.attempt != action.attempt:
+            return None
+        mirror = await self.repositories.fresh(track.repo)
+        head, tip = await mirror.resolve(task.branch), await tip_of(mirror, track)
+        if head is None:
+            return None  # somebody deleted it
+        if head != action.head_sha:
+            # After a kill it is done already; else somebody pushed, and what they pushed is looked at.
+            return TaskRebased(task=task.id, attempt=task.attempt, head_sha=head, onto=tip)
+        tree, conflicts = await merged(mirror, track, tip, head)
+        if conflicts:
+            raise RetryableError("the default branch moved again")  # assessed anew with the next push
+        sha = await self._commit(track, task, mirror, tree, tip, head)
+        await mirror.anchor(f"tasks/{track.id}/{task.id}-a{task.attempt}", sha)
+        try:
+            async with self.forge.git_access(track.repo, write=True) as access:
+                await mirror.push(access, sha, task.branch, head)
+        except StaleRefError as error:
+            raise RetryableError(str(error)) from error
+        return TaskRebased(task=task.id, attempt=task.attempt, head_sha=sha, onto=tip)
+
+    async def _commit(
+        self, track: Track, task: TaskTrack, mirror: Mirror, tree: str, tip: str, head: str
+    ) -> str:
+        """Squash the bot's own commits onto the tip; where a person's are among them, merge the tip into the branch."""
+        own = await mirror.commits(tip, head)
+        people = await others(mirror, tip, head, self.author)
+        final = await mirror.write_tree(tree, await _own_lines(mirror, track, task, tip, head))
+        # The date of what is rebased: the same work on the same base is the same commit.
+        when: datetime = own[0].when
+        parents = (head, tip) if people else (tip,)
+        message = f"{plain(task.title)}\n\nTask {task.id} of {track.id}"
+        message += f", part of #{track.issue}." if track.issue else "."
+        return await mirror.commit_tree(final, parents, message, self.author, when)
+
+
+async def _own_lines(
+    mirror: Mirror, track: Track, task: TaskTrack, tip: str, head: str
+) -> dict[str, bytes | None]:
+    """Give the host's files as the branch is to have them: the base's bytes with this task's own lines."""
+    path, spec = f"{track.folder}/BACKLOG.yaml", f"{track.folder}/specs/{task.id}.md"
+    texts = await mirror.read_many(tip, [path])
+    specs = await mirror.read_many(head, [spec])
+    files: dict[str, bytes | None] = {**specs}
+    if path in texts:
+        text = texts[path].decode(errors="replace")
+        files[path] = backlog_file.set_status(text, task.id, "done").encode()
+    return files
+
+
+async def _conflicts(
+    mirror: Mirror, track: Track, tip: str, head: str
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Tell conflicts that the host resolves by itself from those that somebody must look at."""
+    _, every = await mirror.merge_tree(tip, head)
+    _, real = await merged(mirror, track, tip, head)
+    return tuple(path for path in every if path not in real), real
+
+
+def _text(track: Track, failing: tuple[str, ...], conflicts: tuple[str, ...]) -> str:
+    parts = []
+    if failing:
+        parts.append(f"checks failed: {', '.join(failing[:5])}")
+    if conflicts:
+        names = ", ".join(conflicts[:5])
+        parts.append(f"it conflicts with {track.repo.default_branch} in {names}")
+    return "; ".join(parts) or f"it is behind {track.repo.default_branch}"

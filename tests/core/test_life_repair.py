@@ -1,0 +1,208 @@
+"""What follows from a failure: RebaseEngine decides, and this makes it the next step. Values in, values out."""
+
+from dataclasses import replace
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.core import life_repair, life_work
+from bot.core.actions import AssessTask, ClosePull, Decision, PostComment, RebaseTask, RunTask
+from bot.core.checks import Rollup
+from bot.core.config import RepoConfig
+from bot.core.events import TaskAssessed, TaskFailed, TaskRebased
+from bot.core.rebasing import DecisionKind, RebaseDecision, RebaseEngine, Situation
+from bot.core.track import Track
+from tests.core.builders import NOW, SHA, a_task, a_track
+
+HEAD = "b" * 40
+
+
+def open_task(**changes: Any) -> Track:
+    task = {"state": "checking", "attempt": 1, "run": 1, "pull": 20, "head_sha": HEAD, "branch": "b1"}
+    return a_track(a_task("T-1", **{**task, **changes}), a_task("T-2"))
+
+
+def running(**changes: Any) -> Track:
+    return a_track(a_task("T-1", state="running", attempt=1, run=1, **changes))
+
+
+def seen(where: str = "after_push", **changes: Any) -> Situation:
+    return Situation(**{"where": where, "red": True, "failing": ("lint",), **changes})
+
+
+def assessed(track: Track, situation: Situation, **changes: Any) -> Decision:
+    event = TaskAssessed(
+        **{
+            "task": "T-1",
+            "attempt": 1,
+            "run": 1,
+            "head_sha": HEAD,
+            "tip": SHA,
+            "situation": situation,
+            "text": "checks failed: lint",
+            **changes,
+        }
+    )
+    return life_repair.task_assessed(track, event, NOW, RebaseEngine())
+
+
+def task(decision: Decision) -> Any:
+    assert decision.track is not None
+    return decision.track.tasks[0]
+
+
+def only(decision: Decision, kind: type[Any]) -> Any:
+    found = [action for action in decision.actions if isinstance(action, kind)]
+    assert len(found) == 1, decision.actions
+    return found[0]
+
+
+def test_a_red_head_is_assessed_once() -> None:
+    track = open_task()
+    first = life_work.checks_read(track, track.tasks[0], Rollup("red", ("lint",)), 1, NOW)
+    assert only(first, AssessTask) == AssessTask(task="T-1", attempt=1, head_sha=HEAD, failing=("lint",))
+    assert first.track is not None
+    again = life_work.checks_read(first.track, first.track.tasks[0], Rollup("red", ("lint",)), 2, NOW)
+    assert again.actions == ()
+
+
+def test_the_first_red_run_is_fixed_forward_on_its_branch() -> None:
+    decision = assessed(open_task(), seen())
+    assert only(decision, RunTask) == RunTask(task="T-1", attempt=1, run=2, mode="fix", head=HEAD)
+    assert (task(decision).state, task(decision).fixes, task(decision).trend) == ("running", 1, (1,))
+    assert "lint" in task(decision).feedback
+    assert task(decision).decisions == ("fix_forward",)
+
+
+def test_red_and_behind_is_rebased_first_and_only_once_onto_the_same_tip() -> None:
+    decision = assessed(open_task(), seen(behind=2))
+    assert only(decision, RebaseTask).head_sha == HEAD
+    assert decision.track is not None
+    done = TaskRebased(task="T-1", attempt=1, head_sha="c" * 40, onto=SHA)
+    track = life_repair.task_rebased(decision.track, done, NOW).track
+    assert track is not None
+    assert (track.tasks[0].head_sha, track.tasks[0].onto) == ("c" * 40, SHA)
+    again = assessed(track, seen(behind=2), head_sha="c" * 40)
+    assert only(again, RunTask).mode == "fix"
+
+
+def test_a_conflict_goes_to_the_agent_once_and_then_to_a_better_spec() -> None:
+    conflict = seen(red=False, failing=(), conflicts=("a.py",), behind=1)
+    decision = assessed(open_task(), conflict)
+    assert only(decision, RunTask).mode == "conflict"
+    assert "a.py" in task(decision).feedback
+    persisting = open_task(conflict_given=("a.py",))
+    regenerated = assessed(persisting, conflict)
+    assert only(regenerated, RunTask) == RunTask(task="T-1", attempt=2, run=2)
+
+
+def test_regenerating_closes_the_old_pull_request_with_a_link_and_keeps_what_was_learned() -> None:
+    decision = assessed(running(pull=None), seen("before_push", red=False, failing=(), messy=0.99))
+    assert only(decision, RunTask).attempt == 2
+    assert task(decision).spec == 2
+    assert task(decision).evidence[0].messy == 0.99
+    replaced = assessed(open_task(), seen(red=False, failing=(), conflicts=("a.py",), conflict_persists=True))
+    closing = only(replaced, ClosePull)
+    assert closing.number == 20
+    assert "agent/issue-12/T-1-a2" in closing.body
+    assert task(replaced).replaced == (20,)
+    assert task(replaced).pull is None
+
+
+def test_what_passed_before_on_the_same_commit_is_flaky_and_only_looked_at_again() -> None:
+    decision = assessed(open_task(passed=("lint",)), seen())
+    assert (task(decision).state, task(decision).decisions) == ("checking", ("rerun",))
+    assert decision.timers[0].event.head_sha == HEAD  # type: ignore[union-attr]
+
+
+def test_flaky_before_the_push_publishes_what_passed_the_second_time() -> None:
+    decision = assessed(running(), seen("before_push", failing=("t",), flaky=("t",)))
+    assert only(decision, RunTask).mode == "publish"
+
+
+def test_what_fails_on_the_base_too_waits_until_that_moves() -> None:
+    decision = assessed(open_task(), seen(fails_on_base=("lint",)))
+    assert task(decision).waits_for_base
+    assert "main" in task(decision).note
+    assert decision.track is not None
+    track, actions = life_work.base_moved(decision.track, NOW)
+    assert AssessTask(task="T-1", attempt=1, head_sha=HEAD) in actions
+    assert not track.tasks[0].waits_for_base
+
+
+def test_before_the_push_nothing_starts_before_the_base_moves() -> None:
+    decision = assessed(running(), seen("before_push", failing=("t",), fails_on_base=("t",)))
+    assert decision.track is not None
+    assert life_work.start_ready(decision.track, NOW)[1] == ()
+    assert len(life_work.base_moved(decision.track, NOW)[1]) == 1
+
+
+def test_a_moved_base_asks_only_about_conflicts() -> None:
+    track, actions = life_work.base_moved(open_task(), NOW)
+    assert AssessTask(task="T-1", attempt=1, head_sha=HEAD, only_conflicts=True) in actions
+    always = replace(open_task(), config=RepoConfig(rebase="always"))
+    assert AssessTask(task="T-1", attempt=1, head_sha=HEAD) in life_work.base_moved(always, NOW)[1]
+    behind = assessed(always, seen(red=False, failing=(), behind=1))
+    assert only(behind, RebaseTask).head_sha == HEAD
+    assert assessed(track, seen(red=False, failing=(), behind=1)).actions == ()
+
+
+def test_a_reviewed_branch_is_not_moved_only_because_the_base_did() -> None:
+    decision = assessed(open_task(reviewed=True), seen(behind=3))
+    assert only(decision, RunTask).mode == "fix"
+
+
+def test_asking_a_person_says_what_happened_and_what_can_be_done_as_inert_text() -> None:
+    text = "checks failed: @octocat ![x](https://e.invalid/x.png) <img>"
+    decision = assessed(open_task(), seen(protected=(".github/workflows/ci.yml",)), text=text)
+    body = only(decision, PostComment).body
+    assert task(decision).state == "blocked"
+    assert "/agent retry T-1" in body
+    assert "/agent skip T-1" in body
+    assert "![x](" not in body
+    assert "<img>" not in body.replace("`<img>`", "")
+    assert "@octocat" not in body.replace("`@octocat`", "")
+
+
+def test_what_is_over_changes_nothing() -> None:
+    moved = open_task(head_sha="d" * 40)
+    assert assessed(moved, seen()).track == moved
+    later = open_task(attempt=2)
+    assert assessed(later, seen()).track == later
+    held = open_task(state="held")
+    assert assessed(held, seen()).track == held
+
+
+class Deciding(RebaseEngine):
+    """Decides what it is told."""
+
+    def __init__(self, kind: DecisionKind) -> None:
+        self._kind: DecisionKind = kind
+
+    def decide(self, _situation: Situation) -> RebaseDecision:
+        return RebaseDecision(self._kind, "Because.", ())
+
+
+@given(st.sampled_from(get_args(DecisionKind)), st.sampled_from(["before_push", "after_push"]))
+def test_every_decision_has_its_step_and_stands_in_the_history(kind: DecisionKind, where: str) -> None:
+    track = running() if where == "before_push" else open_task()
+    event = TaskAssessed(
+        task="T-1", attempt=1, run=1, head_sha=HEAD, tip=SHA, situation=seen(where), text="It is red"
+    )
+    decision = life_repair.task_assessed(track, event, NOW, Deciding(kind))
+    assert decision.track is not None
+    assert any(kind.replace("_", " ") in entry.what for entry in decision.track.history)
+    assert task(decision).decisions == (kind,)
+    assert decision.actions
+
+
+@pytest.mark.parametrize("reason", ["crash", "stall", "no_change"])
+def test_a_fix_that_came_to_nothing_does_not_throw_the_pull_request_away(reason: str) -> None:
+    track = open_task(state="running", mode="fix", feedback="lint", fixes=1)
+    failed = TaskFailed(task="T-1", attempt=1, run=1, reason=reason, text="It came to nothing")
+    decision = life_work.task_failed(track, failed, NOW)
+    assert only(decision, RunTask).mode == "fix"
+    spent = life_work.task_failed(open_task(state="running", mode="fix", fixes=2), failed, NOW)
+    assert only(spent, RunTask).attempt == 2
