@@ -7,7 +7,23 @@ from collections.abc import Callable, Mapping
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from bot.core.events import ChecksCompleted, CommentCreated, ForgeEvent, IssueLabeled, PullClosed, Pushed
+from bot.core.events import (
+    ChecksCompleted,
+    CommentCreated,
+    ForgeEvent,
+    IssueClosed,
+    IssueEdited,
+    IssueGone,
+    IssueLabeled,
+    IssueReopened,
+    IssueUnlabeled,
+    PullClosed,
+    PullEdited,
+    PullPushed,
+    PullReopened,
+    Pushed,
+    ReviewSubmitted,
+)
 from bot.core.values import Actor, Repo
 
 NO_SHA = "0" * 40  # how a push names a branch that is not there
@@ -98,7 +114,7 @@ class _Payload(_View):
         return (self.sender or _User()).actor()
 
 
-class _IssueLabeled(_Payload):
+class _IssueHappened(_Payload):
     issue: _Issue
     label: _Label | None = None
 
@@ -108,8 +124,20 @@ class _CommentCreated(_Payload):
     comment: _Comment
 
 
-class _PullClosed(_Payload):
+class _PullHappened(_Payload):
     pull_request: _Pull
+
+
+class _Review(_View):
+    id: int
+    state: str
+    body: str | None = None
+    user: _User | None = None
+
+
+class _ReviewHappened(_Payload):
+    pull_request: _Pull
+    review: _Review
 
 
 class _SuiteCompleted(_Payload):
@@ -137,12 +165,40 @@ def parse(event: str, body: bytes, app_id: int | None = None) -> ForgeEvent | No
         raise ValueError(f"the `{event}` payload lacks what we read: {places}") from error
 
 
-def _issue_labeled(data: object, _app: int | None) -> ForgeEvent | None:
-    view = _IssueLabeled.model_validate(data)
+def _of_issue(data: object) -> tuple[_IssueHappened, Repo] | None:
+    view = _IssueHappened.model_validate(data)
     repo = view.repo()
-    if repo is None or view.label is None or view.issue.pull_request is not None:
+    return None if repo is None or view.issue.pull_request is not None else (view, repo)
+
+
+def _issue_label(data: object, _app: int | None) -> ForgeEvent | None:
+    found = _of_issue(data)
+    if found is None or found[0].label is None:
         return None
-    return IssueLabeled(repo=repo, issue=view.issue.number, label=view.label.name, actor=view.actor())
+    view, repo = found
+    happened = IssueUnlabeled if view.action == "unlabeled" else IssueLabeled
+    assert view.label is not None
+    return happened(repo=repo, issue=view.issue.number, label=view.label.name, actor=view.actor())
+
+
+def _issue_changed(data: object, _app: int | None) -> ForgeEvent | None:
+    found = _of_issue(data)
+    if found is None:
+        return None
+    view, repo = found
+    number, actor = view.issue.number, view.actor()
+    if view.action == "deleted":
+        return IssueGone(repo=repo, issue=number, how="deleted", actor=actor)
+    if view.action == "transferred":
+        return IssueGone(repo=repo, issue=number, how="transferred", actor=actor)
+    return _CHANGES[view.action or ""](repo=repo, issue=number, actor=actor)
+
+
+_CHANGES: Mapping[str | None, Callable[..., ForgeEvent]] = {
+    "edited": IssueEdited,
+    "closed": IssueClosed,
+    "reopened": IssueReopened,
+}
 
 
 def _comment_created(data: object, _app: int | None) -> ForgeEvent | None:
@@ -160,20 +216,49 @@ def _comment_created(data: object, _app: int | None) -> ForgeEvent | None:
     )
 
 
-def _pull_closed(data: object, _app: int | None) -> ForgeEvent | None:
-    view = _PullClosed.model_validate(data)
+def _pull_changed(data: object, _app: int | None) -> ForgeEvent | None:
+    view = _PullHappened.model_validate(data)
     repo, pull = view.repo(), view.pull_request
-    if repo is None or pull.head.repo is None or pull.head.repo.id != repo.id:
-        return None  # a fork's pull request is never ours
+    if repo is None or _foreign(repo, pull):
+        return None
+    number, branch, actor = pull.number, pull.head.ref, view.actor()
+    if view.action == "reopened":
+        return PullReopened(repo=repo, number=number, head_branch=branch, actor=actor)
+    if view.action == "edited":
+        base = pull.base.ref
+        return PullEdited(repo=repo, number=number, head_branch=branch, base_branch=base, actor=actor)
+    if view.action == "synchronize":
+        sha = pull.head.sha
+        return PullPushed(repo=repo, number=number, head_branch=branch, head_sha=sha, actor=actor)
     return PullClosed(
         repo=repo,
-        number=pull.number,
-        head_branch=pull.head.ref,
+        number=number,
+        head_branch=branch,
         head_sha=pull.head.sha,
         base_branch=pull.base.ref,
         merged=pull.merged,
         merge_sha=pull.merge_commit_sha if pull.merged else None,
-        actor=view.actor(),
+        actor=actor,
+    )
+
+
+def _foreign(repo: Repo, pull: _Pull) -> bool:
+    # A fork's pull request is never ours.
+    return pull.head.repo is None or pull.head.repo.id != repo.id
+
+
+def _review_submitted(data: object, _app: int | None) -> ForgeEvent | None:
+    view = _ReviewHappened.model_validate(data)
+    repo, pull, review = view.repo(), view.pull_request, view.review
+    if repo is None or _foreign(repo, pull):
+        return None
+    return ReviewSubmitted(
+        repo=repo,
+        number=pull.number,
+        review=review.id,
+        state=review.state.lower(),
+        body=review.body or "",
+        author=(review.user or _User()).actor(),
     )
 
 
@@ -202,9 +287,14 @@ def _pushed(data: object, _app: int | None) -> ForgeEvent | None:
 
 
 _READERS: Mapping[tuple[str, str | None], Callable[[object, int | None], ForgeEvent | None]] = {
-    ("issues", "labeled"): _issue_labeled,
+    **{("issues", action): _issue_label for action in ("labeled", "unlabeled")},
+    **{
+        ("issues", action): _issue_changed
+        for action in ("edited", "closed", "reopened", "deleted", "transferred")
+    },
     ("issue_comment", "created"): _comment_created,
-    ("pull_request", "closed"): _pull_closed,
+    **{("pull_request", action): _pull_changed for action in ("closed", "reopened", "edited", "synchronize")},
+    ("pull_request_review", "submitted"): _review_submitted,
     ("check_suite", "completed"): _suite_completed,
     ("push", None): _pushed,
 }
