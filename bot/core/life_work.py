@@ -61,7 +61,9 @@ def start_ready(track: Track, now: datetime) -> tuple[Track, tuple[RunTask, ...]
     track = _without_needs(track)
     busy = [task for task in track.tasks if leases.holds(task)]
     running = sum(task.state == "running" for task in busy)
-    begun = {task.id for task in track.tasks if task.state not in STARTABLE or task.waits_for_base}
+    begun = {
+        task.id for task in track.tasks if task.state not in STARTABLE or task.waits_for_base or task.reopened
+    }
     ready = [
         task for task in schedule.ready_tasks([t.as_written() for t in track.tasks]) if task.id not in begun
     ]
