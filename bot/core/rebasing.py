@@ -29,7 +29,7 @@ class Situation:
     where: Where
     red: bool = False
     failing: tuple[str, ...] = ()  # newly failing test ids, or names of failed checks
-    trend: tuple[int, ...] = ()  # failures at each verdict of this attempt, oldest first, this one last
+    trend: tuple[int, ...] = ()  # failures at each verdict of this attempt, green ones too, this one last
     flaky: tuple[str, ...] = ()  # of failing: known flaky, or passed once on the same sha
     reruns: int = 0  # of this very commit that were red again
     fails_on_base: tuple[str, ...] = ()  # of failing
@@ -80,6 +80,7 @@ class RebaseEngine:
 
     It comes to an end, if the caller counts: at most `max_fixes` fix-forwards (with or without a rebase) in an
     attempt, `max_regenerations` of a task, MOST_RERUNS of a commit, one rebase for each tip of the default branch.
+    `trend` needs the green verdicts too, as 0: what is red after green is a failure of another kind, not a fix that failed.
     """
 
     def decide(self, situation: Situation) -> RebaseDecision:
@@ -103,10 +104,13 @@ def _messy_again(s: Situation) -> bool:
 
 
 def _only_flaky(s: Situation) -> bool:
-    """Say whether a second look at the same commit may be green but for what fails on the base."""
+    """Say whether a second look at the same commit may be green but for what fails on the base.
+
+    Before the push a messy run is not looked at again: green or not, nobody shall see it.
+    """
     failing, flaky = set(s.failing), set(s.flaky)
-    excused = failing <= flaky | set(s.fails_on_base)
-    return s.red and bool(failing & flaky) and excused and s.reruns < MOST_RERUNS
+    excused = s.red and bool(failing & flaky) and failing <= flaky | set(s.fails_on_base)
+    return excused and s.reruns < MOST_RERUNS and not (s.where == "before_push" and _messy(s))
 
 
 def _only_base(s: Situation) -> bool:
