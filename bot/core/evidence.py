@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bot.core.hidden_text import strip_hidden, strip_invisible
+from bot.core.messy import MESSY_THRESHOLD
 from bot.core.sanitize import code, fence, inline
 from bot.core.secret_patterns import redact
 from bot.core.similarity import T_MATCH, Document, Vectors, similarity
@@ -62,7 +63,8 @@ class Evidence:
             return self.reason
         if self.note.strip():
             return "person"
-        return "checks" if self.failing and not (self.drift or self.outside) else "messy_run"
+        messy = self.drift or self.outside or self.messy >= MESSY_THRESHOLD
+        return "checks" if self.failing and not messy else "messy_run"
 
 
 def named(text: str, limit: int = NAME_LIMIT) -> str:

@@ -65,13 +65,7 @@ class SpecRepository:
         lines += [
             spec_file.item_line("REQ", number, text) for number, text in enumerate(_requirements(task), 1)
         ]
-        lines += [
-            "",
-            f"## {SCOPE}",
-            "",
-            *(f"- {facts.named(path, PATH_LIMIT)}" for path in task.scope.paths),
-            "",
-        ]
+        lines += ["", f"## {SCOPE}", "", *(f"- {path}" for path in _scope(task)), ""]
         if task.test:
             lines += [f"## {TEST}", "", f"- {facts.named(task.test, PATH_LIMIT)}", ""]
         return spec_file.parse("\n".join(lines))
@@ -94,10 +88,7 @@ class SpecRepository:
         if evidence.note.strip():
             _add_note(draft, evidence.note)
         if evidence.outside:
-            draft.add(
-                LIMITS,
-                facts.outside_scope(spec.scope, evidence.outside, evidence.attempt),
-            )
+            draft.add(LIMITS, facts.outside_scope(spec.scope, evidence.outside, evidence.attempt))
         for sentence in _constraints(spec, evidence):
             draft.add(CONSTRAINTS, sentence)
         for question in _ambiguous(spec, evidence):
@@ -108,12 +99,7 @@ class SpecRepository:
 
     def contradiction(self, spec: Spec) -> str | None:
         """Say where a spec cannot be met, in a sentence for people; None where code sees nothing."""
-        found = (
-            *_twice_defined(spec),
-            *_forbidden(spec),
-            *_asked_again(spec),
-            *_no_room(spec),
-        )
+        found = (*_twice_defined(spec), *_forbidden(spec), *_asked_again(spec), *_no_room(spec))
         return found[0] if found else None
 
     def guidance(self, spec: Spec) -> tuple[str, ...]:
@@ -214,7 +200,7 @@ def _constraints(spec: Spec, evidence: Evidence) -> list[str]:
     rule = facts.drift_rule(evidence.drift)
     if rule:
         found.append(facts.drifted(rule, attempt))
-    if not found and not evidence.outside and evidence.why == "messy_run":
+    if not rule and not evidence.outside and evidence.why == "messy_run":
         found.append(facts.too_much(attempt, evidence.messy))
     return found
 

@@ -218,7 +218,7 @@ def test_hostile_evidence_shows_and_does_nothing(evidence: Evidence) -> None:
     assert parse_marker(spec.text) is None
     assert [item.id for item in spec.requirements] == ["REQ-1", "REQ-2"]
     assert len(spec.limits) <= 1
-    assert len(spec.constraints) <= len(evidence.failing) + 1
+    assert len(spec.constraints) <= len(evidence.failing) + 1  # and the rule, or how messy it was
     assert spec.excerpts <= 1
     assert [record.version for record in spec.records] == [1, 2]
 
@@ -326,6 +326,22 @@ def test_a_run_that_is_only_messy_is_told_to_be_small() -> None:
         ]
     )
     assert spec.latest.reason == "messy_run"
+
+
+@pytest.mark.parametrize(
+    ("evidence", "reason"),
+    [
+        (Evidence(attempt=1, failing=("lint",), messy=0.2), "checks"),
+        (Evidence(attempt=1, failing=("lint",), messy=0.9), "messy_run"),
+        (Evidence(attempt=1, failing=("lint",), outside=("notes.txt",)), "messy_run"),
+        (Evidence(attempt=1, failing=("lint",), drift="CYCLE"), "messy_run"),
+        (Evidence(attempt=1, failing=("lint",), note="Mind it."), "person"),
+        (Evidence(attempt=1, failing=("lint",), note="Mind it.", reason="checks"), "checks"),
+        (Evidence(attempt=1), "messy_run"),
+    ],
+)
+def test_a_version_says_what_it_comes_from(evidence: Evidence, reason: str) -> None:
+    assert improved(evidence).latest.reason == reason
 
 
 def test_a_person_asks_in_their_own_words() -> None:
