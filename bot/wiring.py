@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shlex
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +16,6 @@ from bot import files
 from bot import sandbox as sandboxes
 from bot.agents import AGENTS, make_coder
 from bot.agents.script import Script, load_script
-from bot.agents.scripted import ScriptedPlanner, ScriptedRefiner
 from bot.agents.sessions import Sessions
 from bot.core.actions import (
     Action,
@@ -36,14 +35,16 @@ from bot.core.config import RepoConfig
 from bot.core.events import ForgeEvent, Pushed
 from bot.dispatch import Dispatcher
 from bot.engine.dbos_engine import DbosEngine
+from bot.engine.ledger import Ledger
 from bot.engine.runner import Runner
 from bot.engine.store import Delivery, Store
-from bot.errors import BotError, UserError
+from bot.errors import BotError
 from bot.forges import FORGES
 from bot.forges.github.inbound import parse
 from bot.git.worktrees import WorktreeManager
 from bot.jobs.attempt import Attempts
 from bot.jobs.backlog import ProposeBacklogJob, ReportBacklogJob
+from bot.jobs.cast import Cast
 from bot.jobs.close import CloseJob
 from bot.jobs.health import HealthJob
 from bot.jobs.plan import PlanJob
@@ -51,11 +52,12 @@ from bot.jobs.reconcile import Reconciler
 from bot.jobs.repair import AssessJob, RebaseJob
 from bot.jobs.repository import Repositories
 from bot.jobs.runs import CancelRunsJob, ClosePullJob, NoteRunJob
+from bot.jobs.spending import Spending, telling
 from bot.jobs.verify import Verifier
 from bot.jobs.work import WorkJob
 from bot.perform import Job, Performer
-from bot.ports import BacklogRefiner, Clock, Coder, Engine, Forge, Identity, JsonDict, Planner, Sandbox
-from bot.settings import ModelRole, Settings
+from bot.ports import Clock, Coder, Engine, Forge, Identity, JsonDict, Sandbox
+from bot.settings import Settings
 from handlers import HANDLERS
 from handlers.commands import valid_now
 
@@ -107,6 +109,9 @@ class Bot:
         removed = await self.worktrees.cleanup_all()
         if removed:
             _log.info("worktrees_removed", names=removed)
+        if self.settings.database.startswith("sqlite"):
+            # Nobody else works on this file, so what is reserved belongs to runs of a process that is dead.
+            await Ledger(self.store.database, self.clock).give_up_all()
         await self.runner.start()
         self._sweeping = asyncio.create_task(self.reconciler.run(), name="reconciler")
         _log.info("started", sandbox=self.sandbox.level, mode=self.settings.mode)
@@ -191,67 +196,9 @@ def overridden(config: RepoConfig, settings: Settings) -> RepoConfig:
     return config.model_copy(update=changes)
 
 
-SCRIPTED = ("scripted",)
-
-
-def _role(settings: Settings, config: RepoConfig, role: ModelRole) -> tuple[str, ...]:
-    """Give the models of a role, the operator's before the repository's."""
-    return (settings.models or {}).get(role) or tuple(getattr(config.models, role))
-
-
-def _planners(
-    settings: Settings, script: Script | None
-) -> Callable[[RepoConfig], Sequence[tuple[str, Planner]]]:
-    """Choose the planning agents of a repository: scripted ones, or models with three briefs."""
-
-    def choose(config: RepoConfig) -> Sequence[tuple[str, Planner]]:
-        models = _role(settings, config, "planning")
-        if models == SCRIPTED:
-            used = _needed(script)
-            names = used.planner_names(tuple(config.planners))
-            return [(name, ScriptedPlanner(used, names)) for name in names]
-        from bot.models import ModelPlanner  # heavy: only where real models are used
-
-        return [(name, ModelPlanner(models)) for name in config.planners]
-
-    return choose
-
-
-def _refiner(settings: Settings, script: Script | None) -> Callable[[RepoConfig], BacklogRefiner | None]:
-    """Choose the backlog model; the scripted one with nothing to say leaves the merged plan as it is."""
-
-    def choose(config: RepoConfig) -> BacklogRefiner | None:
-        models = _role(settings, config, "backlog")
-        if models == SCRIPTED:
-            return ScriptedRefiner(script) if script and script.backlog is not None else None
-        from bot.models import BacklogModel  # heavy: only where real models are used
-
-        return BacklogModel(models)
-
-    return choose
-
-
 def _coders(script: Script | None) -> dict[str, Coder]:
     # The scripted agent is there only where a script is.
     return {name: make_coder(name, script) for name in AGENTS} if script else {}
-
-
-def _needed(script: Script | None) -> Script:
-    if script is None:
-        raise UserError("The model `scripted` needs a script. Set GITWRIGHT_SCRIPT, or name real models.")
-    return script
-
-
-def _models_ok(settings: Settings, config: RepoConfig) -> dict[str, str]:
-    """Say of each planning and backlog model what is wrong with its configuration, as far as that shows here."""
-    names = dict.fromkeys(_role(settings, config, "planning") + _role(settings, config, "backlog"))
-    if not names:
-        return {"(none)": "no model is configured; set GITWRIGHT_MODELS or `models` in .github/gitwright.yml"}
-    found = {}
-    for name in names:
-        needs_script = name == "scripted" and settings.script is None
-        found[name] = "it needs a script, GITWRIGHT_SCRIPT" if needs_script else ""
-    return found
 
 
 def _agent_ok(config: RepoConfig, script: Script | None) -> dict[str, str]:
@@ -260,10 +207,6 @@ def _agent_ok(config: RepoConfig, script: Script | None) -> dict[str, str]:
     if name not in AGENTS:
         return {f"agent {name}": f"it is not built; known are {', '.join(AGENTS)}, set by GITWRIGHT_AGENT"}
     return {f"agent {name}": "" if script else "it needs a script, GITWRIGHT_SCRIPT"}
-
-
-def _model_name(settings: Settings, config: RepoConfig) -> str:
-    return ", ".join(dict.fromkeys(_role(settings, config, "planning") + _role(settings, config, "backlog")))
 
 
 def _runner(
@@ -326,6 +269,8 @@ def _jobs(  # noqa: PLR0913 - the parts that meet here
 ) -> dict[type[Action], Job]:
     author = Identity("Gitwright", "gitwright[bot]@users.noreply.github.com")
     verifier = Verifier(worktrees, box, tool_path(settings, os.environ.get("PATH", os.defpath)))
+    cast = Cast(settings, script)
+    spending = Spending(Ledger(store.database, clock), cast.named, telling(forge))
     attempts = Attempts(
         store=store,
         worktrees=worktrees,
@@ -343,13 +288,13 @@ def _jobs(  # noqa: PLR0913 - the parts that meet here
             verifier,
             box,
             settings.data_dir,
-            lambda config: _models_ok(settings, config),
+            cast.problems,
             lambda config: _agent_ok(config, script),
         ),
         MakePlan: PlanJob(
-            repositories, worktrees, sessions, _planners(settings, script), asyncio.Semaphore(QUEUES["plans"])
+            repositories, worktrees, sessions, cast.planners, asyncio.Semaphore(QUEUES["plans"]), spending
         ),
-        ProposeBacklog: ProposeBacklogJob(repositories, forge, _refiner(settings, script), author),
+        ProposeBacklog: ProposeBacklogJob(repositories, forge, cast.refiner, author, spending),
         ReportBacklog: ReportBacklogJob(repositories, forge),
         RunTask: WorkJob(store, repositories, forge, attempts),
         AssessTask: AssessJob(repositories, forge, author),
@@ -357,5 +302,5 @@ def _jobs(  # noqa: PLR0913 - the parts that meet here
         ClosePull: ClosePullJob(forge),
         CancelRuns: CancelRunsJob(store, engine),
         NoteRun: NoteRunJob(store),
-        CloseTrack: CloseJob(store, forge, worktrees, lambda config: _model_name(settings, config), clock),
+        CloseTrack: CloseJob(store, forge, worktrees, spending.ledger, clock),
     }

@@ -126,6 +126,37 @@ def shown(amounts: Sequence[Micros], unit: Micros = CENT // 100) -> list[Micros]
     return [(floor + (n in up)) * unit for n, floor in enumerate(floors)]
 
 
+# --- what was spent ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A sum of the ledger; `unknown` is the part that may have been spent without anybody having seen it."""
+
+    track: str = ""
+    role: str = ""
+    model: str = ""
+    day: str = ""
+    runs: int = 0
+    requests: int = 0
+    tokens: int = 0
+    micros: Micros = 0
+    reserved: Micros = 0
+    unknown: Micros = 0
+
+
+def total(lines: Sequence[Line]) -> Line:
+    """Add lines up."""
+    return Line(
+        runs=sum(line.runs for line in lines),
+        requests=sum(line.requests for line in lines),
+        tokens=sum(line.tokens for line in lines),
+        micros=sum(line.micros for line in lines),
+        reserved=sum(line.reserved for line in lines),
+        unknown=sum(line.unknown for line in lines),
+    )
+
+
 # --- quotas --------------------------------------------------------------------------------------
 
 

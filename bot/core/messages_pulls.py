@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bot.core import messages
+from bot.core import messages, messages_spending
+from bot.core.budgets import Line
 from bot.core.ids import Marker
 from bot.core.sanitize import code, escape, fence, inline, truncate
 from bot.core.track import TaskTrack, Track
@@ -82,7 +83,9 @@ def replaced(track: Track, task: TaskTrack, begun: TaskTrack, why: str) -> str:
     return messages.answer(track.id, f"{task.id}-a{task.attempt}-replaced", text)
 
 
-def receipt(track: Track, *, seconds: float, sessions: int, leftovers: Sequence[str], model: str) -> str:
+def receipt(
+    track: Track, *, seconds: float, sessions: int, leftovers: Sequence[str], costs: Sequence[Line]
+) -> str:
     """Render the closing comment: what was merged, what it cost, and that nothing is left behind."""
     rows = ["| task | pull request | attempts | runs |", "|---|---|---|---|"]
     for task in track.tasks:
@@ -101,8 +104,8 @@ def receipt(track: Track, *, seconds: float, sessions: int, leftovers: Sequence[
                 str(Marker("receipt", track.id)),
                 f"### Done: {merged} of {messages.count(len(track.tasks), 'task')} merged",
                 "\n".join(rows),
-                f"**Cost:** {messages.usage(track.usage)} with {inline(model)}. **Agent runs:** {track.runs}. "
-                f"**Time:** {messages.duration(seconds)}.",
+                f"**Agent runs:** {track.runs}. **Time:** {messages.duration(seconds)}. **Cost:**",
+                messages_spending.cost_table(costs) or "nothing was spent.",
                 clean,
             ]
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -16,6 +16,7 @@ from bot.core.budgets import (
     Go,
     Granted,
     Hold,
+    Line,
     Micros,
     Purse,
     Quota,
@@ -26,6 +27,7 @@ from bot.core.budgets import (
     admit_call,
     day_of,
     last_reset,
+    micros,
 )
 from bot.core.values import Usage
 from bot.engine.database import Database, insert
@@ -34,6 +36,8 @@ from bot.ports import Clock
 
 _LOCK = 0x6D6F6E65  # advisory lock on PostgreSQL: who asks what is left must be alone until it is reserved
 _KEEP_CALLS = timedelta(days=2)
+EARLIER = "earlier"  # the role of what stood in the track's own record only
+BEFORE = "(before the database was lost)"
 By = Literal["track", "role", "model", "day"]
 
 
@@ -63,22 +67,6 @@ class Cost:
 
     usage: Usage
     micros: Micros
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A sum of the ledger; `unknown` is the part that may have been spent without anybody having seen it."""
-
-    track: str = ""
-    role: str = ""
-    model: str = ""
-    day: str = ""
-    runs: int = 0
-    requests: int = 0
-    tokens: int = 0
-    micros: Micros = 0
-    reserved: Micros = 0
-    unknown: Micros = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +129,21 @@ class Ledger:
         """Settle what an earlier process of a database that is ours alone left behind, and count it."""
         now = self.clock.now()
         return await self.database.write(lambda conn: _give_up(conn, now, sa.true()))
+
+    async def carry(self, track: str, earlier: Usage) -> None:
+        """Note what a track had cost before this ledger knew it: a lost database forgets no money."""
+        now = self.clock.now()
+        work = Work(f"{track}:{EARLIER}", track, EARLIER, BEFORE, timedelta())
+
+        def write(conn: sa.Connection) -> None:
+            _alone(conn)
+            known = conn.execute(sa.select(spending.c.id).where(spending.c.track == track).limit(1)).first()
+            if known is None:
+                spent = micros(earlier.usd)
+                _write(conn, Reservation(work, 1, spent), {BEFORE: Cost(earlier, spent)}, "settled", now, now)
+
+        if earlier != Usage():
+            await self.database.write(write)
 
     async def lines(self, by: tuple[By, ...], track: str | None = None) -> list[Line]:
         """Sum up the ledger, of one track or of all, by these columns and in their order."""
@@ -293,12 +296,3 @@ def _sums() -> list[sa.ColumnElement[int]]:
         total(only("reserved"), "reserved"),
         total(only("unknown"), "unknown"),
     ]
-
-
-def total(lines: list[Line]) -> Line:
-    """Add lines up."""
-    sums = {
-        name: sum(getattr(line, name) for line in lines)
-        for name in ("runs", "requests", "tokens", "micros", "reserved", "unknown")
-    }
-    return replace(Line(), **sums)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from bot.core import backlog as files
@@ -23,9 +23,12 @@ from bot.core.values import Annotation, Pull, Usage
 from bot.errors import BotError, RetryableError, StaleRefError, UserError
 from bot.jobs.plan import read_texts
 from bot.jobs.repository import Repositories
-from bot.ports import BacklogRefiner, Forge, Identity, Mirror
+from bot.jobs.spending import OverBudgetError, Spending
+from bot.models.meter import MeteredRefiner
+from bot.ports import BacklogRefiner, Forge, Identity, Mirror, Refined
 
 CHECK = "gitwright/backlog"
+PATIENCE = 600.0  # seconds that the backlog model is waited for; people wait for the backlog
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,7 @@ class ProposeBacklogJob:
     forge: Forge
     refiner: Callable[[RepoConfig], BacklogRefiner | None]  # None: the merged plan is converted as it is
     author: Identity
+    spending: Spending
     compressor: ContextCompressor = field(default_factory=ContextCompressor)
     specs: SpecRepository = field(default_factory=SpecRepository)
 
@@ -74,11 +78,31 @@ class ProposeBacklogJob:
         refiner = self.refiner(track.config)
         if refiner is None:
             return converted, Usage(), ()
-        refined = await refiner.refine(plan, converted)
+        refined = await self._refined(track, plan, converted, refiner)
         if refined.backlog is None:
             note = f"The backlog model gave nothing usable ({refined.problem}); this is the merged plan as it is."
             return converted, refined.usage, (note,)
         return refined.backlog, refined.usage, ()
+
+    async def _refined(
+        self, track: Track, plan: MergedPlan, converted: Backlog, refiner: BacklogRefiner
+    ) -> Refined:
+        """Ask the backlog model with money of its own; where that is long to come, the plan is good enough."""
+        try:
+            choice = await self.spending.choose(track, "backlog")
+            async with self.spending.run(
+                track, "backlog", choice.models, f"backlog:{track.base_sha}"
+            ) as spent:
+                counted = refiner.metered(spent) if isinstance(refiner, MeteredRefiner) else refiner
+                refined = await counted.refine(plan, converted)
+                spent.usage = refined.usage
+        except OverBudgetError as error:
+            return Refined(None, Usage(), str(error))
+        except RetryableError as error:
+            if error.after is None or error.after <= PATIENCE:
+                raise
+            return Refined(None, Usage(), str(error))
+        return replace(refined, usage=spent.total)
 
     async def _with_contexts(self, track: Track, mirror: Mirror, backlog: Backlog) -> Backlog:
         documents = await read_texts(mirror, track.base_sha)

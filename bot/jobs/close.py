@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from bot.core import messages_pulls
 from bot.core.actions import CloseTrack
-from bot.core.config import RepoConfig
+from bot.core.budgets import Line
 from bot.core.events import Closed
 from bot.core.ids import Marker
 from bot.core.track import Track
+from bot.engine.ledger import Ledger
 from bot.engine.store import Store
 from bot.errors import RetryableError
 from bot.ports import Clock, Forge, Worktrees
@@ -24,7 +25,7 @@ class CloseJob:
     store: Store
     forge: Forge
     worktrees: Worktrees
-    model: Callable[[RepoConfig], str]  # names the models, for the receipt
+    ledger: Ledger
     clock: Clock
 
     async def __call__(self, track: Track, _action: CloseTrack) -> Closed:
@@ -37,7 +38,7 @@ class CloseJob:
             seconds=(self.clock.now() - began).total_seconds(),
             sessions=len(sessions) - sum(s.deleted_at is None for s in sessions),
             leftovers=left,
-            model=self.model(track.config),
+            costs=await self._costs(track),
         )
         await self.forge.create_comment(track.repo, track.issue, body)
         # Silence is the worst bug: the end is not reached before its comment can be read.
@@ -46,3 +47,7 @@ class CloseJob:
         if track.config.close_issue:
             await self.forge.close_issue(track.repo, track.issue)
         return Closed(leftovers=tuple(left))
+
+    async def _costs(self, track: Track) -> Sequence[Line]:
+        await self.ledger.carry(track.key, track.usage)
+        return await self.ledger.lines(("role", "model"), track.key)

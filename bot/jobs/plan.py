@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import timedelta
 
 import structlog
 
-from bot.agents.sessions import Sessions
+from bot.agents.sessions import Session, Sessions
 from bot.core.actions import MakePlan
 from bot.core.config import RepoConfig
 from bot.core.events import PlanFailed, PlanMade
@@ -16,9 +17,11 @@ from bot.core.packet import rank_files
 from bot.core.planning import MergedPlan, PlanProposal, structured_merge
 from bot.core.track import Track
 from bot.core.values import Usage
-from bot.errors import AgentError
+from bot.errors import AgentError, RetryableError
 from bot.jobs.repository import Repositories
-from bot.ports import Mirror, PlanBrief, Planner, Proposed, Worktree, Worktrees
+from bot.jobs.spending import OverBudgetError, Spending, Spent
+from bot.models.meter import MeteredPlanner
+from bot.ports import Mirror, PlanBrief, Planner, Worktree, Worktrees
 
 _log = structlog.get_logger(__name__)
 
@@ -39,9 +42,14 @@ class PlanJob:
     sessions: Sessions
     planners: Callable[[RepoConfig], Sequence[tuple[str, Planner]]]
     slots: asyncio.Semaphore
+    spending: Spending
     merge: Callable[..., MergedPlan] = structured_merge
 
     async def __call__(self, track: Track, action: MakePlan) -> PlanMade | PlanFailed:
+        try:
+            choice = await self.spending.choose(track, "planning")
+        except OverBudgetError as error:
+            return PlanFailed(failures=(str(error),))
         mirror = await self.repositories.fresh(track.repo, 60.0)
         base = action.base_sha
         files = tuple(file.path for file in await mirror.files(base))
@@ -49,15 +57,24 @@ class PlanJob:
         id_ = f"{track.key.replace('/', '-')}-plan"
         worktree = await self.worktrees.create(mirror, id_, base)
         try:
-            outcomes = await self._all(track, worktree, base, ranked)
+            outcomes = await self._all(_Round(track, worktree, base, ranked, choice.models))
         finally:
             left = await self.worktrees.cleanup(id_)
             if left:
                 _log.error("worktree_left_behind", worktree=id_, left=left)
-        good = [outcome for outcome in outcomes if isinstance(outcome, Proposed)]
-        failures = tuple(outcome for outcome in outcomes if isinstance(outcome, str))
-        usage = sum((outcome.usage for outcome in good), Usage())
-        proposals = [_based(outcome.proposal, base) for outcome in good]
+        return self._merged(outcomes, base, files)
+
+    def _merged(
+        self, outcomes: Sequence[_Outcome], base: str, files: tuple[str, ...]
+    ) -> PlanMade | PlanFailed:
+        good = [outcome.proposal for outcome in outcomes if outcome.proposal is not None]
+        # All planners out of money say the same; once is enough.
+        failures = tuple(dict.fromkeys(outcome.failure for outcome in outcomes if outcome.failure))
+        usage = sum((outcome.usage for outcome in outcomes), Usage())
+        waits = [outcome.later for outcome in outcomes if outcome.later is not None]
+        if not good and waits:
+            raise min(waits, key=lambda later: later.after or 0.0)
+        proposals = [_based(proposal, base) for proposal in good]
         if not any(proposal.tasks for proposal in proposals):
             said = tuple(f"{p.agent_id} proposed no task" for p in proposals)
             return PlanFailed(failures=(*failures, *said), usage=usage)
@@ -71,21 +88,25 @@ class PlanJob:
         ranked = await asyncio.to_thread(rank_files, query, documents)
         return tuple(path for path, _ in ranked[:RANKED])
 
-    async def _all(
-        self, track: Track, worktree: Worktree, base: str, ranked: tuple[str, ...]
-    ) -> list[Proposed | str]:
+    async def _all(self, begun: _Round) -> list[_Outcome]:
         """Run all planners; once most are back, one that hangs gets a bounded grace."""
-        limit = track.config.limits.plan_minutes * 60.0
         began = asyncio.get_running_loop().time()
+        planners = self.planners(begun.track.config)
+        outcomes = {agent_id: _Outcome() for agent_id, _ in planners}
         tasks = {
-            agent_id: asyncio.create_task(self._one(track, worktree, base, ranked, agent_id, planner, limit))
-            for agent_id, planner in self.planners(track.config)
+            agent_id: asyncio.create_task(
+                self._one(begun, agent_id, planner, len(planners), outcomes[agent_id])
+            )
+            for agent_id, planner in planners
         }
         try:
             pending = set(tasks.values())
             while pending:
                 _, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-                good = sum(t.done() and isinstance(t.result(), Proposed) for t in tasks.values())
+                for task in tasks.values():
+                    if task.done():
+                        task.result()  # what no planner is meant to raise is not for the plan to hide
+                good = sum(outcome.proposal is not None for outcome in outcomes.values())
                 if pending and good * 2 > len(tasks):
                     took = asyncio.get_running_loop().time() - began
                     await asyncio.wait(pending, timeout=max(MIN_GRACE, took * STRAGGLER_GRACE))
@@ -95,39 +116,79 @@ class PlanJob:
             for task in tasks.values():
                 task.cancel()
             await asyncio.gather(*tasks.values(), return_exceptions=True)
-        return [
-            f"{agent_id}: gave no answer in time" if task.cancelled() else task.result()
-            for agent_id, task in tasks.items()
-        ]
+        for agent_id, task in tasks.items():
+            if task.cancelled():
+                outcomes[agent_id].failure = f"{agent_id}: gave no answer in time"
+        return list(outcomes.values())
 
     async def _one(
-        self,
-        track: Track,
-        worktree: Worktree,
-        base: str,
-        ranked: tuple[str, ...],
-        agent_id: str,
-        planner: Planner,
-        limit: float,
-    ) -> Proposed | str:
-        async with self.slots, self.sessions.open("planner", track.key) as session:
-            brief = PlanBrief(
-                agent_id=agent_id,
-                title=track.frozen.title,
-                body=track.frozen.body,
-                comments=track.frozen.comments,
-                base_sha=base,
-                ranked_files=ranked,
-                worktree=worktree.path,
-                session=session.id,
-                state_dir=session.dir,
-            )
-            try:
-                return await asyncio.wait_for(planner.propose(brief), limit)
-            except AgentError as error:
-                return f"{agent_id}: {error}"
-            except TimeoutError:
-                return f"{agent_id}: gave no answer in {track.config.limits.plan_minutes:g} minutes"
+        self, begun: _Round, agent_id: str, planner: Planner, among: int, outcome: _Outcome
+    ) -> None:
+        """Run one planner with money of its own, and note what came of it, whatever that is."""
+        track, limit = begun.track, begun.track.config.limits.plan_minutes * 60.0
+        spent: Spent | None = None
+        try:
+            async with (
+                self.slots,
+                self.spending.run(
+                    track,
+                    "planning",
+                    begun.models,
+                    f"plan:{begun.base}:{agent_id}",
+                    longest=timedelta(seconds=limit),
+                    among=among,
+                ) as spent,
+                self.sessions.open("planner", track.key) as session,
+            ):
+                counted = planner.metered(spent) if isinstance(planner, MeteredPlanner) else planner
+                proposed = await asyncio.wait_for(counted.propose(begun.brief(agent_id, session)), limit)
+                spent.usage = proposed.usage
+            outcome.proposal = proposed.proposal
+        except OverBudgetError as error:
+            outcome.failure = str(error)
+        except RetryableError as error:
+            outcome.later, outcome.failure = error, f"{agent_id}: {error}"
+        except AgentError as error:
+            outcome.failure = f"{agent_id}: {error}"
+        except TimeoutError:
+            outcome.failure = f"{agent_id}: gave no answer in {track.config.limits.plan_minutes:g} minutes"
+        finally:
+            outcome.usage = spent.total if spent else Usage()
+
+
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """What all planners of a round are given."""
+
+    track: Track
+    worktree: Worktree
+    base: str
+    ranked: tuple[str, ...]
+    models: tuple[str, ...]
+
+    def brief(self, agent_id: str, session: Session) -> PlanBrief:
+        frozen = self.track.frozen
+        return PlanBrief(
+            agent_id=agent_id,
+            title=frozen.title,
+            body=frozen.body,
+            comments=frozen.comments,
+            base_sha=self.base,
+            ranked_files=self.ranked,
+            worktree=self.worktree.path,
+            session=session.id,
+            state_dir=session.dir,
+        )
+
+
+@dataclass(slots=True)
+class _Outcome:
+    """What came of one planner, filled while it runs: even one that is stopped has cost something."""
+
+    proposal: PlanProposal | None = None
+    usage: Usage = field(default_factory=Usage)
+    failure: str = ""
+    later: RetryableError | None = None
 
 
 def _based(proposal: PlanProposal, base: str) -> PlanProposal:

@@ -13,11 +13,10 @@ from bot.core import backlog as backlog_file
 from bot.core.backlog import Backlog, Scope
 from bot.core.planning import MergedPlan
 from bot.core.plans import Estimate, Kind, Priority
-from bot.core.values import Usage
-from bot.errors import AgentError
+from bot.models.meter import Meter
 from bot.models.names import DEFAULT_MODELS
 from bot.models.run import ModelLimits, ask
-from bot.ports import Refined
+from bot.ports import Refined, RunError
 from bot.prompts import BacklogPrompt
 
 if TYPE_CHECKING:
@@ -55,9 +54,19 @@ class BacklogModel:
         self._models = tuple(models) or DEFAULT_MODELS["backlog"]
         # An invalid answer is sent back once; after that the conversion is used.
         self._limits = replace(limits or ModelLimits(), retries=1)
+        self._meter: Meter | None = None
+
+    def metered(self, meter: Meter) -> BacklogModel:
+        """Give the same backlog model, whose models and money are the meter's."""
+        counted = BacklogModel(self._models, self._limits)
+        counted._meter = meter
+        return counted
 
     async def refine(self, plan: MergedPlan, converted: Backlog) -> Refined:
-        """Give the converted backlog in better words; without a backlog where the model gave nothing usable."""
+        """Give the converted backlog in better words; without a backlog where the model gave nothing usable.
+
+        RetryableError where a quota is used up that is free again later.
+        """
         tasks = converted.model_dump_json(include={"tasks"}, exclude_none=True)
         shown = plan.model_dump_json(exclude={"minority"})
         prompt = prompts.render(BacklogPrompt(shown, tasks, prompts.delimiter(shown, tasks)))
@@ -68,9 +77,10 @@ class BacklogModel:
                 RefinedTasks,
                 limits=self._limits,
                 problem=lambda refined: problem(converted, refined),
+                meter=self._meter,
             )
-        except AgentError as error:
-            return Refined(None, Usage(), str(error))
+        except RunError as error:
+            return Refined(None, error.usage, str(error))
         return Refined(merged(converted, answer.value), answer.usage)
 
 

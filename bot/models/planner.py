@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from bot import prompts
 from bot.core.planning import PlanProposal
+from bot.models.meter import Meter
 from bot.models.names import DEFAULT_MODELS
 from bot.models.run import ModelLimits, ask
 from bot.models.tools import ReadTools
@@ -23,9 +24,16 @@ class ModelPlanner:
     def __init__(self, models: Sequence[str | Model] = (), limits: ModelLimits | None = None) -> None:
         self._models = tuple(models) or DEFAULT_MODELS["planning"]
         self._limits = limits or ModelLimits()
+        self._meter: Meter | None = None
+
+    def metered(self, meter: Meter) -> ModelPlanner:
+        """Give the same planner, whose models and money are the meter's."""
+        counted = ModelPlanner(self._models, self._limits)
+        counted._meter = meter
+        return counted
 
     async def propose(self, brief: PlanBrief) -> Proposed:
-        """Give a plan for the brief; AgentError crash, stall or garbage when there is none."""
+        """Give a plan for the brief; RunError when there is none, RetryableError where a quota is free again later."""
         tools = ReadTools(brief.worktree)
         answer = await ask(
             self._models,
@@ -35,6 +43,7 @@ class ModelPlanner:
             problem=problem,
             tools=(tools.list_folder, tools.read_file, tools.search),
             state_dir=brief.state_dir,
+            meter=self._meter,
         )
         # What the model calls itself, or the commit, is no choice of its own.
         named = {"agent_id": brief.agent_id, "base_sha": brief.base_sha}

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -16,13 +15,14 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import structlog
 
 from bot.core.values import Usage
-from bot.errors import AgentError
+from bot.models.failures import failures_told
+from bot.models.meter import Meter, Unmetered
 from bot.models.tools import RefusedError
+from bot.ports import RunError
 
 if TYPE_CHECKING:
     from pydantic_ai import AgentRun
     from pydantic_ai.models import Model
-    from pydantic_ai.usage import RunUsage
 
 _log = structlog.get_logger(__name__)
 _T = TypeVar("_T")
@@ -48,6 +48,21 @@ class Answer(Generic[_T]):
     usage: Usage
 
 
+@dataclass(slots=True)
+class _Cost:
+    """What a conversation has cost so far, whether or not it comes to an end."""
+
+    run: AgentRun[object, object] | None = None
+
+    def usage(self) -> Usage:
+        if self.run is None:
+            return Usage()
+        used = self.run.usage
+        if used.cost is None:
+            _log.warning("cost_unknown", input_tokens=used.input_tokens, output_tokens=used.output_tokens)
+        return Usage(used.input_tokens, used.output_tokens, float(used.cost or 0), used.requests)
+
+
 async def ask(
     models: Sequence[str | Model],
     prompt: str,
@@ -57,11 +72,19 @@ async def ask(
     problem: Callable[[_T], str | None],
     tools: Sequence[Callable[..., str]] = (),
     state_dir: Path | None = None,
+    meter: Meter | None = None,
 ) -> Answer[_T]:
-    """Ask until the answer has the shape and no problem; AgentError stall, garbage or crash says why there is none."""
+    """Ask until the answer has the shape and no problem.
+
+    RunError stall, garbage, crash, auth or quota says why there is none, and what it cost; RetryableError where a
+    quota ends the conversation that is free again later.
+    """
     from pydantic_ai import Agent, ModelRetry, UsageLimits
 
-    agent: Agent[object, _T] = Agent(_model(models), output_type=shape, retries=limits.retries)
+    meter = meter or Unmetered()
+    agent: Agent[object, _T] = Agent(
+        _model(meter.models or models, meter), output_type=shape, retries=limits.retries
+    )
 
     @agent.output_validator
     def check(value: _T) -> _T:
@@ -72,18 +95,21 @@ async def ask(
 
     for tool in tools:
         agent.tool_plain(_told(tool))
+    usd = min((most for most in (limits.usd, meter.usd) if most is not None), default=None)
     allowed = UsageLimits(
         request_limit=limits.requests,
         tool_calls_limit=limits.tool_calls,
         total_tokens_limit=limits.tokens,
-        cost_limit=None if limits.usd is None else Decimal(str(limits.usd)),
+        cost_limit=None if usd is None else Decimal(str(usd)),
     )
-    with _failures_told():
+    cost = _Cost()
+    with failures_told(cost.usage, meter.now):
         async with asyncio.timeout(limits.seconds), agent.iter(prompt, usage_limits=allowed) as run:
+            cost.run = run
             await _to_the_end(run, state_dir)
         if run.result is None:
-            raise AgentError("garbage", "The model ended without an answer")
-        return Answer(run.result.output, _usage(run.usage))
+            raise RunError("garbage", "The model ended without an answer", cost.usage())
+        return Answer(run.result.output, cost.usage())
 
 
 async def _to_the_end(run: AgentRun[object, _T], state_dir: Path | None) -> None:
@@ -106,23 +132,29 @@ def _remember(run: AgentRun[object, _T], state_dir: Path | None, written: int) -
     return len(messages)
 
 
-def _model(models: Sequence[str | Model]) -> Model:
+def _model(models: Sequence[str | Model], meter: Meter) -> Model:
     """Build the models in their order; one that cannot be built (no key) is left out, unless it is the last."""
     from pydantic_ai.exceptions import UserError as Unusable
     from pydantic_ai.models import infer_model
     from pydantic_ai.models.fallback import FallbackModel
 
-    built: list[Model] = []
+    from bot.models.metered import MeteredModel
+
+    built: list[tuple[str, Model]] = []
     problems: list[str] = []
     for name in models:
         try:
-            built.append(infer_model(name))
+            model = infer_model(name)
+            built.append((name if isinstance(name, str) else model.model_id, model))
         except (Unusable, ImportError, ValueError) as error:
             problems.append(f"`{name}`: {error}")
             _log.warning("model_unusable", model=str(name), error=str(error))
     if not built:
-        raise AgentError("crash", "No model can be used. " + "; ".join(problems or ["None is configured"]))
-    return built[0] if len(built) == 1 else FallbackModel(*built)
+        raise RunError("crash", "No model can be used. " + "; ".join(problems or ["None is configured"]))
+    metered = [
+        MeteredModel(model, name, meter, last=n == len(built)) for n, (name, model) in enumerate(built, 1)
+    ]
+    return metered[0] if len(metered) == 1 else FallbackModel(metered[0], *metered[1:])
 
 
 def _told(tool: Callable[..., str]) -> Callable[..., str]:
@@ -136,27 +168,3 @@ def _told(tool: Callable[..., str]) -> Callable[..., str]:
             return f"Refused: {error}"
 
     return answered
-
-
-@contextlib.contextmanager
-def _failures_told() -> Iterator[None]:
-    from pydantic_ai import exceptions
-
-    try:
-        yield
-    except TimeoutError as error:
-        raise AgentError("stall", "The model did not come to an end in time") from error
-    except exceptions.UsageLimitExceeded as error:
-        raise AgentError("stall", f"The model used up its limits: {error}") from error
-    except exceptions.UnexpectedModelBehavior as error:
-        raise AgentError("garbage", f"The model gave no usable answer: {error}") from error
-    except exceptions.ModelHTTPError as error:
-        raise AgentError("crash", f"The model {error.model_name} answered {error.status_code}") from error
-    except (exceptions.ModelAPIError, exceptions.FallbackExceptionGroup) as error:
-        raise AgentError("crash", f"No model answered: {error}") from error
-
-
-def _usage(used: RunUsage) -> Usage:
-    if used.cost is None:
-        _log.warning("cost_unknown", input_tokens=used.input_tokens, output_tokens=used.output_tokens)
-    return Usage(used.input_tokens, used.output_tokens, float(used.cost or 0), used.requests)

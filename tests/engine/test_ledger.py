@@ -7,9 +7,9 @@ from datetime import timedelta
 
 import pytest
 
-from bot.core.budgets import Hold, Quota, Refused, Wait, Want, micros
+from bot.core.budgets import Hold, Line, Quota, Refused, Wait, Want, micros, total
 from bot.core.values import Usage
-from bot.engine.ledger import Cost, Ledger, Line, Reservation, Work, total
+from bot.engine.ledger import Cost, Ledger, Reservation, Work
 from bot.engine.store import Store
 from tests.engine.conftest import Place, SettableClock
 
@@ -182,3 +182,17 @@ async def test_a_model_is_left_out_until_its_time(ledger: Ledger, clock: Settabl
     clock.time = until
     await ledger.release("n")
     assert await ledger.holds() == {}
+
+
+async def test_what_a_track_had_cost_before_its_database_was_lost_counts_once(ledger: Ledger) -> None:
+    earlier = Usage(900, 100, 9.0, 3)
+    for _ in range(2):
+        await ledger.carry(TRACK, earlier)
+    found = await sums(ledger)
+    assert (found.micros, found.tokens, found.runs) == (micros(9), 1_000, 1)
+    await reserved(ledger, work(), usd=2, track=10)
+    assert (await sums(ledger)).micros == micros(10)
+    await ledger.carry(TRACK, Usage(usd=10.0))
+    assert (await sums(ledger)).micros == micros(10)
+    await ledger.carry("7/issue-2", Usage())
+    assert await ledger.lines(("track",), "7/issue-2") == []

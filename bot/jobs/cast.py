@@ -1,0 +1,61 @@
+"""Owns who plans and who refines backlogs in a repository: scripted ones, or models by their role's names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bot.agents.script import Script
+from bot.agents.scripted import ScriptedPlanner, ScriptedRefiner
+from bot.core.config import RepoConfig
+from bot.core.routing import Role
+from bot.errors import UserError
+from bot.models.names import SCRIPTED, Named, missing_key, named
+from bot.ports import BacklogRefiner, Planner
+from bot.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """Gives the planning agents and the backlog model of a repository; the operator's settings win over its file."""
+
+    settings: Settings
+    script: Script | None = None
+
+    def named(self, config: RepoConfig, role: Role) -> Named:
+        """Give the models of a role, and whether free tiers among them are consented to."""
+        return named(self.settings.models, config, role)
+
+    def planners(self, config: RepoConfig) -> Sequence[tuple[str, Planner]]:
+        """Give the planning agents with their names; UserError where a script is needed and missing."""
+        models = self.named(config, "planning").models
+        if models == (SCRIPTED,):
+            if self.script is None:
+                raise UserError(
+                    "The model `scripted` needs a script. Set GITWRIGHT_SCRIPT, or name real models."
+                )
+            names = self.script.planner_names(tuple(config.planners))
+            return [(name, ScriptedPlanner(self.script, names)) for name in names]
+        from bot.models import ModelPlanner  # heavy: only where real models are used
+
+        return [(name, ModelPlanner(models)) for name in config.planners]
+
+    def refiner(self, config: RepoConfig) -> BacklogRefiner | None:
+        """Give the backlog model; the scripted one with nothing to say leaves the merged plan as it is."""
+        models = self.named(config, "backlog").models
+        if models == (SCRIPTED,):
+            return ScriptedRefiner(self.script) if self.script and self.script.backlog is not None else None
+        from bot.models import BacklogModel  # heavy: only where real models are used
+
+        return BacklogModel(models)
+
+    def problems(self, config: RepoConfig) -> dict[str, str]:
+        """Say of each planning and backlog model what is wrong with its configuration, as far as that shows here."""
+        roles: tuple[Role, ...] = ("planning", "backlog")
+        names = dict.fromkeys(model for role in roles for model in self.named(config, role).models)
+        return {name: self._problem(name) for name in names}
+
+    def _problem(self, model: str) -> str:
+        if model == SCRIPTED:
+            return "" if self.settings.script else "it needs a script, GITWRIGHT_SCRIPT"
+        return missing_key(model)

@@ -1,0 +1,289 @@
+"""Owns what a run may cost: its models chosen, its money reserved before, its real cost settled after, however it ends.
+
+async with spending.run(track, role, models, id) as spent:
+    spent.usage = (await agent.work(...)).usage
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+import structlog
+
+from bot.core import messages
+from bot.core.budgets import Hold, Micros, Refused, Wait, Want, dollars, micros
+from bot.core.config import Models, RepoConfig
+from bot.core.life import stamp
+from bot.core.routing import CLASSES, Choice, Market, ModelRouter, Role
+from bot.core.track import TaskTrack, Track
+from bot.core.values import Usage
+from bot.engine.ledger import Cost, Ledger, Reservation, Work
+from bot.errors import RetryableError, UserError
+from bot.models.names import Named, Terms, terms
+from bot.models.prices import DEAREST, MILLION, Price, price
+from bot.ports import Forge, RunError
+
+_log = structlog.get_logger(__name__)
+
+OWN_MODEL = "(the agent's own)"
+QUIET = timedelta(minutes=15)  # a longer wait is told to people
+MARGIN = timedelta(minutes=10)  # beyond a run's own time limit
+
+
+@dataclass(frozen=True, slots=True)
+class Most:
+    """What one run of a role may cost and use at all."""
+
+    usd: float
+    tokens: int
+
+
+MOST: Mapping[Role, Most] = {
+    "planning": Most(2.0, 600_000),
+    "backlog": Most(1.0, 200_000),
+    **{kind: Most(3.0, 2_000_000) for kind in CLASSES},
+}
+
+
+class OverBudgetError(UserError):
+    """Work that nobody allowed to be paid for; the text is for people and names the numbers."""
+
+
+class Spent:
+    """What a run costs so far; it is the meter of models that count each call, else `usage` is set at the end."""
+
+    def __init__(self, spending: Spending, reservation: Reservation, models: tuple[str, ...]) -> None:
+        self.models = models
+        self.usage: Usage | None = None
+        self._spending = spending
+        self._reservation = reservation
+        self._used: dict[str, Usage] = {}
+        self._asked: dict[
+            str, tuple[int, int | None]
+        ] = {}  # calls without an answer: tokens, number of the call
+
+    @property
+    def usd(self) -> float | None:
+        """The most that the run may cost; None where its models cost nothing."""
+        return dollars(self._reservation.most) if self._reservation.most else None
+
+    @property
+    def total(self) -> Usage:
+        """What the run has used, with what that costs by the ledger's reckoning."""
+        return _sum(self.costs(None)[0] or {}) if self._settled is None else self._settled
+
+    def settled(self, costs: Mapping[str, Cost]) -> None:
+        """Note what stands in the ledger."""
+        self._settled = _sum(costs)
+
+    def now(self) -> datetime:
+        return self._spending.ledger.clock.now()
+
+    async def before(self, model: str, tokens: int) -> Wait | Refused | None:
+        """Ask for one call; it is refused where the run would cost more than it may."""
+        most = self._reservation.most
+        spent = sum(cost.micros for cost in (self.costs(None)[0] or {}).values())
+        if most and spent + self._spending.cost(model, Usage(input_tokens=tokens))[0].micros > most:
+            return Refused(f"this run has used the ${dollars(most):.2f} that it may cost")
+        quota = self._spending.terms(model).quota
+        call: int | None = None
+        if quota is not None:
+            answer = await self._spending.ledger.take(quota, tokens)
+            if not isinstance(answer, int):
+                return answer
+            call = answer
+        self._used.setdefault(model, Usage())
+        self._asked[model] = (tokens, call)
+        return None
+
+    async def after(self, model: str, usage: Usage) -> None:
+        """Count what a call used."""
+        _, call = self._asked.pop(model, (0, None))
+        self._used[model] = self._used.get(model, Usage()) + usage
+        used = usage.input_tokens + usage.output_tokens
+        if call is not None and used:
+            await self._spending.ledger.used(call, used)
+
+    async def hold(self, model: str, hold: Hold) -> None:
+        await self._spending.ledger.hold(model, hold)
+
+    def costs(self, error: BaseException | None) -> tuple[dict[str, Cost] | None, bool]:
+        """Give the cost by model, None where nobody knows it, and whether a part of it is a guess."""
+        used = dict(self._used)
+        for model, (tokens, _) in self._asked.items():  # sent, and the run ended before the answer
+            used[model] += Usage(input_tokens=tokens, requests=1)
+        if not used:
+            usage = error.usage if self.usage is None and isinstance(error, RunError) else self.usage
+            if usage is None:
+                return None, True
+            used = {self._reservation.work.model: usage}
+        costs = {model: self._spending.cost(model, usage) for model, usage in used.items()}
+        guessed = bool(self._asked) or any(guess for _, guess in costs.values())
+        return {model: cost for model, (cost, _) in costs.items()}, guessed
+
+
+async def _nobody(_track: Track, _reason: str, _until: datetime) -> None:
+    """Tell nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """Chooses models and lends money to runs."""
+
+    ledger: Ledger
+    named: Callable[[RepoConfig, Role], Named]
+    tell: Callable[[Track, str, datetime], Awaitable[None]] = _nobody  # of a long wait
+    price: Callable[[str], Price | None] = price
+    terms: Callable[[str], Terms] = terms
+    router: ModelRouter = field(default_factory=ModelRouter)
+
+    async def choose(self, track: Track, role: Role, *, promoted: bool = False) -> Choice:
+        """Choose the models of a role; none where nobody named any.
+
+        OverBudgetError where none is allowed, RetryableError where those that are can only be asked later.
+        """
+        named = {each: self.named(track.config, each) for each in {role, *CLASSES}}
+        models = Models().model_copy(update={each: found.models for each, found in named.items()})
+        every = {model for found in named.values() for model in found.models}
+        consented = {model for found in named.values() if found.consent for model in found.models}
+        holds = await self.ledger.holds()
+        prices = await asyncio.to_thread(lambda: {model: self.price(model) for model in every})
+        market = Market(
+            {model: found.mixed if found else None for model, found in prices.items()},
+            frozenset(model for model in every - consented if self.terms(model).free_tier),
+            {model: _closed(hold) for model, hold in holds.items()},
+        )
+        choice = self.router.route(
+            role, models, free_tier=track.config.models.free_tier, market=market, promoted=promoted
+        )
+        if not choice.models and (choice.refused or choice.closed):
+            await self._none_usable(track, choice, holds)
+        return choice
+
+    async def route_task(
+        self, track: Track, task: TaskTrack, files: Sequence[str], *, promoted: bool = False
+    ) -> Choice:
+        """Choose the models for a task by its planned files and the class that people merged, the dearer of both."""
+        found = self.router.classify(
+            task.scope,
+            frozenset(files),
+            protected=track.config.protected_paths,
+            dependants=sum(task.id in other.depends_on for other in track.tasks),
+            estimate=task.estimate,
+        )
+        kind = max(found.kind, task.kind, key=CLASSES.index)
+        why = f"{found.kind}: {', '.join(found.reasons)}"
+        written = () if kind == found.kind else (f"its backlog says {task.kind}",)
+        choice = await self.choose(track, kind, promoted=promoted)
+        return replace(choice, reasons=(why, *written, *choice.reasons))
+
+    @asynccontextmanager
+    async def run(
+        self,
+        track: Track,
+        role: Role,
+        models: Sequence[str],
+        id: str,
+        *,
+        longest: timedelta = timedelta(hours=2),
+        among: int = 1,
+    ) -> AsyncIterator[Spent]:
+        """Lend a run its money, and settle what it cost at any end.
+
+        `id` says what the run is for; a repeat of a killed run counts what that may have cost. OverBudgetError where
+        the budget is used up, RetryableError where it is free again later.
+        """
+        usable = tuple(models) or (OWN_MODEL,)
+        work = Work(f"{track.key}:{id}", track.key, role, usable[0], longest + MARGIN)
+        most = await asyncio.to_thread(self._most, role, usable)
+        reservation = await self._reserve(track, work, Want(most, among))
+        spent = Spent(self, reservation, tuple(models))
+        error: BaseException | None = None
+        try:
+            yield spent
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            await asyncio.shield(self._settle(spent, reservation, error))
+            if isinstance(error, RetryableError) and error.after:
+                await self._tell(track, str(error), self.ledger.clock.now() + timedelta(seconds=error.after))
+
+    def cost(self, model: str, usage: Usage) -> tuple[Cost, bool]:
+        """Reckon a usage, at the dearest price where none is known, and say whether it is such a guess."""
+        if usage.usd > 0:
+            return Cost(usage, micros(usage.usd)), False
+        found = self.price(model)
+        guess = found is None and usage.input_tokens + usage.output_tokens > 0
+        return Cost(usage, micros((found or DEAREST).cost(usage))), guess
+
+    def _most(self, role: Role, models: Sequence[str]) -> Micros:
+        """Reckon what a run can cost at all, by the dearest of its models."""
+        most = MOST[role]
+        prices = [self.price(model) for model in models]
+        if any(found is None for found in prices):
+            return micros(most.usd)
+        return micros(min(most.usd, max(p.mixed for p in prices if p) * most.tokens / MILLION))
+
+    async def _reserve(self, track: Track, work: Work, want: Want) -> Reservation:
+        budget = track.config.budget
+        ceiling = budget.track_usd if track.budget_usd is None else track.budget_usd
+        await self.ledger.carry(track.key, track.usage)
+        answer = await self.ledger.reserve(
+            work, want, track_ceiling=micros(ceiling), day_ceiling=micros(budget.day_usd)
+        )
+        if isinstance(answer, Refused):
+            _log.info("budget_refused", track=track.key, role=work.role, text=answer.text)
+            raise OverBudgetError(answer.text)
+        if isinstance(answer, Wait):
+            raise await self._later(track, answer.reason, answer.until)
+        return answer
+
+    async def _settle(self, spent: Spent, reservation: Reservation, error: BaseException | None) -> None:
+        costs, unknown = spent.costs(error)
+        if costs is None:
+            _log.warning("cost_unknown", run=reservation.work.id, usd=dollars(reservation.most))
+            costs = {reservation.work.model: Cost(Usage(), reservation.most)}
+        await self.ledger.settle(reservation, costs, unknown=unknown)
+        spent.settled(costs)
+
+    async def _none_usable(self, track: Track, choice: Choice, holds: Mapping[str, Hold]) -> None:
+        times = [until for model in choice.closed if (until := holds[model].until) is not None]
+        words = "; ".join(choice.reasons)
+        if times:
+            raise await self._later(track, f"no model can be asked now: {words}", min(times))
+        raise OverBudgetError(f"No model may be used for {choice.role}: {words}")
+
+    async def _later(self, track: Track, reason: str, until: datetime) -> RetryableError:
+        await self._tell(track, reason, until)
+        after = (until - self.ledger.clock.now()).total_seconds()
+        return RetryableError(f"waits until {stamp(until)}: {reason}", max(after, 1.0))
+
+    async def _tell(self, track: Track, reason: str, until: datetime) -> None:
+        if until - self.ledger.clock.now() > QUIET:
+            await self.tell(track, reason, until)
+
+
+def telling(forge: Forge) -> Callable[[Track, str, datetime], Awaitable[None]]:
+    """Tell of a long wait in a comment on the track's issue, once for each time that is waited for."""
+
+    async def tell(track: Track, reason: str, until: datetime) -> None:
+        text = f"Waiting until {stamp(until)}: {reason}. It goes on by itself then."
+        key = f"waits-{until:%Y%m%dT%H%M}"
+        body = messages.answer(track.id, key, text, "problem")
+        await forge.create_comment(track.repo, track.issue, body)
+
+    return tell
+
+
+def _sum(costs: Mapping[str, Cost]) -> Usage:
+    whole = sum((cost.usage for cost in costs.values()), Usage())
+    return replace(whole, usd=dollars(sum(cost.micros for cost in costs.values())))
+
+
+def _closed(hold: Hold) -> str:
+    return hold.why if hold.until is None else f"{hold.why}, until {stamp(hold.until)}"
