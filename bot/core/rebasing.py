@@ -223,7 +223,7 @@ RULES: Sequence[Rule] = (
 
     Rule("hopeless_with_people", lambda s: s.people and _hopeless(s), "ask_person",
          "{Trouble}, and starting anew would leave a person's commits behind.", ("people", *_MESS, "trend")),
-    Rule("messy", lambda s: _messy(s) and _regenerable(s), "regenerate",
+    Rule("messy", _messy, "regenerate",
          "The run is messy ({mess}): the spec is improved, and the task starts anew from the default branch.", _MESS),
     Rule("persists", lambda s: _persists(s) and _regenerable(s), "regenerate",
          "The agent could not resolve the conflict in {conflicts}: the spec is improved, and the task starts anew "

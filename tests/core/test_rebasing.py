@@ -85,6 +85,9 @@ ROWS = [
     Case("fixes_spent", "ask_person", replace(TORN, fixes=2)),
     Case("fixes_spent", "ask_person", replace(RED, max_fixes=0)),
     Case("else", "ask_person", CALM),
+    Case("else", "ask_person", replace(CALM, behind=1)),
+    Case("else", "ask_person", replace(CALM, conflict_persists=True)),
+    Case("else", "ask_person", replace(CALM, trend=(2, 2), fixes=1)),
     Case("else", "ask_person", replace(CLOCKWORK, rebased_onto_tip=True)),
 ]  # fmt: skip
 
