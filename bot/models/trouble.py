@@ -15,6 +15,7 @@ from bot.core.budgets import Reset, next_reset
 # again: the same call may succeed later; closed: the model cannot be used until a time; gone: not with this key.
 Remedy = Literal["again", "closed", "gone", "none"]
 AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504, 529})
+_SECONDS = r"[0-9]{1,7}(?:\.[0-9]{1,9})?"
 OUT_OF_CREDIT = timedelta(hours=1)  # somebody may pay meanwhile
 
 
@@ -59,7 +60,7 @@ def _asked(head: Mapping[str, str], body: object, now: datetime) -> datetime | N
     """Find when the provider wants to be asked again: Retry-After, RetryInfo, or when its limit is reset."""
     seconds = _retry_after(head.get("retry-after", ""), now)
     for each in _objects(body):
-        found = re.fullmatch(r"([0-9.]+)s", str(each.get("retryDelay", "")))
+        found = re.fullmatch(rf"({_SECONDS})s", str(each.get("retryDelay", "")))
         if found:
             seconds = max(seconds or 0.0, float(found[1]))
     if seconds is not None:
@@ -73,11 +74,11 @@ def _asked(head: Mapping[str, str], body: object, now: datetime) -> datetime | N
 
 def _retry_after(value: str, now: datetime) -> float | None:
     """Read the header: seconds or an HTTP date."""
-    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", value.strip()):
+    if re.fullmatch(_SECONDS, value.strip()):
         return float(value)
     try:
         when = parsedate_to_datetime(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     aware = when if when.tzinfo else when.replace(tzinfo=UTC)
     return max(0.0, (aware - now).total_seconds())

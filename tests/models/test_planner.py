@@ -17,7 +17,7 @@ from bot.errors import AgentError
 from bot.models import DEFAULT_MODELS, ModelPlanner
 from bot.models.planner import problem
 from bot.models.run import ModelLimits
-from bot.ports import PlanBrief
+from bot.ports import PlanBrief, RunError
 
 # Nobody sells the model of a test.
 pytestmark = pytest.mark.filterwarnings("ignore::pydantic_ai.exceptions.CostNotFoundWarning")
@@ -146,12 +146,23 @@ async def test_the_next_model_answers_where_the_first_is_out_of_quota(brief: Pla
     assert (await propose(brief, broken(429), Script(answer(PLAN)))).summary == "Do it."
 
 
-@pytest.mark.parametrize("models", [(broken(401),), (broken(500), broken(429))])
-async def test_a_provider_that_refuses_is_a_crash(brief: PlanBrief, models: tuple[Script, ...]) -> None:
+@pytest.mark.parametrize(
+    ("models", "reason"),
+    [((broken(401),), "auth"), ((broken(400),), "crash"), ((broken(401), broken(400)), "crash")],
+)
+async def test_a_provider_that_refuses_is_told_without_its_words(
+    brief: PlanBrief, models: tuple[Script, ...], reason: str
+) -> None:
     with pytest.raises(AgentError) as caught:
         await propose(brief, *models)
-    assert caught.value.reason == "crash"
+    assert caught.value.reason == reason
     assert "s3cret" not in str(caught.value)
+
+
+async def test_a_run_that_fails_says_what_it_cost(brief: PlanBrief) -> None:
+    with pytest.raises(RunError) as caught:
+        await propose(brief, Script(call("list_folder")), requests=3)
+    assert (caught.value.usage.requests, caught.value.usage.input_tokens) == (3, 300)
 
 
 async def test_a_model_without_a_key_is_left_out_and_alone_it_is_said(
