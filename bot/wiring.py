@@ -142,27 +142,28 @@ class Bot:
         return found
 
 
-async def build(settings: Settings, clock: Clock | None = None) -> Bot:
+@dataclass(frozen=True, slots=True)
+class Local:
+    """What is different where the bot works for a clone on this machine: the forge, and settings that follow from it."""
+
+    forge: Callable[[WorktreeManager], Forge]
+    adjust: Callable[[RepoConfig], RepoConfig]
+
+
+async def build(settings: Settings, clock: Clock | None = None, local: Local | None = None) -> Bot:
     """Build the bot from its settings; nothing runs before `start`."""
     clock = clock or SystemClock()
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     script = load_script(settings.script) if settings.script else None
     box = await sandboxes.choose(settings.sandbox)
     store = await Store.open(settings.database, clock)
-    forge = FORGES["github"](
-        settings.github_api_url,
-        git_url=settings.github_git_url,
-        app_id=settings.app_id,
-        private_key=settings.app_key,
-        token=settings.token.get_secret_value() if settings.token else None,
-        api_version=settings.github_api_version,
-        write_gap=settings.write_gap,
-    )
     worktrees = WorktreeManager(settings.data_dir, box)
+    forge = local.forge(worktrees) if local else _github(settings)
     sessions = Sessions(
         settings.data_dir / "sessions", store, hand_over=lambda home: files.give(home, worktrees.owner)
     )
-    repositories = Repositories(forge, worktrees, lambda config: overridden(config, settings))
+    adjust = local.adjust if local else lambda config: config
+    repositories = Repositories(forge, worktrees, lambda config: adjust(overridden(config, settings)))
     jobs = _jobs(
         settings,
         clock,
@@ -184,6 +185,18 @@ async def build(settings: Settings, clock: Clock | None = None) -> Bot:
     reconciler = Reconciler(store, forge, clock)
     bot = Bot(settings, clock, store, forge, runner, worktrees, sessions, box, jobs, performer, reconciler)
     return bot
+
+
+def _github(settings: Settings) -> Forge:
+    return FORGES["github"](
+        settings.github_api_url,
+        git_url=settings.github_git_url,
+        app_id=settings.app_id,
+        private_key=settings.app_key,
+        token=settings.token.get_secret_value() if settings.token else None,
+        api_version=settings.github_api_version,
+        write_gap=settings.write_gap,
+    )
 
 
 def overridden(config: RepoConfig, settings: Settings) -> RepoConfig:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bot.handler import Handler
-from handlers import checks, issue_comment, issues, outcomes, pull_request, push
+from handlers import checks, given, issue_comment, issues, outcomes, pull_request, push
 
 AnyHandler = Handler[Any, Any]  # the table holds handlers of different events
 
@@ -16,5 +16,6 @@ HANDLERS: tuple[AnyHandler, ...] = (
     checks.COMPLETED,
     checks.DUE,
     push.HANDLER,
+    given.HANDLER,
     *outcomes.HANDLERS,
 )

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Discriminator, TypeAdapter
 
 from bot.core.config import RepoConfig
+from bot.core.given import FilesGiven
 from bot.core.health import Finding
 from bot.core.planning import MergedPlan
 from bot.core.rebasing import Situation
@@ -363,6 +364,7 @@ OwnEvent = (
     | ActionFailed
     | Closed
     | ChecksDue
+    | FilesGiven
 )
 Event = ForgeEvent | OwnEvent
 

@@ -98,6 +98,8 @@ def plan_failed(track: Track, event: PlanFailed, now: datetime) -> Decision:
 
 def begin_again(track: Track) -> str:
     """Say how a track without a backlog is begun anew."""
+    if not track.issue:
+        return "To try again, run the same command again."
     return f"To try again, remove the label {code(track.config.labels.trigger)} and set it again."
 
 

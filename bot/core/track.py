@@ -135,7 +135,7 @@ class Track:
 
     id: TrackId
     repo: Repo
-    issue: int
+    issue: int  # 0: a local track, which has no issue; its id is free-form
     round: int = 1
     state: TrackState = "planning"
     frozen: Frozen
@@ -185,7 +185,7 @@ class Track:
     @property
     def folder(self) -> str:
         """Give the folder of the track's files in the target repository."""
-        return f"{self.config.tasks_dir}/{self.id}"
+        return f"{self.config.tasks_dir}/{self.id}" if self.issue else self.config.tasks_dir
 
     def task(self, id_: str) -> TaskTrack | None:
         return next((task for task in self.tasks if task.id == id_), None)

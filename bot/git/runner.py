@@ -144,8 +144,11 @@ async def git_remote(
     """
     # A token must not cross a network in the clear, so plain http is for this machine only.
     plain = "always" if urlsplit(access.url).hostname in _LOOPBACK else "never"
+    # Only an address that the host itself wrote names a folder: the clone that local mode works for.
+    folder = "always" if access.url.startswith("file:///") else "never"
+    allowed = ["-c", f"protocol.http.allow={plain}", "-c", f"protocol.file.allow={folder}"]
     env = {**_authorization(access), **process.inherited("GIT_SSL_CAINFO", "SSL_CERT_FILE", "SSL_CERT_DIR")}
-    answer = await _call(place, ["-c", f"protocol.http.allow={plain}", *args], env, b"", timeout)
+    answer = await _call(place, [*allowed, *args], env, b"", timeout)
     if access.token:
         said = answer.err.replace(access.token, "***").replace(_basic(access.token), "***")
         answer = replace(answer, err=said)

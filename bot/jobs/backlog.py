@@ -32,6 +32,17 @@ PATIENCE = 600.0  # seconds that the backlog model is waited for; people wait fo
 
 
 @dataclass(frozen=True, slots=True)
+class Drafted:
+    """A backlog as its files, by path, with the message of their commit."""
+
+    backlog: Backlog
+    files: dict[str, bytes]
+    message: str
+    usage: Usage
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ProposeBacklogJob:
     """Turns the merged plan into BACKLOG.yaml, PLAN.md and specs, and opens their pull request."""
 
@@ -46,18 +57,28 @@ class ProposeBacklogJob:
     async def __call__(self, track: Track, _action: ProposeBacklog) -> BacklogProposed:
         mirror = await self.repositories.fresh(track.repo)
         pull = await self.forge.find_pull(track.repo, track.backlog_branch)
-        usage = Usage()
-        notes: tuple[str, ...] = ()
         if pull is None:
-            if track.plan is None:
-                raise BotError("the plan is gone; `/agent plan` makes a new one")
-            backlog, usage, notes = await self._backlog(track, track.plan)
-            backlog = await self._with_contexts(track, mirror, backlog)
-            pull = await self._open(track, mirror, backlog, track.plan, notes)
-            return self._proposed(track, pull, len(backlog.tasks), notes, usage)
+            drafted = await self.draft(track, mirror)
+            pull = await self._open(track, mirror, drafted)
+            return self._proposed(track, pull, len(drafted.backlog.tasks), drafted.notes, drafted.usage)
         text = await self.repositories.file(track.repo, pull.head_sha, f"{track.folder}/BACKLOG.yaml")
         loaded = files.load(text or "")
-        return self._proposed(track, pull, len(loaded.backlog.tasks) if loaded.backlog else 0, notes, usage)
+        return self._proposed(track, pull, len(loaded.backlog.tasks) if loaded.backlog else 0, (), Usage())
+
+    async def draft(self, track: Track, mirror: Mirror) -> Drafted:
+        """Write the track's files from its plan; nothing is published. UserError where a task is too big."""
+        if track.plan is None:
+            raise BotError("the plan is gone; `/agent plan` makes a new one")
+        backlog, usage, notes = await self._backlog(track, track.plan)
+        backlog = await self._with_contexts(track, mirror, backlog)
+        specs = {task.id: self.specs.first(task, issue=track.issue or None) for task in backlog.tasks}
+        folder, plan = track.folder, track.plan
+        written = {
+            f"{folder}/BACKLOG.yaml": files.dump(backlog).encode(),
+            f"{folder}/PLAN.md": plan_text(track.id, track.issue or None, plan, track.frozen).encode(),
+            **{f"{folder}/specs/{id_}.md": self.specs.render(spec).encode() for id_, spec in specs.items()},
+        }
+        return Drafted(backlog, written, f"Plan {track.id}\n\n{plain(_goal(track, plan))}", usage, notes)
 
     def _proposed(
         self, track: Track, pull: Pull, tasks: int, notes: tuple[str, ...], usage: Usage
@@ -73,7 +94,11 @@ class ProposeBacklogJob:
 
     async def _backlog(self, track: Track, plan: MergedPlan) -> tuple[Backlog, Usage, tuple[str, ...]]:
         converted = files.from_plan(
-            plan, track=track.id, issue=track.issue, base_sha=track.base_sha, goal=_goal(track, plan)
+            plan,
+            track=track.id,
+            issue=track.issue or None,
+            base_sha=track.base_sha,
+            goal=_goal(track, plan),
         )
         refiner = self.refiner(track.config)
         if refiner is None:
@@ -112,33 +137,19 @@ class ProposeBacklogJob:
         }
         return files.with_contexts(backlog, contexts)
 
-    async def _open(
-        self, track: Track, mirror: Mirror, backlog: Backlog, plan: MergedPlan, notes: tuple[str, ...]
-    ) -> Pull:
-        folder = track.folder
-        specs = {task.id: self.specs.first(task, issue=track.issue) for task in backlog.tasks}
-        written = {
-            f"{folder}/BACKLOG.yaml": files.dump(backlog).encode(),
-            f"{folder}/PLAN.md": plan_text(track.id, track.issue, plan, track.frozen).encode(),
-            **{f"{folder}/specs/{id_}.md": self.specs.render(spec).encode() for id_, spec in specs.items()},
-        }
+    async def _open(self, track: Track, mirror: Mirror, drafted: Drafted) -> Pull:
         # Everything here is derived from the track alone, so a repeat after a kill makes the very same commit.
         when = datetime.fromisoformat(track.started_at.replace("Z", "+00:00"))
-        sha = await mirror.commit_files(
-            track.base_sha,
-            written,
-            f"Plan {track.id}\n\n{plain(_goal(track, plan))}\n\nPart of #{track.issue}",
-            self.author,
-            when,
-        )
+        message = f"{drafted.message}\n\nPart of #{track.issue}"
+        sha = await mirror.commit_files(track.base_sha, drafted.files, message, self.author, when)
         await mirror.anchor(f"backlog/{track.id}", sha)
         await self._push(track, mirror, sha)
         return await self.forge.open_pull(
             track.repo,
             head=track.backlog_branch,
             base=track.repo.default_branch,
-            title=f"Backlog of {messages.count(len(backlog.tasks), 'task')} for #{track.issue}",
-            body=messages_pulls.backlog_pull(track, notes),
+            title=f"Backlog of {messages.count(len(drafted.backlog.tasks), 'task')} for #{track.issue}",
+            body=messages_pulls.backlog_pull(track, drafted.notes),
         )
 
     async def _push(self, track: Track, mirror: Mirror, sha: str) -> None:

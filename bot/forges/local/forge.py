@@ -1,0 +1,209 @@
+"""Owns the port `Forge` over a local clone: one repository, one person who may do everything, no checks, no webhooks."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from bot.core.ids import identity
+from bot.core.values import Actor, Annotation, Check, Comment, Issue, Pull, Repo, Role
+from bot.errors import ForgeError, NotFoundError
+from bot.forges.local.records import CommentRecord, PullRecord, Records
+from bot.ports import Capabilities, FailedDelivery, GitAccess, JsonDict, Mirror
+
+BOT = Actor(1, "gitwright", is_bot=True)
+
+
+class LocalForge:
+    """A clone whose branches stand for pull requests.
+
+    `git_dir` is the clone's, `mirrors` gives the host's mirror of it. With `merging` branches are compared with the
+    default branch, else each only with what it began from, so that none can be in conflict.
+    """
+
+    def __init__(
+        self,
+        git_dir: Path,
+        records: Records,
+        mirrors: Callable[[Repo], Awaitable[Mirror]],
+        repo: Repo,
+        *,
+        merging: bool = False,
+    ) -> None:
+        self.capabilities = Capabilities(graphql=False, checks=False, reactions=False, app_deliveries=False)
+        self.records = records
+        self._git_dir = git_dir
+        self._mirrors = mirrors
+        self._repo = repo
+        self._merging = merging
+
+    # --- reads ---
+
+    async def identity(self) -> str:
+        return BOT.login
+
+    async def bot_ids(self, _repo: Repo) -> frozenset[int]:
+        return frozenset({BOT.id})
+
+    async def repo(self, _repo_id: int) -> Repo:
+        return self._repo
+
+    async def permission(self, _repo: Repo, _login: str) -> Role:
+        return "admin"
+
+    async def issue(self, _repo: Repo, number: int) -> Issue:
+        return Issue(number, "", "", "open", Actor(0, "you"), labels=self.records.labels(number))
+
+    async def comments(self, _repo: Repo, number: int) -> list[Comment]:
+        return [Comment(each.id, each.body, BOT) for each in self.records.comments if each.number == number]
+
+    async def pull(self, repo: Repo, number: int) -> Pull:
+        """Give a branch as a pull request; its head is where the branch is now, or was before it was deleted."""
+        record = self._record(number)
+        head = await self.branch_sha(repo, record.branch) or record.head_sha
+        return Pull(
+            number=record.number,
+            state=record.state,
+            title=record.title,
+            body=record.body,
+            head_branch=record.branch,
+            head_sha=head,
+            base_branch=repo.default_branch,
+            base_sha=head,
+            merged=record.merge_sha is not None,
+            merge_sha=record.merge_sha,
+            mergeable=await self._mergeable(repo, head) if record.state == "open" else None,
+            author=BOT,
+        )
+
+    async def find_pull(self, repo: Repo, head_branch: str) -> Pull | None:
+        found = max((p.number for p in self.records.pulls if p.branch == head_branch), default=None)
+        return await self.pull(repo, found) if found is not None else None
+
+    async def checks(self, _repo: Repo, _sha: str) -> list[Check]:
+        """Give none: what a run's tests showed before its branch was made takes their place."""
+        return []
+
+    async def branch_sha(self, repo: Repo, branch: str) -> str | None:
+        mirror = await self._mirrors(repo)
+        async with self.git_access(repo, write=False) as access:
+            await mirror.fetch(access)
+        return await mirror.resolve(branch)
+
+    async def find_comment(self, _repo: Repo, number: int, marker: str) -> Comment | None:
+        found = [c for c in self.records.comments if c.number == number and identity(c.body) == marker]
+        return Comment(found[-1].id, found[-1].body, BOT) if found else None
+
+    async def _mergeable(self, repo: Repo, head: str) -> bool | None:
+        mirror = await self._mirrors(repo)
+        tip = await mirror.resolve(repo.default_branch) if self._merging else None
+        if tip is None:
+            return None
+        _, conflicts = await mirror.merge_tree(tip, head)
+        return not conflicts
+
+    # --- writes ---
+
+    async def create_comment(self, repo: Repo, number: int, body: str) -> int:
+        known = await self.find_comment(repo, number, identity(body))
+        if known is not None:
+            return known.id
+        made = CommentRecord(id=self.records.next_comment(), number=number, body=body)
+        self.records.put_comment(made)
+        return made.id
+
+    async def update_comment(self, _repo: Repo, comment_id: int, body: str) -> None:
+        known = next((each for each in self.records.comments if each.id == comment_id), None)
+        if known is None:
+            raise NotFoundError(f"there is no comment {comment_id}")
+        self.records.put_comment(replace(known, body=body))
+
+    async def react(
+        self, _repo: Repo, _subject: Literal["issue", "comment"], _id: int, _content: str
+    ) -> bool:
+        return False
+
+    async def ensure_label(self, _repo: Repo, _name: str, _color: str, _description: str) -> None:
+        """Labels need no making here."""
+
+    async def add_label(self, _repo: Repo, number: int, name: str) -> None:
+        self.records.put_labels(number, tuple(dict.fromkeys([*self.records.labels(number), name])))
+
+    async def remove_label(self, _repo: Repo, number: int, name: str) -> None:
+        self.records.put_labels(number, tuple(each for each in self.records.labels(number) if each != name))
+
+    async def open_pull(
+        self, repo: Repo, *, head: str, base: str, title: str, body: str, draft: bool = False
+    ) -> Pull:
+        """Note that a branch of the clone is finished; `base` and `draft` say nothing here."""
+        known = await self.find_pull(repo, head)
+        if known is not None and known.state == "open":
+            return known
+        sha = await self.branch_sha(repo, head)
+        if sha is None:
+            raise ForgeError(f"there is no branch `{head}`")
+        made = PullRecord(
+            number=self.records.next_number(), branch=head, title=title, body=body, head_sha=sha
+        )
+        self.records.put_pull(made)
+        return await self.pull(repo, made.number)
+
+    async def update_pull(
+        self,
+        _repo: Repo,
+        number: int,
+        *,
+        body: str | None = None,
+        state: Literal["open", "closed"] | None = None,
+    ) -> None:
+        known = self._record(number)
+        self.records.put_pull(replace(known, body=body or known.body, state=state or known.state))
+
+    def merged(self, number: int, head_sha: str, merge_sha: str) -> None:
+        """Note that a branch was merged, or that what waits for it may go on from it."""
+        known = self._record(number)
+        self.records.put_pull(replace(known, state="closed", head_sha=head_sha, merge_sha=merge_sha))
+
+    async def set_check(
+        self,
+        repo: Repo,
+        sha: str,
+        name: str,
+        *,
+        conclusion: str | None,
+        title: str,
+        summary: str,
+        annotations: Sequence[Annotation] = (),
+    ) -> None:
+        """Checks have no place in a clone; what they would say is printed."""
+
+    async def close_issue(self, _repo: Repo, _number: int) -> None:
+        """There is no issue."""
+
+    def git_access(self, _repo: Repo, *, write: bool) -> AbstractAsyncContextManager[GitAccess]:
+        """Lend the clone's folder; nothing has to be revoked."""
+        return _access(GitAccess(f"file://{self._git_dir}", ""), write=write)
+
+    async def failed_deliveries(self, _since: datetime) -> list[FailedDelivery]:
+        return []
+
+    async def delivery_payload(self, delivery_id: int) -> JsonDict:
+        raise NotFoundError(f"there is no delivery {delivery_id}")
+
+    async def aclose(self) -> None:
+        """Nothing is held."""
+
+    def _record(self, number: int) -> PullRecord:
+        found = next((pull for pull in self.records.pulls if pull.number == number), None)
+        if found is None:
+            raise NotFoundError(f"there is no branch with number {number}")
+        return found
+
+
+@asynccontextmanager
+async def _access(access: GitAccess, *, write: bool) -> AsyncIterator[GitAccess]:
+    yield access
