@@ -430,6 +430,11 @@ async def test_reads_survive_what_passes_and_park_what_takes_long(
         with pytest.raises(RetryableError) as caught:
             await forge.issue(repo, number)
         assert caught.value.after == 60
+        # Who goes on asking while limited is shut out, so nothing is asked at all.
+        with pytest.raises(RetryableError, match="asked for a pause") as caught:
+            await forge.issue(repo, number)
+        assert 50 < (caught.value.after or 0) <= 60
+        return
     assert (await forge.issue(repo, number)).number == number
 
 

@@ -25,6 +25,19 @@ SECONDARY = '{"message": "You have exceeded a secondary rate limit. Please wait 
         pytest.param(403, {"retry-after": "0"}, SECONDARY, 1, id="retry-after of nothing"),
         pytest.param(403, {"x-ratelimit-remaining": "4999"}, SECONDARY, 60, id="secondary bare"),
         pytest.param(429, {}, "", 60, id="429 without headers"),
+        pytest.param(
+            429,
+            {"retry-after": "Mon, 12 Jan 1970 13:47:20 GMT", "date": "Mon, 12 Jan 1970 13:46:50 GMT"},
+            "",
+            30,
+            id="retry-after as a date",
+        ),
+        pytest.param(
+            429, {"retry-after": "Mon, 12 Jan 1970 13:46:45 GMT"}, "", 5, id="a date by our own clock"
+        ),
+        pytest.param(
+            429, {"retry-after": "Mon, 12 Jan 1970 13:46:30 GMT"}, "", 1, id="a date that has passed"
+        ),
         pytest.param(429, {"retry-after": "soon"}, "", 60, id="unreadable retry-after"),
         pytest.param(
             403,

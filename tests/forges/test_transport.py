@@ -1,15 +1,22 @@
 """How requests travel: over real HTTP against a server that answers as told."""
 
+from __future__ import annotations
+
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Awaitable
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from math import ceil
 
+import httpx
 import pytest
 from githubkit import TokenAuthStrategy
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bot.errors import ForgeError, NotFoundError, RetryableError
-from bot.forges.github.transport import Access, Api
+from bot.forges.github.transport import Access, Api, Timing
 from tests.forges.scripted_server import Say, ScriptedServer, scripted_server
 
 ME = Access(TokenAuthStrategy("t0ken"), 1)
@@ -19,13 +26,25 @@ SECONDARY = {"message": "You have exceeded a secondary rate limit"}
 
 
 class Sleeper:
-    """Waits no time and remembers how long it was told to."""
+    """Waits no time, lets its own go by instead, and remembers how long it was told to wait."""
 
     def __init__(self) -> None:
         self.slept: list[float] = []
+        self.time = 0.0
 
     async def __call__(self, seconds: float) -> None:
         self.slept.append(seconds)
+        self.time += seconds
+
+    def monotonic(self) -> float:
+        return self.time
+
+    def now(self) -> datetime:
+        return NOW + timedelta(seconds=self.time)
+
+    @property
+    def timing(self) -> Timing:
+        return Timing(self, self.monotonic)
 
 
 @pytest.fixture
@@ -42,7 +61,13 @@ def sleeper() -> Sleeper:
 @pytest.fixture
 async def api(server: ScriptedServer, sleeper: Sleeper) -> AsyncIterator[Api]:
     made = Api(
-        server.url, version="2022-11-28", limit=3, write_gap=0, now=lambda: NOW, timeout=0.3, sleep=sleeper
+        server.url,
+        version="2022-11-28",
+        limit=3,
+        write_gap=0,
+        now=lambda: NOW,
+        timeout=0.3,
+        timing=sleeper.timing,
     )
     yield made
     await made.aclose()
@@ -62,7 +87,7 @@ async def test_a_short_limit_is_waited_for_and_the_request_repeated(
 ) -> None:
     server.answers = [limited, Say(200, {"fine": True})]
     assert (await api.send(method, "/x", ME)).json() == {"fine": True}
-    assert sleeper.slept == [3.0]
+    assert [3 <= seconds <= 3.3 for seconds in sleeper.slept] == [True]
 
 
 @pytest.mark.parametrize(
@@ -77,7 +102,9 @@ async def test_a_short_limit_is_waited_for_and_the_request_repeated(
         (Say(403, SECONDARY, {"x-ratelimit-remaining": "4000"}), 60),
         (Say(429, {"message": "Too many requests"}), 60),
         (Say(403, SECONDARY, {"retry-after": "120"}), 120),
-        (Say(429, {}, {"retry-after": "Thu, 01 Jan 2026 00:00:30 GMT"}), 60),
+        (Say(429, {}, {"retry-after": "Thu, 01 Jan 2026 00:00:30 GMT"}), 30),
+        (Say(429, {}, {"retry-after": "soon"}), 60),
+        (Say(503, {}, {"retry-after": "90"}), 90),
     ],
 )
 async def test_a_long_limit_parks_the_job(
@@ -117,11 +144,17 @@ async def test_a_post_is_never_repeated_blindly(
 
 async def test_a_post_that_never_left_is_repeated(sleeper: Sleeper) -> None:
     api = Api(
-        "http://127.0.0.1:9", version="", limit=1, write_gap=0, now=lambda: NOW, timeout=0.3, sleep=sleeper
+        "http://127.0.0.1:9",
+        version="",
+        limit=1,
+        write_gap=0,
+        now=lambda: NOW,
+        timeout=0.3,
+        timing=sleeper.timing,
     )
     with pytest.raises(RetryableError, match="no answer"):
         await api.send("POST", "/x", ME)
-    assert sleeper.slept == [0.5, 1.0, 2.0]
+    assert [seconds <= most for seconds, most in zip(sleeper.slept, (1, 2, 4), strict=True)] == [True] * 3
     await api.aclose()
 
 
@@ -132,7 +165,7 @@ async def test_a_server_that_keeps_failing_is_given_up_for_later(
     with pytest.raises(RetryableError, match="500 Server Error"):
         await api.send("PATCH", "/x", ME)
     assert len(server.asked) == 4
-    assert sleeper.slept == [0.5, 1.0, 2.0]
+    assert [seconds <= most for seconds, most in zip(sleeper.slept, (1, 2, 4), strict=True)] == [True] * 3
 
 
 @pytest.mark.parametrize(
@@ -177,6 +210,12 @@ async def test_requests_share_a_pool_and_at_most_so_many_travel_at_once(
     server.otherwise = lambda asked: Say(200, {}, delay=0.02)
     await asyncio.gather(*(api.send("GET", f"/{n}", ME) for n in range(12)))
     assert server.most_busy == 3
+    api.cap("/repos/o/small", 2)
+    server.most_busy = 0
+    await asyncio.gather(*(api.send("GET", f"/repos/o/small/{n}", ME) for n in range(8)))
+    assert server.most_busy == 2
+    await asyncio.gather(*(api.send("GET", f"/repos/o/other/{n}", ME) for n in range(8)))
+    assert server.most_busy == 3
     assert server.connections <= 3
     assert {asked.headers["authorization"] for asked in server.asked} == {"token t0ken"}
     assert {asked.headers["x-github-api-version"] for asked in server.asked} == {"2022-11-28"}
@@ -220,4 +259,104 @@ async def test_a_call_that_is_cancelled_while_it_waits_frees_its_place(server: S
     with pytest.raises(asyncio.CancelledError):
         await task
     await asyncio.wait_for(api.send("GET", "/next", ME), 5)
+    await api.aclose()
+
+
+async def test_after_a_limit_nothing_of_that_installation_travels_until_its_time(
+    server: ScriptedServer, api: Api, sleeper: Sleeper
+) -> None:
+    server.answers = [Say(403, SECONDARY, {"retry-after": "100"})]
+    with pytest.raises(RetryableError):
+        await api.send("GET", "/x", ME)
+    sleeper.time += 40
+    with pytest.raises(RetryableError, match="asked for a pause") as caught:
+        await api.send("GET", "/y", ME)
+    assert caught.value.after == 60
+    await api.send("GET", "/theirs", Access(TokenAuthStrategy("other"), 2))
+    sleeper.time += 55
+    await api.send("GET", "/z", ME)  # five seconds are worth waiting for
+    assert sleeper.time >= 100
+    assert server.lines == ["GET /x", "GET /theirs", "GET /z"]
+
+
+async def test_a_limit_of_searches_holds_up_nothing_else(server: ScriptedServer, api: Api) -> None:
+    search = {"x-ratelimit-remaining": "0", "x-ratelimit-resource": "search"}
+    server.answers = [Say(403, {}, search)]
+    with pytest.raises(RetryableError):
+        await api.send("GET", "/search/issues", ME)
+    await api.send("GET", "/x", ME)
+
+
+class Limiting(httpx.AsyncBaseTransport):
+    """Answers as told, and looks at each request whether it comes before it may."""
+
+    def __init__(self, answers: list[Answer], sleeper: Sleeper) -> None:
+        self.answers = answers
+        self.sleeper = sleeper
+        self.not_before = 0.0
+        self.sent = 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        assert self.sleeper.time >= self.not_before, "it came too early"
+        self.sent += 1
+        status, wait, form = self.answers.pop(0) if self.answers else (200, 0, "")
+        headers = {}
+        if status != 200:
+            self.not_before = self.sleeper.time + wait
+            until = self.sleeper.now() + timedelta(seconds=wait)
+            headers = {
+                "seconds": {"retry-after": str(wait)},
+                "date": {"retry-after": format_datetime(until, usegmt=True)},
+                "dated": {  # by a clock of its own
+                    "retry-after": format_datetime(until + timedelta(hours=1), usegmt=True),
+                    "date": format_datetime(self.sleeper.now() + timedelta(hours=1), usegmt=True),
+                },
+                "reset": {"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(ceil(until.timestamp()))},
+            }[form]
+        return httpx.Response(status, headers=headers, json={"message": "limited"}, request=request)
+
+
+Answer = tuple[int, int, str]
+LIMITS = st.tuples(
+    st.sampled_from([403, 429]), st.integers(0, 90), st.sampled_from(["seconds", "date", "dated", "reset"])
+)
+AWAY = st.tuples(st.just(503), st.integers(0, 90), st.sampled_from(["seconds", "date", "dated"]))
+
+
+@given(
+    st.lists(st.one_of(LIMITS, AWAY), max_size=12),
+    st.lists(st.tuples(st.sampled_from(["GET", "POST", "PATCH"]), st.floats(0, 30)), min_size=1, max_size=6),
+)
+def test_nothing_is_ever_sent_before_the_time_that_was_named(
+    answers: list[Answer], calls: list[tuple[str, float]]
+) -> None:
+    asyncio.run(_sent(answers, calls))
+
+
+async def _after(call: Awaitable[object]) -> float | None:
+    try:
+        await call
+    except RetryableError as error:
+        return error.after or 0.0
+    return None
+
+
+async def _sent(answers: list[Answer], calls: list[tuple[str, float]]) -> None:
+    sleeper = Sleeper()
+    limiting = Limiting(list(answers), sleeper)
+    api = Api(
+        "http://forge.test", version="", limit=2, write_gap=0, now=sleeper.now, timing=sleeper.timing,
+        transport=limiting,
+    )  # fmt: skip
+    for method, idle in calls:
+        sleeper.time += idle
+        sent = limiting.sent
+        refused = list(limiting.answers)
+        after = await _after(api.send(method, "/x", ME))
+        # As the dispatcher does: what is parked comes back when it may, not before.
+        assert after is None or sleeper.time + after >= limiting.not_before
+        sleeper.time += after or 0
+        if method == "POST" and limiting.sent - sent > 1:
+            tried = refused[: limiting.sent - sent - 1]
+            assert all(status != 503 for status, _, _ in tried), "a write was repeated that may have happened"
     await api.aclose()

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from bot.core.values import Repo
 from bot.errors import UserError
 from bot.forges.github.auth import PUSH, READ, AppTokens, PersonalToken
+from bot.forges.github.reads import path_of
 from bot.forges.github.transport import Api
 from bot.forges.github.writes import GitHubWrites
 from bot.ports import Clock, GitAccess
@@ -55,6 +56,10 @@ class GitHubForge(GitHubWrites):
             )
         super().__init__(api, tokens)
         self._git_url = git_url or default_git_url(base)
+
+    def cap(self, repo: Repo, calls: int) -> None:
+        """Let at most so many calls about a repository travel at once, where the limit for all allows more."""
+        self._api.cap(path_of(repo), calls)
 
     def git_access(self, repo: Repo, *, write: bool) -> AbstractAsyncContextManager[GitAccess]:
         """Lend access for git: a token for this repository alone; one that may write is revoked when the block ends."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from math import ceil
 
 LEAST_WAIT = 1.0  # seconds; a limit whose reset has passed is over, give or take our clock
 UNSAID_WAIT = 60.0  # seconds; "wait at least one minute" where no header says how long
@@ -16,7 +19,7 @@ def wait_for(status: int, headers: Mapping[str, str], body: str, now: float) -> 
     """
     if status not in {403, 429}:
         return None
-    after = _number(headers.get("retry-after"))
+    after = retry_after(headers, now)
     if after is not None:
         return max(after, LEAST_WAIT)
     if headers.get("x-ratelimit-remaining") == "0":
@@ -28,5 +31,32 @@ def wait_for(status: int, headers: Mapping[str, str], body: str, now: float) -> 
     return None
 
 
+def retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """Give the seconds that `Retry-After` asks for, written as a number or as a date; None where it says nothing.
+
+    A date counts from the answer's own `Date`, where there is one: the server's clock need not be ours.
+    """
+    said = headers.get("retry-after", "").strip()
+    if said.isdigit():
+        return float(said)
+    until, since = _date(said), _date(headers.get("date", ""))
+    if until is None:
+        return None
+    return float(max(ceil(until - (now if since is None else since)), 0))
+
+
+def covers_all(headers: Mapping[str, str]) -> bool:
+    """Tell whether a limit is for all calls, not only for those of one kind, such as searches."""
+    return headers.get("x-ratelimit-resource", "core") == "core" or "retry-after" in headers
+
+
 def _number(text: str | None) -> float | None:
     return float(text) if text is not None and text.strip().isdigit() else None
+
+
+def _date(text: str) -> float | None:
+    try:
+        found = parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError):
+        return None
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()

@@ -243,5 +243,10 @@ class GitHubReads:
         return True
 
 
+def path_of(repo: Repo) -> str:
+    """Give what the paths of all calls about a repository begin with."""
+    return _path(repo, "")
+
+
 def _path(repo: Repo, path: str) -> str:
     return f"/repos/{quote(repo.owner, safe='')}/{quote(repo.name, safe='')}{path}"

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import random
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,29 +19,40 @@ from githubkit.exception import GitHubException, RequestError, RequestFailed
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 
 from bot.errors import ForgeError, NotFoundError, RetryableError
-from bot.forges.github.limits import wait_for
+from bot.forges.github.limits import covers_all, retry_after, wait_for
 
 _log = structlog.get_logger(__name__)
 
 TRIES = 4
 PATIENCE = 10.0  # seconds; a longer wait parks the job instead of holding its place
+MAX_ELAPSED = 300.0  # seconds for a call with its repeats and all that it waits for
+BASE, CAP = 0.5, 60.0  # seconds; the bounds of back-off where nobody says how long to wait
+_PASSES = frozenset({408, 425, 500, 502, 503, 504})
 MAX_PAGES = 100
 _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
-_NOT_SPACED = ("/access_tokens", "/installation/token")
+_REVOKE = "/installation/token"
+_NOT_SPACED = ("/access_tokens", _REVOKE)
 
 
 class HardTransport(httpx.AsyncBaseTransport):
     """Puts a time-out on every request, the token's too, and outlives the client that githubkit makes per call."""
 
-    def __init__(self, inner: httpx.AsyncBaseTransport, timeout: httpx.Timeout) -> None:
+    def __init__(
+        self, inner: httpx.AsyncBaseTransport, timeout: httpx.Timeout, now: Callable[[], datetime]
+    ) -> None:
         self._inner = inner
         self._timeout = timeout.as_dict()
+        self._now = now
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         request.extensions = {**request.extensions, "timeout": self._timeout}
         response = await self._inner.handle_async_request(request)
         if not response.headers.get("retry-after", "0").strip().isdigit():
-            del response.headers["retry-after"]  # a date, as proxies send it, would crash githubkit
+            # A date, as proxies send it, would crash githubkit.
+            seconds = retry_after(response.headers, self._now().timestamp())
+            del response.headers["retry-after"]
+            if seconds is not None:
+                response.headers["retry-after"] = f"{seconds:.0f}"
         return response
 
     async def aclose(self) -> None:
@@ -55,6 +69,14 @@ class Access:
 
     strategy: BaseAuthStrategy
     lane: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How time passes here: a test has time of its own."""
+
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    monotonic: Callable[[], float] = time.monotonic
 
 
 class _PassingError(RetryableError):
@@ -77,12 +99,12 @@ class Api:
         write_gap: float,
         now: Callable[[], datetime],
         timeout: float = 20.0,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        timing: Timing = Timing(),
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self._transport = HardTransport(
-            httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=max(limit, 1))),
-            httpx.Timeout(timeout, connect=min(timeout, 5.0)),
-        )
+        pool = transport or httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=max(limit, 1)))
+        hard = httpx.Timeout(timeout, connect=min(timeout, 5.0))
+        self._transport = HardTransport(pool, hard, now)
         self._client = GitHub(
             base_url=base_url + "/",
             user_agent="gitwright",
@@ -95,10 +117,16 @@ class Api:
         )
         self._headers = {"X-GitHub-Api-Version": version} if version else {}
         self._slots = asyncio.Semaphore(limit)
+        self._capped: dict[str, tuple[int, asyncio.Semaphore]] = {}
         self._gap = write_gap
         self._lanes: dict[int, _Lane] = {}
         self._now = now
-        self._sleep = sleep
+        self._timing = timing
+
+    def cap(self, prefix: str, limit: int) -> None:
+        """Let at most so many calls to paths that begin so travel at once, beside the limit for all."""
+        if self._capped.get(prefix, (0, None))[0] != limit:
+            self._capped[prefix] = (limit, asyncio.Semaphore(limit))
 
     async def send(
         self,
@@ -119,16 +147,31 @@ class Api:
             retry=retry_if_exception(lambda error: isinstance(error, _PassingError) and error.here),
             wait=_pause,
             stop=stop_after_attempt(TRIES),
-            sleep=self._sleep,
+            sleep=self._timing.sleep,
             reraise=True,
         )
+        lane = self._lanes.setdefault(access.lane, _Lane(self._timing))
 
         async def once() -> httpx.Response:
-            await self._space(method, path, access.lane)
-            async with self._slots:
+            await self._space(method, path, lane)
+            async with AsyncExitStack() as places:
+                for slots in self._places(path):
+                    await places.enter_async_context(slots)
+                if path != _REVOKE:  # a token must not outlive its use for the sake of manners
+                    lane.check(f"{method} {path}")
                 return await self._once(method, path, access, json, params, safe)
 
-        return await retrying(once)
+        try:
+            async with asyncio.timeout(MAX_ELAPSED):
+                return await retrying(once)
+        except TimeoutError as error:
+            raise RetryableError(f"{method} {path}: no answer within {MAX_ELAPSED:g} s") from error
+
+    def _places(self, path: str) -> list[asyncio.Semaphore]:
+        """Give what a call has to get a place in: that of its repository first, so that nobody waits with a place of all."""
+        prefix = "/".join(path.split("/")[:4])
+        capped = self._capped.get(prefix)
+        return [capped[1], self._slots] if capped else [self._slots]
 
     async def pages(
         self,
@@ -156,10 +199,10 @@ class Api:
         """Close the connections."""
         await self._transport.really_close()
 
-    async def _space(self, method: str, path: str, lane: int) -> None:
+    async def _space(self, method: str, path: str, lane: _Lane) -> None:
         if self._gap <= 0 or method in {"GET", "HEAD"} or path.endswith(_NOT_SPACED):
             return
-        await self._lanes.setdefault(lane, _Lane()).turn(self._gap, self._sleep)
+        await lane.turn(self._gap)
 
     async def _once(
         self,
@@ -177,7 +220,7 @@ class Api:
                 method, path, json=json, params=dict(params or {}), headers=self._headers
             )
         except RequestFailed as error:
-            raise self._refusal(where, error.response.raw_response, safe) from error
+            raise self._refusal(where, error.response.raw_response, safe, access.lane) from error
         except RequestError as error:
             unsent = isinstance(error.exc, _UNSENT)
             if not isinstance(error.exc, httpx.HTTPError):
@@ -192,39 +235,57 @@ class Api:
             raise RetryableError(f"{where}: was redirected, the repository was probably renamed")
         return answer.raw_response
 
-    def _refusal(self, where: str, answer: httpx.Response, safe: bool) -> Exception:
-        status = answer.status_code
+    def _refusal(self, where: str, answer: httpx.Response, safe: bool, lane: int) -> Exception:
+        status, now = answer.status_code, self._now().timestamp()
         said = f"{where}: {status} {_message(answer)}"
-        wait = wait_for(status, answer.headers, answer.text, self._now().timestamp())
+        wait = wait_for(status, answer.headers, answer.text, now)
         if wait is not None:
             _log.warning("rate_limited", request=where, status=status, wait=wait)
+            if covers_all(answer.headers):
+                self._lanes[lane].silence(wait)
             return _PassingError(said, wait, wait <= PATIENCE)
-        if status >= 500 or status == 408:
-            return _PassingError(said, None, safe)
+        if status in _PASSES or status >= 500:
+            after = retry_after(answer.headers, now)
+            return _PassingError(said, after, safe and (after or 0) <= PATIENCE)
         if status in {404, 410}:
             return NotFoundError(said)
         return ForgeError(said, status)
 
 
 class _Lane:
-    """Keeps the distance between the writes of one installation."""
+    """Keeps the distance between the writes of one installation, and its silence after a rate limit."""
 
-    def __init__(self) -> None:
+    def __init__(self, timing: Timing) -> None:
+        self._timing = timing
         self._lock = asyncio.Lock()
         self._free_at = 0.0
+        self._silent_until = 0.0
 
-    async def turn(self, gap: float, sleep: Callable[[float], Awaitable[None]]) -> None:
+    async def turn(self, gap: float) -> None:
         async with self._lock:
-            now = asyncio.get_running_loop().time()
+            now = self._timing.monotonic()
             if self._free_at > now:
-                await sleep(self._free_at - now)
+                await self._timing.sleep(self._free_at - now)
             self._free_at = max(now, self._free_at) + gap
+
+    def silence(self, seconds: float) -> None:
+        """Let nothing travel for so long: who goes on asking while limited is shut out."""
+        self._silent_until = max(self._silent_until, self._timing.monotonic() + seconds)
+
+    def check(self, where: str) -> None:
+        """Raise what says how long to wait where another call was limited."""
+        left = self._silent_until - self._timing.monotonic()
+        if left > 0:
+            raise _PassingError(f"{where}: the forge asked for a pause", left, left <= PATIENCE)
 
 
 def _pause(state: RetryCallState) -> float:
+    """Wait as long as was asked for and a little more, or back off with full jitter, so that nobody comes in step."""
     error = state.outcome.exception() if state.outcome else None
     after = error.after if isinstance(error, RetryableError) else None
-    return float(0.5 * 2 ** (state.attempt_number - 1)) if after is None else after
+    if after is None:
+        return random.uniform(0, min(CAP, BASE * 2.0**state.attempt_number))  # noqa: S311 - no secret
+    return after * random.uniform(1, 1.1)  # noqa: S311 - no secret
 
 
 def _message(answer: httpx.Response) -> str:
