@@ -91,11 +91,19 @@ class ModelRouter:
         return Route("simple", ("at most one source file",))
 
     def route(
-        self, role: Role, named: Models, *, free_tier: bool, market: Market, promoted: bool = False
+        self,
+        role: Role,
+        named: Models,
+        *,
+        free_tier: bool,
+        market: Market,
+        promoted: bool = False,
+        consented: Collection[Role] = (),
     ) -> Choice:
         """Order the models for a role: allowed and open, for tasks the cheapest first; a failed check promotes once.
 
-        A class without a usable model takes those of the next one up, never of one below.
+        A class without a usable model takes those of the next one up, never of one below. Free tiers need `free_tier`,
+        or that whoever named the role's models consented to them.
         """
         wanted = _promoted(role) if promoted else role
         reasons = [f"promoted from {role} to {wanted} after a failed check"] if wanted != role else []
@@ -105,7 +113,7 @@ class ModelRouter:
         for kind in classes:
             models = []
             for model in dict.fromkeys(getattr(named, kind)):
-                if model in market.free_tier and not free_tier:
+                if model in market.free_tier and not (free_tier or kind in consented):
                     refused.append(model)
                     reasons.append(f"`{model}` is left out: a free tier, and `models.free_tier` is not set")
                 elif model in market.closed:

@@ -149,16 +149,20 @@ class Spending:
         named = {each: self.named(track.config, each) for each in {role, *CLASSES}}
         models = Models().model_copy(update={each: found.models for each, found in named.items()})
         every = {model for found in named.values() for model in found.models}
-        consented = {model for found in named.values() if found.consent for model in found.models}
         holds = await self.ledger.holds()
         prices = await asyncio.to_thread(lambda: {model: self.price(model) for model in every})
         market = Market(
             {model: found.mixed if found else None for model, found in prices.items()},
-            frozenset(model for model in every - consented if self.terms(model).free_tier),
+            frozenset(model for model in every if self.terms(model).free_tier),
             {model: _closed(hold) for model, hold in holds.items()},
         )
         choice = self.router.route(
-            role, models, free_tier=track.config.models.free_tier, market=market, promoted=promoted
+            role,
+            models,
+            free_tier=track.config.models.free_tier,
+            market=market,
+            promoted=promoted,
+            consented=[each for each, found in named.items() if found.consent],
         )
         if not choice.models and (choice.refused or choice.closed):
             await self._none_usable(track, choice, holds)
