@@ -46,7 +46,7 @@ def task_assessed(track: Track, event: TaskAssessed, now: datetime, engine: Reba
     track = replace(track.with_task(task), usage=track.usage + event.usage).noting(
         stamp(now),
         f"{task.id}: {event.text}; decided: {decision.kind.replace('_', ' ')}",
-        f"{decision.why} ({inputs})" if inputs else decision.why,
+        f"{decision.why.rstrip('.')}; {inputs}" if inputs else decision.why,
         task.id,
     )
     return _STEPS[decision.kind](track, task, event, decision, now)

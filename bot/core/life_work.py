@@ -139,6 +139,7 @@ def task_proposed(track: Track, event: TaskProposed, now: datetime) -> Decision:
         head_sha=event.head_sha,
         branch=event.branch,
         leased=event.outside,
+        trend=(*task.trend, 0),  # nothing failed before the push
         passed=(),
         judged="",
         reruns=0,
@@ -198,6 +199,8 @@ def checks_read(track: Track, task: TaskTrack, seen: Rollup, waited: int | None,
         "awaiting_approval": ("checking", f"somebody has to approve the run of {names}"),
     }
     state, note = states[seen.verdict]
+    if seen.verdict == "green" and task.trend[-1:] != (0,):
+        task = replace(task, trend=(*task.trend, 0))
     changed = replace(task, state=state, note=note, waits_for_base=False, judged="")  # type: ignore[arg-type]  # TaskStates
     before = track.task(task.id)
     track = track.with_task(changed)
