@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from asyncio import StreamReader
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from bot.core.values import (
     Issue,
     Pull,
     Repo,
+    ReviewComment,
     Role,
     TreeFile,
     Usage,
@@ -96,6 +96,9 @@ class ForgeReads(Protocol):
 
     async def checks(self, repo: Repo, sha: str) -> list[Check]:
         """Read check runs and commit statuses of a sha, the newest of each name."""
+
+    async def review_comments(self, repo: Repo, number: int, review: int) -> list[ReviewComment]:
+        """Read what a review of a pull request says of single lines."""
 
     async def branch_sha(self, repo: Repo, branch: str) -> str | None: ...
 
@@ -312,9 +315,8 @@ class Completed:
 class Talk(Protocol):
     """A command in a box that one talks to over its standard streams."""
 
-    @property
-    def stdout(self) -> StreamReader:
-        """What it says; to be read on, or it stops."""
+    async def read(self, most: int) -> bytes:
+        """Read what it says, as it comes; empty at its end. It stops where nobody reads."""
 
     @property
     def errors(self) -> str:
@@ -434,6 +436,7 @@ class WorkOrder:
     state_dir: Path
     timeout: float  # seconds
     model: str = ""  # `provider:model` that the router chose
+    command: tuple[str, ...] = ()  # of the agent `custom`, from the repository's file
     idle: float = 600.0  # seconds without a sign of life; longer than the longest legal test command
     notes: Callable[[], Awaitable[str | None]] = (
         _no_note  # a person's note for the running agent; None: nothing new

@@ -5,17 +5,33 @@ from __future__ import annotations
 from typing import Any
 
 from bot.handler import Handler
-from handlers import checks, given, issue_comment, issues, outcomes, pull_request, push
+from handlers import (
+    checks,
+    given,
+    issue_comment,
+    issues,
+    issues_changed,
+    outcomes,
+    outcomes_people,
+    pull_request,
+    pull_request_changed,
+    push,
+    review,
+)
 
 AnyHandler = Handler[Any, Any]  # the table holds handlers of different events
 
 HANDLERS: tuple[AnyHandler, ...] = (
     issues.HANDLER,
+    *issues_changed.HANDLERS,
     issue_comment.HANDLER,
     pull_request.HANDLER,
+    *pull_request_changed.HANDLERS,
+    review.HANDLER,
     checks.COMPLETED,
     checks.DUE,
     push.HANDLER,
     given.HANDLER,
     *outcomes.HANDLERS,
+    *outcomes_people.HANDLERS,
 )

@@ -6,17 +6,19 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from bot.core import commands as grammar
-from bot.core import life
+from bot.core import life, messages
 from bot.core.actions import Decision, React
+from bot.core.backlog import Loaded
 from bot.core.config import RepoConfig
 from bot.core.events import CommentCreated
 from bot.core.ids import track_id
 from bot.core.roles import allows
 from bot.core.sanitize import code
-from bot.core.track import Track
+from bot.core.track import Frozen, Track
 from bot.core.values import Role
 from bot.handler import Command, CommandCall, Handler, Reads
 from handlers.commands import COMMANDS
+from handlers.issues import read_frozen
 
 Found = grammar.Invocation | grammar.NearMiss
 
@@ -26,6 +28,8 @@ class Facts:
     found: Found | None
     role: Role = "none"
     config: RepoConfig | None = None
+    frozen: Frozen | None = None
+    backlog: Loaded | None = None
 
 
 async def gather(track: Track | None, event: CommentCreated, reads: Reads) -> Facts:
@@ -39,7 +43,17 @@ async def gather(track: Track | None, event: CommentCreated, reads: Reads) -> Fa
     if event.author.is_bot and event.author.id not in config.bots:
         return Facts(None)
     role = await reads.forge.permission(event.repo, event.author.login)
-    return Facts(found, role, config)
+    command = _command(found)
+    if command is None or not allows(role, config.needed_role(command.name, command.needs)):
+        return Facts(found, role, config)
+    frozen = backlog = None
+    if command.begins and track is None:
+        frozen = await read_frozen(event.repo, event.number, event.author, reads)
+    if command.reads_backlog and track is not None and track.backlog_sha and not track.tasks:
+        path = f"{track.folder}/BACKLOG.yaml"
+        sha = await reads.forge.branch_sha(event.repo, track.backlog_branch)
+        backlog = await reads.backlog(event.repo, sha or track.backlog_sha, path)
+    return Facts(found, role, config, frozen, backlog)
 
 
 def find(event: CommentCreated) -> Found | None:
@@ -50,8 +64,6 @@ def decide(track: Track | None, event: CommentCreated, facts: Facts, now: dateti
     """Answer the command, the near miss, or somebody who may not."""
     if facts.found is None or facts.config is None:
         return life.nothing(track)
-    id_ = track.id if track else track_id(event.number)
-    key = f"comment-{event.comment}"
     command = _command(facts.found)
     needed = (
         facts.config.needed_role(command.name, command.needs)
@@ -59,16 +71,11 @@ def decide(track: Track | None, event: CommentCreated, facts: Facts, now: dateti
         else facts.config.needed_role("default")
     )
     if not allows(facts.role, needed):
-        if command is None and not allows(facts.role, "triage"):
-            return life.nothing(track)  # a stranger's slip of the pen needs no answer
-        what = f"/agent {command.name}" if command else "/agent"
-        text = f"`{what}` needs the role `{needed}` here; yours is `{facts.role}`."
-        refusal = life.answer(track, event, id_, key, text)
-        return _acknowledged(refusal, event, "confused")
+        return _refused(track, event, facts, command, needed)
     if command is None or isinstance(facts.found, grammar.NearMiss):
-        return _acknowledged(
-            life.answer(track, event, id_, key, _near(facts.found, track)), event, "confused"
-        )
+        return _answered(track, event, _near(facts.found, track))
+    if not command.valid(track):
+        return _answered(track, event, _not_now(command, track))
     call = CommandCall(
         invocation=facts.found,
         event=event,
@@ -77,8 +84,41 @@ def decide(track: Track | None, event: CommentCreated, facts: Facts, now: dateti
         task=_task(track, event, facts.found),
         commands=COMMANDS,
         now=now,
+        backlog=facts.backlog,
+        frozen=facts.frozen,
+        config=facts.config,
     )
-    return _acknowledged(command.answer(call), event, "eyes")
+    decision = command.answer(call)
+    if command.begins and track is not None and event.round > track.round:
+        return decision  # the round that begins acknowledges
+    return _acknowledged(decision, event, "eyes")
+
+
+def _refused(
+    track: Track | None, event: CommentCreated, facts: Facts, command: Command | None, needed: Role
+) -> Decision:
+    if command is None and not allows(facts.role, "triage"):
+        return life.nothing(track)  # a stranger's slip of the pen needs no answer
+    if track is None and event.round > 1:
+        return life.nothing(track)  # the older round answers
+    what = f"/agent {command.name}" if command else "/agent"
+    return _answered(track, event, f"`{what}` needs the role `{needed}` here; yours is `{facts.role}`.")
+
+
+def _answered(track: Track | None, event: CommentCreated, text: str) -> Decision:
+    id_ = track.id if track else track_id(event.number)
+    return _acknowledged(life.answer(track, event, id_, f"comment-{event.comment}", text), event, "confused")
+
+
+def _not_now(command: Command, track: Track | None) -> str:
+    state = (
+        f"`{track.id}` is {messages.STATE_WORDS[track.state].lower()}" if track else "nothing is planned here"
+    )
+    return f"`/agent {command.name}` means nothing now: {state}. Valid now: {_valid(track)}."
+
+
+def _valid(track: Track | None) -> str:
+    return ", ".join(f"`{command.usage}`" for command in COMMANDS if command.valid(track))
 
 
 def _command(found: Found) -> Command | None:
@@ -88,17 +128,16 @@ def _command(found: Found) -> Command | None:
 
 
 def _near(found: Found, track: Track | None) -> str:
-    valid = ", ".join(f"`{command.usage}`" for command in COMMANDS if command.valid(track))
     typed = code(found.typed if isinstance(found, grammar.NearMiss) else found.name)
     maybe = getattr(found, "suggestion", None)
     guess = f" Did you mean {code(maybe)}?" if maybe else ""
-    return f"There is no command {typed}.{guess} Valid now: {valid}."
+    return f"There is no command {typed}.{guess} Valid now: {_valid(track)}."
 
 
 def _task(track: Track | None, event: CommentCreated, found: grammar.Invocation) -> str | None:
-    named = next((word.upper() for word in found.args if track and track.task(word.upper())), None)
-    if named or track is None or not event.is_pull:
-        return named
+    first = found.args[0].upper() if found.args else ""
+    if track is None or track.task(first) is not None or not event.is_pull:
+        return first if track and track.task(first) else None
     return next((task.id for task in track.tasks if task.pull == event.number), None)
 
 
@@ -121,6 +160,12 @@ def _opens(event: CommentCreated) -> int | None:
     return None if event.is_pull or find(event) is None else event.number
 
 
+def _begins_anew(event: CommentCreated) -> bool:
+    found = find(event)
+    command = _command(found) if found else None
+    return command is not None and command.begins
+
+
 HANDLER = Handler(
     event=CommentCreated,
     github="issue_comment",
@@ -128,6 +173,8 @@ HANDLER = Handler(
     permissions={"issues": "write", "pull_requests": "write"},
     keys=_keys,
     opens=_opens,
+    begins_anew=_begins_anew,
+    sees_hold=True,
     gather=gather,
     decide=decide,
 )

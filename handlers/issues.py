@@ -7,7 +7,8 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
-from bot.core import life, life_planning
+from bot.core import commands as grammar
+from bot.core import life, life_issue, life_planning
 from bot.core.actions import Decision
 from bot.core.config import RepoConfig
 from bot.core.events import IssueLabeled
@@ -15,8 +16,9 @@ from bot.core.ids import track_id
 from bot.core.roles import allows
 from bot.core.sanitize import code, inline, strip_hidden
 from bot.core.track import Frozen, Track
-from bot.core.values import Comment, Issue, Role
+from bot.core.values import Actor, Comment, Issue, Repo, Role
 from bot.handler import Handler, Reads
+from handlers.commands import COMMANDS
 
 MAX_FROZEN = 60_000  # characters of each text; issues and comments hold at most 65,536
 
@@ -26,37 +28,53 @@ class Facts:
     config: RepoConfig
     config_problems: tuple[str, ...]
     role: Role
-    issue: Issue | None
-    comments: tuple[Comment, ...]  # of people who may write
+    frozen: Frozen | None
 
 
 async def gather(track: Track | None, event: IssueLabeled, reads: Reads) -> Facts:
     """Read who labelled, and the text as it is now; nothing is read for a label that is not ours."""
     config, problems = await reads.config(event.repo)
     if event.label != config.labels.trigger or not _may_begin(track):
-        return Facts(config, (), "none", None, ())
+        return Facts(config, (), "none", None)
     role = await reads.forge.permission(event.repo, event.actor.login)
     if not allows(role, "write"):
-        return Facts(config, problems, role, None, ())
-    issue = await reads.forge.issue(event.repo, event.issue)
-    own = await reads.forge.bot_ids(event.repo)
-    roles: dict[str, Role] = {event.actor.login: role}
+        return Facts(config, problems, role, None)
+    return Facts(config, problems, role, await read_frozen(event.repo, event.issue, event.actor, reads))
+
+
+async def read_frozen(repo: Repo, number: int, asker: Actor, reads: Reads) -> Frozen | None:
+    """Freeze the issue as it is now, with the comments of people who may write; None for a pull request.
+
+    `asker` may write; that was asked before.
+    """
+    issue = await reads.forge.issue(repo, number)
+    if issue.is_pull:
+        return None
+    own = await reads.forge.bot_ids(repo)
+    roles: dict[str, Role] = {asker.login: "write"}
     comments = []
-    for comment in await reads.forge.comments(event.repo, event.issue):
+    for comment in await reads.forge.comments(repo, number):
         if comment.author.id in own or comment.author.is_bot:
             continue
         login = comment.author.login
         if login not in roles:
-            roles[login] = await reads.forge.permission(event.repo, login)
-        if allows(roles[login], "write"):
+            roles[login] = await reads.forge.permission(repo, login)
+        if allows(roles[login], "write") and not _is_command(comment):
             comments.append(comment)
-    return Facts(config, problems, role, issue, tuple(comments))
+    return freeze(issue, tuple(comments), asker.login)
+
+
+def _is_command(comment: Comment) -> bool:
+    found = grammar.parse(comment.body, tuple(command.name for command in COMMANDS))
+    return isinstance(found, grammar.Invocation) and not found.text  # words after it are about the work
 
 
 def decide(track: Track | None, event: IssueLabeled, facts: Facts, now: datetime) -> Decision:
-    """Begin a track for the trigger label, if its labeller may write."""
-    if event.label != facts.config.labels.trigger or not _may_begin(track):
+    """Begin a track for the trigger label, if its labeller may write; answer where one is under way."""
+    if event.label != facts.config.labels.trigger:
         return life.nothing(track)
+    if track is not None and (event.round > track.round or not _may_begin(track)):
+        return _on_known(track, event, now)
     id_ = track.id if track else track_id(event.issue, event.round)
     if not allows(facts.role, "write"):
         text = (
@@ -64,10 +82,12 @@ def decide(track: Track | None, event: IssueLabeled, facts: Facts, now: datetime
             f"theirs is `{facts.role}`. Somebody who may write can remove the label and set it again."
         )
         return life.answer(track, event, id_, f"label-{event.actor.id}-{life.moment(now)}", text)
-    if facts.issue is None or facts.issue.is_pull:
+    if facts.frozen is None:
         return life.nothing(track)
-    frozen = freeze(facts.issue, facts.comments, event.actor.login)
-    decision = life_planning.begin(event, id_, frozen, facts.config, now)
+    why = f"{event.actor.login} set the label {event.label}"
+    decision = life_planning.begin(
+        event.repo, event.issue, event.round, id_, facts.frozen, facts.config, now, why
+    )
     if facts.config_problems:
         text = "`.github/gitwright.yml` has problems; defaults hold for what cannot be read.\n\n" + "\n".join(
             f"- {inline(problem)}" for problem in facts.config_problems
@@ -75,6 +95,12 @@ def decide(track: Track | None, event: IssueLabeled, facts: Facts, now: datetime
         said = life.answer(None, event, id_, f"config-{life.moment(now)}", text)
         return Decision(track=decision.track, actions=(*decision.actions, *said.actions))
     return decision
+
+
+def _on_known(track: Track, event: IssueLabeled, now: datetime) -> Decision:
+    if event.round > track.round:
+        return life_issue.superseded(track, event.round, now)  # only one that was cancelled is left to end
+    return life.nothing(track) if track.ended else life_issue.label_set_again(track, event, now)
 
 
 def _may_begin(track: Track | None) -> bool:
@@ -105,6 +131,7 @@ HANDLER = Handler(
     permissions={"issues": "write", "contents": "read"},
     keys=lambda event: (f"issue:{event.issue}",),
     opens=lambda event: event.issue,
+    sees_hold=True,
     gather=gather,
     decide=decide,
 )

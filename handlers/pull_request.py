@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bot.core import life, life_backlog, life_work
+from bot.core import life, life_backlog, life_hold, life_pulls, life_work
 from bot.core.actions import Decision
 from bot.core.backlog import Loaded
 from bot.core.events import PullClosed
-from bot.core.track import TaskTrack, Track
+from bot.core.track import HELD, TaskTrack, Track
 from bot.handler import Handler, Reads
 
 
@@ -43,13 +43,32 @@ def decide(track: Track | None, _event: PullClosed, facts: Facts, now: datetime)
     """Hand the closed pull request to what it is for: the backlog or a task."""
     if track is None or track.ended or facts.closed is None:
         return life.nothing(track)
+    if track.state == "stopped" and not facts.closed.merged:
+        return life.nothing(track)  # the stop itself closed it
+    return (
+        life_hold.held(track, lambda t: _closed(t, facts, now))
+        if track.state in HELD
+        else _closed(track, facts, now)
+    )
+
+
+def _closed(track: Track, facts: Facts, now: datetime) -> Decision:
+    assert facts.closed is not None
+    if facts.closed.number == track.record_pull:
+        return life_pulls.record_closed(track, facts.closed, now)
     if _is_backlog(track, facts.closed):
         if track.tasks or track.state not in {"planning", "review", "blocked"}:
             return life.nothing(track)
         track = replace(track, backlog_pull=facts.closed.number)
         return life_backlog.backlog_closed(track, facts.closed, facts.loaded, now)
     task = next((task for task in track.tasks if _is_of(task, facts.closed)), None)
-    return life_work.task_pull_closed(track, task, facts.closed, now) if task else life.nothing(track)
+    if task is None:
+        return life.nothing(track)
+    decision = life_work.task_pull_closed(track, task, facts.closed, now)
+    if decision.track is None:
+        return decision
+    taken, looks = life_pulls.take_up(decision.track)  # its files are free for others
+    return replace(decision, track=taken, timers=(*decision.timers, *looks))
 
 
 def _is_backlog(track: Track, event: PullClosed) -> bool:
@@ -67,6 +86,7 @@ HANDLER = Handler(
     actions=("closed",),
     permissions={"pull_requests": "write", "contents": "write"},
     keys=lambda event: (f"pull:{event.number}", f"branch:{event.head_branch}"),
+    sees_hold=True,
     gather=gather,
     decide=decide,
 )

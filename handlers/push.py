@@ -24,7 +24,13 @@ async def gather(track: Track | None, event: Pushed, reads: Reads) -> Facts:
         return Facts()
     if track.merged_sha is None:
         return Facts()
-    return Facts(await reads.backlog(event.repo, event.after, f"{track.folder}/BACKLOG.yaml"))
+    path = f"{track.folder}/BACKLOG.yaml"
+    loaded = await reads.backlog(event.repo, event.after, path)
+    if life_backlog.sets_back(track, loaded):
+        # Pushes may be told late and in any order: only the branch as it is now can undo a merge.
+        tip = await reads.forge.branch_sha(event.repo, event.branch)
+        loaded = await reads.backlog(event.repo, tip, path) if tip else None
+    return Facts(loaded)
 
 
 def decide(track: Track | None, event: Pushed, facts: Facts, now: datetime) -> Decision:

@@ -6,8 +6,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from bot.core import messages
-from bot.core.actions import CloseTrack, Decision, PostComment, SyncStatus
-from bot.core.events import Closed, CommentCreated, IssueLabeled
+from bot.core.actions import CloseTrack, Decision, PostComment, ProposeRecord, SyncStatus
+from bot.core.events import Closed, CommentCreated, IssueLabeled, RecordProposed
 from bot.core.track import Track
 
 
@@ -26,9 +26,20 @@ def answer(
 
 
 def finish(track: Track, now: datetime) -> Decision:
-    """Every task is settled: prove that nothing is left, post the receipt, close the issue."""
+    """Every task is settled: record what nobody's pull request carries, post the receipt, close the issue."""
     track = track.noting(stamp(now), "every task is merged or dropped")
-    return Decision(track=track, actions=(CloseTrack(),))
+    left = not track.config.keep_records or any(task.skipped for task in track.tasks)
+    return Decision(track=track, actions=(ProposeRecord() if left else CloseTrack(),))
+
+
+def record_proposed(track: Track, event: RecordProposed, now: datetime) -> Decision:
+    """Wait until people merge the record; where nothing was left to record this is the end."""
+    if event.pull == 0:
+        return Decision(track=track, actions=(CloseTrack(),))
+    if track.record_pull == event.pull:
+        return nothing(track)
+    track = replace(track, record_pull=event.pull).noting(stamp(now), f"opened #{event.pull}: the record")
+    return Decision(track=track, actions=(SyncStatus(),))
 
 
 def closed(track: Track, event: Closed, now: datetime) -> Decision:

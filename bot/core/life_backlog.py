@@ -6,10 +6,10 @@ from dataclasses import replace
 from datetime import datetime
 
 from bot.core import messages
-from bot.core.actions import CheckHealth, Decision, SyncStatus
+from bot.core.actions import CheckHealth, Decision, PostComment, SyncStatus
 from bot.core.backlog import BacklogTask, Loaded
 from bot.core.events import PullClosed
-from bot.core.life import block, finish, nothing, say, stamp
+from bot.core.life import block, finish, moment, nothing, say, stamp
 from bot.core.life_planning import begin_again
 from bot.core.life_work import start_ready
 from bot.core.sanitize import code
@@ -86,25 +86,58 @@ def backlog_changed(track: Track, loaded: Loaded, now: datetime) -> Decision:
     tasks += tuple(task for task in track.tasks if task.id not in written and task.attempt > 0)
     if tasks == track.tasks and track.readable:
         return nothing(track)
+    before = track
     track = replace(track, tasks=tasks, readable=True).noting(
         stamp(now), "took over changes of the backlog on the default branch"
     )
     track, runs = start_ready(track, now)
     if all(task.state in SETTLED for task in track.tasks):
         return finish(track, now)
-    return Decision(track=track, actions=(*runs, SyncStatus()))
+    return Decision(track=track, actions=(*runs, *_asked(track, before, now), SyncStatus()))
 
 
 def _honoured(known: TaskTrack | None, written: TaskTrack) -> TaskTrack:
     # What runs was merged as it was: only a task that has not begun takes new words, and a settled line settles it.
     if known is None:
         return written
+    if _set_back(known, written):
+        return replace(known, state="reverted", note="its line was set back to todo")
     if known.state == "blocked" and known.attempt == 0:
         return written  # it waits for a word of people, and this may be it
-    if known.state in {"todo", "ready", "waiting"}:
+    if known.state in {"todo", "ready"} or (known.state == "waiting" and known.attempt == 0):
         same = replace(written, attempt=known.attempt, run=known.run)
         return same if written.state in SETTLED else replace(same, state=known.state, note=known.note)
     # An open pull request is settled by merging or closing it; where a task is stuck, the line decides.
-    if written.state in SETTLED and known.state in {"blocked", "held"}:
+    if written.state in SETTLED and known.state in {"blocked", "held", "reverted"}:
         return replace(known, state=written.state, note="")
     return known
+
+
+def _set_back(known: TaskTrack, written: TaskTrack) -> bool:
+    """A line that says todo after it said otherwise; one that a command dropped is only not yet written."""
+    return known.state in SETTLED and written.state == "todo" and not known.skipped
+
+
+def sets_back(track: Track, loaded: Loaded | None) -> bool:
+    """Tell whether a file says todo of a task that was settled: worth a second look at the newest commit."""
+    if loaded is None or loaded.backlog is None:
+        return False
+    known = {task.id: task for task in track.tasks}
+    return any(t.id in known and _set_back(known[t.id], _task(t)) for t in loaded.backlog.tasks)
+
+
+def _asked(track: Track, before: Track, now: datetime) -> tuple[PostComment, ...]:
+    """Ask what to do about tasks whose lines were set back: they are never run unasked."""
+    asked = []
+    for task in track.tasks:
+        old = before.task(task.id)
+        if task.state != "reverted" or old is None or old.state == "reverted":
+            continue
+        merged = f"was merged with #{task.pull}" if task.pull else f"was {messages.TASK_WORDS[old.state]}"
+        text = (
+            f"`{task.id}` {merged}, and its line in `{track.folder}/BACKLOG.yaml` says `todo` again. It is not run "
+            f"unasked: `/agent retry {task.id}` runs it again; `status: done` or `dropped` in its line leaves it."
+        )
+        body = messages.answer(track.id, f"{task.id}-reverted-{moment(now)}", text, "problem")
+        asked.append(PostComment(repo=track.repo, number=track.issue, body=body))
+    return tuple(asked)

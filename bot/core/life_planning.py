@@ -17,28 +17,38 @@ from bot.core.actions import (
     SyncStatus,
 )
 from bot.core.config import RepoConfig
-from bot.core.events import BacklogProposed, IssueLabeled, PlanFailed, PlanMade
+from bot.core.events import BacklogProposed, PlanFailed, PlanMade
 from bot.core.ids import TrackId, backlog_branch
 from bot.core.life import block, stamp
 from bot.core.sanitize import code, inline
 from bot.core.track import Frozen, Track
+from bot.core.values import Repo
 
 
-def begin(event: IssueLabeled, id_: TrackId, frozen: Frozen, config: RepoConfig, now: datetime) -> Decision:
+def begin(
+    repo: Repo,
+    issue: int,
+    round_: int,
+    id_: TrackId,
+    frozen: Frozen,
+    config: RepoConfig,
+    now: datetime,
+    why: str,
+) -> Decision:
     """Begin a track: acknowledge, show the status, see whether planning can succeed here."""
     track = Track(
         id=id_,
-        repo=event.repo,
-        issue=event.issue,
-        round=event.round,
+        repo=repo,
+        issue=issue,
+        round=round_,
         frozen=frozen,
         config=config,
         started_at=stamp(now),
-    ).noting(stamp(now), f"{event.actor.login} set the label {event.label}")
+    ).noting(stamp(now), why)
     return Decision(
         track=track,
         actions=(
-            React(repo=event.repo, subject="issue", id=event.issue, content="eyes"),
+            React(repo=repo, subject="issue", id=issue, content="eyes"),
             SyncStatus(),
             CheckHealth(before="planning"),
         ),
@@ -100,7 +110,7 @@ def begin_again(track: Track) -> str:
     """Say how a track without a backlog is begun anew."""
     if not track.issue:
         return "To try again, run the same command again."
-    return f"To try again, remove the label {code(track.config.labels.trigger)} and set it again."
+    return f"To try again, comment `/agent plan`, or remove the label {code(track.config.labels.trigger)} and set it again."
 
 
 def backlog_proposed(track: Track, event: BacklogProposed, now: datetime) -> Decision:

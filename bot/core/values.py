@@ -44,6 +44,15 @@ class Comment:
 
 
 @dataclass(frozen=True, slots=True)
+class ReviewComment:
+    """What a review says of a line of a file; `line` is None for the whole file, or where it is gone."""
+
+    path: str
+    line: int | None
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
 class Issue:
     number: int
     title: str

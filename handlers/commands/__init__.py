@@ -4,10 +4,37 @@ from __future__ import annotations
 
 from bot.core.track import Track
 from bot.handler import Command
+from handlers.commands import (
+    budget,
+    pause,
+    plan,
+    rebase,
+    regenerate,
+    resume,
+    retry,
+    revise,
+    skip,
+    status,
+    stop,
+    why,
+)
 from handlers.commands import help as help_
-from handlers.commands import status, why
 
-COMMANDS: tuple[Command, ...] = (status.COMMAND, why.COMMAND, help_.COMMAND)
+COMMANDS: tuple[Command, ...] = (
+    plan.COMMAND,
+    revise.COMMAND,
+    skip.COMMAND,
+    retry.COMMAND,
+    regenerate.COMMAND,
+    rebase.COMMAND,
+    pause.COMMAND,
+    stop.COMMAND,
+    resume.COMMAND,
+    budget.COMMAND,
+    status.COMMAND,
+    why.COMMAND,
+    help_.COMMAND,
+)
 
 
 def valid_now(track: Track | None) -> tuple[tuple[str, str], ...]:

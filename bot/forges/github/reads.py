@@ -10,7 +10,7 @@ from urllib.parse import quote
 import httpx
 
 from bot.core.ids import identity
-from bot.core.values import Check, Comment, Issue, Pull, Repo, Role
+from bot.core.values import Check, Comment, Issue, Pull, Repo, ReviewComment, Role
 from bot.errors import ForgeError, NotFoundError
 from bot.forges.github import views
 from bot.forges.github.auth import READ, AppTokens, Permissions, PersonalToken
@@ -130,6 +130,11 @@ class GitHubReads:
         # A server that does not know the filter would list others' pull requests.
         ours = [pull for pull in pulls if pull.head_branch == head_branch]
         return max(ours, key=lambda pull: pull.number, default=None)
+
+    async def review_comments(self, repo: Repo, number: int, review: int) -> list[ReviewComment]:
+        """Read what a review of a pull request says of single lines."""
+        items = await self._all(repo, f"/pulls/{number}/reviews/{review}/comments")
+        return [views.read(views.ReviewCommentView, item).value() for item in items]
 
     # --- branches and checks ---------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from bot.core.values import ROLES, Actor, Check, Comment, Issue, Pull, Repo, Role
+from bot.core.values import ROLES, Actor, Check, Comment, Issue, Pull, Repo, ReviewComment, Role
 from bot.errors import ForgeError
 
 OWN_CHECKS = "gitwright/"
@@ -86,6 +86,16 @@ class CommentView(View):
 
     def value(self) -> Comment:
         return Comment(self.id, self.body or "", actor(self.user), self.created_at, self.updated_at)
+
+
+class ReviewCommentView(View):
+    path: str
+    line: int | None = None
+    original_line: int | None = None  # where it was when it was said
+    body: str = ""
+
+    def value(self) -> ReviewComment:
+        return ReviewComment(self.path, self.line or self.original_line, self.body)
 
 
 class BranchView(View):

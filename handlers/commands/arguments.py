@@ -1,0 +1,102 @@
+"""Owns the words after a command: a task, a note; every problem with them is named at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from bot.core import life
+from bot.core.actions import Decision
+from bot.core.ids import TASK_ID, track_id
+from bot.core.sanitize import code
+from bot.core.track import TaskTrack
+from bot.handler import Command, CommandCall
+
+_LIKE_A_TASK = re.compile(r"[A-Za-z]{1,6}-?[0-9]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Arguments:
+    """What was said: the task meant, the words for people or agents, and what is wrong."""
+
+    task: str | None
+    note: str
+    problems: tuple[str, ...]
+
+
+def read(call: CommandCall, *, task: bool = False, note: bool = False) -> Arguments:
+    """Read an optional task in front, then a note where one is taken; anything else is a problem."""
+    words, text = list(call.invocation.args), call.invocation.text
+    named, problems = call.task, []
+    if task and words and _LIKE_A_TASK.fullmatch(words[0]):
+        word = words.pop(0)
+        text = text[len(word) :].strip()
+        named = word.upper()
+        if named not in known(call):
+            problems.append(_unknown(call, word))
+            named = None
+    if words and not note:
+        extra = " ".join(words[:6])
+        problems.append(f"{code(extra)} is more than it takes.")
+    return Arguments(named, text if note else "", tuple(problems))
+
+
+def known(call: CommandCall) -> list[str]:
+    """Name the tasks that there are: those at work, or those of the backlog under review."""
+    if call.track is not None and call.track.tasks:
+        return [task.id for task in call.track.tasks]
+    backlog = call.backlog.backlog if call.backlog else None
+    return [task.id for task in backlog.tasks] if backlog else []
+
+
+def _unknown(call: CommandCall, word: str) -> str:
+    names = ", ".join(f"`{id_}`" for id_ in known(call)) or "none yet"
+    shown = code(word.upper() if TASK_ID.fullmatch(word.upper()) else word)
+    return f"There is no task {shown}; the tasks are {names}."
+
+
+def say(call: CommandCall, text: str, decision: Decision | None = None) -> Decision:
+    """Answer the comment, beside what follows from it."""
+    track = decision.track if decision else call.track
+    id_ = track.id if track else track_id(call.event.number)
+    said = life.answer(track, call.event, id_, f"comment-{call.event.comment}", text)
+    if decision is None:
+        return said
+    return Decision(track=track, actions=(*said.actions, *decision.actions), timers=decision.timers)
+
+
+def refuse(call: CommandCall, command: Command, problems: Sequence[str]) -> Decision:
+    """Name every problem with how a command was written, and how it is written."""
+    listed = problems[0] if len(problems) == 1 else "\n".join(["", *(f"- {each}" for each in problems), ""])
+    return say(call, f"{listed}\n\nUsage: `{command.usage}`, for example `{command.example}`.".strip())
+
+
+def on_task(
+    call: CommandCall,
+    command: Command,
+    act: Callable[[TaskTrack, Arguments], Decision | str],
+    *,
+    likely: Callable[[TaskTrack], bool],
+    note: bool = False,
+    done: Callable[[TaskTrack], str] = lambda _: "",
+) -> Decision:
+    """Do something with the task that is named or meant; without a name that is the only likely one, if any."""
+    assert call.track is not None
+    given = read(call, task=True, note=note)
+    problems = list(given.problems)
+    task = call.track.task(given.task) if given.task else None
+    if task is None and not any("no task" in problem for problem in problems):
+        fitting = [each for each in call.track.tasks if likely(each)]
+        if len(fitting) == 1:
+            task = fitting[0]
+        else:
+            names = ", ".join(f"`{each.id}`" for each in fitting or call.track.tasks)
+            problems.insert(0, f"Name a task: {names}.")
+    if problems or task is None:
+        return refuse(call, command, problems)
+    decision = act(task, given)
+    if isinstance(decision, str):
+        return say(call, decision)
+    text = done(task)
+    return say(call, text, decision) if text else decision

@@ -1,0 +1,38 @@
+"""Owns `/agent plan`: a new round, with the issue as it reads now."""
+
+from __future__ import annotations
+
+from bot.core import life_issue, life_planning
+from bot.core.actions import Decision
+from bot.core.ids import track_id
+from bot.handler import Command, CommandCall
+from handlers.commands.arguments import refuse, say
+
+
+def answer(call: CommandCall) -> Decision:
+    """Begin the round, or end the older one for its sake: both tracks hear the same comment."""
+    event, track = call.event, call.track
+    if event.is_pull:
+        where = f"#{track.issue}" if track else "an issue"
+        return say(call, f"A new round begins on the issue: comment `/agent plan` on {where}.")
+    if track is not None:
+        if event.round > track.round:
+            return life_issue.superseded(track, event.round, call.now)
+        return say(call, f"Round {track.round} has only just begun: `{track.id}`.")
+    if call.frozen is None:
+        return refuse(call, COMMAND, ["There is no issue to plan here."])
+    why = f"{event.author.login} asked for a plan"
+    id_ = track_id(event.number, event.round)
+    return life_planning.begin(
+        event.repo, event.number, event.round, id_, call.frozen, call.config, call.now, why
+    )
+
+
+COMMAND = Command(
+    name="plan",
+    usage="/agent plan",
+    summary="Begins a new round with the issue as it reads now; an older one is ended.",
+    example="/agent plan",
+    begins=True,
+    answer=answer,
+)

@@ -1,0 +1,38 @@
+"""Owns `/agent regenerate`: another attempt from an improved spec and a fresh base."""
+
+from __future__ import annotations
+
+from bot.core import life_tasks
+from bot.core.actions import Decision
+from bot.handler import Command, CommandCall
+from handlers.commands.arguments import on_task
+from handlers.commands.retry import stuck
+from handlers.commands.states import at_work
+
+
+def answer(call: CommandCall) -> Decision:
+    """Improve the spec by what went wrong and by the note, and begin the next attempt."""
+    track = call.track
+    assert track is not None
+    by = call.event.author.login
+    return on_task(
+        call,
+        COMMAND,
+        lambda task, given: life_tasks.regenerate(track, task, given.note, by, call.now),
+        likely=stuck,
+        note=True,
+        done=lambda task: (
+            f"Attempt {task.attempt + 1} of `{task.id}` begins, from an improved spec and a fresh base."
+            + (f" #{task.pull} is closed; its branch is kept." if task.pull else "")
+        ),
+    )
+
+
+COMMAND = Command(
+    name="regenerate",
+    usage="/agent regenerate [task] [note]",
+    summary="Begins another attempt from an improved spec and a fresh base.",
+    example="/agent regenerate T-2 Keep the old signature.",
+    valid=at_work,
+    answer=answer,
+)

@@ -1,0 +1,47 @@
+"""Owns `/agent retry`: another attempt with the same spec."""
+
+from __future__ import annotations
+
+from bot.core import life_tasks
+from bot.core.actions import Decision
+from bot.core.track import TaskTrack
+from bot.handler import Command, CommandCall
+from handlers.commands.arguments import on_task
+from handlers.commands.states import at_work
+
+STUCK = frozenset({"blocked", "held", "reverted"})
+
+
+def stuck(task: TaskTrack) -> bool:
+    return task.state in STUCK
+
+
+def answer(call: CommandCall) -> Decision:
+    """Begin the next attempt from a fresh base."""
+    track = call.track
+    assert track is not None
+    by = call.event.author.login
+    return on_task(
+        call,
+        COMMAND,
+        lambda task, _: life_tasks.retry(track, task, by, call.now),
+        likely=stuck,
+        done=lambda task: (
+            f"Attempt {task.attempt + 1} of `{task.id}` begins, with the same spec."
+            + (
+                f" #{task.pull} is closed; its branch is kept."
+                if task.pull and task.state != "reverted"
+                else ""
+            )
+        ),
+    )
+
+
+COMMAND = Command(
+    name="retry",
+    usage="/agent retry [task]",
+    summary="Begins another attempt at a task with the same spec.",
+    example="/agent retry T-2",
+    valid=at_work,
+    answer=answer,
+)

@@ -1,0 +1,67 @@
+"""Owns `/agent revise`: a note that changes the backlog under review, a running agent's way, or a pull request."""
+
+from __future__ import annotations
+
+from bot.core import life_review, life_tasks
+from bot.core.actions import Decision
+from bot.core.track import OPEN_PULL, TaskTrack, Track
+from bot.handler import Command, CommandCall
+from handlers.commands.arguments import Arguments, read, refuse, say
+from handlers.commands.states import at_work, reviewing
+
+LONGEST = 4_000  # characters of a note
+
+
+def answer(call: CommandCall) -> Decision:
+    """Hand the note to whom it is for."""
+    track = call.track
+    assert track is not None
+    given = read(call, task=bool(track.tasks), note=True)
+    problems = list(given.problems)
+    if not given.note:
+        problems.append("Say what should be different.")
+    elif len(given.note) > LONGEST:
+        problems.append(f"The note has {len(given.note):,} characters; {LONGEST:,} are taken.")
+    if not track.tasks:
+        if problems:
+            return refuse(call, COMMAND, problems)
+        by = call.event.author.login
+        return life_review.revise(track, given.note, by, call.event.comment, call.now)
+    task = track.task(given.task) if given.task else None
+    if task is None:
+        if not given.problems:
+            problems.insert(0, _where(track))
+        return refuse(call, COMMAND, problems)
+    return refuse(call, COMMAND, problems) if problems else _of_task(call, track, task, given)
+
+
+def _of_task(call: CommandCall, track: Track, task: TaskTrack, given: Arguments) -> Decision:
+    by, key = call.event.author.login, f"comment-{call.event.comment}"
+    decision = life_tasks.revise(track, task, given.note, by, key, call.now)
+    if isinstance(decision, str):
+        return say(call, decision)
+    if task.state == "running":
+        return say(call, f"The agent that works on `{task.id}` is told.", decision)
+    return say(
+        call, f"An agent mends #{task.pull} by your note: it adds a commit, nothing is rewritten.", decision
+    )
+
+
+def _where(track: Track) -> str:
+    """Say which tasks a note can be for."""
+    running = [f"`/agent revise {task.id} <note>`" for task in track.tasks if task.state == "running"]
+    pulls = [f"#{task.pull}" for task in track.tasks if task.pull and task.state in {*OPEN_PULL, "blocked"}]
+    ways = [f"{', '.join(running)} steers the agent at work"] if running else []
+    ways += [f"comment it on {', '.join(pulls)} to have that mended"] if pulls else []
+    ways.append("`/agent plan` begins a new round with other words in the issue")
+    return f"The backlog is merged, so a note needs a task: {'; '.join(ways)}."
+
+
+COMMAND = Command(
+    name="revise",
+    usage="/agent revise [task] <note>",
+    summary="Revises the backlog under review, steers a running agent, or mends a pull request.",
+    example="/agent revise Split the parser from the printer.",
+    valid=lambda track: reviewing(track) or at_work(track),
+    answer=answer,
+)

@@ -1,0 +1,82 @@
+"""Owns what people do to an issue after its label was set: edit, close, reopen, delete, move it, take the label off."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import TypeVar
+
+from bot.core import life, life_issue
+from bot.core.actions import Decision
+from bot.core.events import (
+    IssueClosed,
+    IssueEdited,
+    IssueGone,
+    IssueReopened,
+    IssueUnlabeled,
+)
+from bot.core.sanitize import strip_hidden
+from bot.core.track import Track
+from bot.errors import NotFoundError
+from bot.handler import Handler, Reads
+from handlers.issues import MAX_FROZEN
+
+E = TypeVar("E", IssueUnlabeled, IssueClosed, IssueReopened, IssueGone)
+
+
+async def _nothing(_track: Track | None, _event: object, _reads: Reads) -> None:
+    """The act itself is all there is to know."""
+
+
+async def gather_edited(track: Track | None, event: IssueEdited, reads: Reads) -> bool | None:
+    """Tell whether the issue reads otherwise than when it was frozen; None where it cannot be read."""
+    if track is None or track.ended:
+        return None
+    try:
+        issue = await reads.forge.issue(event.repo, event.issue)
+    except NotFoundError:
+        return None
+    title, body = (strip_hidden(text[:MAX_FROZEN])[0] for text in (issue.title, issue.body))
+    return (title, body) != (track.frozen.title, track.frozen.body)
+
+
+def decide_edited(track: Track | None, event: IssueEdited, stale: bool | None, now: datetime) -> Decision:
+    if track is None or stale is None:
+        return life.nothing(track)
+    return life_issue.issue_edited(track, event, now, stale=stale)
+
+
+def _handler(event: type[E], action: str, step: Callable[[Track, E, datetime], Decision]) -> Handler[E, None]:
+    actions = (action,) if action else ("deleted", "transferred")
+
+    def decide(track: Track | None, happened: E, _facts: None, now: datetime) -> Decision:
+        return life.nothing(track) if track is None or track.ended else step(track, happened, now)
+
+    return Handler(
+        event=event,
+        github="issues",
+        actions=actions,
+        permissions={"issues": "write"},
+        keys=lambda happened: (f"issue:{happened.issue}",),
+        sees_hold=True,
+        gather=_nothing,
+        decide=decide,
+    )
+
+
+HANDLERS = (
+    _handler(IssueUnlabeled, "unlabeled", life_issue.label_removed),
+    Handler(
+        event=IssueEdited,
+        github="issues",
+        actions=("edited",),
+        permissions={"issues": "write"},
+        keys=lambda event: (f"issue:{event.issue}",),
+        sees_hold=True,
+        gather=gather_edited,
+        decide=decide_edited,
+    ),
+    _handler(IssueClosed, "closed", life_issue.issue_closed),
+    _handler(IssueReopened, "reopened", life_issue.issue_reopened),
+    _handler(IssueGone, "", life_issue.issue_gone),
+)
