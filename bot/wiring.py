@@ -15,8 +15,11 @@ import structlog
 from bot import files
 from bot import sandbox as sandboxes
 from bot.agents import AGENTS, make_coder
+from bot.agents.endpoints import Endpoints
+from bot.agents.presets import missing
 from bot.agents.script import Script, load_script
 from bot.agents.sessions import Sessions
+from bot.agents.supplies import Supplies
 from bot.core.actions import (
     Action,
     AssessTask,
@@ -36,6 +39,7 @@ from bot.core.events import ForgeEvent, Pushed
 from bot.dispatch import Dispatcher
 from bot.engine.dbos_engine import DbosEngine
 from bot.engine.ledger import Ledger
+from bot.engine.pool import WorkerPool
 from bot.engine.runner import Runner
 from bot.engine.store import Delivery, Store
 from bot.errors import BotError
@@ -47,6 +51,7 @@ from bot.jobs.backlog import ProposeBacklogJob, ReportBacklogJob
 from bot.jobs.cast import Cast
 from bot.jobs.close import CloseJob
 from bot.jobs.health import HealthJob
+from bot.jobs.judge import Judge
 from bot.jobs.plan import PlanJob
 from bot.jobs.reconcile import Reconciler
 from bot.jobs.repair import AssessJob, RebaseJob
@@ -55,6 +60,7 @@ from bot.jobs.runs import CancelRunsJob, ClosePullJob, NoteRunJob
 from bot.jobs.spending import Spending, telling
 from bot.jobs.verify import Verifier
 from bot.jobs.work import WorkJob
+from bot.models.prices import cost
 from bot.perform import Job, Performer
 from bot.ports import Clock, Coder, Engine, Forge, Identity, JsonDict, Sandbox
 from bot.settings import Settings
@@ -63,8 +69,7 @@ from handlers.commands import valid_now
 
 _log = structlog.get_logger(__name__)
 
-# How many jobs of each queue run at once in a process; in a serial one, never two of the same track.
-QUEUES = {"tracks": 16, "forge": 8, "status": 8, "health": 3, "plans": 3, "agents": 3, "repairs": 3}
+# In a serial queue, never two jobs of the same track run at once.
 SERIAL = frozenset({"tracks", "status", "health", "repairs"})
 QUEUE_OF = {
     "sync_status": "status",
@@ -74,7 +79,25 @@ QUEUE_OF = {
     "assess_task": "repairs",
     "rebase_task": "repairs",
 }
+# Seconds after which a job is taken for stuck, whatever it does; agents and planners have nearer limits of their own.
+HOUR = 3600.0
+STUCK = {"tracks": HOUR / 2, "status": HOUR / 2, "forge": HOUR, "repairs": 3 * HOUR, "health": 3 * HOUR}
+STUCK_AGENT = 30 * HOUR
 GRACE = 5.0  # seconds for running jobs at a shutdown; interrupting them and revoking tokens come after
+
+
+def queues(settings: Settings) -> dict[str, int]:
+    """Tell how many jobs of each queue run at once in this process."""
+    plans, agents = settings.planners, settings.workers
+    return {
+        "tracks": 16,
+        "forge": 8,
+        "status": 8,
+        "health": 3,
+        "plans": plans,
+        "agents": agents,
+        "repairs": agents,
+    }
 
 
 class SystemClock:
@@ -196,6 +219,7 @@ def _github(settings: Settings) -> Forge:
         token=settings.token.get_secret_value() if settings.token else None,
         api_version=settings.github_api_version,
         write_gap=settings.write_gap,
+        api_limit=settings.api_calls,
     )
 
 
@@ -209,17 +233,21 @@ def overridden(config: RepoConfig, settings: Settings) -> RepoConfig:
     return config.model_copy(update=changes)
 
 
-def _coders(script: Script | None) -> dict[str, Coder]:
-    # The scripted agent is there only where a script is.
-    return {name: make_coder(name, script) for name in AGENTS} if script else {}
+def _coders(settings: Settings, script: Script | None) -> dict[str, Coder]:
+    """Build the coding agents; the scripted one is there only where a script is."""
+    supplies = Supplies(script, Endpoints(os.environ, settings.model_base_url), cost)
+    return {name: make_coder(name, supplies) for name in AGENTS if script or name != "scripted"}
 
 
-def _agent_ok(config: RepoConfig, script: Script | None) -> dict[str, str]:
+def _agent_ok(config: RepoConfig, script: Script | None, path: str) -> dict[str, str]:
     """Say what is wrong with the coding agent that a repository asks for."""
     name = config.agent if isinstance(config.agent, str) else "custom"
     if name not in AGENTS:
         return {f"agent {name}": f"it is not built; known are {', '.join(AGENTS)}, set by GITWRIGHT_AGENT"}
-    return {f"agent {name}": "" if script else "it needs a script, GITWRIGHT_SCRIPT"}
+    if name == "scripted":
+        return {f"agent {name}": "" if script else "it needs a script, GITWRIGHT_SCRIPT"}
+    command = () if isinstance(config.agent, str) else config.agent.command
+    return {f"agent {name}": missing(name, command, path)}
 
 
 def _runner(
@@ -240,12 +268,22 @@ def _runner(
 
     dispatcher = Dispatcher(store, repositories, HANDLERS, read, clock)
     engine = DbosEngine(
-        _engine_url(settings), {"track": dispatcher.drain, "action": perform}, QUEUES, clock, serial=SERIAL
+        _engine_url(settings),
+        {"track": dispatcher.drain, "action": perform},
+        queues(settings),
+        clock,
+        serial=SERIAL,
     )
     # PostgreSQL is polled because other machines write to it; one process with one SQLite file wakes itself.
     poll = 1.0 if settings.database.startswith("sqlite") else 0.2
     return Runner(
-        store, engine, dispatcher.route, clock, queue_of=lambda kind: QUEUE_OF.get(kind, "forge"), poll=poll
+        store,
+        engine,
+        dispatcher.route,
+        clock,
+        queue_of=lambda kind: QUEUE_OF.get(kind, "forge"),
+        timeout_of=lambda queue: STUCK.get(queue, STUCK_AGENT),
+        poll=poll,
     )
 
 
@@ -290,9 +328,11 @@ def _jobs(  # noqa: PLR0913 - the parts that meet here
         sandbox=box,
         verifier=verifier,
         sessions=sessions,
-        coders=_coders(script),
+        coders=_coders(settings, script),
         author=author,
         clock=clock,
+        spending=spending,
+        judge=Judge(verifier),
     )
     return {
         CheckHealth: HealthJob(
@@ -302,10 +342,15 @@ def _jobs(  # noqa: PLR0913 - the parts that meet here
             box,
             settings.data_dir,
             cast.problems,
-            lambda config: _agent_ok(config, script),
+            lambda config: _agent_ok(config, script, verifier.path),
         ),
         MakePlan: PlanJob(
-            repositories, worktrees, sessions, cast.planners, asyncio.Semaphore(QUEUES["plans"]), spending
+            repositories,
+            worktrees,
+            sessions,
+            cast.planners,
+            WorkerPool({"planners": settings.planners}),
+            spending,
         ),
         ProposeBacklog: ProposeBacklogJob(repositories, forge, cast.refiner, author, spending),
         ReportBacklog: ReportBacklogJob(repositories, forge),

@@ -33,6 +33,7 @@ class Shown:
     tests: str
     sandbox: str
     agent: str
+    route: Sequence[str] = ()  # why this class of model
     conflicts: Mapping[int, Sequence[str]] = field(default_factory=dict)  # pull request -> paths
     flaky: Sequence[str] = ()
 
@@ -60,8 +61,9 @@ def task_pull(track: Track, task: TaskTrack, shown: Shown) -> str:
         if shown.said
         else "",
         f"Attempt {task.attempt}, run {task.run}, by agent {code(shown.agent)} in a sandbox of level "
-        f"`{shown.sandbox}`. "
-        "Agents' work is not trusted: review it like a stranger's.",
+        f"`{shown.sandbox}`"
+        + (f", routed as {inline('; '.join(shown.route))}. " if shown.route else ". ")
+        + "Agents' work is not trusted: review it like a stranger's.",
     ]
     return truncate("\n\n".join(part for part in parts if part) + "\n", messages.COMMENT_LIMIT)
 

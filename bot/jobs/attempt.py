@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
 import structlog
-from pydantic import TypeAdapter
 
 from bot import prompts
 from bot.agents.sessions import Sessions
 from bot.core import backlog as backlog_file
-from bot.core import messy, policy
 from bot.core.actions import RunTask
-from bot.core.backlog import BacklogTask
 from bot.core.config import RepoConfig
 from bot.core.drift import ContextDriftDetector, Step
 from bot.core.rebasing import Situation
-from bot.core.sanitize import code, plain, redact
+from bot.core.routing import Choice
+from bot.core.sanitize import plain, redact
 from bot.core.track import TaskTrack, Track
-from bot.core.values import Usage
 from bot.engine.store import Store
 from bot.errors import UserError
+from bot.git.glance import Glance
 from bot.jobs.contract import Contract, Contracts, Stop
-from bot.jobs.ground import Ground, ground, marked
+from bot.jobs.ground import Ground, ground
+from bot.jobs.judge import Judge, Made, Seen
 from bot.jobs.runs import read_notes
-from bot.jobs.trial import Trial, Tried
+from bot.jobs.spending import OverBudgetError, Spending, Spent
 from bot.jobs.verify import Verifier
 from bot.jobs.verify import policy as sandbox_policy
 from bot.ports import (
@@ -42,29 +42,6 @@ from bot.ports import (
 )
 
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Made:
-    """What a run made; with a `situation` it is not fit to be shown, and RebaseEngine decides what follows."""
-
-    sha: str
-    tip: str
-    base: str
-    said: str = ""
-    usage: Usage = field(default_factory=Usage)
-    tests: str = ""
-    outside: tuple[str, ...] = ()
-    messy: float = 0.0
-    acceptance: tuple[str, ...] = ()
-    agent: str = ""
-    situation: Situation | None = None
-    text: str = ""
-    details: str = ""
-    output: str = ""
-
-
-MADE: TypeAdapter[Made] = TypeAdapter(Made)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +68,9 @@ class Attempts:
     coders: Mapping[str, Coder]
     author: Identity
     clock: Clock
+    spending: Spending
+    judge: Judge
     contracts: Contracts = field(default_factory=Contracts)
-    protected: Callable[[Sequence[str], Sequence[str], str], tuple[str, ...]] = policy.protected
-    new_secrets: Callable[[Mapping[str, bytes], Mapping[str, bytes]], tuple[tuple[str, int, str], ...]] = (
-        policy.new_secrets
-    )
-    messy_score: Callable[[messy.RunFeatures], float] = messy.messy_score
     detector: Callable[..., ContextDriftDetector] = ContextDriftDetector
 
     async def make(self, track: Track, task: TaskTrack, action: RunTask, mirror: Mirror) -> Made:
@@ -108,7 +82,7 @@ class Attempts:
         worktree = await self.worktrees.create(mirror, work.id, stand.start)
         trace: tuple[Step, ...] = ()
         try:
-            report = await self._agent(work, action, worktree, coder)
+            report, route = await self._paid(work, action, worktree, coder)
             trace = report.trace
             sha, changed = await self._ingest(work, worktree, report)
         except RunError as error:
@@ -124,72 +98,10 @@ class Attempts:
             usage=report.usage,
             acceptance=contract.task.acceptance,
             agent=coder.name,
+            route=route,
         )
-        return await self.judged(track, task, mirror, made, contract.task, trace, changed, stand.conflicts)
-
-    # --- judging -----------------------------------------------------------------------------------
-
-    async def judged(
-        self,
-        track: Track,
-        task: TaskTrack,
-        mirror: Mirror,
-        made: Made,
-        written: BacklogTask,
-        trace: tuple[Step, ...] = (),
-        changed: Sequence[str] = (),
-        conflicts: tuple[str, ...] = (),
-    ) -> Made:
-        """Judge a commit before anybody sees it: what it touches, secrets, markers, tests, and how messy it is."""
-        stat = await mirror.diff_stat(made.base, made.sha)
-        folder = f"{track.config.tasks_dir}/"
-        paths = [path for path, _, _ in stat if not path.startswith(folder)]
-        forbidden = await self._forbidden(track, mirror, made, [*paths, *changed], paths)
-        if forbidden is not None:
-            return forbidden
-        outside = policy.outside(paths, task.scope)
-        if outside and track.config.outside_scope == "stop":
-            names = ", ".join(outside)
-            raise Stop("outside_scope", f"it changed files outside its scope: {names}", usage=made.usage)
-        after = await mirror.read_many(made.sha, conflicts)
-        if conflicts and marked(list(after.values())):
-            seen = Situation(where="before_push", conflicts=conflicts, conflict_persists=True)
-            return replace(made, situation=seen, text="conflict markers are left in its files")
-        trial = Trial(self.verifier, track, mirror, f"{track.slug}-{task.id}-verify")
-        tried = await trial.run(written, made.sha, made.base)
-        before = {file.path for file in await mirror.files(made.base)}
-        features = messy.features_of(
-            trace,
-            changed=paths,
-            added=[path for path in paths if path not in before],
-            diff_lines=sum(plus + minus for path, plus, minus in stat if path in set(paths)),
-            outside=outside,
-        )
-        score = self.messy_score(features)
-        made = replace(made, outside=outside, messy=score, tests=tried.said)
-        return _situated(made, tried, score)
-
-    async def _forbidden(
-        self, track: Track, mirror: Mirror, made: Made, touched: Sequence[str], paths: Sequence[str]
-    ) -> Made | None:
-        """Find protected paths and secrets; `touched` counts what the agent changed under the host's folder too."""
-        protected = self.protected(
-            list(dict.fromkeys(touched)), track.config.protected_paths, track.config.tasks_dir
-        )
-        if protected:
-            names = ", ".join(protected)
-            seen = Situation(where="before_push", protected=protected)
-            return replace(made, situation=seen, text=f"it changed protected files: {names}")
-        after = await mirror.read_many(made.sha, paths)
-        before = await mirror.read_many(made.base, paths)
-        secrets = self.new_secrets(before, after)
-        if secrets:
-            where = tuple(f"{path} line {line}: {kind}" for path, line, kind in secrets)
-            lines = "\n".join(f"- {code(path)} line {line}: {kind}" for path, line, kind in secrets)
-            seen = Situation(where="before_push", secrets=where)
-            text = "the change holds what looks like a secret"
-            return replace(made, situation=seen, text=text, details=lines)
-        return None
+        seen = Seen(mirror, contract.task, trace, changed, stand.conflicts)
+        return await self.judge.judged(track, task, made, seen)
 
     # --- the agent ---------------------------------------------------------------------------------
 
@@ -200,8 +112,40 @@ class Attempts:
             raise Stop("agent", f"there is no agent `{name}`; known are {', '.join(sorted(self.coders))}")
         return self.coders[name]
 
-    async def _agent(self, work: _Work, action: RunTask, worktree: Worktree, coder: Coder) -> WorkReport:
+    async def _paid(
+        self, work: _Work, action: RunTask, worktree: Worktree, coder: Coder
+    ) -> tuple[WorkReport, tuple[str, ...]]:
+        """Run the agent with money reserved for it; gives what it cost by the ledger's reckoning, and why this model."""
         track, task = work.track, work.task
+        files = [file.path for file in await work.mirror.files(work.ground.base)]
+        spent: Spent | None = None
+        try:
+            # What failed with the cheaper model is not given to it again.
+            choice = await self.spending.route_task(track, task, files, promoted=bool(task.decisions))
+            run = self.spending.run(
+                track,
+                choice.role,
+                choice.models[:1],
+                f"{task.id}-a{task.attempt}-r{action.run}",
+                longest=timedelta(minutes=track.config.limits.task_minutes),
+            )
+            async with run as spent:
+                report = await self._agent(work, action, worktree, coder, choice)
+                spent.usage = report.usage
+            return replace(report, usage=spent.total), choice.reasons
+        except OverBudgetError as error:
+            raise Stop("budget", str(error)) from error
+        except RunError as error:
+            usage = spent.total if spent else error.usage
+            if error.reason == "drift":
+                raise RunError("drift", str(error), usage, error.trace) from error
+            raise Stop(error.reason, str(error), usage=usage) from error
+
+    async def _agent(
+        self, work: _Work, action: RunTask, worktree: Worktree, coder: Coder, choice: Choice
+    ) -> WorkReport:
+        track, task = work.track, work.task
+        glance = Glance(worktree.path)
         known = len(await read_notes(self.store, track, task.id))
 
         async def note() -> str | None:
@@ -224,17 +168,14 @@ class Attempts:
                 session=session.id,
                 state_dir=session.dir,
                 timeout=track.config.limits.task_minutes * 60.0,
+                model=next(iter(choice.models), ""),
                 notes=note,
-                observe=self.detector(task.scope, task_class=task.kind).observe,
+                observe=self.detector(task.scope, task_class=task.kind, tree=await glance()).observe,
+                tree=glance,
             )
             shown = replace(sandbox_policy(worktree, work.mirror, self.verifier.path), home=session.home)
-            try:
-                async with self.sandbox.open(shown) as box:
-                    return await coder.work(order, box)
-            except RunError as error:
-                if error.reason == "drift":
-                    raise
-                raise Stop(error.reason, str(error), usage=error.usage) from error
+            async with self.sandbox.open(shown) as box:
+                return await coder.work(order, box)
 
     async def _ingest(
         self, work: _Work, worktree: Worktree, report: WorkReport
@@ -301,21 +242,3 @@ def _drifted(work: _Work, error: RunError) -> Made:
         situation=Situation(where="before_push", drifted=rule),
         text=f"its agent was stopped: {error}",
     )
-
-
-def _situated(made: Made, tried: Tried, score: float) -> Made:
-    """Say what is wrong with the work; nothing where it may be shown."""
-    if not tried.red and score < messy.MESSY_THRESHOLD:
-        return made
-    seen = Situation(
-        where="before_push",
-        red=tried.red,
-        failing=tried.failing,
-        flaky=tried.flaky,
-        fails_on_base=tried.fails_on_base,
-        behind=0,
-        rebased_onto_tip=True,
-        messy=score,
-    )
-    text = tried.text if tried.red else f"its run was messy ({score:.2f})"
-    return replace(made, situation=seen, text=text, details=tried.details, output=tried.output)

@@ -14,8 +14,9 @@ from bot.core.track import OPEN_PULL, TaskTrack, Track
 from bot.core.values import Pull
 from bot.engine.store import Store
 from bot.errors import StaleRefError
-from bot.jobs.attempt import MADE, Attempts, Made
+from bot.jobs.attempt import Attempts
 from bot.jobs.contract import Stop
+from bot.jobs.judge import MADE, Made
 from bot.jobs.repository import Repositories
 from bot.ports import Forge, Mirror
 
@@ -60,7 +61,11 @@ class WorkJob:
     ) -> TaskProposed:
         # After a kill it may be there already, and people may have merged or closed it meanwhile.
         pull = await self.forge.find_pull(track.repo, task.branch)
-        notes: tuple[str, ...] = (made.tests, *(f"outside scope: {path}" for path in made.outside))
+        notes: tuple[str, ...] = (
+            made.tests,
+            *made.route,
+            *(f"outside scope: {path}" for path in made.outside),
+        )
         if pull is None or not await self._is_ours(track, task, pull):
             pull = await self._open(track, task, mirror, made)
         elif pull.state == "open" and pull.head_sha != made.sha:
@@ -125,6 +130,7 @@ class WorkJob:
             tests=made.tests,
             sandbox=self.attempts.sandbox.level,
             agent=made.agent,
+            route=made.route,
             conflicts=await self._forecast(track, task, mirror, made.sha),
             flaky=made.situation.flaky if made.situation else (),
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from bot.core.packet import ContextCompressor, Packet, PacketInput
 from bot.core.planning import MergedPlan, PlanProposal, structured_merge
 from bot.core.track import Track
 from bot.core.values import Actor, Comment, Pull, Repo
+from bot.engine.pool import WorkerPool
 from bot.engine.store import Delivery, Store
 from bot.forges.github import GitHubForge
 from bot.git.worktrees import WorktreeManager
@@ -49,6 +49,12 @@ def attempting(bot: Bot, **changes: Any) -> None:
     """Change what the runs of agents are made with."""
     work = job(bot, RunTask, WorkJob)
     bot.jobs[RunTask] = replace(work, attempts=replace(work.attempts, **changes))
+
+
+def judging(bot: Bot, **changes: Any) -> None:
+    """Change what the work of agents is judged by."""
+    judge = job(bot, RunTask, WorkJob).attempts.judge
+    attempting(bot, judge=replace(judge, **changes))
 
 
 def nothing(_: Bot) -> None:
@@ -215,7 +221,7 @@ def one_planner(bot: Bot) -> None:
 
 
 def one_after_the_other(bot: Bot) -> None:
-    bot.jobs[MakePlan] = replace(job(bot, MakePlan, PlanJob), slots=asyncio.Semaphore(1))
+    bot.jobs[MakePlan] = replace(job(bot, MakePlan, PlanJob), pool=WorkerPool({"planners": 1}))
 
 
 def first_proposal(bot: Bot) -> None:

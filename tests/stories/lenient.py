@@ -18,7 +18,7 @@ from bot.jobs.work import WorkJob
 from bot.ports import GitAccess, Identity, Ingested, Mirror
 from bot.sandbox import NoSandbox
 from bot.wiring import Bot
-from tests.stories.lacking import attempting, job, twin
+from tests.stories.lacking import attempting, job, judging, twin
 
 
 class Content(InstrumentationChecker):
@@ -69,17 +69,16 @@ class Untested(Verifier):
 
 
 def untested(bot: Bot) -> None:
-    work = job(bot, RunTask, WorkJob)
-    known = work.attempts.verifier
-    attempting(bot, verifier=Untested(known.worktrees, known.sandbox, known.path))
+    known = job(bot, RunTask, WorkJob).attempts.verifier
+    judging(bot, verifier=Untested(known.worktrees, known.sandbox, known.path))
 
 
 def unprotected(bot: Bot) -> None:
-    attempting(bot, protected=lambda *_: ())
+    judging(bot, protected=lambda *_: ())
 
 
 def indiscreet(bot: Bot) -> None:
-    attempting(bot, new_secrets=lambda *_: ())
+    judging(bot, new_secrets=lambda *_: ())
 
 
 class Ruthless(GitMirror):
