@@ -14,6 +14,7 @@ from bot.errors import BotError
 COMMANDS: dict[str, str] = {
     "demo": "bot.cli.demo",
     "forge": "bot.cli.forge",
+    "plan": "bot.cli.plan",
     "serve": "bot.cli.serve",
 }
 

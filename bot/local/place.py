@@ -1,0 +1,135 @@
+"""Owns where local mode keeps its state, with which settings it runs, and the bot that is built for one clone."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bot import files, log
+from bot.core.config import RepoConfig
+from bot.core.values import Repo
+from bot.engine.lock import FileLock
+from bot.errors import UserError
+from bot.forges import FORGES
+from bot.forges.local import LocalForge, Records
+from bot.git.mirror import GitMirror
+from bot.git.runner import Place as GitPlace
+from bot.git.runner import git_remote
+from bot.local.clone import Clone
+from bot.ports import GitAccess
+from bot.settings import MODEL_ROLES, Settings, load_settings
+from bot.wiring import Bot, Local, build
+
+REPO_ID = 1  # one clone for each data folder
+SCRIPTED = "scripted"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What one call works on: `store` names its database, `folder` holds PLAN.md, BACKLOG.yaml and the specs."""
+
+    clone: Clone
+    store: str
+    folder: str
+    onto: str  # what stands for the default branch: a commit, or a branch of the clone
+    script: Path | None = None
+    merging: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """A bot for a clone, built and not started, so that its jobs can still be replaced."""
+
+    wanted: Wanted
+    bot: Bot
+    forge: LocalForge
+    mirror: GitMirror
+    repo: Repo
+
+    async def fetch(self, *shas: str) -> None:
+        """Bring the mirror up to date, and commits into it that no branch leads to."""
+        access = GitAccess(self.wanted.clone.url, "")
+        await self.mirror.fetch(access)
+        for sha in shas:
+            if await self.mirror.resolve(sha) is None:
+                spec = f"+{sha}:refs/gitwright/given/{sha}"
+                await git_remote(
+                    GitPlace(self.mirror.git_dir), access, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head",
+                    access.url, spec,
+                )  # fmt: skip
+
+
+@asynccontextmanager
+async def room(wanted: Wanted) -> AsyncIterator[Room]:
+    """Build the bot; it is stopped in order at the end, whether it was started or not."""
+    settings = settings_for(wanted)
+    files.ensure_dir(settings.data_dir / "stores")
+    # Before anything is built: a second process must not sweep away what the first one works with.
+    lock = FileLock(settings.data_dir / "local.lock")
+    lock.take()
+    with (settings.data_dir / "gitwright.log").open("a", encoding="utf-8") as stream:
+        log.set_up(secrets=settings.secrets(), stream=stream, json=True)
+        repo = Repo(REPO_ID, "local", wanted.clone.root.name, wanted.onto, private=True)
+        records = Records(settings.data_dir / "stores" / f"{wanted.store}.json")
+        made: list[LocalForge] = []
+
+        def forge(worktrees: object) -> LocalForge:
+            mirrors = worktrees.mirror  # type: ignore[attr-defined]  # the bot's own manager
+            found = FORGES["local"](wanted.clone.common_dir, records, mirrors, repo, merging=wanted.merging)
+            assert isinstance(found, LocalForge)
+            made.append(found)
+            return found
+
+        bot = await build(settings, local=Local(forge, lambda config: adjusted(config, wanted.folder)))
+        try:
+            mirror = await bot.worktrees.mirror(repo)
+            yield Room(wanted, bot, made[0], mirror, repo)
+        finally:
+            await bot.stop()
+            lock.release()
+
+
+def adjusted(config: RepoConfig, folder: str) -> RepoConfig:
+    """Keep the records where the person keeps the files; nobody else's repository is pushed to."""
+    return config.model_copy(
+        update={"tasks_dir": folder, "push": "direct", "close_issue": False, "draft": False}
+    )
+
+
+def settings_for(wanted: Wanted) -> Settings:
+    """Read the operator's settings; a server's folder and database are never shared with it."""
+    given: dict[str, Any] = {"database_url": None}
+    if wanted.script is not None:
+        given["script"] = wanted.script
+    found = load_settings(**given)
+    if found.script is not None:
+        given |= {} if found.agent else {"agent": SCRIPTED}
+        given |= {} if found.models else {"models": dict.fromkeys(MODEL_ROLES, (SCRIPTED,))}
+    own = wanted.clone.common_dir / "gitwright"
+    if "data_dir" in found.model_fields_set:
+        name = hashlib.sha256(str(wanted.clone.common_dir).encode()).hexdigest()[:16]
+        own = found.data_dir.absolute() / "local" / name
+    given |= {"data_dir": own, "database_url": f"sqlite:///{own / 'stores' / wanted.store}.sqlite"}
+    return load_settings(**given)
+
+
+def folder_of(clone: Clone, path: Path) -> str:
+    """Name the folder of the clone that a file lies in; UserError where it is not below one."""
+    file = path.absolute()
+    parent = file.parent.resolve()
+    root = clone.root.resolve()
+    if not parent.is_relative_to(root) or parent == root or ".git" in parent.relative_to(root).parts:
+        raise UserError(
+            f"`{path}` must lie in a folder of the clone `{clone.root}`, such as tasks/: branches carry it at that place."
+        )
+    folder = parent.relative_to(root).as_posix()
+    try:
+        return RepoConfig.model_validate({"tasks_dir": folder}).tasks_dir
+    except ValueError as error:
+        raise UserError(
+            f"The folder `{folder}` is not usable: letters, digits, `.`, `_` and `-` only."
+        ) from error

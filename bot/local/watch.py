@@ -1,0 +1,56 @@
+"""Owns looking at a track while the engine works on it: what is new in its history, and whether all is at rest."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from bot.core.track import TRACKS, Happening, Track
+from bot.local.place import REPO_ID, Room
+from bot.local.progress import Display
+
+LOOK = 0.1  # seconds between looks
+_NUMBER = re.compile(r"#([0-9]+)\b")
+_SILENT = ("checks of ", "not ")  # what only a forge has
+
+
+class Watch:
+    """Follows one track and tells what happens to it, each thing once."""
+
+    def __init__(self, room: Room, track: str, display: Display) -> None:
+        self.key = f"{REPO_ID}/{track}"
+        self._room = room
+        self._display = display
+        self._last: Happening | None = None
+
+    async def load(self) -> Track | None:
+        """Read the track as it is now."""
+        stored = await self._room.bot.store.load(self.key)
+        return TRACKS.validate_python(stored.state) if stored else None
+
+    async def skip(self) -> None:
+        """Take what has happened so far as told."""
+        track = await self.load()
+        self._last = track.history[-1] if track and track.history else None
+
+    def tell(self, track: Track) -> None:
+        """Tell what is new."""
+        entries = list(track.history)
+        if self._last in entries:
+            entries = entries[entries.index(self._last) + 1 :]
+        branches = {pull.number: pull.branch for pull in self._room.forge.records.pulls}
+        for entry in entries:
+            if not entry.what.startswith(_SILENT):
+                self._display.tell(said(entry, branches))
+            self._last = entry
+
+    async def at_rest(self) -> bool:
+        """Say whether nothing is under way or queued; timers do not count."""
+        counts = await self._room.bot.store.counts()
+        return not any(counts[name] for name in ("events", "actions", "submitted"))
+
+
+def said(entry: Happening, branches: Mapping[int, str]) -> str:
+    """Put an entry of the history into one line, branches instead of numbers of pull requests."""
+    line = f"{entry.what} ({entry.why})" if entry.why else entry.what
+    return _NUMBER.sub(lambda found: branches.get(int(found[1]), found[0]), " ".join(line.split()))
