@@ -21,7 +21,7 @@ from bot.core.planning import PlanProposal
 from bot.errors import UserError
 
 Failure = Literal["crash", "stall", "garbage"]
-Behavior = Literal["ok", "crash", "stall", "loop", "outside_scope", "no_change"]
+Behavior = Literal["ok", "crash", "stall", "loop", "outside_scope", "no_change", "resolve"]
 JsonDict = dict[str, Any]
 
 

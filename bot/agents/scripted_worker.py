@@ -60,6 +60,23 @@ def edit_outside(path: Path) -> None:
     step("edit", str(path), True)
 
 
+def keep_both_sides() -> None:
+    """Resolve every conflict as one does where both sides only added lines: keep those of both."""
+    found = run(["git", "-c", "safe.directory=*", "grep", "-lzE", "^<{7} "])
+    for name in filter(None, found.stdout.split("\0")):
+        path = Path(name)
+        kept, base = [], False
+        for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+            if line.startswith("||||||| "):
+                base = True  # what both sides began with, where git shows it
+            elif line.rstrip("\r\n") == "=======":
+                base = False
+            elif not base and not line.startswith(("<<<<<<< ", ">>>>>>> ")):
+                kept.append(line)
+        path.write_text("".join(kept), encoding="utf-8")
+        step("edit", f"keep both sides of each conflict in {name}", True)
+
+
 def main(order_path: Path) -> int:
     """Behave as ordered; give the exit code."""
     order = json.loads(order_path.read_text(encoding="utf-8"))
@@ -71,7 +88,10 @@ def main(order_path: Path) -> int:
             time.sleep(60)
     if behave == "loop":
         repeat_failing_step()
-    elif order["patch"] and behave != "no_change" and not apply_patch(order_path.parent / order["patch"]):
+    if behave == "resolve":
+        keep_both_sides()
+    patch = None if behave in ("loop", "no_change") else order["patch"]
+    if patch and not apply_patch(order_path.parent / patch):
         sys.stderr.write("the patch does not apply\n")
         return 1
     if behave == "crash":
