@@ -298,9 +298,9 @@ class Dialog:
         self._child = child
         self._errors = errors
 
-    @property
-    def stdout(self) -> asyncio.StreamReader:
-        return self._child.stdout
+    async def read(self, most: int) -> bytes:
+        """Read what it says, as it comes; empty at its end."""
+        return await self._child.stdout.read(most)
 
     @property
     def errors(self) -> str:

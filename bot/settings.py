@@ -50,12 +50,21 @@ class Settings(BaseSettings):
     models: Annotated[Models | None, NoDecode] = Field(
         None, description="one `provider:model` for every role, or JSON {role: [models]}; overrides the file"
     )
+    model_base_url: str | None = Field(
+        None, description="address of the models that coding agents use, instead of each provider's own"
+    )
     test: str | None = Field(None, description="test command, overrides the repository's file")
     sandbox: Literal["strong", "medium", "none"] = Field(
         "medium", description="least level of isolation; `none` runs agents without any"
     )
     poll_deliveries: bool = Field(
         False, description="fetch deliveries from the App instead of waiting for webhooks"
+    )
+    workers: int = Field(3, ge=1, le=100, description="coding agents at once in this process")
+    planners: int = Field(3, ge=1, le=100, description="planning agents at once in this process")
+    api_calls: int = Field(10, ge=1, le=100, description="calls of the forge's API at once in this process")
+    keep_days: int = Field(
+        90, ge=7, le=36500, description="days for which the database keeps what happened in tracks that ended"
     )
     write_gap: float = Field(1.0, ge=0, le=60, description="seconds between writes of an installation")
 
@@ -89,6 +98,13 @@ class Settings(BaseSettings):
         if not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", value):
             raise ValueError("must be an address such as https://api.github.com or https://HOST/api/v3")
         return value.rstrip("/")
+
+    @field_validator("model_base_url")
+    @classmethod
+    def _is_web_address(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"https?://[^\s?#]+", value):
+            raise ValueError("must be an address such as https://HOST/v1")
+        return value
 
     @field_validator("github_git_url")
     @classmethod

@@ -23,6 +23,8 @@ import bot.sandbox
 import forge.routes
 import handlers
 import handlers.commands
+from bot.agents.script import Script
+from bot.agents.supplies import Supplies
 from bot.core.actions import Action
 from bot.core.events import Event
 from bot.forges.github import inbound
@@ -126,8 +128,9 @@ def test_every_coding_agent_stands_in_the_table() -> None:
         if inspect.isclass(value) and hasattr(value, "work") and value.__module__ == module.__name__
     }
 
-    assert agents == set(bot.agents.AGENTS.values())
-    assert {agent.name for agent in agents} == set(bot.agents.AGENTS)  # type: ignore[attr-defined]
+    made = {name: make(Supplies(script=Script())) for name, make in bot.agents.AGENTS.items()}
+    assert agents == {type(agent) for agent in made.values()}
+    assert [agent.name for agent in made.values()] == list(made)
 
 
 def test_every_forge_stands_in_the_table() -> None:

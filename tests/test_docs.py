@@ -397,7 +397,7 @@ def test_the_recipe_for_an_agent_works(tmp_path: Path) -> None:
     copy.write("bot/agents/shell.py")
     copy.line(
         "bot/agents/__init__.py",
-        "AGENTS: dict[str, Callable[[Script], Coder]] = {",
+        "AGENTS: dict[str, Callable[[Supplies], Coder]] = {",
         "from bot.agents.shell import ShellCoder",
         '"shell": ShellCoder',
     )

@@ -72,6 +72,9 @@ class Run(_Part):
     patch: Path | None = None
     say: str = ""
     behave: Behavior = "ok"
+    noted: Run | None = (
+        None  # what it turns to when a person's note reaches it; without, a note changes nothing
+    )
 
     _patch_exists = field_validator("patch")(_existing_patch)
 

@@ -24,9 +24,9 @@ def emit(type_: str, **fields: object) -> None:
     sys.stdout.flush()
 
 
-def step(kind: str, what: str, ok: bool, result: str = "") -> None:
+def step(kind: str, what: str, ok: bool, result: str = "", files: tuple[str, ...] = ()) -> None:
     """Report one step as agents report their tool calls."""
-    emit("step", kind=kind, input=what, ok=ok, result=result[-2000:])
+    emit("step", kind=kind, input=what, ok=ok, result=result[-2000:], files=files)
 
 
 def run(argv: list[str]) -> subprocess.CompletedProcess[str]:
@@ -40,7 +40,9 @@ def apply_patch(path: Path) -> bool:
     git = ["git", "-c", "safe.directory=*"]
     run([*git, "update-index", "-q", "--refresh"])
     done = run([*git, "apply", "--3way", "--whitespace=nowarn", str(path)])
-    step("edit", f"git apply --3way {path.name}", done.returncode == 0, done.stderr)
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    touched = tuple(sorted({line[6:] for line in lines if line.startswith(("+++ b/", "--- a/"))}))
+    step("edit", f"git apply --3way {path.name}", done.returncode == 0, done.stderr, touched)
     return done.returncode == 0
 
 
@@ -57,7 +59,7 @@ def edit_outside(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
         file.write("edited outside the task's scope\n")
-    step("edit", str(path), True)
+    step("edit", str(path), True, files=(str(path),))
 
 
 def keep_both_sides() -> None:
@@ -74,7 +76,7 @@ def keep_both_sides() -> None:
             elif not base and not line.startswith(("<<<<<<< ", ">>>>>>> ")):
                 kept.append(line)
         path.write_text("".join(kept), encoding="utf-8")
-        step("edit", f"keep both sides of each conflict in {name}", True)
+        step("edit", f"keep both sides of each conflict in {name}", True, files=(name,))
 
 
 def main(order_path: Path) -> int:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from bot.core.budgets import Quota
 from bot.core.config import RepoConfig
+from bot.core.providers import KEYS
 from bot.core.routing import Role
 
 SCRIPTED = "scripted"  # no model: a script answers, and it costs nothing
@@ -84,19 +85,9 @@ def terms(model: str) -> Terms:
     return Terms()
 
 
-# Where each provider's library looks for its key.
-_KEYS: Mapping[str, tuple[str, ...]] = {
-    "google": ("GOOGLE_API_KEY", "GEMINI_API_KEY"),
-    "google-gla": ("GOOGLE_API_KEY", "GEMINI_API_KEY"),
-    "openai": ("OPENAI_API_KEY",),
-    "anthropic": ("ANTHROPIC_API_KEY",),
-    "openrouter": ("OPENROUTER_API_KEY",),
-}
-
-
 def missing_key(model: str) -> str:
     """Say which environment variable a model's provider needs and has not; empty where none is missing or known."""
-    names = _KEYS.get(model.partition(":")[0], ())
+    names = KEYS.get(model.partition(":")[0], ())
     if not names or any(os.environ.get(name) for name in names):
         return ""
     return f"its key is not set: {' or '.join(names)}"

@@ -52,3 +52,8 @@ def price(model: str) -> Price | None:
     except LookupError:
         return None
     return Price(float(reading.total_price) * 1000, float(writing.total_price) * 1000)
+
+
+def cost(model: str, usage: Usage) -> float:
+    """Give the dollars of a usage; of a model that the list does not know, rather too many."""
+    return (price(model) or DEAREST).cost(usage)

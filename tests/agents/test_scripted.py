@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-import subprocess
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,43 +10,21 @@ import pytest
 
 from bot.agents import AGENTS, make_coder
 from bot.agents.script import Script
-from bot.agents.scripted import ScriptedCoder, ScriptedPlanner, ScriptedRefiner, outside_scope
+from bot.agents.scripted import ScriptedPlanner, ScriptedRefiner, outside_scope
 from bot.agents.sessions import agent_home
+from bot.agents.supplies import Supplies
 from bot.core.backlog import Backlog
 from bot.core.planning import MergedPlan
 from bot.core.values import Usage
 from bot.errors import AgentError, UserError
-from bot.ports import PlanBrief, WorkOrder
-from tests.agents.plain_box import PlainBox
-
-PATCH = """\
-diff --git a/pkg/mod.py b/pkg/mod.py
---- a/pkg/mod.py
-+++ b/pkg/mod.py
-@@ -1,2 +1,2 @@
--one = 1
-+one = 2
- two = 2
-"""
-
-
-def git(folder: Path, *args: str) -> str:
-    identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
-    return subprocess.run(
-        ["git", *identity, *args], cwd=folder, check=True, capture_output=True, text=True
-    ).stdout
+from bot.ports import Coder, PlanBrief, SandboxPolicy, WorkOrder
+from bot.sandbox import NoSandbox
+from tests.agents.stage import git, repository, scripted_coder
 
 
 @pytest.fixture
 def worktree(tmp_path: Path) -> Path:
-    folder = tmp_path / "work"
-    (folder / "pkg").mkdir(parents=True)
-    (folder / "pkg" / "mod.py").write_text("one = 1\ntwo = 2\n", encoding="utf-8")
-    git(folder, "init", "-q", "-b", "main")
-    git(folder, "add", ".")
-    git(folder, "commit", "-q", "-m", "start")
-    (tmp_path / "fix.patch").write_text(PATCH, encoding="utf-8")
-    return folder
+    return repository(tmp_path / "work")
 
 
 @pytest.fixture
@@ -62,15 +40,10 @@ def order(tmp_path: Path, worktree: Path) -> Callable[..., WorkOrder]:
     return build
 
 
-def a_coder(tmp_path: Path, *runs: dict[str, str]) -> ScriptedCoder:
-    script = Script.model_validate(
-        {"tasks": [{"match": "Fix", "runs": list(runs)}]}, context={"folder": tmp_path}
-    )
-    return ScriptedCoder(script)
-
-
-async def work(coder: ScriptedCoder, order: WorkOrder) -> tuple[str, int]:
-    report = await coder.work(order, PlainBox(order.worktree, agent_home(order.state_dir)))
+async def work(coder: Coder, order: WorkOrder) -> tuple[str, int]:
+    policy = SandboxPolicy(work=order.worktree, home=agent_home(order.state_dir), path=os.environ["PATH"])
+    async with NoSandbox(allowed=True).open(policy) as box:
+        report = await coder.work(order, box)
     assert report.usage == Usage()
     return report.said, report.steps
 
@@ -78,7 +51,7 @@ async def work(coder: ScriptedCoder, order: WorkOrder) -> tuple[str, int]:
 async def test_a_patch_is_applied_and_the_session_remembers_it(
     tmp_path: Path, worktree: Path, order: Callable[..., WorkOrder]
 ) -> None:
-    said, steps = await work(a_coder(tmp_path, {"patch": "fix.patch", "say": "Fixed."}), order())
+    said, steps = await work(scripted_coder(tmp_path, {"patch": "fix.patch", "say": "Fixed."}), order())
     assert (said, steps) == ("Fixed.", 1)
     assert (worktree / "pkg" / "mod.py").read_text(encoding="utf-8") == "one = 2\ntwo = 2\n"
     history = (tmp_path / "session" / "history.jsonl").read_text(encoding="utf-8").splitlines()
@@ -91,14 +64,14 @@ async def test_a_patch_that_does_not_apply_is_a_crash(
     (worktree / "pkg" / "mod.py").write_text("else = 0\n", encoding="utf-8")
     git(worktree, "commit", "-qam", "moved on")
     with pytest.raises(AgentError, match="does not apply") as caught:
-        await work(a_coder(tmp_path, {"patch": "fix.patch"}), order())
+        await work(scripted_coder(tmp_path, {"patch": "fix.patch"}), order())
     assert caught.value.reason == "crash"
 
 
 async def test_the_next_run_takes_the_next_entry(
     tmp_path: Path, worktree: Path, order: Callable[..., WorkOrder]
 ) -> None:
-    coder = a_coder(
+    coder = scripted_coder(
         tmp_path, {"behave": "no_change", "say": "first"}, {"patch": "fix.patch", "say": "second"}
     )
     assert await work(coder, order(1)) == ("first", 0)
@@ -111,21 +84,21 @@ async def test_a_crash_is_a_killed_process_after_half_the_work(
     tmp_path: Path, worktree: Path, order: Callable[..., WorkOrder]
 ) -> None:
     with pytest.raises(AgentError, match="code -9") as caught:
-        await work(a_coder(tmp_path, {"patch": "fix.patch", "behave": "crash"}), order())
+        await work(scripted_coder(tmp_path, {"patch": "fix.patch", "behave": "crash"}), order())
     assert caught.value.reason == "crash"
     assert git(worktree, "status", "--porcelain") != ""
 
 
 async def test_a_stall_ends_at_the_time_limit(tmp_path: Path, order: Callable[..., WorkOrder]) -> None:
     with pytest.raises(AgentError) as caught:
-        await work(a_coder(tmp_path, {"behave": "stall"}), order(timeout=0.5))
+        await work(scripted_coder(tmp_path, {"behave": "stall"}), order(timeout=0.5))
     assert caught.value.reason == "stall"
 
 
 async def test_a_loop_repeats_one_failing_step(
     tmp_path: Path, worktree: Path, order: Callable[..., WorkOrder]
 ) -> None:
-    _, steps = await work(a_coder(tmp_path, {"patch": "fix.patch", "behave": "loop"}), order())
+    _, steps = await work(scripted_coder(tmp_path, {"patch": "fix.patch", "behave": "loop"}), order())
     assert steps >= 20
     assert git(worktree, "status", "--porcelain") == ""
     lines = (tmp_path / "session" / "history.jsonl").read_text(encoding="utf-8").splitlines()
@@ -137,7 +110,7 @@ async def test_a_loop_repeats_one_failing_step(
 async def test_outside_scope_edits_one_file_more(
     tmp_path: Path, worktree: Path, order: Callable[..., WorkOrder]
 ) -> None:
-    await work(a_coder(tmp_path, {"patch": "fix.patch", "behave": "outside_scope"}), order())
+    await work(scripted_coder(tmp_path, {"patch": "fix.patch", "behave": "outside_scope"}), order())
     assert sorted(git(worktree, "status", "--porcelain").split()) == ["??", "M", "OUTSIDE.txt", "pkg/mod.py"]
 
 
@@ -180,9 +153,9 @@ async def test_a_stalling_planner_waits_until_it_is_cancelled(tmp_path: Path) ->
 
 
 def test_an_unknown_agent_is_answered_with_the_known_ones() -> None:
-    assert make_coder("scripted", Script()).name in AGENTS
+    assert make_coder("scripted", Supplies(script=Script())).name in AGENTS
     with pytest.raises(UserError, match="`scripted`"):
-        make_coder("nobody", Script())
+        make_coder("nobody", Supplies())
 
 
 @pytest.mark.parametrize(

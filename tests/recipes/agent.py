@@ -5,8 +5,8 @@ import tempfile
 from pathlib import Path
 
 from bot.agents import make_coder, shell
-from bot.agents.script import Script
 from bot.agents.sessions import agent_home
+from bot.agents.supplies import Supplies
 from bot.errors import AgentError
 from bot.ports import SandboxPolicy, WorkOrder, WorkReport
 from bot.sandbox import NoSandbox
@@ -20,7 +20,7 @@ async def work(folder: Path, timeout: float = 30.0) -> WorkReport:
     order = WorkOrder("issue-1", "T-1", "Say it", "Please.", (), 1, worktree, "coder-1", state, timeout)
     policy = SandboxPolicy(work=worktree, home=agent_home(state))
     async with NoSandbox(allowed=True).open(policy) as box:
-        return await make_coder("shell", Script()).work(order, box)
+        return await make_coder("shell", Supplies()).work(order, box)
 
 
 def failure(folder: Path, command: str, timeout: float = 30.0) -> str:

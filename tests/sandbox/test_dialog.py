@@ -10,10 +10,17 @@ from contextlib import suppress
 import pytest
 
 from bot import living
-from bot.ports import Sandbox, SandboxPolicy
+from bot.ports import Sandbox, SandboxPolicy, Talk
 from bot.sandbox import NoSandbox, probe
 
 _LEAVES_MORE = "(setsid sleep 61 >/dev/null 2>&1 &); setsid setsid sleep 62 & echo ready; "
+
+
+async def line_of(talk: Talk) -> bytes:
+    said = b""
+    while not said.endswith(b"\n") and (byte := await talk.read(1)):
+        said += byte
+    return said
 
 
 @pytest.fixture(params=["bwrap", "none"])
@@ -31,14 +38,14 @@ async def test_what_is_said_is_answered_line_by_line(boxes: Sandbox, policy: San
     async with boxes.open(policy) as box, box.start(["sh", "-c", script]) as talk:
         for word in ("one", "two"):
             await talk.say(f"{word}\n".encode())
-            assert await asyncio.wait_for(talk.stdout.readline(), 10) == f"got {word}\n".encode()
+            assert await asyncio.wait_for(line_of(talk), 10) == f"got {word}\n".encode()
         assert await talk.wait(0.05) is None
         assert talk.errors == "late\n"
 
 
 async def test_its_own_end_is_seen(boxes: Sandbox, policy: SandboxPolicy) -> None:
     async with boxes.open(policy) as box, box.start(["sh", "-c", "echo why >&2; exit 3"]) as talk:
-        assert await asyncio.wait_for(talk.stdout.read(), 10) == b""
+        assert await asyncio.wait_for(talk.read(100), 10) == b""
         assert await talk.wait(10) == 3
         await talk.say(b"is anybody there?\n")
         assert talk.errors == "why\n"
@@ -47,7 +54,7 @@ async def test_its_own_end_is_seen(boxes: Sandbox, policy: SandboxPolicy) -> Non
 async def test_much_noise_on_standard_error_does_not_stop_it(boxes: Sandbox, policy: SandboxPolicy) -> None:
     script = "head -c 3000000 /dev/zero | tr '\\0' x >&2; echo END >&2; echo said"
     async with boxes.open(policy) as box, box.start(["sh", "-c", script]) as talk:
-        assert await asyncio.wait_for(talk.stdout.readline(), 10) == b"said\n"
+        assert await asyncio.wait_for(line_of(talk), 10) == b"said\n"
         await talk.wait(10)
         assert len(talk.errors) <= 1 << 16
 
@@ -55,7 +62,7 @@ async def test_much_noise_on_standard_error_does_not_stop_it(boxes: Sandbox, pol
 async def _leave_orderly(policy: SandboxPolicy, boxes: Sandbox) -> None:
     async with boxes.open(policy) as box:
         async with box.start(["sh", "-c", f"{_LEAVES_MORE} exec sleep 63"]) as talk:
-            await asyncio.wait_for(talk.stdout.readline(), 10)
+            await asyncio.wait_for(line_of(talk), 10)
             assert living.working_in(policy.work) != []
         assert living.working_in(policy.work) == []
         assert await box.close() == []
@@ -69,7 +76,7 @@ async def _leave_after_its_end(policy: SandboxPolicy, boxes: Sandbox) -> None:
 async def _leave_by_error(policy: SandboxPolicy, boxes: Sandbox) -> None:
     with suppress(ZeroDivisionError):
         async with boxes.open(policy) as box, box.start(["sh", "-c", f"{_LEAVES_MORE} sleep 63"]) as talk:
-            await asyncio.wait_for(talk.stdout.readline(), 10)
+            await asyncio.wait_for(line_of(talk), 10)
             raise ZeroDivisionError
 
 
@@ -78,7 +85,7 @@ async def _leave_by_cancelling(policy: SandboxPolicy, boxes: Sandbox) -> None:
 
     async def talking() -> None:
         async with boxes.open(policy) as box, box.start(["sh", "-c", f"{_LEAVES_MORE} sleep 63"]) as talk:
-            await talk.stdout.readline()
+            await line_of(talk)
             ready.set()
             await talk.wait(60)
 

@@ -1,0 +1,36 @@
+"""Owns the sandboxes that agents are tested in: with walls, and without."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bot.ports import Sandbox
+from bot.sandbox import NoSandbox, probe
+from tests.agents.stage import Stage
+
+
+async def walls() -> Sandbox:
+    found = await probe()
+    if found.level == "none":
+        pytest.skip(f"bubblewrap does not work here: {found.problems}")
+    return found.sandbox
+
+
+@pytest.fixture(params=["bwrap", "none"])
+async def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Stage:
+    """A stage in each kind of box."""
+    return Stage(tmp_path, await walls() if request.param == "bwrap" else NoSandbox(allowed=True))
+
+
+@pytest.fixture
+async def walled(tmp_path: Path) -> Stage:
+    """A stage in a box with walls."""
+    return Stage(tmp_path, await walls())
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> Stage:
+    """A stage in a box without walls, which starts fastest."""
+    return Stage(tmp_path, NoSandbox(allowed=True))

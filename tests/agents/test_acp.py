@@ -1,0 +1,171 @@
+"""The ACP client, against a small agent that is a real process and misbehaves in one way at a time."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from bot import living
+from bot.core.drift import Signal, Step
+from bot.ports import JsonDict, RunError
+from tests.agents.scripted_model import ScriptedModel, serving
+from tests.agents.stage import Stage, acp_coder, fake, git
+
+MODEL = {"model": "openai:m1"}
+
+
+@asynccontextmanager
+async def a_model(*steps: JsonDict) -> AsyncIterator[ScriptedModel]:
+    with serving({"scenarios": [{"when": "", "plain": True, "steps": list(steps)}]}) as model:
+        yield model
+
+
+async def failure(stage: Stage, mode: str, **changes: object) -> RunError:
+    with pytest.raises(RunError) as caught:
+        await stage.work(acp_coder(), **fake(mode), **changes)
+    assert stage.leftovers == []
+    return caught.value
+
+
+async def test_a_request_inside_is_allowed_by_kind_and_one_outside_is_refused(plain: Stage) -> None:
+    report = await plain.work(acp_coder(), **fake("ask"))
+    messages = [step.args for step in report.trace if step.kind == "message"]
+    assert messages == ["inside True outside False"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "reason", "said"),
+    [
+        ("hang", "stall", "did not start within 5 s"),
+        ("crash", "crash", "segmentation something"),
+        ("nothing", "no_change", "without a single step"),
+        ("refuse", "garbage", "refusal"),
+        ("unauthorized", "auth", "gave up"),
+        ("limited", "quota", "gave up"),
+        ("broken", "crash", "gave up"),
+    ],
+)
+async def test_each_end_without_work_is_told_by_its_reason(
+    plain: Stage, mode: str, reason: str, said: str
+) -> None:
+    error = await failure(plain, mode)
+    assert (error.reason, said in str(error)) == (reason, True), str(error)
+
+
+async def test_a_program_that_is_missing_is_named(stage: Stage) -> None:
+    with pytest.raises(RunError, match="no-such-agent cannot be started"):
+        await stage.work(acp_coder(), command=("no-such-agent",))
+    assert stage.leftovers == []
+
+
+async def test_noise_between_the_lines_and_unknown_updates_do_no_harm(plain: Stage) -> None:
+    report = await plain.work(acp_coder(), **fake("noise"))
+    assert [step.kind for step in report.trace] == ["edit"]
+
+
+async def test_an_agent_that_does_not_stop_when_asked_is_killed(walled: Stage) -> None:
+    error = await failure(walled, "deaf", idle=0.3)
+    assert error.reason == "stall"
+    assert "did not stop within 1 s" in str(error)
+
+
+async def test_a_late_answer_to_a_cancel_is_waited_for(plain: Stage) -> None:
+    error = await failure(plain, "slow_to_stop", idle=0.3)
+    assert "no sign of life for 0.3 s" in str(error)
+
+
+async def test_a_daemon_that_it_leaves_is_gone_with_the_box(stage: Stage) -> None:
+    before = set(living.working_in(stage.worktree))
+    await stage.work(acp_coder(), **fake("daemon"))
+    assert before == set(living.working_in(stage.worktree)) == set()
+    assert stage.leftovers == []
+
+
+async def test_a_nudge_is_told_to_the_agent_and_the_run_goes_on(plain: Stage) -> None:
+    nudged: list[Step] = []
+
+    def observe(step: Step) -> tuple[Signal, ...]:
+        nudged.append(step)
+        return (Signal("NO_PROGRESS", "nudge", "Nothing changes."),) if len(nudged) == 3 else ()
+
+    report = await plain.work(acp_coder(), **fake("nudged"), observe=observe)
+    assert report.said == "Followed the note."
+    assert "Nothing changes." in (plain.worktree / "note.txt").read_text(encoding="utf-8")
+
+
+async def test_a_warning_changes_nothing(plain: Stage) -> None:
+    report = await plain.work(
+        acp_coder(), **fake("edit"), observe=lambda _: (Signal("GOAL_DRIFT", "warn", "Hm."),)
+    )
+    assert report.said == "All done."
+
+
+async def test_no_secret_of_the_host_and_no_key_can_be_found_inside(walled: Stage) -> None:
+    os.environ["GITWRIGHT_TEST_SECRET"] = "planted-in-the-host"
+    try:
+        async with a_model({"text": "hello"}) as model:
+            coder = acp_coder({"OPENAI_API_KEY": "sk-the-real-key"}, model.url)
+            await walled.work(coder, **fake("environment"), **MODEL)
+    finally:
+        del os.environ["GITWRIGHT_TEST_SECRET"]
+    seen = (walled.worktree / "environment.txt").read_text(encoding="utf-8")
+    assert "OPENAI_API_KEY" in seen
+    assert "planted-in-the-host" not in seen
+    assert "sk-the-real-key" not in seen
+    assert "order.json" not in seen  # it held the token, and is gone once it was read
+
+
+async def test_the_model_is_reached_out_of_a_box_without_network_and_is_counted(stage: Stage) -> None:
+    async with a_model({"text": "hello from the model", "usage": [120, 15]}) as model:
+        coder = acp_coder(
+            {"OPENAI_API_KEY": "sk-the-real-key"},
+            model.url,
+            price=lambda _, used: (used.input_tokens + 2 * used.output_tokens) / 1000,
+        )
+        report = await stage.work(coder, **fake("model"), **MODEL)
+        assert model.keys == ["sk-the-real-key"]
+    assert report.trace[0].args == "hello from the model"
+    assert (report.usage.input_tokens, report.usage.output_tokens, report.usage.requests) == (120, 15, 1)
+    assert report.usage.usd == pytest.approx(0.15)
+
+
+@pytest.mark.parametrize(("status", "reason"), [(401, "auth"), (429, "quota"), (503, "crash")])
+async def test_trouble_of_the_provider_is_told_as_such(plain: Stage, status: int, reason: str) -> None:
+    async with a_model({"status": status, "times": 9}) as model:
+        coder = acp_coder({"OPENAI_API_KEY": "sk-the-real-key"}, model.url)
+        with pytest.raises(RunError, match=f"answered {status}") as caught:
+            await plain.work(coder, **fake("model"), **MODEL)
+    assert caught.value.reason == reason
+
+
+async def test_a_model_without_a_key_is_told_before_anything_starts(plain: Stage) -> None:
+    with pytest.raises(RunError, match="set OPENAI_API_KEY") as caught:
+        await plain.work(acp_coder(), **fake("edit"), **MODEL)
+    assert caught.value.reason == "auth"
+    assert git(plain.worktree, "status", "--porcelain") == ""
+
+
+async def test_the_session_remembers_prompts_and_steps(plain: Stage) -> None:
+    seen: list[JsonDict] = []
+
+    async def notes() -> None:
+        for path in (plain.folder / "sessions").glob("*/history.jsonl"):
+            seen[:] = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+    await plain.work(acp_coder(), **fake("steered"), notes=_first_then(notes))
+    assert seen[0] == {"role": "user", "text": "Please fix."}
+    assert seen[1]["kind"] == "read"
+
+
+def _first_then(look: object) -> object:
+    told = iter([None, "Hurry up."])
+
+    async def note() -> str | None:
+        await look()  # type: ignore[operator]
+        return next(told, None)
+
+    return note
