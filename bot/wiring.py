@@ -44,6 +44,7 @@ from bot.engine.runner import Runner
 from bot.engine.store import Delivery, Store
 from bot.errors import BotError
 from bot.forges import FORGES
+from bot.forges.github import GitHubForge
 from bot.forges.github.inbound import parse
 from bot.git.worktrees import WorktreeManager
 from bot.jobs.attempt import Attempts
@@ -187,6 +188,8 @@ async def build(settings: Settings, clock: Clock | None = None, local: Local | N
     )
     adjust = local.adjust if local else lambda config: config
     repositories = Repositories(forge, worktrees, lambda config: adjust(overridden(config, settings)))
+    if isinstance(forge, GitHubForge):
+        repositories.cap = forge.cap
     jobs = _jobs(
         settings,
         clock,
