@@ -7,6 +7,7 @@ import contextvars
 import logging
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -21,7 +22,7 @@ from bot.engine.database import IDLE_TRANSACTION_MS, parse_url
 from bot.engine.lease import Lease
 from bot.engine.lock import FileLock
 from bot.engine.noise import quieten_dbos
-from bot.engine.slots import Slots
+from bot.engine.pool import Waiting, WorkerPool
 from bot.engine.work import Job, JobFunction, JobTimeoutError, Work
 from bot.ports import Clock, JobStatus, JsonDict
 
@@ -78,6 +79,7 @@ class DbosEngine:
         self._lock = FileLock(Path(f"{self._url.database}.lock")) if self._embedded else None
         self._lease = None if self._embedded else Lease(self._url, self.executor_id, lease_ttl, _Takeover())
         self._sqlite: sa.Engine | None = None
+        self._pool: WorkerPool | None = None
         self._work: Work | None = None
         self._workflow: _Workflow = self._run
         self._context = contextvars.copy_context()
@@ -89,8 +91,8 @@ class DbosEngine:
         if self._lock is not None:
             self._lock.take()
             self._sqlite = _sqlite_engine(self._url)
-        slots = Slots(self._limits, self._serial) if self._embedded else None
-        self._work = Work(self._kinds, slots, self._clock)
+        self._pool = WorkerPool(self._limits, self._serial) if self._embedded else None
+        self._work = Work(self._kinds, self._pool, self._clock)
         try:
             await self._launch()
         except BaseException:
@@ -200,6 +202,19 @@ class DbosEngine:
         if state == "PENDING":
             return "waiting" if self._embedded and not self._here.started(id_) else "running"
         return _STATUS[state]
+
+    async def waiting(self) -> tuple[Waiting, ...]:
+        """List the jobs that wait for a slot, with how many come before each; on PostgreSQL of all processes."""
+        if self._pool is not None:
+            return self._pool.waiting()
+        found = await DBOS.list_workflows_async(status="ENQUEUED", load_input=False, load_output=False)
+        before: Counter[str] = Counter()
+        listed = []
+        for workflow in found:  # oldest first
+            queue = workflow.queue_name or ""
+            listed.append(Waiting(queue, workflow.workflow_id, before[queue], self._limits.get(queue, 0)))
+            before[queue] += 1
+        return tuple(listed)
 
     async def _run(self, data: JsonDict) -> None:
         """Run a job inside its DBOS workflow; leaving by CancelledError leaves the row as it is."""

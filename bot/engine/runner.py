@@ -31,7 +31,10 @@ class RunningEngine(Engine, Protocol):
 
 
 class Runner:
-    """Submits what is due, at once when woken and else by a poll; every id is derived, so a crash repeats nothing."""
+    """Submits what is due, at once when woken and else by a poll; every id is derived, so a crash repeats nothing.
+
+    `timeout_of` gives the seconds after which a job of a queue counts as stuck; it is interrupted and tried again.
+    """
 
     def __init__(
         self,
@@ -41,6 +44,7 @@ class Runner:
         clock: Clock,
         *,
         queue_of: Callable[[str], str],
+        timeout_of: Callable[[str], float | None] = lambda _: None,
         poll: float = 1.0,
     ) -> None:
         self._store = store
@@ -48,6 +52,7 @@ class Runner:
         self._route = route
         self._clock = clock
         self._queue_of = queue_of
+        self._timeout_of = timeout_of
         self._poll = poll
         self._wake = asyncio.Event()
         self._loop: asyncio.Task[None] | None = None
@@ -133,15 +138,24 @@ class Runner:
             del self._submitted[track]
 
     async def _submit_track(self, track: str, job: str) -> None:
-        await self._engine.submit("track", job, {"track": track}, queue=TRACKS_QUEUE, partition=track)
+        await self._engine.submit(
+            "track",
+            job,
+            {"track": track},
+            queue=TRACKS_QUEUE,
+            partition=track,
+            timeout=self._timeout_of(TRACKS_QUEUE),
+        )
 
     async def _submit_action(self, row: OutboxRow) -> None:
+        queue = self._queue_of(row.kind)
         await self._engine.submit(
             "action",
             row.job_id,
             {"action": row.id, "try": row.try_},
-            queue=self._queue_of(row.kind),
+            queue=queue,
             partition=row.track,
+            timeout=self._timeout_of(queue),
         )
         # After the engine has it: a crash in between submits the same id again, which is left alone.
         await self._store.mark_submitted(row.id, row.try_)

@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 
-from bot.engine.slots import Place, Slots
+from bot.engine.pool import Place, WorkerPool
 from bot.ports import Clock, JsonDict
 
 log = logging.getLogger(__name__)
@@ -55,11 +55,11 @@ class _Running:
 
 
 class Work:
-    """Runs job functions, each in a task that can be interrupted; `slots` None: the engine's queues hold the limits."""
+    """Runs job functions, each in a task that can be interrupted; `pool` None: the engine's queues hold the limits."""
 
-    def __init__(self, kinds: Mapping[str, JobFunction], slots: Slots | None, clock: Clock) -> None:
+    def __init__(self, kinds: Mapping[str, JobFunction], pool: WorkerPool | None, clock: Clock) -> None:
         self._kinds = kinds
-        self._slots = slots
+        self._pool = pool
         self._clock = clock
         self._jobs: dict[str, _Running] = {}
         self._expected: dict[str, _Expected] = {}
@@ -75,8 +75,8 @@ class Work:
         if id_ in self._jobs or id_ in self._expected:
             return False
         # A delayed job joins its line when its time comes, or it would hold up those behind it.
-        at_once = self._slots is not None and job.not_before is None
-        self._expected[id_] = _Expected(self._join(job) if at_once else None)
+        at_once = self._pool is not None and job.not_before is None
+        self._expected[id_] = _Expected(self._join(id_, job) if at_once else None)
         return True
 
     def forget(self, id_: str) -> None:
@@ -112,7 +112,7 @@ class Work:
 
     async def _in_slot(self, id_: str, job: Job, place: Place | None) -> None:
         await self._until(job.not_before)
-        async with place or self._join(job) or nullcontext():
+        async with place or self._join(id_, job) or nullcontext():
             self._jobs[id_].started = True
             limit = asyncio.timeout(job.timeout)
             try:
@@ -123,8 +123,8 @@ class Work:
                     raise JobTimeoutError(f"`{id_}` ran longer than {job.timeout} s") from error
                 raise
 
-    def _join(self, job: Job) -> Place | None:
-        return self._slots.join(job.queue, job.partition) if self._slots is not None else None
+    def _join(self, id_: str, job: Job) -> Place | None:
+        return self._pool.join(job.queue, job.partition, id_) if self._pool is not None else None
 
     async def _until(self, when: str | None) -> None:
         if when is not None:

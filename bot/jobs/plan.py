@@ -17,6 +17,7 @@ from bot.core.packet import rank_files
 from bot.core.planning import MergedPlan, PlanProposal, structured_merge
 from bot.core.track import Track
 from bot.core.values import Usage
+from bot.engine.pool import WorkerPool
 from bot.errors import AgentError, RetryableError
 from bot.jobs.repository import Repositories
 from bot.jobs.spending import OverBudgetError, Spending, Spent
@@ -41,7 +42,7 @@ class PlanJob:
     worktrees: Worktrees
     sessions: Sessions
     planners: Callable[[RepoConfig], Sequence[tuple[str, Planner]]]
-    slots: asyncio.Semaphore
+    pool: WorkerPool
     spending: Spending
     merge: Callable[..., MergedPlan] = structured_merge
 
@@ -56,8 +57,9 @@ class PlanJob:
         ranked = await self._ranked(track, mirror, base)
         id_ = f"{track.key.replace('/', '-')}-plan"
         worktree = await self.worktrees.create(mirror, id_, base)
+        places = asyncio.Semaphore(track.config.limits.planners)
         try:
-            outcomes = await self._all(_Round(track, worktree, base, ranked, choice.models))
+            outcomes = await self._all(_Round(track, worktree, base, ranked, choice.models, places))
         finally:
             left = await self.worktrees.cleanup(id_)
             if left:
@@ -129,7 +131,8 @@ class PlanJob:
         spent: Spent | None = None
         try:
             async with (
-                self.slots,
+                begun.places,
+                self.pool.lend("planners", f"{track.key} {agent_id}", 2 * limit),
                 self.spending.run(
                     track,
                     "planning",
@@ -165,6 +168,7 @@ class _Round:
     base: str
     ranked: tuple[str, ...]
     models: tuple[str, ...]
+    places: asyncio.Semaphore  # of this round, beside those of the process
 
     def brief(self, agent_id: str, session: Session) -> PlanBrief:
         frozen = self.track.frozen

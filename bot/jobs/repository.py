@@ -25,6 +25,7 @@ class Repositories:
     forge: Forge
     worktrees: Worktrees
     override: Callable[[RepoConfig], RepoConfig] = lambda config: config  # the operator's settings win
+    cap: Callable[[Repo, int], None] = lambda _repo, _calls: None  # hears how many API calls at once a file allows
     _fetched: dict[int, float] = field(default_factory=dict)
 
     def moved(self, repo_id: int) -> None:
@@ -48,7 +49,9 @@ class Repositories:
         head = await mirror.resolve(repo.default_branch)
         raw = await mirror.read(head, CONFIG_PATH) if head else None
         parsed, problems = settings_file.parse(raw.decode(errors="replace") if raw is not None else "")
-        return self.override(parsed), tuple(str(problem) for problem in problems)
+        config = self.override(parsed)
+        self.cap(repo, config.limits.api)
+        return config, tuple(str(problem) for problem in problems)
 
     async def file(self, repo: Repo, sha: str, path: str) -> str | None:
         """Read a text file of the repository at a commit; None where there is none."""

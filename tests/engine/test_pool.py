@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.engine.slots import Slots
+from bot.engine.pool import Waiting, WorkerPool
+from bot.errors import RetryableError
 
 jobs = st.lists(
     st.tuples(
@@ -29,7 +31,7 @@ def test_lines_keep_order_and_limits_and_never_stand_still(
 
 
 async def _played(plan: list[tuple[str, int, int, str]], limit: int, serial: bool) -> None:
-    slots = Slots({"q": limit}, {"q"} if serial else set())
+    slots = WorkerPool({"q": limit}, {"q"} if serial else set())
     begun: list[int] = []
     now: Counter[str] = Counter()
 
@@ -67,7 +69,38 @@ async def _played(plan: list[tuple[str, int, int, str]], limit: int, serial: boo
         for partition in "pq":
             mine = [number for number in begun if plan[number][0] == partition]
             assert mine == sorted(mine)
+    assert slots.waiting() == ()
     # Nothing is left behind: as many as the limit says get in at once.
     async with asyncio.timeout(1):
         for _ in range(limit):
             await slots.join("q", None).__aenter__()
+
+
+async def test_who_waits_is_seen_with_how_many_come_before() -> None:
+    pool = WorkerPool({"planners": 1, "workers": 2})
+    async with pool.lend("planners", "a", 1), pool.lend("workers", "w", 1):
+        waits = [asyncio.create_task(_lent(pool, name)) for name in ("b", "c")]
+        await asyncio.sleep(0)
+        assert pool.waiting() == (Waiting("planners", "b", 0, 1), Waiting("planners", "c", 1, 1))
+    assert await asyncio.gather(*waits) == ["b", "c"]
+    assert pool.waiting() == ()
+
+
+async def _lent(pool: WorkerPool, name: str, timeout: float = 1) -> str:
+    async with pool.lend("planners", name, timeout):
+        return name
+
+
+async def test_nobody_waits_for_a_slot_for_ever() -> None:
+    pool = WorkerPool({"planners": 1})
+    async with pool.lend("planners", "a", 1):
+        with pytest.raises(RetryableError, match="no slot of `planners` was free"):
+            await _lent(pool, "b", 0.01)
+        assert pool.waiting() == ()
+    assert await _lent(pool, "c") == "c"
+
+
+async def test_a_time_limit_is_for_the_wait_and_not_for_the_work() -> None:
+    pool = WorkerPool({"planners": 1})
+    async with pool.lend("planners", "a", 0.01):
+        await asyncio.sleep(0.03)
