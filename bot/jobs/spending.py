@@ -119,7 +119,7 @@ class Spent:
         if not used:
             usage = error.usage if self.usage is None and isinstance(error, RunError) else self.usage
             if usage is None:
-                return None, True
+                return (None, True) if self._reservation.most else ({}, False)
             used = {self._reservation.work.model: usage}
         costs = {model: self._spending.cost(model, usage) for model, usage in used.items()}
         guessed = bool(self._asked) or any(guess for _, guess in costs.values())

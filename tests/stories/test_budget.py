@@ -92,7 +92,7 @@ async def test_the_receipt_adds_up_and_counts_what_failed_too(
         *lines, whole = [(work, int(runs), int(calls), int(tokens.replace(",", "")), float(usd)) for work, runs, calls, tokens, usd in rows]  # fmt: skip
         assert whole[0] == "**total**"
         for place in range(1, 5):
-            assert round(sum(line[place] for line in lines), 4) == whole[place], receipt  # type: ignore[misc]  # numbers
+            assert round(sum(line[place] for line in lines), 4) == whole[place], receipt
         assert ("planning", 3, 9, 126_000, 0.06) in lines
         stored = sum(line.micros for line in await ledger_lines(s))
         assert stored == round(whole[4] * 1_000_000)
