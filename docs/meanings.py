@@ -23,12 +23,14 @@ CONFIG = {
     "planners": "The planning agents, one per name; a brief of that name in `prompts/briefs/` is its point of view.",
     "agent": "The coding agent by name, or a command that speaks ACP. Only `scripted` is built, for demo and tests: set "
     "`GITWRIGHT_AGENT`, or tasks end blocked with the names that are known.",
-    "models.planning": "Models of the planning agents, `provider:model`, tried in order.",
-    "models.backlog": "Models that refine the merged plan, tried in order.",
-    "models.documentation": "Models for tasks that touch documentation only.",
-    "models.simple": "Models for tasks with at most one source file.",
-    "models.complex": "Models for all other tasks.",
-    "models.free_tier": "Whether models may be used whose providers may train on what they are sent.",
+    "models.planning": "Models of the planning agents, `provider:model`, tried in order; absent: Gemini's free tier.",
+    "models.backlog": "Models that refine the merged plan, tried in order; absent: a GPT.",
+    "models.documentation": "Models for tasks that touch documentation only, the cheapest first; a class without a usable model "
+    "takes those of the next one.",
+    "models.simple": "Models for tasks with at most one source file, the cheapest first.",
+    "models.complex": "Models for all other tasks, the cheapest first; absent: the agent's own choice.",
+    "models.free_tier": "Whether models of this file may be used whose providers may train on what they are sent: `:free` ones, "
+    "and Gemini's that have a free tier. What the operator names, or leaves to the default, needs no such leave.",
     "limits.planners": "Planning agents at once. A process runs at most 3.",
     "limits.workers": "Tasks of a track that agents work on at once. A process runs at most 3.",
     "limits.api": "API calls at once.",
@@ -38,8 +40,9 @@ CONFIG = {
     "limits.fix_forward": "How often an agent mends a red pull request.",
     "limits.plan_minutes": "Minutes until a planning agent is given up.",
     "limits.task_minutes": "Minutes until a coding agent is given up.",
-    "budget.track_usd": "Ceiling of a track in US dollars. It is shown in the plan comment and not enforced yet.",
-    "budget.day_usd": "Ceiling of a day in US dollars.",
+    "budget.track_usd": "Ceiling of a track in US dollars, at list prices; a run that it cannot pay for is not begun. "
+    "`/agent budget` sets another one.",
+    "budget.day_usd": "Ceiling of a UTC day in US dollars, over all tracks of the process; what does not fit waits for the next day.",
     "egress": "Hosts that an agent may reach, beside the models. Today an agent has no network at all.",
     "rebase": "When task branches are rebased.",
     "overlap": "Whether two tasks of a track may work on the same files at once.",
@@ -56,15 +59,10 @@ CONFIG = {
 INERT = frozenset(
     {
         "setup",
-        "models.documentation",
-        "models.simple",
-        "models.complex",
-        "models.free_tier",
         "limits.planners",
         "limits.api",
         "limits.regenerations",
         "limits.fix_forward",
-        "budget.day_usd",
         "egress",
         "rebase",
         "push",

@@ -23,7 +23,7 @@ from bot.cli import demo
 from bot.core.backlog_model import Backlog
 from bot.core.config import RepoConfig
 from bot.core.track import TaskState, TrackState
-from bot.settings import Settings
+from bot.settings import MODEL_ROLES, Settings
 from bot.web.app import Parts, create_app
 from bot.web.webhook import Webhook
 from forge.faults import CALL_FAULTS, DELIVERY_FAULTS
@@ -97,8 +97,7 @@ def keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
 READ_OTHERWISE = {
     "commands",
     *(f"labels.{name}" for name in ("planning", "review", "working", "blocked", "done")),
-    "models.planning",
-    "models.backlog",
+    *(f"models.{role}" for role in MODEL_ROLES),
 }
 
 
