@@ -43,6 +43,16 @@ class BacklogPrompt:
 
 
 @dataclass(frozen=True, slots=True)
+class RevisePrompt:
+    """What the backlog model is asked when a person wants the backlog otherwise; `tasks` is JSON."""
+
+    template: ClassVar[str] = "revise.md"
+    tasks: str
+    note: str
+    delimiter: str
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerPrompt:
     """What a coding agent is asked; `notes` are what people added for this run."""
 
@@ -56,7 +66,7 @@ class WorkerPrompt:
     notes: tuple[str, ...] = ()
 
 
-Prompt = PlannerPrompt | BacklogPrompt | WorkerPrompt
+Prompt = PlannerPrompt | BacklogPrompt | RevisePrompt | WorkerPrompt
 
 
 def render(prompt: Prompt) -> str:

@@ -19,45 +19,47 @@ _FLOAT_LIKE = re.compile(r"[0-9][0-9_]*[eE][0-9]+")  # a number to readers of YA
 
 def dump(backlog: Backlog) -> str:
     """Write a backlog in block style, one key per line; loading the text gives the same backlog."""
-    lines = [f"version: {backlog.version}", f"track: {_scalar(backlog.track)}"]
+    lines = [f"version: {backlog.version}", f"track: {scalar(backlog.track)}"]
     if backlog.issue is not None:
         lines.append(f"issue: {backlog.issue}")
     if backlog.base_sha:
-        lines.append(f"base_sha: {_scalar(backlog.base_sha)}")
-    lines.append(f"goal: {_scalar(backlog.goal)}")
+        lines.append(f"base_sha: {scalar(backlog.base_sha)}")
+    lines.append(f"goal: {scalar(backlog.goal)}")
     lines.append("tasks:" if backlog.tasks else "tasks: []")
     for task in backlog.tasks:
-        lines += [("  - " if index == 0 else "    ") + line for index, line in enumerate(_task(task))]
+        lines += [("  - " if index == 0 else "    ") + line for index, line in enumerate(task_lines(task))]
     # A literal block's empty lines stay empty: trailing spaces are the first thing an editor strips.
     return "".join(line.rstrip(" ") + "\n" if not line.strip(" ") else line + "\n" for line in lines)
 
 
-def _task(task: BacklogTask) -> Iterator[str]:
+def task_lines(task: BacklogTask) -> Iterator[str]:
+    """Write a task as lines of a block mapping."""
     yield f"id: {task.id}"
-    yield f"title: {_scalar(task.title)}"
+    yield f"title: {scalar(task.title)}"
     yield f"kind: {task.kind}"
     yield f"priority: {task.priority}"
     yield f"status: {task.status}"
-    yield from _list("depends_on", task.depends_on)
+    yield from list_lines("depends_on", task.depends_on)
     yield "scope:"
-    yield from ("  " + line for line in _list("paths", task.scope.paths))
-    yield from _list("acceptance", task.acceptance)
+    yield from ("  " + line for line in list_lines("paths", task.scope.paths))
+    yield from list_lines("acceptance", task.acceptance)
     if task.test is not None:
-        yield f"test: {_scalar(task.test)}"
+        yield f"test: {scalar(task.test)}"
     yield f"estimate: {task.estimate}"
     yield f"votes: {task.votes}"
     yield f"spec: {task.spec}"
-    yield from _context(task.context)
-    yield f"context_sha256: {_scalar(task.context_sha256)}"
+    yield from context_lines(task.context)
+    yield f"context_sha256: {scalar(task.context_sha256)}"
 
 
-def _list(key: str, values: tuple[str, ...]) -> Iterator[str]:
+def list_lines(key: str, values: tuple[str, ...]) -> Iterator[str]:
+    """Write a key and its list, one entry a line."""
     yield f"{key}:" if values else f"{key}: []"
     for value in values:
-        yield f"  - {_scalar(value)}"
+        yield f"  - {scalar(value)}"
 
 
-def _scalar(text: str) -> str:
+def scalar(text: str) -> str:
     """Write a string on one line, quoted where any YAML reader could take it for something else."""
     style = '"' if _NEVER_LITERAL.search(text) or "\n" in text or _FLOAT_LIKE.fullmatch(text) else None
     # Over-long plain text is never folded: one key stays one line, so that a diff shows one change.
@@ -65,7 +67,7 @@ def _scalar(text: str) -> str:
     return written.removesuffix("\n").removesuffix("\n...")
 
 
-def _context(text: str) -> Iterator[str]:
+def context_lines(text: str) -> Iterator[str]:
     """Write a literal block where YAML can hold the text so, else a quoted line."""
     body = text.removesuffix("\n")
     plain = text and not _NEVER_LITERAL.search(text) and body.strip() and not body.endswith("\n")
