@@ -299,6 +299,7 @@ class SandboxPolicy:
     path: str = (
         "/usr/local/bin:/usr/bin:/bin"  # its folders, and what their interpreters need, are visible read-only
     )
+    frozen: bool = False  # whether `work` is bound read-only instead, as far as the back end can
     memory_bytes: int = 4 << 30
     processes: int = 512
 
@@ -411,6 +412,9 @@ class BacklogRefiner(Protocol):
     """The backlog model: asked again once when its answer is invalid."""
 
     async def refine(self, plan: MergedPlan, converted: Backlog) -> Refined: ...
+
+    async def revise(self, current: Backlog, note: str, number: int) -> Refined:
+        """Give the backlog as a person's note wants it; `number` counts the notes of a track, from 1."""
 
 
 async def _no_note() -> str | None:

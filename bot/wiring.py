@@ -27,11 +27,15 @@ from bot.core.actions import (
     CheckHealth,
     ClosePull,
     CloseTrack,
+    EditBacklog,
     MakePlan,
     NoteRun,
     ProposeBacklog,
+    ProposeRecord,
     RebaseTask,
+    ReopenPull,
     ReportBacklog,
+    ReviseBacklog,
     RunTask,
 )
 from bot.core.config import RepoConfig
@@ -55,9 +59,11 @@ from bot.jobs.health import HealthJob
 from bot.jobs.judge import Judge
 from bot.jobs.plan import PlanJob
 from bot.jobs.reconcile import Reconciler
+from bot.jobs.record import ProposeRecordJob
 from bot.jobs.repair import AssessJob, RebaseJob
 from bot.jobs.repository import Repositories
-from bot.jobs.runs import CancelRunsJob, ClosePullJob, NoteRunJob
+from bot.jobs.revise import Branch, EditBacklogJob, ReviseBacklogJob
+from bot.jobs.runs import CancelRunsJob, ClosePullJob, NoteRunJob, ReopenPullJob
 from bot.jobs.spending import Spending, telling
 from bot.jobs.verify import Verifier
 from bot.jobs.work import WorkJob
@@ -337,6 +343,7 @@ def _jobs(  # noqa: PLR0913 - the parts that meet here
         spending=spending,
         judge=Judge(verifier),
     )
+    backlog = Branch(repositories, forge, author, clock)
     return {
         CheckHealth: HealthJob(
             repositories,
@@ -361,7 +368,11 @@ def _jobs(  # noqa: PLR0913 - the parts that meet here
         AssessTask: AssessJob(repositories, forge, author),
         RebaseTask: RebaseJob(repositories, forge, author),
         ClosePull: ClosePullJob(forge),
+        ReopenPull: ReopenPullJob(forge),
         CancelRuns: CancelRunsJob(store, engine),
         NoteRun: NoteRunJob(store),
+        EditBacklog: EditBacklogJob(backlog),
+        ReviseBacklog: ReviseBacklogJob(store, backlog, cast.refiner, spending),
+        ProposeRecord: ProposeRecordJob(repositories, forge, author),
         CloseTrack: CloseJob(store, forge, worktrees, spending.ledger, clock),
     }

@@ -7,8 +7,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
-from bot.core import life, life_planning, life_repair, life_work
-from bot.core.actions import Decision, SyncStatus
+from bot.core import life, life_planning, life_pulls, life_repair, life_work
+from bot.core.actions import Decision
 from bot.core.events import (
     ActionFailed,
     BacklogProposed,
@@ -47,10 +47,11 @@ def _plan_made(track: Track, event: PlanMade, now: datetime) -> Decision:
     return life_planning.plan_made(track, event, valid_now(track), now)
 
 
-def _leases_freed(track: Track, _event: LeasesFreed, now: datetime) -> Decision:
-    """Look again at what waited for paths of another track."""
-    moved, runs = life_work.start_ready(track, now)
-    return life.nothing(track) if moved == track else Decision(track=moved, actions=(*runs, SyncStatus()))
+def _proposed(track: Track | None, event: TaskProposed, _facts: None, now: datetime) -> Decision:
+    if track is None:
+        return life.nothing(track)
+    decision = life.nothing(track) if track.ended else life_work.task_proposed(track, event, now)
+    return life_pulls.late(track, event) if decision == life.nothing(track) else decision
 
 
 def repairs(engine: RebaseEngine) -> Handler[TaskAssessed, None]:
@@ -71,11 +72,11 @@ HANDLERS = (
     _handler(PlanMade, _plan_made),
     _handler(PlanFailed, life_planning.plan_failed),
     _handler(BacklogProposed, life_planning.backlog_proposed),
-    _handler(TaskProposed, life_work.task_proposed),
+    Handler(event=TaskProposed, gather=_nothing, decide=_proposed),
     _handler(TaskFailed, life_work.task_failed),
     repairs(RebaseEngine()),
     _handler(TaskRebased, life_repair.task_rebased),
-    _handler(LeasesFreed, _leases_freed),
+    _handler(LeasesFreed, life_pulls.leases_freed),
     _handler(ActionFailed, life_work.action_failed),
     _handler(Closed, life.closed),
 )

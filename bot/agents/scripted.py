@@ -95,6 +95,25 @@ class ScriptedRefiner:
         return Refined(converted.model_copy(update={"tasks": tuple(tasks)}), Usage())
 
 
+    async def revise(self, current: Backlog, note: str, number: int) -> Refined:
+        """Give the script's revision `number`: a task's entry names what changes of it, or is a new task whole."""
+        if number > len(self._script.revisions):
+            return Refined(None, Usage(), f"the script has no revision {number}")
+        here = {task.id: task for task in current.tasks}
+        try:
+            said = {str(entry.get("id")): entry for entry in self._script.revisions[number - 1]}
+            changed = {
+                id_: BacklogTask.model_validate({**(here[id_].model_dump() if id_ in here else {}), **entry})
+                for id_, entry in said.items()
+            }
+        except ValidationError as error:
+            first = error.errors()[0]
+            return Refined(None, Usage(), f"`{'.'.join(map(str, first['loc']))}`: {first['msg']}")
+        tasks = [changed.get(task.id, task) for task in current.tasks]
+        tasks += [task for id_, task in changed.items() if id_ not in here]
+        return Refined(current.model_copy(update={"tasks": tuple(tasks)}), Usage())
+
+
 class ScriptedCoder:
     """A coding agent that does what the script says, as a real process inside the box."""
 

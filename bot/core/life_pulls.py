@@ -6,8 +6,17 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from bot.core import leases, life_repair, messages
-from bot.core.actions import Action, CloseTrack, Decision, PostComment, ReportBacklog, SyncStatus, Timer
-from bot.core.events import LeasesFreed, PullClosed, PullEdited, PullPushed, ReviewSubmitted
+from bot.core.actions import (
+    Action,
+    ClosePull,
+    CloseTrack,
+    Decision,
+    PostComment,
+    ReportBacklog,
+    SyncStatus,
+    Timer,
+)
+from bot.core.events import LeasesFreed, PullClosed, PullEdited, PullPushed, ReviewSubmitted, TaskProposed
 from bot.core.life import moment, nothing, stamp
 from bot.core.life_repair import look
 from bot.core.life_work import assessed, start_ready
@@ -36,6 +45,16 @@ def task_reopened(track: Track, task: TaskTrack, now: datetime, by: str) -> Deci
     track = track.with_task(task).noting(stamp(now), f"#{task.pull} is open again", by, task.id)
     track, looks = take_up(track)
     return Decision(track=assessed(track), actions=(SyncStatus(),), timers=looks)
+
+
+def late(track: Track, event: TaskProposed) -> Decision:
+    """Close what a run opened after people had stopped or dropped it: nobody waits for it any more."""
+    task = track.task(event.task)
+    if task is not None and task.pull == event.pull:
+        return nothing(track)
+    text = "Closed: the run that made this was stopped meanwhile. Its branch is kept."
+    body = messages.answer(track.id, f"late-{event.task}-a{event.attempt}", text)
+    return Decision(track=track, actions=(ClosePull(number=event.pull, body=body),))
 
 
 def take_up(track: Track) -> tuple[Track, tuple[Timer, ...]]:

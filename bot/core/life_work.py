@@ -9,7 +9,7 @@ from bot.core import leases, life_repair, messages, schedule
 from bot.core.actions import Action, AssessTask, Decision, MakePlan, PostComment, RunTask, SyncStatus, Timer
 from bot.core.checks import Rollup
 from bot.core.events import ActionFailed, HealthChecked, PullClosed, TaskFailed, TaskProposed
-from bot.core.life import block, finish, nothing, stamp
+from bot.core.life import block, finish, nothing, say, stamp
 from bot.core.life_planning import begin_again
 from bot.core.life_repair import LOOK_AGAIN, look
 from bot.core.sanitize import code, escape, inline
@@ -18,6 +18,18 @@ from bot.core.track import OPEN_PULL, SETTLED, TaskState, TaskTrack, Track
 BUSY: frozenset[TaskState] = frozenset({"running", *OPEN_PULL})
 STARTABLE: frozenset[TaskState] = frozenset({"todo", "ready", "waiting"})
 TELLING = frozenset({"sync_status", "post_comment", "react"})
+# What fails beside the work is told, and the work goes on.
+ASIDE = frozenset(
+    {
+        "cancel_runs",
+        "close_pull",
+        "edit_backlog",
+        "note_run",
+        "reopen_pull",
+        "report_backlog",
+        "revise_backlog",
+    }
+)
 FAILURES_WORTH_A_RETRY = frozenset({"crash", "stall", "no_change"})
 
 
@@ -278,6 +290,9 @@ def action_failed(track: Track, event: ActionFailed, now: datetime) -> Decision:
         # What cannot be posted cannot be told by a post either: no chain of failing comments.
         again = () if event.what == "sync_status" else (SyncStatus(),)
         return Decision(track=track.noting(stamp(now), f"{event.what} failed", event.error), actions=again)
+    if event.what in ASIDE:
+        track = track.noting(stamp(now), f"{event.what} failed", event.error, event.task)
+        return say(track, f"failed-{event.what}", text, now)
     task = track.task(event.task) if event.task else None
     if task is None:
         return block(track, f"failed-{event.what}", text, now)

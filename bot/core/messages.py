@@ -38,6 +38,10 @@ TASK_WORDS: dict[TaskState, str] = {
     "done": "merged",
     "dropped": "dropped",
 }
+STALE = (
+    "**stale: issue edited.** This is about the text of before the edit, which the agents got; "
+    "`/agent plan` begins a new round with the new one."
+)
 LABEL_COLOR = "5319e7"
 _LABELS: dict[TrackState, tuple[str, str]] = {  # the settings' name of the label, and its description
     "planning": ("planning", "Agents are planning this issue"),

@@ -75,6 +75,21 @@ def _siblings(conflicts: Mapping[int, Sequence[str]]) -> str:
     return "\n".join(["**Conflicts with open siblings** (the later one is rebased):", "", *lines])
 
 
+def record_pull(track: Track) -> str:
+    """Render the pull request that carries what no task's pull request could record."""
+    what = (
+        "It writes down which tasks were dropped"
+        if track.config.keep_records
+        else f"It removes `{track.folder}/`, because `keep_records` is off"
+    )
+    parts = [
+        str(Marker("backlog", track.id)),
+        f"Part of #{track.issue}. Every task is settled. {what}; merging it ends the work on this issue.",
+        "Closing it unmerged ends the work too, without the record.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
 def replaced(track: Track, task: TaskTrack, begun: TaskTrack, why: str) -> str:
     """Say under a pull request that a later attempt takes its place; its branch stays for whoever wants to look."""
     spec = f" from version {begun.spec} of its spec" if begun.evidence else ""

@@ -217,14 +217,19 @@ class ReportBacklogJob:
             if errors
             else f"{messages.count(len(tasks), 'task')}, ready to merge"
         )
+        summary = (
+            messages.problem_lines(loaded.problems)
+            or "The file is valid: what is merged is exactly what runs."
+        )
+        if track.stale:
+            title, summary = f"stale: issue edited; {title}", f"{messages.STALE}\n\n{summary}"
         await self.forge.set_check(
             track.repo,
             action.sha,
             CHECK,
             conclusion="failure" if errors else "success",
             title=title,
-            summary=messages.problem_lines(loaded.problems)
-            or "The file is valid: what is merged is exactly what runs.",
+            summary=summary,
             annotations=[
                 Annotation(
                     path=path,

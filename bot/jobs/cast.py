@@ -44,7 +44,8 @@ class Cast:
         """Give the backlog model; the scripted one with nothing to say leaves the merged plan as it is."""
         models = self.named(config, "backlog").models
         if models == (SCRIPTED,):
-            return ScriptedRefiner(self.script) if self.script and self.script.backlog is not None else None
+            used = self.script
+            return ScriptedRefiner(used) if used and (used.backlog is not None or used.revisions) else None
         from bot.models import BacklogModel  # heavy: only where real models are used
 
         return BacklogModel(models)

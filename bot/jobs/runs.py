@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from bot.core.actions import CancelRuns, ClosePull, NoteRun, ReopenPull
 from bot.core.events import PullBack
 from bot.core.track import Track
-from bot.engine.store import Store
+from bot.engine.store import OutboxRow, Store
 from bot.errors import NotFoundError
 from bot.ports import Engine, Forge
 
 # What a stop leaves running: telling people, and what ends by itself at once.
-STOPPED = frozenset({"make_plan", "propose_backlog", "check_health", "run_task", "assess_task", "rebase_task"})
+STOPPED = frozenset(
+    {"make_plan", "propose_backlog", "check_health", "run_task", "assess_task", "rebase_task"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +30,22 @@ class CancelRunsJob:
         rows = [
             row
             for row in await self.store.open_actions(track.key)
-            if row.kind in STOPPED and (not action.tasks or row.action.get("task") in action.tasks)
+            if row.kind in STOPPED
+            and (not action.tasks or row.action.get("task") in action.tasks)
+            and not _wanted_again(track, row)
         ]
         # First ours, then the engine's: a job that ends in between finds that its result is not wanted.
         await self.store.cancel_actions([row.id for row in rows])
         await self.engine().cancel([row.job_id for row in rows])
+
+
+def _wanted_again(track: Track, row: OutboxRow) -> bool:
+    """A run that people began after they had the others stopped is not one of those."""
+    task = track.task(str(row.action.get("task")))
+    if task is None or track.ended or track.state == "stopped" or row.kind != "run_task":
+        return False
+    run = (row.action.get("attempt"), row.action.get("run"))
+    return task.state == "running" and run == (task.attempt, task.run)
 
 
 @dataclass(frozen=True, slots=True)

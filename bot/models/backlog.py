@@ -10,14 +10,14 @@ from pydantic import BaseModel, ConfigDict
 
 from bot import prompts
 from bot.core import backlog as backlog_file
-from bot.core.backlog import Backlog, Scope
+from bot.core.backlog import Backlog, BacklogTask, Scope
 from bot.core.planning import MergedPlan
 from bot.core.plans import Estimate, Kind, Priority
 from bot.models.meter import Meter
 from bot.models.names import DEFAULT_MODELS
 from bot.models.run import ModelLimits, ask
 from bot.ports import Refined, RunError
-from bot.prompts import BacklogPrompt
+from bot.prompts import BacklogPrompt, RevisePrompt
 
 if TYPE_CHECKING:
     from pydantic_ai.models import Model
@@ -83,6 +83,44 @@ class BacklogModel:
             return Refined(None, error.usage, str(error))
         return Refined(merged(converted, answer.value), answer.usage)
 
+    async def revise(self, current: Backlog, note: str, number: int) -> Refined:
+        """Give the backlog as the note wants it; without a backlog where the model gave nothing usable."""
+        tasks = current.model_dump_json(include={"tasks"}, exclude_none=True)
+        prompt = prompts.render(RevisePrompt(tasks, note, prompts.delimiter(tasks, note)))
+        try:
+            answer = await ask(
+                self._models,
+                prompt,
+                RefinedTasks,
+                limits=self._limits,
+                problem=lambda said: _invalid(revised(current, said)),
+                meter=self._meter,
+            )
+        except RunError as error:
+            return Refined(None, error.usage, str(error))
+        return Refined(revised(current, answer.value), answer.usage)
+
+
+def revised(current: Backlog, said: RefinedTasks) -> Backlog:
+    """Put the model's tasks in the place of those that there are; unvalidated."""
+    here = {task.id: task for task in current.tasks}
+    blank = BacklogTask(id="T-1", title="New", scope=Scope(paths=("x",)), acceptance=("x",))
+    tasks = []
+    for new in said.tasks:
+        words = new.model_dump(exclude={"paths"}, exclude_none=True)
+        task = here.get(new.id, blank)
+        tasks.append(task.model_copy(update={**words, "scope": Scope(paths=new.paths)}))
+    return current.model_copy(update={"tasks": tuple(tasks)})
+
+
+def _invalid(backlog: Backlog) -> str | None:
+    loaded = backlog_file.load(backlog_file.dump(backlog))
+    if not loaded.errors:
+        return None
+    return "The backlog is not valid: " + "; ".join(
+        f"{each.code} {each.task}: {each.message}" for each in loaded.errors[:5]
+    )
+
 
 def merged(converted: Backlog, refined: RefinedTasks) -> Backlog:
     """Put the model's words into the converted tasks; unvalidated, see `problem`."""
@@ -102,9 +140,4 @@ def problem(converted: Backlog, refined: RefinedTasks) -> str | None:
     wanted, given = [task.id for task in converted.tasks], [task.id for task in refined.tasks]
     if wanted != given:
         return f"Keep the tasks {', '.join(wanted)}, each once and in this order; you gave {', '.join(given)}"
-    loaded = backlog_file.load(backlog_file.dump(merged(converted, refined)))
-    if not loaded.errors:
-        return None
-    return "The backlog is not valid: " + "; ".join(
-        f"{each.code} {each.task}: {each.message}" for each in loaded.errors[:5]
-    )
+    return _invalid(merged(converted, refined))
