@@ -104,7 +104,8 @@ async def ask(
     )
     cost = _Cost()
     with failures_told(cost.usage, meter.now):
-        async with asyncio.timeout(limits.seconds), agent.iter(prompt, usage_limits=allowed) as run:
+        # The agent as a context closes the connections of its models' providers.
+        async with asyncio.timeout(limits.seconds), agent, agent.iter(prompt, usage_limits=allowed) as run:
             cost.run = run
             await _to_the_end(run, state_dir)
         if run.result is None:
