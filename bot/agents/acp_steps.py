@@ -95,18 +95,20 @@ class Steps:
             ok=_succeeded(call),
             kind=kind,
             tree=self._tree,
-            files=tuple(sorted({path for path in map(self._inside, paths_of(call)) if path is not None})),
+            files=self._files(call),
         )
 
-    def _inside(self, path: str) -> str | None:
-        return inside(self._worktree, path)
+    def _files(self, call: JsonDict) -> tuple[str, ...]:
+        """A command is located at its folder, which is no file that it touches."""
+        named = {inside(self._worktree, path) for path in paths_of(call)}
+        return tuple(sorted(path for path in named if path is not None and path != "."))
 
 
 def inside(worktree: Path, path: str) -> str | None:
     """Give a path as the repository names it; None where it lies outside the worktree, by its name alone."""
     whole = os.path.normpath(worktree / path)
     name = os.path.relpath(whole, worktree)
-    return None if name == ".." or name.startswith("../") else name.replace(os.sep, "/")
+    return None if name == ".." or name.startswith(f"..{os.sep}") else name.replace(os.sep, "/")
 
 
 def paths_of(call: JsonDict) -> list[str]:

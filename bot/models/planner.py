@@ -37,7 +37,7 @@ class ModelPlanner:
         tools = ReadTools(brief.worktree)
         answer = await ask(
             self._models,
-            _prompt(brief),
+            prompt(brief),
             PlanProposal,
             limits=self._limits,
             problem=problem,
@@ -50,7 +50,8 @@ class ModelPlanner:
         return Proposed(answer.value.model_copy(update=named), answer.usage)
 
 
-def _prompt(brief: PlanBrief) -> str:
+def prompt(brief: PlanBrief) -> str:
+    """Write what a planning agent is asked."""
     return prompts.render(
         PlannerPrompt(
             agent_id=brief.agent_id,

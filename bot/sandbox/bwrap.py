@@ -188,7 +188,8 @@ def _view(policy: SandboxPolicy) -> list[_Mount]:
     mounts = [mount for mount in mounts if not mount.source.is_relative_to(policy.work)]
     mounts += [_Mount("--ro-bind", source, target) for source, target in policy.readable.items()]
     mounts += [_Mount("--bind", source, target) for source, target in policy.writable.items()]
-    mounts += [_Mount("--bind", policy.home, _HOME), _Mount("--bind", policy.work, str(policy.work))]
+    work = "--ro-bind" if policy.frozen else "--bind"
+    mounts += [_Mount("--bind", policy.home, _HOME), _Mount(work, policy.work, str(policy.work))]
     if policy.pointer_git is not None:
         mounts.append(_Mount("--ro-bind", policy.pointer_git, f"{policy.work}/.git"))
     return sorted(mounts, key=lambda mount: mount.depth)

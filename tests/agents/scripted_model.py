@@ -42,6 +42,11 @@ class ScriptedModel:
         self._lock = threading.Lock()
         self._failed: dict[tuple[str, int], int] = {}
 
+    def add(self, scenario: JsonDict) -> None:
+        """Have one more thing to say."""
+        with self._lock:
+            self._script["scenarios"].append(scenario)
+
     def decide(self, body: JsonDict) -> JsonDict:
         """Give the step for a request."""
         with self._lock:
