@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from bot.core import messages, messages_spending
 from bot.core.budgets import Line
 from bot.core.ids import Marker
-from bot.core.sanitize import code, escape, fence, inline, truncate
+from bot.core.sanitize import code, escape, fence, inline, plain, truncate
 from bot.core.track import TaskTrack, Track
 
 
@@ -57,6 +57,9 @@ def task_pull(track: Track, task: TaskTrack, shown: Shown) -> str:
         f"**Spec:** version {task.spec}, improved from what earlier attempts showed."
         if task.evidence
         else "",
+        f"**Decided on the way:** {_decided(task)}; `/agent why {task.id}` tells from what."
+        if task.decisions
+        else "",
         f"<details><summary>What the agent says</summary>\n\n{fence(truncate(shown.said, 4000))}\n\n</details>"
         if shown.said
         else "",
@@ -66,6 +69,18 @@ def task_pull(track: Track, task: TaskTrack, shown: Shown) -> str:
         + "Agents' work is not trusted: review it like a stranger's.",
     ]
     return truncate("\n\n".join(part for part in parts if part) + "\n", messages.COMMENT_LIMIT)
+
+
+def commit_message(track: Track, task: TaskTrack, more: str = "") -> str:
+    """Word the commit of a task's work; git alone tells what it belongs to and what was decided on the way to it."""
+    of = f"Task {task.id} of {track.id}" + (f", part of #{track.issue}" if track.issue else "")
+    ways = f"\n\nDecided on the way: {', '.join(task.decisions)}" if task.decisions else ""
+    return f"{plain(task.title)}\n\n{of}{more}.{ways}"
+
+
+def _decided(task: TaskTrack) -> str:
+    """List the decisions about a task, oldest first."""
+    return ", ".join(code(kind) for kind in task.decisions)
 
 
 def _siblings(conflicts: Mapping[int, Sequence[str]]) -> str:
@@ -104,10 +119,14 @@ def receipt(
     track: Track, *, seconds: float, sessions: int, leftovers: Sequence[str], costs: Sequence[Line]
 ) -> str:
     """Render the closing comment: what was merged, what it cost, and that nothing is left behind."""
+    told = any(task.decisions for task in track.tasks)
     rows = ["| task | pull request | attempts | runs |", "|---|---|---|---|"]
+    if told:
+        rows = [f"{rows[0]} decided on the way |", f"{rows[1]}---|"]
     for task in track.tasks:
         pull = f"#{task.pull}" if task.pull else messages.TASK_WORDS[task.state]
-        rows.append(f"| `{task.id}` {inline(task.title)} | {pull} | {task.attempt} | {task.run} |")
+        row = f"| `{task.id}` {inline(task.title)} | {pull} | {task.attempt} | {task.run} |"
+        rows.append(f"{row} {_decided(task)} |" if told else row)
     clean = (
         "Nothing is left behind: "
         f"{sessions} agent sessions were deleted, each with proof, and no worktree of this track remains."

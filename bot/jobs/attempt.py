@@ -14,9 +14,10 @@ from bot.core import backlog as backlog_file
 from bot.core.actions import RunTask
 from bot.core.config import RepoConfig
 from bot.core.drift import ContextDriftDetector, Step
+from bot.core.messages_pulls import commit_message
 from bot.core.rebasing import Situation
 from bot.core.routing import Choice
-from bot.core.sanitize import plain, redact
+from bot.core.sanitize import redact
 from bot.core.track import TaskTrack, Track
 from bot.engine.store import Store
 from bot.errors import UserError
@@ -180,8 +181,7 @@ class Attempts:
     async def _ingest(
         self, work: _Work, worktree: Worktree, report: WorkReport
     ) -> tuple[str, tuple[str, ...]]:
-        message = f"{plain(work.task.title)}\n\nTask {work.task.id} of {work.track.id}"
-        message += f", part of #{work.track.issue}." if work.track.issue else "."
+        message = commit_message(work.track, work.task)
         try:
             ingested = await worktree.ingest(message, self.author, self.clock.now(), _records(work))
         except UserError as error:
@@ -196,7 +196,7 @@ class Attempts:
         if not stand.parents:
             return sha
         tree = await work.mirror.write_tree(sha, {})
-        message = f"{plain(work.task.title)}\n\nTask {work.task.id} of {work.track.id}, conflicts resolved."
+        message = commit_message(work.track, work.task, ", conflicts resolved")
         return await work.mirror.commit_tree(tree, stand.parents, message, self.author, self.clock.now())
 
     async def _clean(self, id_: str) -> None:

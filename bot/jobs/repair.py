@@ -9,8 +9,9 @@ from bot.core import backlog as backlog_file
 from bot.core.actions import AssessTask, RebaseTask
 from bot.core.checks import rollup
 from bot.core.events import TaskAssessed, TaskRebased
+from bot.core.messages_pulls import commit_message
 from bot.core.rebasing import Situation
-from bot.core.sanitize import fence, plain, redact
+from bot.core.sanitize import fence, redact
 from bot.core.track import TaskTrack, Track
 from bot.core.values import Check
 from bot.errors import RetryableError, StaleRefError
@@ -122,9 +123,7 @@ class RebaseJob:
         # The date of what is rebased: the same work on the same base is the same commit.
         when: datetime = own[0].when
         parents = (head, tip) if people else (tip,)
-        message = f"{plain(task.title)}\n\nTask {task.id} of {track.id}"
-        message += f", part of #{track.issue}." if track.issue else "."
-        return await mirror.commit_tree(final, parents, message, self.author, when)
+        return await mirror.commit_tree(final, parents, commit_message(track, task), self.author, when)
 
 
 async def _own_lines(
