@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bot.core import life, life_backlog, life_repair
+from bot.core import life, life_backlog, life_repair, life_work
 from bot.core.actions import Action, CheckHealth, Decision, ProposeBacklog
-from bot.core.backlog import Loaded
+from bot.core.backlog import Backlog, Loaded
 from bot.core.config import RepoConfig
 from bot.core.given import FilesGiven
 from bot.core.ids import TrackId, backlog_branch
@@ -73,8 +73,8 @@ def _begin(track: Track | None, event: FilesGiven, facts: Facts, now: datetime) 
 
 def _go_on(track: Track, facts: Facts, now: datetime) -> Decision:
     """Take over what was changed in the file, and try again what is stuck."""
-    if facts.loaded is None:
-        return life_backlog.backlog_merged(track, None, now)
+    if facts.loaded is None or facts.loaded.backlog is None:
+        return life_backlog.backlog_merged(track, facts.loaded, now)
     actions: tuple[Action, ...] = ()
     for task in track.tasks:
         if track.healthy and task.state in {"blocked", "held"} and task.attempt:
@@ -82,11 +82,24 @@ def _go_on(track: Track, facts: Facts, now: datetime) -> Decision:
             actions += more
         elif task.waits_for_base:
             track = track.with_task(replace(task, waits_for_base=False, note=""))
-    decision = life_backlog.backlog_changed(track, facts.loaded, now)
+    decision = life_backlog.backlog_changed(track, _settled(track, facts.loaded.backlog), now)
     assert decision.track is not None
-    if not track.healthy and not all(task.state in SETTLED for task in decision.track.tasks):
+    if all(task.state in SETTLED for task in decision.track.tasks):
+        return life.finish(decision.track, now)
+    if not track.healthy:
         actions += (CheckHealth(before="work"),)
-    return replace(decision, actions=(*actions, *decision.actions))
+        return replace(decision, actions=(*actions, *decision.actions))
+    track, runs = life_work.start_ready(decision.track, now)  # what waited for something that has changed
+    return Decision(track=track, actions=(*actions, *decision.actions, *runs))
+
+
+def _settled(track: Track, backlog: Backlog) -> Loaded:
+    """Read a settled task as settled: its line is flipped in its branch, which the file need not have seen."""
+    known = {task.id: task.as_written().status for task in track.tasks if task.state in SETTLED}
+    tasks = tuple(
+        task.model_copy(update={"status": known.get(task.id, task.status)}) for task in backlog.tasks
+    )
+    return Loaded(backlog.model_copy(update={"tasks": tasks}), ())
 
 
 HANDLER = Handler(event=FilesGiven, gather=gather, decide=decide)

@@ -12,8 +12,10 @@ from bot.errors import BotError
 
 # name -> module with a click command called `command`; imported when it is asked for, so that help is quick
 COMMANDS: dict[str, str] = {
+    "backlog": "bot.cli.backlog",
     "demo": "bot.cli.demo",
     "forge": "bot.cli.forge",
+    "implement": "bot.cli.implement",
     "plan": "bot.cli.plan",
     "serve": "bot.cli.serve",
 }

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import click
 
+from bot.core.ids import LOCAL_TRACK_ID
 from bot.errors import BotError, UserError
 from bot.local.clone import Clone, find_clone
 from bot.local.progress import Display, display
@@ -92,3 +93,18 @@ async def _interruptible(work: Coroutine[Any, Any, T]) -> T:
 def print_json(data: Mapping[str, object]) -> None:
     """Print the one JSON object that a command gives."""
     click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+
+
+class TrackName(click.ParamType[str, str]):
+    """A free-form name that is good in branches, folders and files."""
+
+    name = "NAME"
+
+    def convert(self, value: str, param: click.Parameter | None, context: click.Context | None) -> str:
+        if len(value) > 60 or value.endswith(".lock") or not LOCAL_TRACK_ID.fullmatch(value):
+            self.fail(
+                f"`{value}` cannot name branches: at most 60 letters, digits, `-`, and single `.` or `_` between them.",
+                param,
+                context,
+            )
+        return value

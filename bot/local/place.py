@@ -10,17 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from bot import files, log
+from bot.core.actions import ProposeBacklog
 from bot.core.config import RepoConfig
+from bot.core.track import TRACKS
 from bot.core.values import Repo
 from bot.engine.lock import FileLock
 from bot.errors import UserError
-from bot.forges import FORGES
 from bot.forges.local import LocalForge, Records
 from bot.git.mirror import GitMirror
 from bot.git.runner import Place as GitPlace
 from bot.git.runner import git_remote
+from bot.git.worktrees import WorktreeManager
+from bot.jobs.backlog import ProposeBacklogJob
 from bot.local.clone import Clone
-from bot.ports import GitAccess
+from bot.ports import GitAccess, Identity
 from bot.settings import MODEL_ROLES, Settings, load_settings
 from bot.wiring import Bot, Local, build
 
@@ -62,6 +65,25 @@ class Room:
                     access.url, spec,
                 )  # fmt: skip
 
+    @property
+    def author(self) -> Identity:
+        """Who commits what the host writes."""
+        job = self.bot.jobs[ProposeBacklog]
+        assert isinstance(job, ProposeBacklogJob)
+        return job.author
+
+    async def config(self) -> tuple[RepoConfig, tuple[str, ...]]:
+        """Read the repository's settings at what stands for the default branch."""
+        job = self.bot.jobs[ProposeBacklog]
+        assert isinstance(job, ProposeBacklogJob)
+        return await job.repositories.config(self.repo)
+
+    async def begun(self, track: str) -> bool:
+        """Say whether work on a task of the track has begun."""
+        stored = await self.bot.store.load(f"{REPO_ID}/{track}")
+        found = TRACKS.validate_python(stored.state) if stored else None
+        return found is not None and any(task.attempt for task in found.tasks)
+
 
 @asynccontextmanager
 async def room(wanted: Wanted) -> AsyncIterator[Room]:
@@ -77,12 +99,10 @@ async def room(wanted: Wanted) -> AsyncIterator[Room]:
         records = Records(settings.data_dir / "stores" / f"{wanted.store}.json")
         made: list[LocalForge] = []
 
-        def forge(worktrees: object) -> LocalForge:
-            mirrors = worktrees.mirror  # type: ignore[attr-defined]  # the bot's own manager
-            found = FORGES["local"](wanted.clone.common_dir, records, mirrors, repo, merging=wanted.merging)
-            assert isinstance(found, LocalForge)
-            made.append(found)
-            return found
+        def forge(worktrees: WorktreeManager) -> LocalForge:
+            common = wanted.clone.common_dir
+            made.append(LocalForge(common, records, worktrees.mirror, repo, merging=wanted.merging))
+            return made[-1]
 
         bot = await build(settings, local=Local(forge, lambda config: adjusted(config, wanted.folder)))
         try:

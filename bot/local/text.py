@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bot.core import messages
+from bot.core.backlog import Problem
 from bot.core.health import Finding
+from bot.core.plan_file import PlanProblem
 from bot.core.values import Usage
 
 
@@ -27,3 +29,9 @@ def shown(path: Path) -> str:
 def in_repo(repo: Path) -> str:
     """Repeat --repo where it was given."""
     return "" if repo == Path() else f" --repo {repo}"
+
+
+def about_problem(file: str, problem: PlanProblem | Problem) -> str:
+    """Say what is wrong with a file, at a place that editors understand."""
+    severity = getattr(problem, "severity", "error")
+    return f"{file}:{problem.line}:{problem.column}: {severity}: {problem.code}: {problem.message}. {problem.hint}".strip()

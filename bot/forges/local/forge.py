@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from bot.core.ids import identity
-from bot.core.values import Actor, Annotation, Check, Comment, Issue, Pull, Repo, Role
+from bot.core.values import Actor, Annotation, Check, Comment, Issue, Pull, Repo, ReviewComment, Role
 from bot.errors import ForgeError, NotFoundError
 from bot.forges.local.records import CommentRecord, PullRecord, Records
 from bot.ports import Capabilities, FailedDelivery, GitAccess, JsonDict, Mirror
@@ -86,6 +86,9 @@ class LocalForge:
 
     async def checks(self, _repo: Repo, _sha: str) -> list[Check]:
         """Give none: what a run's tests showed before its branch was made takes their place."""
+        return []
+
+    async def review_comments(self, _repo: Repo, _number: int, _review: int) -> list[ReviewComment]:
         return []
 
     async def branch_sha(self, repo: Repo, branch: str) -> str | None:

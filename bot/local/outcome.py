@@ -1,0 +1,91 @@
+"""Owns what `implement` reports at its end: branches in the order to merge them, conflicts among them, what failed and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations
+
+from bot.core.track import TaskTrack, Track, TrackState
+from bot.core.values import Usage
+from bot.local.bases import Bases
+from bot.local.place import Room
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """A finished task's branch, as it was found good."""
+
+    task: str
+    name: str
+    sha: str
+    merged: bool  # into the branch that is checked out
+
+
+@dataclass(frozen=True, slots=True)
+class Clash:
+    """Two finished branches that cannot both be merged without resolving something."""
+
+    one: str
+    other: str
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    state: TrackState
+    problem: str
+    tasks: tuple[TaskTrack, ...]
+    branches: tuple[Branch, ...]  # in the order to merge them
+    clashes: tuple[Clash, ...]
+    troubles: Mapping[str, str]  # why a branch could not be merged, by task
+    usage: Usage
+    runs: int
+
+    @property
+    def good(self) -> bool:
+        return self.state == "done" and not self.troubles
+
+
+async def outcome(room: Room, track: Track, bases: Bases, troubles: Mapping[str, str]) -> Outcome:
+    """Read where everything stands; conflicts are forecast in the mirror."""
+    head = await room.wanted.clone.commit(None)
+    branches = []
+    for task in in_order(track):
+        sha = bases.head(task)
+        if sha is not None and await room.mirror.resolve(sha) is not None:
+            merged = await room.mirror.merge_base(head, sha) == sha if await _known(room, head) else False
+            branches.append(Branch(task.id, task.branch, sha, merged))
+    clashes = []
+    for one, other in combinations([branch for branch in branches if not branch.merged], 2):
+        _, paths = await room.mirror.merge_tree(one.sha, other.sha)
+        files = tuple(path for path in paths if not path.startswith(f"{track.config.tasks_dir}/"))
+        if files:
+            clashes.append(Clash(one.name, other.name, files))
+    return Outcome(
+        track.state,
+        track.problem,
+        track.tasks,
+        tuple(branches),
+        tuple(clashes),
+        troubles,
+        track.usage,
+        track.runs,
+    )
+
+
+async def _known(room: Room, sha: str) -> bool:
+    if await room.mirror.resolve(sha) is None:
+        await room.fetch(sha)
+    return await room.mirror.resolve(sha) is not None
+
+
+def in_order(track: Track) -> list[TaskTrack]:
+    """Order tasks so that each comes after what it needs, otherwise as in the file."""
+    left, placed = list(track.tasks), list[TaskTrack]()
+    while left:
+        open_ = {task.id for task in left}
+        free = next((task for task in left if not set(task.depends_on) & open_), left[0])
+        placed.append(free)
+        left.remove(free)
+    return placed
