@@ -50,8 +50,11 @@ class Settings(BaseSettings):
     models: Annotated[Models | None, NoDecode] = Field(
         None, description="one `provider:model` for every role, or JSON {role: [models]}; overrides the file"
     )
+    planning_agent: Literal["opencode", "claude", "codex", "gemini"] | None = Field(
+        None, description="agent over ACP that plans, in a box; without one, models plan with built-in read tools"
+    )
     model_base_url: str | None = Field(
-        None, description="address of the models that coding agents use, instead of each provider's own"
+        None, description="address of the models that agents over ACP use, instead of each provider's own"
     )
     test: str | None = Field(None, description="test command, overrides the repository's file")
     sandbox: Literal["strong", "medium", "none"] = Field(

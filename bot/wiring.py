@@ -14,12 +14,8 @@ import structlog
 
 from bot import files
 from bot import sandbox as sandboxes
-from bot.agents import AGENTS, make_coder
-from bot.agents.endpoints import Endpoints
-from bot.agents.presets import missing
 from bot.agents.script import Script, load_script
 from bot.agents.sessions import Sessions
-from bot.agents.supplies import Supplies
 from bot.core.actions import (
     Action,
     AssessTask,
@@ -55,6 +51,7 @@ from bot.jobs.attempt import Attempts
 from bot.jobs.backlog import ProposeBacklogJob, ReportBacklogJob
 from bot.jobs.cast import Cast
 from bot.jobs.close import CloseJob
+from bot.jobs.crew import Crew
 from bot.jobs.health import HealthJob
 from bot.jobs.judge import Judge
 from bot.jobs.plan import PlanJob
@@ -67,9 +64,8 @@ from bot.jobs.runs import CancelRunsJob, ClosePullJob, NoteRunJob, ReopenPullJob
 from bot.jobs.spending import Spending, telling
 from bot.jobs.verify import Verifier
 from bot.jobs.work import WorkJob
-from bot.models.prices import cost
 from bot.perform import Job, Performer
-from bot.ports import Clock, Coder, Engine, Forge, Identity, JsonDict, Sandbox
+from bot.ports import Clock, Engine, Forge, Identity, JsonDict, Sandbox
 from bot.settings import Settings
 from handlers import HANDLERS
 from handlers.commands import valid_now
@@ -242,23 +238,6 @@ def overridden(config: RepoConfig, settings: Settings) -> RepoConfig:
     return config.model_copy(update=changes)
 
 
-def _coders(settings: Settings, script: Script | None) -> dict[str, Coder]:
-    """Build the coding agents; the scripted one is there only where a script is."""
-    supplies = Supplies(script, Endpoints(os.environ, settings.model_base_url), cost)
-    return {name: make_coder(name, supplies) for name in AGENTS if script or name != "scripted"}
-
-
-def _agent_ok(config: RepoConfig, script: Script | None, path: str) -> dict[str, str]:
-    """Say what is wrong with the coding agent that a repository asks for."""
-    name = config.agent if isinstance(config.agent, str) else "custom"
-    if name not in AGENTS:
-        return {f"agent {name}": f"it is not built; known are {', '.join(AGENTS)}, set by GITWRIGHT_AGENT"}
-    if name == "scripted":
-        return {f"agent {name}": "" if script else "it needs a script, GITWRIGHT_SCRIPT"}
-    command = () if isinstance(config.agent, str) else config.agent.command
-    return {f"agent {name}": missing(name, command, path)}
-
-
 def _runner(
     settings: Settings,
     clock: Clock,
@@ -329,7 +308,8 @@ def _jobs(  # noqa: PLR0913 - the parts that meet here
 ) -> dict[type[Action], Job]:
     author = Identity("Gitwright", "gitwright[bot]@users.noreply.github.com")
     verifier = Verifier(worktrees, box, tool_path(settings, os.environ.get("PATH", os.defpath)))
-    cast = Cast(settings, script)
+    crew = Crew(settings, script, box, verifier.path)
+    cast = Cast(settings, script, crew.planner)
     spending = Spending(Ledger(store.database, clock), cast.named, telling(forge))
     attempts = Attempts(
         store=store,
@@ -337,7 +317,7 @@ def _jobs(  # noqa: PLR0913 - the parts that meet here
         sandbox=box,
         verifier=verifier,
         sessions=sessions,
-        coders=_coders(settings, script),
+        coders=crew.coders(),
         author=author,
         clock=clock,
         spending=spending,
@@ -352,7 +332,7 @@ def _jobs(  # noqa: PLR0913 - the parts that meet here
             box,
             settings.data_dir,
             cast.problems,
-            lambda config: _agent_ok(config, script, verifier.path),
+            crew.problems,
         ),
         MakePlan: PlanJob(
             repositories,

@@ -21,8 +21,8 @@ CONFIG = {
     "commands": "The least role for slash commands: `default`, and one entry for each that differs.",
     "bots": "Numeric ids of bots that may give commands; other bots are ignored.",
     "planners": "The planning agents, one per name; a brief of that name in `prompts/briefs/` is its point of view.",
-    "agent": "The coding agent by name, or a command that speaks ACP. Only `scripted` is built, for demo and tests: set "
-    "`GITWRIGHT_AGENT`, or tasks end blocked with the names that are known.",
+    "agent": "The coding agent: `opencode`, `claude`, `codex`, `gemini`, or a command that speaks ACP, run in the sandbox. "
+    "`builtin` is not built yet: tasks end blocked with the names that are known.",
     "models.planning": "Models of the planning agents, `provider:model`, tried in order; absent: Gemini's free tier.",
     "models.backlog": "Models that refine the merged plan, tried in order; absent: a GPT.",
     "models.documentation": "Models for tasks that touch documentation only, the cheapest first; a class without a usable model "

@@ -170,6 +170,7 @@ class Attempts:
                 state_dir=session.dir,
                 timeout=track.config.limits.task_minutes * 60.0,
                 model=next(iter(choice.models), ""),
+                command=() if isinstance(track.config.agent, str) else track.config.agent.command,
                 notes=note,
                 observe=self.detector(task.scope, task_class=task.kind, tree=await glance()).observe,
                 tree=glance,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bot.agents.script import Script
@@ -21,6 +21,7 @@ class Cast:
 
     settings: Settings
     script: Script | None = None
+    over_acp: Callable[[str, Sequence[str]], Planner] | None = None  # by an agent's name and models
 
     def named(self, config: RepoConfig, role: Role) -> Named:
         """Give the models of a role, and whether free tiers among them are consented to."""
@@ -36,6 +37,9 @@ class Cast:
                 )
             names = self.script.planner_names(tuple(config.planners))
             return [(name, ScriptedPlanner(self.script, names)) for name in names]
+        if self.settings.planning_agent and self.over_acp is not None:
+            planner = self.over_acp(self.settings.planning_agent, models)
+            return [(name, planner) for name in config.planners]
         from bot.models import ModelPlanner  # heavy: only where real models are used
 
         return [(name, ModelPlanner(models)) for name in config.planners]

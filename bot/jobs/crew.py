@@ -1,0 +1,67 @@
+"""Owns which coding agents there are, what the one of a repository lacks, and planning with one of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bot.agents import AGENTS, make_coder
+from bot.agents.acp_planner import AcpPlanner
+from bot.agents.endpoints import Endpoints
+from bot.agents.presets import PRESETS, missing
+from bot.agents.script import Script
+from bot.agents.supplies import Supplies
+from bot.core.config import RepoConfig
+from bot.models import planner as planning
+from bot.models.prices import cost
+from bot.ports import Coder, Planner, Sandbox
+from bot.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """Builds agents from the operator's settings; `path` is the PATH whose programs a box shows."""
+
+    settings: Settings
+    script: Script | None
+    sandbox: Sandbox
+    path: str
+
+    def _supplies(self) -> Supplies:
+        return Supplies(self.script, Endpoints(os.environ, self.settings.model_base_url), cost)
+
+    def coders(self) -> dict[str, Coder]:
+        """Build the coding agents; the scripted one is there only where a script is."""
+        names = [name for name in AGENTS if self.script or name != "scripted"]
+        return {name: make_coder(name, self._supplies()) for name in names}
+
+    def planner(self, name: str, models: Sequence[str]) -> Planner:
+        """Have an agent plan in a box of its own."""
+        return AcpPlanner(
+            PRESETS[name],
+            self._supplies(),
+            self.sandbox,
+            self.path,
+            models,
+            planning.prompt,
+            planning.problem,
+        )
+
+    def problems(self, config: RepoConfig) -> dict[str, str]:
+        """Say what is wrong with the coding agent that a repository asks for, and with the planning agent."""
+        found = {}
+        name = config.agent if isinstance(config.agent, str) else "custom"
+        if name not in AGENTS:
+            problem = f"it is not built; known are {', '.join(AGENTS)}, set by GITWRIGHT_AGENT"
+        elif name == "scripted":
+            problem = "" if self.script else "it needs a script, GITWRIGHT_SCRIPT"
+        else:
+            command = () if isinstance(config.agent, str) else config.agent.command
+            problem = missing(name, command, self.path)
+        found[f"agent {name}"] = problem
+        if self.settings.planning_agent:
+            found[f"planning agent {self.settings.planning_agent}"] = missing(
+                self.settings.planning_agent, (), self.path
+            )
+        return found
