@@ -34,6 +34,11 @@ def find(forge: "Forge", repo: Row, number: int) -> Row:
     """Return an issue or pull request by number; 404 if there is none."""
     row = forge.db.one("SELECT * FROM issues WHERE repo_id = ? AND number = ?", repo["id"], number)
     if row is None:
+        gone = forge.db.one(
+            "SELECT how FROM gone_issues WHERE repo_id = ? AND number = ?", repo["id"], number
+        )
+        if gone is not None and gone["how"] == "deleted":
+            raise GitHubError(410, "This issue was deleted")
         raise not_found()
     return row
 

@@ -1,5 +1,6 @@
 """Reviews beneath the routes: written, submitted, dismissed, announced."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from forge import objects
@@ -22,10 +23,20 @@ STATES = {
 
 
 def create(
-    forge: "Forge", repo: Row, pull: Row, actor: Actor, verdict: Verdict | None, body: str, commit: str | None
+    forge: "Forge",
+    repo: Row,
+    pull: Row,
+    actor: Actor,
+    verdict: Verdict | None,
+    body: str,
+    commit: str | None,
+    comments: Sequence[tuple[str, int | None, str]] = (),
 ) -> Row:
-    """A review, pending without a verdict; 422 as GitHub for one's own pull request and for an empty one."""
-    _check(pull, actor, verdict, body)
+    """A review, pending without a verdict; 422 as GitHub for one's own pull request and for an empty one.
+
+    `comments` are path, line and text each; a review that has some needs no text of its own.
+    """
+    _check(pull, actor, verdict, body or "\n".join(text for _, _, text in comments))
     with forge.db.tx():
         review_id = forge.db.run(
             "INSERT INTO reviews (issue_id, user_id, state, body, commit_id, submitted_at) VALUES (?, ?, ?, ?, ?, ?)",
@@ -36,6 +47,15 @@ def create(
             commit or pull["head_sha"],
             None if verdict is None else forge.now(),
         )
+        for path, line, text in comments:
+            forge.db.run(
+                "INSERT INTO review_comments (review_id, path, line, body, created_at) VALUES (?, ?, ?, ?, ?)",
+                review_id,
+                path,
+                line,
+                text,
+                forge.now(),
+            )
         if verdict is not None:
             announce(forge, repo, pull, review_id, "submitted", actor.user)
     return forge.db.get("SELECT * FROM reviews WHERE id = ?", review_id)

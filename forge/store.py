@@ -72,6 +72,12 @@ CREATE TABLE IF NOT EXISTS reviews (
     id INTEGER PRIMARY KEY, issue_id INTEGER NOT NULL, user_id INTEGER NOT NULL, state TEXT NOT NULL,
     body TEXT NOT NULL DEFAULT '', commit_id TEXT NOT NULL, submitted_at TEXT);
 CREATE INDEX IF NOT EXISTS reviews_by_issue ON reviews (issue_id);
+CREATE TABLE IF NOT EXISTS review_comments (
+    id INTEGER PRIMARY KEY, review_id INTEGER NOT NULL, path TEXT NOT NULL, line INTEGER, body TEXT NOT NULL,
+    created_at TEXT NOT NULL);
+-- Numbers of issues that were deleted or moved to another repository.
+CREATE TABLE IF NOT EXISTS gone_issues (
+    repo_id INTEGER NOT NULL, number INTEGER NOT NULL, how TEXT NOT NULL, PRIMARY KEY (repo_id, number));
 CREATE TABLE IF NOT EXISTS check_suites (
     id INTEGER PRIMARY KEY, repo_id INTEGER NOT NULL, app_id INTEGER NOT NULL, head_branch TEXT,
     head_sha TEXT NOT NULL, before TEXT, status TEXT NOT NULL DEFAULT 'queued', conclusion TEXT,

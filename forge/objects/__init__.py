@@ -4,7 +4,7 @@ from forge.objects.checks import check_run, check_suite, combined_status, status
 from forge.objects.commits import commit, file_change, git_commit, simple_commit
 from forge.objects.issues import association, comment, issue, label, reaction, reactions
 from forge.objects.people import app, installation, node_id, private_user, public_user, user
-from forge.objects.pulls import pull, pull_simple, review
+from forge.objects.pulls import pull, pull_simple, review, review_comment
 from forge.objects.repos import api_url, full_repo, html_url, repo
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "reactions",
     "repo",
     "review",
+    "review_comment",
     "simple_commit",
     "status",
     "user",

@@ -135,3 +135,35 @@ def review(forge: "Forge", repository: Row, pull_row: Row, row: Row) -> JsonDict
         shown["submitted_at"] = row["submitted_at"]
         shown["updated_at"] = row["submitted_at"]
     return shown
+
+
+def review_comment(forge: "Forge", repository: Row, pull_row: Row, review_row: Row, row: Row) -> JsonDict:
+    """`review-comment`: what a review says of a line; the diff around it is not shown."""
+    api = f"{api_url(forge, repository)}/pulls"
+    one = f"{api}/comments/{row['id']}"
+    page = f"{html_url(forge, repository)}/pull/{pull_row['number']}#discussion_r{row['id']}"
+    return {
+        "url": one,
+        "pull_request_review_id": review_row["id"],
+        "id": row["id"],
+        "node_id": node_id("PullRequestReviewComment", row["id"]),
+        "diff_hunk": "",
+        "path": row["path"],
+        "position": row["line"],
+        "original_position": row["line"] or 1,
+        "commit_id": review_row["commit_id"],
+        "original_commit_id": review_row["commit_id"],
+        "user": user(forge, forge.user_by_id(review_row["user_id"])),
+        "body": row["body"],
+        "created_at": row["created_at"],
+        "updated_at": row["created_at"],
+        "html_url": page,
+        "pull_request_url": f"{api}/{pull_row['number']}",
+        "author_association": association(forge, repository, review_row["user_id"]),
+        "_links": {
+            "self": {"href": one},
+            "html": {"href": page},
+            "pull_request": {"href": f"{api}/{pull_row['number']}"},
+        },
+        **({"line": row["line"], "original_line": row["line"]} if row["line"] else {}),
+    }

@@ -20,6 +20,7 @@ from forge.routes import (
     installations,
     issues,
     labels,
+    leaving,
     manifests,
     merges,
     meta,
@@ -61,5 +62,6 @@ def routers() -> list[APIRouter]:
         deliveries.router,
         faults.router,
         ci.router,
+        leaving.router,
         commits.router,
     ]

@@ -1,9 +1,9 @@
-"""Routes of reviews; comments on lines are not part of the forge."""
+"""Routes of reviews, with their comments on lines; a comment of its own is not part of the forge."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse
 
 from forge import objects, pulls, reviewing
@@ -21,12 +21,21 @@ Writable = Annotated[Access, needs("pull_requests", "write")]
 REVIEWS = "/repos/{owner}/{repo}/pulls/{number:int}/reviews"
 
 
+class LineComment(BaseModel):
+    """What a review says of a line."""
+
+    path: str
+    body: str
+    line: int | None = None
+
+
 class NewReview(BaseModel):
     """A review; without an event it stays pending."""
 
     body: str = ""
     event: Verdict | None = None
     commit_id: str | None = None
+    comments: list[LineComment] = Field(default_factory=list)
 
 
 class Submission(BaseModel):
@@ -56,7 +65,14 @@ def create(access: Writable, number: int, body: Annotated[NewReview | None, Body
     wish = body or NewReview()
     pull = pulls.find(access.forge, access.repo, number)
     row = reviewing.create(
-        access.forge, access.repo, pull, access.actor, wish.event, wish.body, wish.commit_id
+        access.forge,
+        access.repo,
+        pull,
+        access.actor,
+        wish.event,
+        wish.body,
+        wish.commit_id,
+        [(each.path, each.line, each.body) for each in wish.comments],
     )
     return _shown(access, pull, row)
 
@@ -64,6 +80,17 @@ def create(access: Writable, number: int, body: Annotated[NewReview | None, Body
 @router.get(REVIEWS + "/{review_id:int}")
 def read(access: Readable, number: int, review_id: int) -> JSONResponse:
     return _shown(access, *_found(access, number, review_id))
+
+
+@router.get(REVIEWS + "/{review_id:int}/comments")
+def list_comments(access: Readable, page: Paged, number: int, review_id: int) -> JSONResponse:
+    pull, review = _found(access, number, review_id)
+    return page.query(
+        access.forge.db,
+        "SELECT * FROM review_comments WHERE review_id = ? ORDER BY id",
+        review_id,
+        show=lambda row: objects.review_comment(access.forge, access.repo, pull, review, row),
+    )
 
 
 @router.post(REVIEWS + "/{review_id:int}/events")

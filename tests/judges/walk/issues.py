@@ -17,6 +17,17 @@ def walk(world: World) -> None:
     for subject in (one, f"{repo}/issues/comments/{comment}"):
         _reactions(world, subject)
     call(world.admin, "DELETE", f"{repo}/issues/comments/{comment}", 204)
+    _leaving(world, repo)
+
+
+def _leaving(world: World, repo: str) -> None:
+    call(world.admin, "POST", "/user/repos", 201, json={"name": "elsewhere"})
+    gone = call(world.admin, "POST", f"{repo}/issues", 201, json={"title": "Delete me"})["number"]
+    call(world.admin, "DELETE", f"/_test{repo}/issues/{gone}", 204)
+    call(world.bot, "GET", f"{repo}/issues/{gone}", 410)
+    moved = call(world.admin, "POST", f"{repo}/issues", 201, json={"title": "Move me"})["number"]
+    call(world.admin, "POST", f"/_test{repo}/issues/{moved}/transfer", 201, json={"repository": "elsewhere"})
+    call(world.bot, "GET", f"{repo}/issues/{moved}", 404)
 
 
 def _changes(world: World, one: str) -> None:

@@ -37,10 +37,13 @@ def _labels(world: World, issue: str) -> None:
 
 
 def _reviews(world: World, one: str, head: str) -> None:
-    body = {"event": "REQUEST_CHANGES", "body": "Please change", "commit_id": head}
+    line = {"path": "README.md", "line": 1, "body": "Say more"}
+    body = {"event": "REQUEST_CHANGES", "body": "Please change", "commit_id": head, "comments": [line]}
     made = call(world.alice, "POST", f"{one}/reviews", json=body)
     assert made["state"] == "CHANGES_REQUESTED"
     review = f"{one}/reviews/{made['id']}"
+    said = call(world.bot, "GET", f"{review}/comments?per_page=100")
+    assert [(each["path"], each["line"], each["body"]) for each in said] == [("README.md", 1, "Say more")]
     assert call(world.bot, "GET", review)["user"]["login"] == "alice"
     dismissed = call(world.admin, "PUT", f"{review}/dismissals", json={"message": "Done", "event": "DISMISS"})
     assert dismissed["state"] == "DISMISSED"
