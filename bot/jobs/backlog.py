@@ -230,14 +230,15 @@ class ReportBacklogJob:
             conclusion="failure" if errors else "success",
             title=title,
             summary=summary,
-            annotations=[
-                Annotation(
-                    path=path,
-                    line=p.line,
-                    level="failure" if p.severity == "error" else "warning",
-                    message=f"{p.message}{f' {p.hint}' if p.hint else ''}",
-                    title=p.code,
-                )
-                for p in loaded.problems
-            ],
+            annotations=[_annotation(path, problem) for problem in loaded.problems],
         )
+
+
+def _annotation(path: str, problem: files.Problem) -> Annotation:
+    return Annotation(
+        path=path,
+        line=problem.line,
+        level="failure" if problem.severity == "error" else "warning",
+        message=f"{problem.message}{f' {problem.hint}' if problem.hint else ''}",
+        title=problem.code,
+    )

@@ -21,7 +21,7 @@ from bot.models.tools import RefusedError
 from bot.ports import RunError
 
 if TYPE_CHECKING:
-    from pydantic_ai import AgentRun
+    from pydantic_ai import AgentRun, UsageLimits
     from pydantic_ai.models import Model
 
 _log = structlog.get_logger(__name__)
@@ -79,7 +79,7 @@ async def ask(
     RunError stall, garbage, crash, auth or quota says why there is none, and what it cost; RetryableError where a
     quota ends the conversation that is free again later.
     """
-    from pydantic_ai import Agent, ModelRetry, UsageLimits
+    from pydantic_ai import Agent, ModelRetry
 
     meter = meter or Unmetered()
     agent: Agent[object, _T] = Agent(
@@ -95,22 +95,32 @@ async def ask(
 
     for tool in tools:
         agent.tool_plain(_told(tool))
-    usd = min((most for most in (limits.usd, meter.usd) if most is not None), default=None)
-    allowed = UsageLimits(
-        request_limit=limits.requests,
-        tool_calls_limit=limits.tool_calls,
-        total_tokens_limit=limits.tokens,
-        cost_limit=None if usd is None else Decimal(str(usd)),
-    )
     cost = _Cost()
     with failures_told(cost.usage, meter.now):
         # The agent as a context closes the connections of its models' providers.
-        async with asyncio.timeout(limits.seconds), agent, agent.iter(prompt, usage_limits=allowed) as run:
+        async with (
+            asyncio.timeout(limits.seconds),
+            agent,
+            agent.iter(prompt, usage_limits=_allowed(limits, meter)) as run,
+        ):
             cost.run = run
             await _to_the_end(run, state_dir)
         if run.result is None:
             raise RunError("garbage", "The model ended without an answer", cost.usage())
         return Answer(run.result.output, cost.usage())
+
+
+def _allowed(limits: ModelLimits, meter: Meter) -> UsageLimits:
+    """Give the library's limits: our own, and no more money than the run was granted."""
+    from pydantic_ai import UsageLimits
+
+    usd = min((most for most in (limits.usd, meter.usd) if most is not None), default=None)
+    return UsageLimits(
+        request_limit=limits.requests,
+        tool_calls_limit=limits.tool_calls,
+        total_tokens_limit=limits.tokens,
+        cost_limit=None if usd is None else Decimal(str(usd)),
+    )
 
 
 async def _to_the_end(run: AgentRun[object, _T], state_dir: Path | None) -> None:
