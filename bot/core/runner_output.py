@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-Runner = Literal["pytest", "unittest", "jest", "vitest", "go", "cargo", "other"]
+Runner = Literal["pytest", "unittest", "jest", "vitest", "node", "go", "cargo", "other"]
 State = Literal["green", "red", "none_collected", "timeout", "broken"]
 
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
@@ -69,7 +69,7 @@ def _nothing_ran(runner: Runner, code: int, text: str, collected: int | None) ->
         return re.search(r"^No tests? (files? )?found", text, re.M) is not None or (
             code == 0 and collected == 0
         )
-    if runner in ("go", "cargo"):
+    if runner in ("node", "go", "cargo"):
         return code == 0 and not collected
     return False
 
@@ -144,6 +144,26 @@ def _vitest(text: str) -> _Counts:
     return _Counts(tuple(ids), passed, max(total - passed, 0))
 
 
+def _node(text: str) -> _Counts:
+    """Read TAP, or what node shows on a terminal; of a failing group only the tests in it are named."""
+    blocks = re.findall(r"^ *not ok [0-9]+ - (.*)\n(?: *---\n((?:(?! *\.\.\.$).*\n)*))?", text, re.M)
+    ids = [name for name, facts in blocks if "'subtestsFailed'" not in facts]
+    groups = set(re.findall(r"^\s*\u25b6 (.+?)(?: \([0-9.]+ms\))?$", text, re.M))
+    shown = re.findall(r"^\s*\u2716 (.+?) \([0-9.]+ms\)(.*)$", text, re.M)
+    ids += [f"{name}{more}" for name, more in shown if name not in groups]
+    failed = tuple(_node_id(name) for name in ids if not re.search(r" # (?:TODO|SKIP)\b", name))
+    counts = {word: _number(rf"^(?:#|\u2139) {word} ([0-9]+)$", text) for word in ("tests", "pass", "suites")}
+    if not re.search(r"^(?:#|\u2139) tests [0-9]+$", text, re.M):
+        return _Counts(failed, broken=True)
+    return _Counts(failed, counts["pass"], max(counts["tests"] - counts["pass"], 0))
+
+
+def _node_id(name: str) -> str:
+    """Name a test; a file that could not be loaded by its own name alone, as its folder differs from run to run."""
+    name = name.replace("\\#", "#").strip()
+    return name.rpartition("/")[2] if re.fullmatch(r"/\S+\.[cm]?[jt]s", name) else name
+
+
 def _go(text: str) -> _Counts:
     """Without -v go names no test that passed, so a green package counts as one."""
     ids = re.findall(r"^\s*--- FAIL: (\S+)", text, re.M)
@@ -173,6 +193,7 @@ _READERS: dict[Runner, Callable[[str], _Counts]] = {
     "unittest": _unittest,
     "jest": _jest,
     "vitest": _vitest,
+    "node": _node,
     "go": _go,
     "cargo": _cargo,
     "other": _other,

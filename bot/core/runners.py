@@ -52,6 +52,13 @@ def detect_test_command(files: Collection[str]) -> str | None:
     return None
 
 
+_BEHIND_NPM: tuple[tuple[Runner, str], ...] = (
+    ("vitest", r"vitest"),
+    ("jest", r"jest"),
+    ("node", r"\bnode\b[^\"\n]* --test\b"),
+)
+
+
 def runner_of(command: str, package_json: str = "") -> Runner:
     """Recognize the runner of a command; behind `npm test` the text of package.json tells."""
     try:
@@ -74,7 +81,9 @@ def runner_of(command: str, package_json: str = "") -> Runner:
     if "cargo" in names and ("test" in names or "nextest" in names):
         return "cargo"
     if any(name in ("npm", "yarn", "pnpm") for name in names):
-        return "vitest" if "vitest" in package_json else "jest" if "jest" in package_json else "other"
+        return next((runner for runner, sign in _BEHIND_NPM if re.search(sign, package_json)), "other")
+    if "node" in names and "--test" in words:
+        return "node"
     return "other"
 
 
@@ -86,7 +95,7 @@ def canary(runner: Runner, files: Collection[str]) -> CanaryFile | None:
     tree = sorted(files)
     if runner in ("pytest", "unittest"):
         return _python_canary(runner, tree)
-    if runner in ("jest", "vitest"):
+    if runner in ("jest", "vitest", "node"):
         return _javascript_canary(runner, tree)
     if runner == "go":
         return _go_canary(tree)
@@ -122,6 +131,10 @@ def _javascript_canary(runner: Runner, tree: list[str]) -> CanaryFile | None:
     nearest = min(tests, key=lambda path: (path.count("/"), path))
     ending = re.search(r"\.(test|spec)\.[cm]?[jt]sx?$", nearest)
     suffix = ending[0].removesuffix("x") if ending else ".test.js"
+    if runner == "node":
+        # A module of its own kind, whatever package.json says of others.
+        text = f'import test from "node:test";\n\ntest("{_NAME}", () => {{\n  throw new Error("this test must be seen failing");\n}});\n'
+        return CanaryFile(_join(_folder(nearest), f"{_NAME}.test.mjs"), text)
     imports = 'import { expect, test } from "vitest";\n\n' if runner == "vitest" else ""
     text = f'{imports}test("{_NAME}", () => {{\n  expect("this test").toBe("seen failing");\n}});\n'
     return CanaryFile(_join(_folder(nearest), _NAME + suffix), text)

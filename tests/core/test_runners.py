@@ -48,6 +48,9 @@ def test_the_test_command_is_found_from_the_files(files: list[str], command: str
         ("python3 -m unittest discover", "unittest"),
         ("npx jest --ci", "jest"),
         ("npx vitest run", "vitest"),
+        ("node --test", "node"),
+        ("node --test --test-reporter=spec test/", "node"),
+        ("node test.js", "other"),
         ("go test ./...", "go"),
         ("cargo test --workspace", "cargo"),
         ("npm test", "other"),
@@ -62,6 +65,8 @@ def test_the_runner_is_recognized(command: str, runner: Runner) -> None:
 def test_behind_npm_the_package_tells_the_runner() -> None:
     assert runner_of("npm test", '{"scripts": {"test": "vitest run"}}') == "vitest"
     assert runner_of("yarn test", '{"devDependencies": {"jest": "29"}}') == "jest"
+    assert runner_of("npm test", '{"scripts": {"test": "node --test"}}') == "node"
+    assert runner_of("npm test", '{"scripts": {"start": "node x.js"}}') == "other"
 
 
 JEST = """
@@ -77,6 +82,64 @@ VITEST = """
 AssertionError: expected 1 to be 2
  Test Files  1 failed (1)
       Tests  1 failed | 2 passed (3)
+"""
+NODE = """TAP version 13
+# Subtest: adds up
+ok 1 - adds up
+  ---
+  duration_ms: 0.9
+  ...
+# Subtest: fails \\# here
+not ok 2 - fails \\# here
+  ---
+  failureType: 'testCodeFailure'
+  error: |-
+    not ok 9 is no test
+  ...
+# Subtest: group
+    # Subtest: inner bad
+    not ok 1 - inner bad
+      ---
+      failureType: 'testCodeFailure'
+      ...
+    ok 2 - skipped # SKIP
+    1..2
+not ok 3 - group
+  ---
+  failureType: 'subtestsFailed'
+  ...
+not ok 4 - later # TODO
+  ---
+  failureType: 'testCodeFailure'
+  ...
+# Subtest: /place/test/b.test.js
+not ok 5 - /place/test/b.test.js
+  ---
+  failureType: 'testCodeFailure'
+  ...
+1..5
+# tests 7
+# suites 0
+# pass 1
+# fail 4
+"""
+NODE_SPEC = """\u2714 adds up (0.9ms)
+\u2716 fails here (0.9ms)
+  Error: x
+\u25b6 group
+  \u2716 inner bad (1.6ms)
+\u2716 group (2.2ms)
+\u2716 later (0.06ms) # TODO
+
+\u2139 tests 5
+\u2139 suites 0
+\u2139 pass 1
+\u2139 fail 3
+
+\u2716 failing tests:
+
+test at test/a.test.js:3:1
+\u2716 fails here (0.9ms)
 """
 GO = """--- FAIL: TestAdd (0.00s)
     --- FAIL: TestAdd/small (0.00s)
@@ -110,6 +173,11 @@ FAILED (failures=1)
         ("jest", 1, "No tests found, exiting with code 1\n", TestResult("none_collected")),
         ("vitest", 1, VITEST, TestResult("red", ("src/sum.test.ts > adds > wrong sum",), 2, 3)),
         ("vitest", 1, "No test files found, exiting with code 1", TestResult("none_collected")),
+        ("node", 1, NODE, TestResult("red", ("b.test.js", "fails # here", "inner bad"), 1, 7)),
+        ("node", 1, NODE_SPEC, TestResult("red", ("fails here", "inner bad"), 1, 5)),
+        ("node", 0, "# tests 2\n# suites 0\n# pass 2\n# fail 0\n", TestResult("green", (), 2, 2)),
+        ("node", 0, "1..0\n# tests 0\n# suites 0\n# pass 0\n", TestResult("none_collected", (), 0, 0)),
+        ("node", 1, "SyntaxError: x\n", TestResult("broken")),
         ("go", 1, GO, TestResult("red", ("TestAdd", "TestAdd/small"), 1, 3)),
         ("go", 0, "ok  \texample.com/a\t0.1s\n", TestResult("green", (), 1, 1)),
         ("go", 0, "ok  \tm/a\t0.1s\nok  \tm/b\t0.1s [no tests to run]\n", TestResult("green", (), 1, 1)),
@@ -136,7 +204,7 @@ def test_output_is_read(runner: Runner, code: int | None, output: str, wanted: T
 
 
 @given(
-    st.sampled_from(["pytest", "unittest", "jest", "vitest", "go", "cargo", "other"]),
+    st.sampled_from(["pytest", "unittest", "jest", "vitest", "node", "go", "cargo", "other"]),
     st.integers(1, 255),
     st.text(),
 )
@@ -211,6 +279,7 @@ def test_a_module_that_cannot_be_imported_is_a_failure_with_a_name(tmp_path: Pat
         ("jest", ["src/sum.test.js"], "src/gitwright_canary.test.js"),
         ("jest", ["__tests__/a.spec.tsx"], "__tests__/gitwright_canary.spec.ts"),
         ("vitest", ["test/a.test.ts", "src/deep/b.test.ts"], "test/gitwright_canary.test.ts"),
+        ("node", ["test/a.test.js"], "test/gitwright_canary.test.mjs"),
         ("go", ["go.mod", "a_test.go"], "gitwright_canary/gitwright_canary_test.go"),
         ("cargo", ["Cargo.toml", "src/lib.rs"], "tests/gitwright_canary.rs"),
     ],
