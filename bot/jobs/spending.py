@@ -72,6 +72,11 @@ class Spent:
         return dollars(self._reservation.most) if self._reservation.most else None
 
     @property
+    def counted(self) -> bool:
+        """Whether this was asked before the run's calls; an agent makes them by itself."""
+        return bool(self._used)
+
+    @property
     def total(self) -> Usage:
         """What the run has used, with what that costs by the ledger's reckoning."""
         return _sum(self.costs(None)[0] or {}) if self._settled is None else self._settled
@@ -214,6 +219,10 @@ class Spending:
             raise
         finally:
             await asyncio.shield(self._settle(spent, reservation, error))
+            if isinstance(error, RunError) and error.reason == "quota" and not spent.counted and models:
+                # An agent's own calls say no more than that; the next run tries another model meanwhile.
+                until = self.ledger.clock.now() + QUIET
+                await self.ledger.hold(models[0], Hold(until, "its provider gave no more for now"))
             if isinstance(error, RetryableError) and error.after:
                 await self._tell(track, str(error), self.ledger.clock.now() + timedelta(seconds=error.after))
 

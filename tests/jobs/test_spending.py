@@ -231,3 +231,12 @@ async def test_a_task_is_routed_by_its_files_its_class_and_its_last_failure(town
     written = await town.spending.route_task(TRACK, replace(task, kind="complex"), files)
     assert written.role == "complex"
     assert "its backlog says complex" in written.reasons
+
+
+async def test_a_model_that_gave_an_agent_no_more_is_left_out_for_a_while(town: Town) -> None:
+    with pytest.raises(RunError):
+        async with town.spending.run(TRACK, "simple", ["p:one"], "a"):
+            raise RunError("quota", "no more for now", Usage(10, 1))
+    assert (await town.spending.choose(TRACK, "simple")).models == ("p:two",)
+    town.clock.forward(minutes=16)
+    assert (await town.spending.choose(TRACK, "simple")).models == ("p:one", "p:two")

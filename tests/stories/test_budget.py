@@ -5,10 +5,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pytest
+
 from bot.core.actions import MakePlan
-from bot.core.budgets import Line
+from bot.core.budgets import Line, Micros, Refused, Wait, Want
 from bot.core.config import RepoConfig
 from bot.core.values import Usage
+from bot.engine.ledger import Ledger, Reservation, Work
 from bot.jobs.plan import PlanJob
 from bot.models.prices import Price
 from bot.ports import PlanBrief, Planner, Proposed, RunError
@@ -51,20 +54,56 @@ def costly(fails: str = "") -> Callable[[Bot], None]:
     return change
 
 
+POOR = {**FILES, SETTINGS: "budget: {track_usd: 0.005}\n"}
+
+
+async def the_budget_holds(s: Story) -> None:
+    """Tell the story; AssertionError names what did not hold."""
+    issue = await s.open_issue()
+    await s.label(issue)
+
+    async def settled() -> bool:
+        return await s.state(issue) in {"blocked", "review"}
+
+    await s.until("the track is blocked, or a backlog waits", settled)
+    assert await s.state(issue) == "blocked", "a track without money went on"
+    said = await s.hears(issue, "problem")
+    assert said.count("The budget of this track is used up") == 1  # three planners, one sentence
+    assert "its ceiling is $0.0050, $0.00 is spent" in said.replace("\\", "")
+    assert "/agent budget" in said
+    assert await s.pulls() == []
+    assert await s.said(issue, "plan") == []
+
+
 async def test_a_track_whose_budget_is_spent_stops_with_a_comment(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:
-    files = {**FILES, SETTINGS: "budget: {track_usd: 0.005}\n"}
-    async with story(tmp_path, judge, webhook_judge, files=files, change=costly()) as s:
-        issue = await s.open_issue()
-        await s.label(issue)
-        await s.in_state(issue, "blocked")
-        said = await s.hears(issue, "problem")
-        assert said.count("The budget of this track is used up") == 1  # three planners, one sentence
-        assert "its ceiling is $0.0050, $0.00 is spent" in said.replace("\\", "")
-        assert "/agent budget" in said
-        assert await s.pulls() == []
-        assert await s.said(issue, "plan") == []
+    async with story(tmp_path, judge, webhook_judge, files=POOR, change=costly()) as s:
+        await the_budget_holds(s)
+
+
+class Bottomless(Ledger):
+    """A ledger that knows no ceiling."""
+
+    async def reserve(
+        self, work: Work, want: Want, *, track_ceiling: Micros, day_ceiling: Micros
+    ) -> Reservation | Wait | Refused:
+        return await super().reserve(work, want, track_ceiling=10**12, day_ceiling=10**12)
+
+
+async def test_without_the_ceiling_the_story_fails(
+    tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
+) -> None:
+    def change(bot: Bot) -> None:
+        costly()(bot)
+        plan = job(bot, MakePlan, PlanJob)
+        kept = plan.spending.ledger
+        spending = replace(plan.spending, ledger=Bottomless(kept.database, kept.clock))
+        bot.jobs[MakePlan] = replace(plan, spending=spending)
+
+    async with story(tmp_path, judge, webhook_judge, files=POOR, change=change) as s:
+        with pytest.raises(AssertionError, match="a track without money went on"):
+            await the_budget_holds(s)
 
 
 async def test_planners_that_are_out_of_money_leave_the_others_what_there_is(
