@@ -7,7 +7,7 @@ import os
 import shlex
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import structlog
@@ -53,6 +53,7 @@ from bot.jobs.cast import Cast
 from bot.jobs.close import CloseJob
 from bot.jobs.crew import Crew
 from bot.jobs.health import HealthJob
+from bot.jobs.housekeeping import Housekeeper
 from bot.jobs.judge import Judge
 from bot.jobs.plan import PlanJob
 from bot.jobs.reconcile import Reconciler
@@ -125,7 +126,8 @@ class Bot:
     jobs: dict[type[Action], Job]
     performer: Performer
     reconciler: Reconciler
-    _sweeping: asyncio.Task[None] | None = None
+    housekeeper: Housekeeper
+    _sweeping: tuple[asyncio.Task[None], ...] = ()
 
     async def start(self) -> None:
         """Remove what a killed process left, then take up the work."""
@@ -139,14 +141,17 @@ class Bot:
             # Nobody else works on this file, so what is reserved belongs to runs of a process that is dead.
             await Ledger(self.store.database, self.clock).give_up_all()
         await self.runner.start()
-        self._sweeping = asyncio.create_task(self.reconciler.run(), name="reconciler")
+        self._sweeping = (
+            asyncio.create_task(self.reconciler.run(), name="reconciler"),
+            asyncio.create_task(self.housekeeper.run(), name="housekeeper"),
+        )
         _log.info("started", sandbox=self.sandbox.level, mode=self.settings.mode)
 
     async def stop(self) -> None:
         """Stop within seconds: jobs reach a checkpoint or are interrupted, tokens are revoked, files closed."""
-        if self._sweeping is not None:
-            self._sweeping.cancel()
-            await asyncio.gather(self._sweeping, return_exceptions=True)
+        for sweeping in self._sweeping:
+            sweeping.cancel()
+        await asyncio.gather(*self._sweeping, return_exceptions=True)
         await self.runner.stop(GRACE)
         await self.forge.aclose()
         await self.store.close()
@@ -211,7 +216,21 @@ async def build(settings: Settings, clock: Clock | None = None, local: Local | N
 
     runner = _runner(settings, clock, store, repositories, perform)
     reconciler = Reconciler(store, forge, clock)
-    bot = Bot(settings, clock, store, forge, runner, worktrees, sessions, box, jobs, performer, reconciler)
+    housekeeper = Housekeeper(store, worktrees, clock, timedelta(days=settings.keep_days))
+    bot = Bot(
+        settings,
+        clock,
+        store,
+        forge,
+        runner,
+        worktrees,
+        sessions,
+        box,
+        jobs,
+        performer,
+        reconciler,
+        housekeeper,
+    )
     return bot
 
 

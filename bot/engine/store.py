@@ -7,7 +7,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from bot.engine import inbox, leases, outbox, sessions, tables, tracks
+from bot.engine import inbox, leases, outbox, purge, sessions, tables, tracks
 from bot.engine.database import Database
 from bot.engine.rows import (
     Commit,
@@ -239,6 +239,17 @@ class Store:
     async def put_id(self, key: str, value: str) -> None:
         """Store a small value; the newest stands."""
         await self.database.write(lambda conn: sessions.put_id(conn, key, value))
+
+    async def ended_tracks(self) -> list[str]:
+        """List the keys of tracks that ended."""
+        return await self.database.read(tracks.ended)
+
+    async def purge(self, before: datetime) -> int:
+        """Forget what happened in tracks that ended before a time, a batch at a time, and count the rows."""
+        total = 0
+        while gone := await self.database.write(lambda conn: purge.some(conn, before)):
+            total += gone
+        return total
 
     async def counts(self) -> dict[str, int]:
         """Count what is pending, per table."""

@@ -41,6 +41,11 @@ def listed(conn: sa.Connection, open_only: bool) -> list[StoredTrack]:
     return [_track(row) for row in conn.execute(query.where(tracks.c.open) if open_only else query)]
 
 
+def ended(conn: sa.Connection) -> list[str]:
+    """List the keys of tracks that ended."""
+    return list(conn.execute(sa.select(tracks.c.key).where(~tracks.c.open).order_by(tracks.c.key)).scalars())
+
+
 def commit(conn: sa.Connection, change: Commit, now: datetime) -> None:
     """Save a decision; raises StaleCommitError, which undoes all of it, where version, event or leases moved on."""
     _save_track(conn, change, now)

@@ -21,6 +21,7 @@ _LEFT_SECONDS = 24 * 3600
 _BATCH_BYTES = 64 << 20  # of what one git process is asked to print
 _BRANCHES = "refs/remotes/origin/"
 _SHA = re.compile(r"[0-9a-f]{40}")
+_WORKTREE = re.compile(r"\d+-(issue-\d+(?:-r\d+)?)-.*")
 _CONFIG = """\
 [core]
 \trepositoryformatversion = 0
@@ -228,6 +229,20 @@ class GitMirror:
         """Let go of an anchor; one that is not there is fine."""
         await git(self._place, "update-ref", "-d", "--end-of-options", ANCHORS + name)
 
+    async def release_tracks(self, tracks: Sequence[str]) -> int:
+        """Let go of all anchors of these tracks, and count them.
+
+        An anchor's name is `<what>/<track>`, `<what>/<track>/...`, or that of a worktree, `tasks/<repo>-<track>-...`.
+        """
+        wanted = tuple(tracks)
+        listed = await git(self._place, "for-each-ref", "--format=%(refname)", ANCHORS)
+        names = [ref.removeprefix(ANCHORS) for ref in listed.text.splitlines()]
+        gone = [name for name in names if _track_of(name, wanted)]
+        commands = "".join(f"delete {ANCHORS}{name}\n" for name in gone).encode()
+        if gone:
+            await git(self._place, "update-ref", "--stdin", stdin=commands)
+        return len(gone)
+
     async def unpack(self, pack: bytes) -> None:
         """Take in objects from a pack, each checked: a broken one, or a link to nowhere, is a GitError."""
         await git(self._place, "unpack-objects", "-q", "--strict", stdin=pack)
@@ -262,6 +277,13 @@ class GitMirror:
     async def _remote_sha(self, access: GitAccess, ref: str) -> str | None:
         rows = (await git_remote(self._place, access, "ls-remote", access.url, ref)).text.splitlines()
         return next((sha for sha, _, name in (row.partition("\t") for row in rows) if name == ref), None)
+
+
+def _track_of(anchor: str, tracks: Sequence[str]) -> bool:
+    """Tell whether an anchor is of one of these tracks."""
+    part = anchor.split("/")[1] if "/" in anchor else ""
+    own = _WORKTREE.fullmatch(part)
+    return part in tracks or (own is not None and own[1] in tracks)
 
 
 def _sweep(git_dir: Path) -> None:

@@ -128,6 +128,14 @@ class WorktreeManager:
         alive = await asyncio.to_thread(living.working_in, folder)
         return [*left, *(f"process {pid} works in {folder}" for pid in alive)]
 
+    async def release(self, repo_id: int, tracks: Sequence[str]) -> int:
+        """Let go of the commits that are kept for these tracks of a repository, and count them."""
+        folder = self._mirrors_root / f"{repo_id}.git"
+        if not folder.is_dir():
+            return 0
+        mirror = self._mirrors.setdefault(repo_id, GitMirror(folder))
+        return await mirror.release_tracks(tracks)
+
     def names(self, prefix: str) -> list[str]:
         """List the worktrees that lie here and whose names begin so."""
         return sorted(folder.name for folder in self._tasks_root.iterdir() if folder.name.startswith(prefix))

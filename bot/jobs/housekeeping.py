@@ -1,0 +1,51 @@
+"""Owns tidying: what ended tracks left in mirrors and in the database goes when it is of no use any more."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+
+from bot.engine.store import Store
+from bot.errors import BotError
+from bot.git.worktrees import WorktreeManager
+from bot.ports import Clock
+
+_log = structlog.get_logger(__name__)
+
+EVERY = 6 * 3600.0  # seconds
+FIRST = 120.0  # seconds after a start, when what was interrupted goes on again
+
+
+@dataclass(frozen=True, slots=True)
+class Housekeeper:
+    """Tidies some time after a start, and a few times a day."""
+
+    store: Store
+    worktrees: WorktreeManager
+    clock: Clock
+    keep: timedelta
+
+    async def run(self) -> None:
+        """Tidy for ever; what cannot be tidied now is tried the next time."""
+        await asyncio.sleep(FIRST)
+        while True:
+            try:
+                anchors, rows = await self.tidy()
+                _log.info("tidied", anchors=anchors, rows=rows)
+            except (BotError, OSError) as error:
+                _log.warning("not_tidied", error=str(error))
+            await asyncio.sleep(EVERY)
+
+    async def tidy(self) -> tuple[int, int]:
+        """Release the commits that ended tracks held, and forget what is older than `keep`; count both."""
+        anchors = 0
+        by_repo: dict[int, list[str]] = {}
+        for key in await self.store.ended_tracks():
+            repo, _, id_ = key.partition("/")
+            by_repo.setdefault(int(repo), []).append(id_)
+        for repo_id, ids in by_repo.items():
+            anchors += await self.worktrees.release(repo_id, ids)
+        return anchors, await self.store.purge(self.clock.now() - self.keep)
