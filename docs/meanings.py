@@ -31,9 +31,9 @@ CONFIG = {
     "models.complex": "Models for all other tasks, the cheapest first; absent: the agent's own choice.",
     "models.free_tier": "Whether models of this file may be used whose providers may train on what they are sent: `:free` ones, "
     "and Gemini's that have a free tier. What the operator names, or leaves to the default, needs no such leave.",
-    "limits.planners": "Planning agents at once. A process runs at most 3.",
-    "limits.workers": "Tasks of a track that agents work on at once. A process runs at most 3.",
-    "limits.api": "API calls at once.",
+    "limits.planners": "Planning agents of a track at once; `GITWRIGHT_PLANNERS` limits those of the process.",
+    "limits.workers": "Tasks of a track that agents work on at once; `GITWRIGHT_WORKERS` limits those of the process.",
+    "limits.api": "API calls about this repository at once; `GITWRIGHT_API_CALLS` limits those of the process.",
     "limits.max_open_prs": "Open task pull requests of a track; more are not started.",
     "limits.attempts": "Attempts at a task where an agent crashed, stalled or changed nothing.",
     "limits.regenerations": "How often a task is begun anew with an improved spec.",
@@ -45,7 +45,7 @@ CONFIG = {
     "budget.day_usd": "Ceiling of a UTC day in US dollars, over all tracks of the process; what does not fit waits for the next day.",
     "egress": "Hosts that an agent may reach, beside the models. Today an agent has no network at all.",
     "rebase": "When task branches are rebased.",
-    "overlap": "Whether two tasks of a track may work on the same files at once.",
+    "overlap": "Whether two tasks of the repository, of one track or two, may work on the same files at once.",
     "outside_scope": "What happens to files changed outside a task's scope: `lease` lets them pass and names them in the "
     "pull request, `stop` ends the attempt.",
     "push": "Whether branches are pushed at once or a person is asked first. Today they are always pushed.",
@@ -59,8 +59,6 @@ CONFIG = {
 INERT = frozenset(
     {
         "setup",
-        "limits.planners",
-        "limits.api",
         "limits.regenerations",
         "limits.fix_forward",
         "egress",
