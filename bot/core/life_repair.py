@@ -41,6 +41,8 @@ def task_assessed(track: Track, event: TaskAssessed, now: datetime, engine: Reba
     if not (situation.red or situation.conflicts or situation.where == "before_push"):
         return _only_behind(track, task, situation, now)
     decision = engine.decide(situation)
+    if decision.kind == "rebase" and task.state == "checking" and task.rebasing == event.head_sha:
+        return nothing(track)  # under way: it takes the default branch as it is when it comes to that
     task = replace(task, trend=situation.trend, decisions=(*task.decisions, decision.kind))
     inputs = ", ".join(f"{name} {value}" for name, value in decision.inputs)
     track = replace(track.with_task(task), usage=track.usage + event.usage).noting(
@@ -250,6 +252,7 @@ def fix(
 def rebase(track: Track, task: TaskTrack, now: datetime, *, why: str) -> tuple[Track, tuple[Action, ...]]:
     """Put the attempt's work onto the default branch's head without an agent."""
     waiting = replace(task, state="checking", note="is being rebased")
+    waiting = replace(waiting, rebasing=task.head_sha or "")
     track = track.with_task(waiting).noting(stamp(now), f"rebases {task.id}", why, task.id)
     action = RebaseTask(task=task.id, attempt=task.attempt, head_sha=task.head_sha or "")
     return track, (action,)
@@ -301,6 +304,7 @@ def task_rebased(track: Track, event: TaskRebased, now: datetime) -> Decision:
         note="",
         head_sha=event.head_sha,
         onto=event.onto,
+        rebasing="",
         passed=(),
         judged="",
         reruns=0,

@@ -93,6 +93,7 @@ class TaskTrack:
     trend: tuple[int, ...] = ()  # how many failures each verdict of this attempt counted
     conflict_given: tuple[str, ...] = ()  # conflicted paths that were given to the agent in this attempt
     onto: str = ""  # head of the default branch that this attempt was last rebased onto
+    rebasing: str = ""  # head that is being rebased; another one says that this is over
     leased: tuple[str, ...] = ()  # files outside the scope that the attempt changed and holds as well
     reviewed: bool = False  # somebody reviewed the pull request: it is not rewritten without need
     passed: tuple[str, ...] = ()  # checks that passed on head_sha before; one that fails there now is flaky

@@ -90,9 +90,9 @@ class RebaseJob:
     forge: Forge
     author: Identity
 
-    async def __call__(self, track: Track, action: RebaseTask) -> TaskRebased | None:
+    async def __call__(self, track: Track, action: RebaseTask) -> TaskRebased | TaskAssessed | None:
         task = track.task(action.task)
-        if task is None or task.attempt != action.attempt:
+        if task is None or task.attempt != action.attempt or task.state == "running":
             return None
         mirror = await self.repositories.fresh(track.repo)
         head, tip = await mirror.resolve(task.branch), await tip_of(mirror, track)
@@ -100,10 +100,13 @@ class RebaseJob:
             return None  # somebody deleted it
         if head != action.head_sha:
             # After a kill it is done already; else somebody pushed, and what they pushed is looked at.
-            return TaskRebased(task=task.id, attempt=task.attempt, head_sha=head, onto=tip)
+            onto = await mirror.merge_base(tip, head) or ""
+            return TaskRebased(task=task.id, attempt=task.attempt, head_sha=head, onto=onto)
         tree, conflicts = await merged(mirror, track, tip, head)
         if conflicts:
-            raise RetryableError("the default branch moved again")  # assessed anew with the next push
+            # The default branch moved since this was decided.
+            look = AssessTask(task=task.id, attempt=task.attempt, head_sha=head)
+            return await AssessJob(self.repositories, self.forge, self.author)(track, look)
         sha = await self._commit(track, task, mirror, tree, tip, head)
         await mirror.anchor(f"tasks/{track.id}/{task.id}-a{task.attempt}", sha)
         try:

@@ -88,6 +88,21 @@ def test_red_and_behind_is_rebased_first_and_only_once_onto_the_same_tip() -> No
     assert only(again, RunTask).mode == "fix"
 
 
+def test_a_rebase_under_way_is_not_decided_again_but_a_new_conflict_is() -> None:
+    mechanical = seen(red=False, failing=(), conflicts=("tasks/x",), mechanical=("tasks/x",), behind=1)
+    first = assessed(open_task(), mechanical)
+    assert first.track is not None
+    again = assessed(first.track, mechanical, tip="e" * 40)
+    assert (again.track, again.actions) == (first.track, ())
+    conflict = assessed(first.track, seen(red=False, failing=(), conflicts=("a.py",), behind=2))
+    assert task(conflict).decisions == ("rebase", "rebase_and_fix")
+    done = TaskRebased(task="T-1", attempt=1, head_sha="c" * 40, onto=SHA)
+    track = life_repair.task_rebased(first.track, done, NOW).track
+    assert track is not None
+    once_more = assessed(track, mechanical, head_sha="c" * 40, tip="e" * 40)
+    assert only(once_more, RebaseTask).head_sha == "c" * 40
+
+
 def test_a_conflict_goes_to_the_agent_once_and_then_to_a_better_spec() -> None:
     conflict = seen(red=False, failing=(), conflicts=("a.py",), behind=1)
     decision = assessed(open_task(), conflict)
