@@ -152,7 +152,7 @@ def _node(text: str) -> _Counts:
     shown = re.findall(r"^\s*\u2716 (.+?) \([0-9.]+ms\)(.*)$", text, re.M)
     ids += [f"{name}{more}" for name, more in shown if name not in groups]
     failed = tuple(_node_id(name) for name in ids if not re.search(r" # (?:TODO|SKIP)\b", name))
-    counts = {word: _number(rf"^(?:#|\u2139) {word} ([0-9]+)$", text) for word in ("tests", "pass", "suites")}
+    counts = {word: _number(rf"^(?:#|\u2139) {word} ([0-9]+)$", text) for word in ("tests", "pass")}
     if not re.search(r"^(?:#|\u2139) tests [0-9]+$", text, re.M):
         return _Counts(failed, broken=True)
     return _Counts(failed, counts["pass"], max(counts["tests"] - counts["pass"], 0))
