@@ -70,6 +70,16 @@ def answer(track: str, key: str, body: str, kind: str = "answer") -> str:
     return truncate(f"{keyed(Marker(kind, track), key)}\n{body.strip()}\n", COMMENT_LIMIT)
 
 
+# Groups of task states that a graph shows by color.
+_CLASSES: dict[str, tuple[frozenset[str], str]] = {
+    "done": (frozenset({"done"}), "fill:#dafbe1,stroke:#1a7f37"),
+    "active": (frozenset({"running", "checking"}), "fill:#ddf4ff,stroke:#0969da"),
+    "review": (frozenset({"in_review"}), "fill:#fff8c5,stroke:#9a6700"),
+    "stuck": (frozenset({"blocked", "held", "reverted"}), "fill:#ffebe9,stroke:#cf222e"),
+    "dropped": (frozenset({"dropped"}), "fill:#eaeef2,stroke:#8c959f,stroke-dasharray:4"),
+}
+
+
 def graph(tasks: Sequence[tuple[str, str, Sequence[str]]], states: dict[str, str] | None = None) -> str:
     """Draw tasks and what they depend on as a Mermaid graph; labels are cut and stripped of syntax."""
     lines = ["```mermaid", "graph LR"]
@@ -77,9 +87,10 @@ def graph(tasks: Sequence[tuple[str, str, Sequence[str]]], states: dict[str, str
         label = "".join(c if c.isalnum() or c in " .,:_-/" else " " for c in title)[:60].strip()
         lines.append(f'  {_node(id_)}["{id_} {label}"]')
     lines += [f"  {_node(dep)} --> {_node(id_)}" for id_, _, deps in tasks for dep in deps]
-    done = [_node(id_) for id_, _, _ in tasks if (states or {}).get(id_) == "done"]
-    if done:
-        lines += ["  classDef done fill:#dafbe1,stroke:#1a7f37", f"  class {','.join(done)} done"]
+    for name, (members, colors) in _CLASSES.items():
+        inside = [_node(id_) for id_, _, _ in tasks if (states or {}).get(id_) in members]
+        if inside:
+            lines += [f"  classDef {name} {colors}", f"  class {','.join(inside)} {name}"]
     return "\n".join([*lines, "```"])
 
 
