@@ -134,9 +134,9 @@ class Bot:
         for proof in await self.sessions.sweep():
             if not proof.holds:
                 _log.error("session_left_behind", leftovers=proof.leftovers)
-        removed = await self.worktrees.cleanup_all()
+        removed = [*await self.worktrees.cleanup_all(), *await self.worktrees.sweep()]
         if removed:
-            _log.info("worktrees_removed", names=removed)
+            _log.info("leftovers_removed", names=removed)
         if self.settings.database.startswith("sqlite"):
             # Nobody else works on this file, so what is reserved belongs to runs of a process that is dead.
             await Ledger(self.store.database, self.clock).give_up_all()

@@ -148,6 +148,13 @@ class WorktreeManager:
                 gone.append(folder.name)
         return gone
 
+    async def sweep(self) -> list[str]:
+        """Remove what a killed process left in the mirrors, and name it; to be called before anything works in them.
+
+        Locks among it would make git refuse ever after what the killed one was about to do.
+        """
+        return await asyncio.to_thread(_sweep, self._mirrors_root)
+
     async def merge(
         self, mirror: Mirror, ours: str, theirs: str, message: str, author: Identity, when: datetime
     ) -> tuple[str | None, tuple[str, ...]]:
@@ -162,6 +169,23 @@ class WorktreeManager:
         if not isinstance(mirror, GitMirror):
             raise GitError("worktrees are made from mirrors of this manager only")
         return mirror
+
+
+_LEFT = (
+    "*.lock",
+    "refs/**/*.lock",
+    "index-*",
+    "objects/*/tmp_obj_*",
+    "objects/pack/tmp_*",
+    "objects/tmp_objdir-*",
+)
+
+
+def _sweep(mirrors: Path) -> list[str]:
+    left = list(mirrors.glob("new-*"))
+    for mirror in mirrors.glob("*.git"):
+        left += [path for pattern in _LEFT for path in mirror.glob(pattern)]
+    return sorted(str(path.relative_to(mirrors)) for path in left if not files.remove(path))
 
 
 def _furnish(worktree: TaskWorktree, mirror: GitMirror, index: Path, owner: int | None) -> None:

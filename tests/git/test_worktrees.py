@@ -171,6 +171,62 @@ async def test_a_creation_killed_in_the_middle_can_be_done_again(
     assert {path: (tree.path / path).read_text() for path in FILES} == FILES
 
 
+_WORK = """\
+import asyncio, pathlib, sys
+from bot.core.values import Repo
+from bot.git import WorktreeManager
+async def main():
+    manager = WorktreeManager(pathlib.Path(sys.argv[1]))
+    mirror = await manager.mirror(Repo(7, "o", "r", "main", True))
+    print("go", flush=True)
+    while True:
+        for n in range(5):
+            await mirror.anchor(f"some/{n}", sys.argv[2])
+            await mirror.write_tree(sys.argv[2], {f"f{n}": b"x" * 100000})
+        await mirror.release_tracks(["0", "1", "2", "3", "4"])
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("milliseconds", [3, 11, 29, 60])
+async def test_what_a_kill_leaves_in_a_mirror_is_removed_at_the_next_start(
+    manager: WorktreeManager, mirror: GitMirror, base: str, tmp_path: Path, milliseconds: int
+) -> None:
+    data = tmp_path / "data"
+    child = subprocess.Popen(
+        [sys.executable, "-c", _WORK, str(data), base],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": "."},
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == b"go\n"
+    await asyncio.sleep(milliseconds / 1000)
+    child.send_signal(signal.SIGKILL)
+    child.wait(10)
+    child.stdout.close()
+    await asyncio.sleep(0.2)  # what it had started is ended by its warden
+    # Wherever the kill met it, these are what git leaves in the middle of its steps.
+    for name in ("packed-refs.lock", "refs/gitwright/some/0.lock", "objects/pack/tmp_pack_x"):
+        path = mirror.git_dir / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (mirror.git_dir.parent / "new-x" / "made.git").mkdir(parents=True)
+    with pytest.raises(GitError):
+        await mirror.anchor("some/0", base)
+    restarted = WorktreeManager(data)
+    left = await restarted.sweep()
+    assert {
+        "7.git/packed-refs.lock",
+        "7.git/refs/gitwright/some/0.lock",
+        "7.git/objects/pack/tmp_pack_x",
+        "new-x",
+    } <= set(left)
+    assert await restarted.sweep() == []
+    await mirror.anchor("some/0", base)
+    assert await mirror.release_tracks([str(n) for n in range(5)]) >= 1
+    assert await mirror.resolve("main") == base
+
+
 async def test_fetches_and_creations_at_once_do_not_disturb_each_other(
     manager: WorktreeManager, mirror: GitMirror, access: GitAccess, base: str
 ) -> None:
