@@ -179,12 +179,17 @@ def task_failed(track: Track, event: TaskFailed, now: datetime) -> Decision:
         return nothing(track)
     track = replace(track, usage=track.usage + event.usage)
     why = f"{event.reason}: {event.text}"
-    if event.reason in FAILURES_WORTH_A_RETRY and task.attempt < track.config.limits.attempts:
-        if task.pull is not None and task.fixes < track.config.limits.fix_forward:
-            # The pull request stands: what failed is only the run that was to mend it.
-            track, more = life_repair.fix(track, task, now, feedback=task.feedback, asked=False)
-        else:
-            track, more = life_repair.next_attempt(track, task, now, why=why)
+    fixable = task.fixes < track.config.limits.fix_forward
+    if event.reason in FAILURES_WORTH_A_RETRY and task.pull is not None and fixable:
+        # The pull request stands: what failed is only the run that was to mend it.
+        track, more = life_repair.fix(track, task, now, feedback=task.feedback, asked=False)
+        return Decision(track=track, actions=(*more, SyncStatus()))
+    if (
+        event.reason in FAILURES_WORTH_A_RETRY
+        and task.pull is None
+        and task.attempt < track.config.limits.attempts
+    ):
+        track, more = life_repair.next_attempt(track, task, now, why=why)
         return Decision(track=track, actions=(*more, SyncStatus()))
     blocked = life_repair.stuck(track, task, event.text, event.details, now, why="")
     assert blocked.track is not None

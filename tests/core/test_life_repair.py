@@ -220,4 +220,5 @@ def test_a_fix_that_came_to_nothing_does_not_throw_the_pull_request_away(reason:
     decision = life_work.task_failed(track, failed, NOW)
     assert only(decision, RunTask).mode == "fix"
     spent = life_work.task_failed(open_task(state="running", mode="fix", fixes=2), failed, NOW)
-    assert only(spent, RunTask).attempt == 2
+    assert (task(spent).state, task(spent).pull) == ("blocked", 20)
+    assert "/agent retry T-1" in only(spent, PostComment).body
