@@ -77,7 +77,7 @@ class Steps:
             return None
         call = self._calls.setdefault(id_, {})
         call.update({key: update[key] for key in _MERGED if update.get(key) is not None})
-        if call.get("status") not in {"completed", "failed"}:
+        if call.get("status") not in ("completed", "failed"):
             return None
         self._finished.add(id_)
         del self._calls[id_]

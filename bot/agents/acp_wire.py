@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import Any
 
 from acp.schema import (
     AllowedOutcome,
@@ -75,10 +76,21 @@ def _parsed(line: bytes) -> JsonDict | None:
     """Read one message of the shape that JSON-RPC gives it; None for all else."""
     with suppress(ValueError, RecursionError):
         message = json.loads(line)
+        if b"\\ud" in line.lower():
+            message = _whole(message)
         if not isinstance(message, dict) or not isinstance(message.get("id", 0), int | str):
             return None
         return message if isinstance(message.get("params") or {}, dict) else None
     return None
+
+
+def _whole(value: Any) -> Any:
+    """Replace halves of characters, which no file and no database takes."""
+    if isinstance(value, str):
+        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    if isinstance(value, dict):
+        return {_whole(key): _whole(each) for key, each in value.items()}
+    return [_whole(each) for each in value] if isinstance(value, list) else value
 
 
 class Client:

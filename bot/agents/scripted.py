@@ -94,7 +94,6 @@ class ScriptedRefiner:
             return Refined(None, Usage(), f"`{where}`: {first['msg']}")
         return Refined(converted.model_copy(update={"tasks": tuple(tasks)}), Usage())
 
-
     async def revise(self, current: Backlog, note: str, number: int) -> Refined:
         """Give the script's revision `number`: a task's entry names what changes of it, or is a new task whole."""
         if number > len(self._script.revisions):

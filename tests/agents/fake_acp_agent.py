@@ -238,6 +238,7 @@ class Agent:
             sys.stdout.write(noise + "\n")
         self.update(sessionUpdate="kind_of_tomorrow", whatever=1)
         self.send(method="session/update", params={"update": "text"})
+        self.say("half a character: \ud83d, a whole one: \U0001f600")
         self.edit()
 
 

@@ -160,7 +160,6 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _used(self, step: JsonDict) -> JsonDict:
         used = step.get("usage", [100, 10])
-        self.model.count(used)
         return {"prompt_tokens": used[0], "completion_tokens": used[1], "total_tokens": sum(used)}
 
     def _whole(self, body: JsonDict, step: JsonDict) -> None:
@@ -171,6 +170,7 @@ class _Handler(BaseHTTPRequestHandler):
         choice = {"index": 0, "message": message, "finish_reason": "tool_calls" if calls else "stop"}
         base = self._base(body, "chat.completion")
         self._json({**base, "choices": [choice], "usage": self._used(step)})
+        self.model.count(step.get("usage", [100, 10]))
 
     def _stream(self, body: JsonDict, step: JsonDict) -> None:
         base = self._base(body, "chat.completion.chunk")
@@ -196,6 +196,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
                 time.sleep(step.get("delay", 0))
             self.wfile.write(b"0\r\n\r\n")
+            self.model.count(step.get("usage", [100, 10]))
         except OSError:
             self.model.hung_up += 1
             self.close_connection = True

@@ -21,7 +21,7 @@ from bot.core.drift import ContextDriftDetector, Signal, Step
 from bot.ports import Coder, JsonDict, Sandbox, SandboxPolicy, WorkOrder, WorkReport
 
 FAKE = Path(__file__).with_name("fake_acp_agent.py")
-QUICK = Limits(start=5.0, drain=1.0, look=0.05)
+QUICK = Limits(start=10.0, drain=1.0, look=0.05)
 PATCH = """\
 diff --git a/pkg/mod.py b/pkg/mod.py
 --- a/pkg/mod.py

@@ -6,14 +6,16 @@ import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
 from bot import living
+from bot.agents.supplies import Limits
 from bot.core.drift import Signal, Step
 from bot.ports import JsonDict, RunError
 from tests.agents.scripted_model import ScriptedModel, serving
-from tests.agents.stage import Stage, acp_coder, fake, git
+from tests.agents.stage import QUICK, Stage, acp_coder, fake, git
 
 MODEL = {"model": "openai:m1"}
 
@@ -24,9 +26,9 @@ async def a_model(*steps: JsonDict) -> AsyncIterator[ScriptedModel]:
         yield model
 
 
-async def failure(stage: Stage, mode: str, **changes: object) -> RunError:
+async def failure(stage: Stage, mode: str, limits: Limits = QUICK, **changes: object) -> RunError:
     with pytest.raises(RunError) as caught:
-        await stage.work(acp_coder(), **fake(mode), **changes)
+        await stage.work(acp_coder(limits=limits), **fake(mode), **changes)
     assert stage.leftovers == []
     return caught.value
 
@@ -40,7 +42,7 @@ async def test_a_request_inside_is_allowed_by_kind_and_one_outside_is_refused(pl
 @pytest.mark.parametrize(
     ("mode", "reason", "said"),
     [
-        ("hang", "stall", "did not start within 5 s"),
+        ("hang", "stall", "did not start within 2 s"),
         ("crash", "crash", "segmentation something"),
         ("nothing", "no_change", "without a single step"),
         ("refuse", "garbage", "refusal"),
@@ -52,7 +54,8 @@ async def test_a_request_inside_is_allowed_by_kind_and_one_outside_is_refused(pl
 async def test_each_end_without_work_is_told_by_its_reason(
     plain: Stage, mode: str, reason: str, said: str
 ) -> None:
-    error = await failure(plain, mode)
+    limits = replace(QUICK, start=2.0) if mode == "hang" else QUICK
+    error = await failure(plain, mode, limits)
     assert (error.reason, said in str(error)) == (reason, True), str(error)
 
 
@@ -64,7 +67,8 @@ async def test_a_program_that_is_missing_is_named(stage: Stage) -> None:
 
 async def test_noise_between_the_lines_and_unknown_updates_do_no_harm(plain: Stage) -> None:
     report = await plain.work(acp_coder(), **fake("noise"))
-    assert [step.kind for step in report.trace] == ["edit"]
+    assert [step.kind for step in report.trace] == ["message", "edit"]
+    assert report.said == "half a character: \N{REPLACEMENT CHARACTER}, a whole one: \N{GRINNING FACE}"
 
 
 async def test_an_agent_that_does_not_stop_when_asked_is_killed(walled: Stage) -> None:

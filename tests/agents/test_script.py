@@ -95,7 +95,7 @@ The script `DIR/script.yaml` has 9 problem(s):
 - `tasks[0].match`: is no regular expression: missing ), unterminated subpattern at position 0
 - `tasks[0].runs`: give at least one run
 - `tasks[1].runs[0].patch`: there is no file `missing.patch` beside the script
-- `tasks[1].runs[0].behave`: Input should be 'ok', 'crash', 'stall', 'loop', 'outside_scope' or 'no_change'
+- `tasks[1].runs[0].behave`: Input should be 'ok', 'crash', 'stall', 'loop', 'outside_scope', 'no_change' or 'resolve'
 - `people[0].when.event`: Input should be 'pr_opened' or 'merged'
 - `people[0].patch`: there is no file `gone.patch` beside the script
 - `colour`: Extra inputs are not permitted\

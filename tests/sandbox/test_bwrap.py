@@ -272,3 +272,10 @@ async def test_boxes_at_once_do_not_see_each_other(
 
     counts = await asyncio.gather(*(one(f"b{n}") for n in range(4)))
     assert all(int(count) <= 6 for count in counts), counts
+
+
+async def test_a_frozen_work_folder_cannot_be_changed(shell: Shell, policy: SandboxPolicy) -> None:
+    (policy.work / "a").write_text("1\n")
+    done = await shell("cat a; ( echo 2 >a ) 2>/dev/null || echo refused; echo 3 >~/b", frozen=True)
+    assert (done.code, done.output) == (0, "1\nrefused\n")
+    assert (policy.work / "a").read_text() == "1\n"

@@ -1,0 +1,164 @@
+"""What agents report becomes normalized steps, whatever order, shape or nonsense it comes in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.agents.acp_steps import Steps, inside
+from bot.core.drift import Step
+
+WORK = Path("/work/tree")
+
+
+async def steps_of(*updates: dict[str, Any]) -> list[Step]:
+    looked = 0
+
+    async def tree() -> str:
+        nonlocal looked
+        looked += 1
+        return f"tree-{looked}"
+
+    steps = Steps(WORK, tree)
+    await steps.begin()
+    found = [step for update in updates for step in await steps.take(update)]
+    return [*found, *steps.flush()]
+
+
+def call(id_: str = "1", **fields: Any) -> dict[str, Any]:
+    return {"sessionUpdate": "tool_call", "toolCallId": id_, **fields}
+
+
+def more(id_: str = "1", **fields: Any) -> dict[str, Any]:
+    return {"sessionUpdate": "tool_call_update", "toolCallId": id_, **fields}
+
+
+def chunk(text: str, kind: str = "agent_message_chunk", **fields: Any) -> dict[str, Any]:
+    return {"sessionUpdate": kind, "content": {"type": "text", "text": text}, **fields}
+
+
+def content(text: str) -> list[dict[str, Any]]:
+    return [{"type": "content", "content": {"type": "text", "text": text}}]
+
+
+async def test_the_updates_of_a_call_are_merged_into_one_step() -> None:
+    found = await steps_of(
+        call(title="edit", kind="edit", status="pending"),
+        more(status="in_progress", rawInput={"b": 1, "a": "x"}, locations=[{"path": "/work/tree/a.py"}]),
+        more(
+            status="completed",
+            title=None,
+            content=[{"type": "diff", "path": "/work/tree/b.py", "newText": "x"}, *content("took 3.25s")],
+        ),
+        more(status="completed", content=content("again")),
+    )
+    assert found == [
+        Step(
+            action="edit",
+            args='{"a": "x", "b": 1}',
+            observation="took <duration>",
+            ok=True,
+            kind="edit",
+            tree="tree-2",
+            files=("a.py", "b.py"),
+        )
+    ]
+
+
+async def test_calls_side_by_side_are_told_in_the_order_of_their_ends() -> None:
+    found = await steps_of(
+        call("1", kind="read", title="Read a"),
+        call("2", kind="read", title="Read b"),
+        more("2", status="completed"),
+        more("1", status="failed"),
+    )
+    assert [(step.args, step.ok) for step in found] == [("Read b", True), ("Read a", False)]
+    assert {step.tree for step in found} == {"tree-1"}  # reading changes nothing, so nobody looks
+
+
+@pytest.mark.parametrize(
+    "failed",
+    [
+        {"rawOutput": {"metadata": {"exit": 1}}},
+        {"rawOutput": {"exit_code": 2}},
+        {"_meta": {"terminal_exit": {"exit_code": 3}}},
+    ],
+)
+async def test_a_command_that_ended_with_a_code_failed(failed: dict[str, Any]) -> None:
+    assert [step.ok for step in await steps_of(call(kind="execute", status="completed", **failed))] == [False]
+
+
+async def test_words_become_one_message_until_something_else_follows() -> None:
+    found = await steps_of(
+        chunk("I ", "agent_thought_chunk"),
+        chunk("think.", "agent_thought_chunk"),
+        chunk("Fir", messageId="1"),
+        chunk("st.", messageId="1"),
+        chunk("Second.", messageId="2"),
+        call(kind="search", status="completed", title="look"),
+        chunk("Last."),
+    )
+    assert [(step.kind, step.args) for step in found] == [
+        ("think", "I think."),
+        ("message", "First."),
+        ("message", "Second."),
+        ("search", "look"),
+        ("message", "Last."),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/work/tree/a/b.py", "a/b.py"),
+        ("a/../b.py", "b.py"),
+        ("..data/x", "..data/x"),
+        ("/work/tree", "."),
+        ("/work/tree/../x", None),
+        ("../x", None),
+        ("/work/tree-2/x", None),
+        ("/etc/passwd", None),
+    ],
+)
+def test_a_path_is_inside_or_not(path: str, name: str | None) -> None:
+    assert inside(WORK, path) == name
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+_NAMES = st.sampled_from(
+    ["tool_call", "tool_call_update", "agent_message_chunk", "plan", "agent_thought_chunk"]
+)
+
+
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {"sessionUpdate": _NAMES},
+            optional={
+                "toolCallId": st.sampled_from(["1", "2"]) | _JSON,
+                "status": st.sampled_from(["completed", "failed", "pending"]) | _JSON,
+                "kind": st.sampled_from(["edit", "execute"]) | _JSON,
+                "title": _JSON,
+                "rawInput": _JSON,
+                "rawOutput": _JSON,
+                "content": _JSON,
+                "locations": st.lists(st.fixed_dictionaries({"path": _JSON})) | _JSON,
+                "_meta": _JSON,
+                "messageId": _JSON,
+            },
+        ),
+        max_size=12,
+    )
+)
+async def test_nothing_that_an_agent_sends_breaks_the_reading(updates: list[dict[str, Any]]) -> None:
+    for step in await steps_of(*updates):
+        assert all(not path.startswith(("/", "../")) for path in step.files)
+        assert len(step.args) <= 4_000
