@@ -11,7 +11,14 @@ from bot.local.progress import Display
 
 LOOK = 0.1  # seconds between looks
 _NUMBER = re.compile(r"#([0-9]+)\b")
-_SILENT = ("checks of ", "not ")  # what only a forge has
+_SILENT = ("checks of ",)  # only a forge has them
+# What the history says in a forge's words, and what it is here.
+_WORDS = (
+    (re.compile(r"^the backlog of (.*) was merged$"), r"the backlog of \1 was given"),
+    (re.compile(r"^opened (#[0-9]+) for (.*)$"), r"\2 is green: \1"),
+    (re.compile(r"^updated (#[0-9]+) for (.*)$"), r"\2 is green again: \1"),
+)
+_MERGED = re.compile(r"^#([0-9]+) was merged$")
 
 
 class Watch:
@@ -39,8 +46,10 @@ class Watch:
         if self._last in entries:
             entries = entries[entries.index(self._last) + 1 :]
         branches = {pull.number: pull.branch for pull in self._room.forge.records.pulls}
+        merging = self._room.wanted.merging
         for entry in entries:
-            if not entry.what.startswith(_SILENT):
+            # Without --merge a finished branch only counts as merged for what waits for it.
+            if not entry.what.startswith(_SILENT) and (merging or not _MERGED.match(entry.what)):
                 self._display.tell(said(entry, branches))
             self._last = entry
 
@@ -52,5 +61,9 @@ class Watch:
 
 def said(entry: Happening, branches: Mapping[int, str]) -> str:
     """Put an entry of the history into one line, branches instead of numbers of pull requests."""
-    line = f"{entry.what} ({entry.why})" if entry.why else entry.what
+    what = entry.what
+    for pattern, words in _WORDS:
+        what = pattern.sub(words, what)
+    why = "" if _MERGED.match(entry.what) else entry.why
+    line = f"{what} ({why})" if why else what
     return _NUMBER.sub(lambda found: branches.get(int(found[1]), found[0]), " ".join(line.split()))

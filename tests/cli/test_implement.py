@@ -1,0 +1,244 @@
+"""`gitwright implement` in a local clone: branches for pull requests, and nothing lost whatever is killed."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dirty_equals import IsInt, IsPartialDict, IsStr
+
+from tests.cli.clones import TITLES, Clone, backlog, interrupted, make, new_file
+
+FILE = "tasks/BACKLOG.yaml"
+WORK = ("implement", "--backlog-file", FILE)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Clone, Any, str]:
+    """An undisturbed run, which several tests look at; its working tree was not clean."""
+    clone = make(tmp_path_factory.mktemp("finished"))
+    clone.write(FILE, backlog())
+    clone.write("README.md", "# Greet, being edited\n")
+    clone.git("add", "README.md")
+    before = clone.git("status", "--porcelain", "--branch")
+    ran = clone.scripted(*WORK, "--json")
+    assert ran.code == 0, ran.err + ran.out
+    return clone, ran.json, before
+
+
+def test_each_task_ends_as_a_branch_that_holds_what_it_needs_and_nothing_else(
+    finished: tuple[Clone, Any, str],
+) -> None:
+    clone, _, _ = finished
+
+    def holds(branch: str) -> set[str]:
+        return set(clone.git("ls-tree", "--name-only", f"{branch}:src").split())
+
+    assert holds("agent/words/T-1-a1") == {"hello.txt", "one.txt"}
+    assert holds("agent/words/T-2-a1") == {"hello.txt", "two.txt"}
+    assert holds("agent/words/T-3-a1") == {"hello.txt", "one.txt", "two.txt", "both.txt"}
+    assert clone.git("show", f"agent/words/T-3-a1:{FILE}").count("status: done") == 3
+    assert clone.git("show", f"agent/words/T-2-a1:{FILE}").count("status: done") == 1
+
+
+def test_the_working_tree_the_index_and_head_are_left_as_they_were(finished: tuple[Clone, Any, str]) -> None:
+    clone, _, before = finished
+
+    assert clone.git("status", "--porcelain", "--branch") == before
+    assert clone.git("log", "--format=%s") == "Begin"
+    assert (clone.folder / "README.md").read_text() == "# Greet, being edited\n"
+
+
+def test_the_outcome_names_branches_their_order_and_what_was_spent(finished: tuple[Clone, Any, str]) -> None:
+    _, found, _ = finished
+
+    assert found == IsPartialDict(
+        command="implement",
+        status="done",
+        track="words",
+        merge_order=["agent/words/T-1-a1", "agent/words/T-2-a1", "agent/words/T-3-a1"],
+        conflicts=[],
+        problem="",
+        runs=3,
+        usage=IsPartialDict(usd=0.0),
+    )
+    assert found["tasks"][2] == {
+        "id": "T-3",
+        "title": TITLES["both"],
+        "status": "done",
+        "branch": "agent/words/T-3-a1",
+        "sha": IsStr(regex="[0-9a-f]{40}"),
+        "merged": False,
+        "attempts": 1,
+        "runs": IsInt,
+        "decisions": [],
+        "why": "",
+    }
+
+
+def test_given_again_it_finds_everything_done_and_makes_nothing_twice(
+    finished: tuple[Clone, Any, str],
+) -> None:
+    clone, found, _ = finished
+    before = clone.git("for-each-ref")
+
+    again = clone.scripted(*WORK, "--json")
+
+    assert (again.code, clone.git("for-each-ref")) == (0, before)
+    assert again.json["tasks"] == found["tasks"]
+
+
+@pytest.mark.parametrize(
+    "branch",
+    [
+        "agent/words/T-1-a1",
+        pytest.param("agent/words/backlog", marks=pytest.mark.long),
+        pytest.param("agent/words/T-3-a1", marks=pytest.mark.long),
+    ],
+)
+def test_killed_in_the_middle_the_same_command_makes_the_same_branches(
+    tmp_path: Path, finished: tuple[Clone, Any, str], branch: str
+) -> None:
+    clone = make(tmp_path)
+    clone.write(FILE, backlog())
+
+    def there() -> bool:
+        return (clone.folder / ".git" / "refs" / "heads" / branch).exists()
+
+    with interrupted(clone.start(*WORK, "--script", str(clone.script)), there, signal.SIGKILL):
+        pass
+    ran = clone.scripted(*WORK, "--json")
+
+    assert ran.code == 0, ran.err + ran.out
+    assert clone.branches() == finished[0].branches()
+    assert all(task["attempts"] == 1 for task in ran.json["tasks"])
+    assert list((clone.folder / ".git" / "gitwright" / "tasks").iterdir()) == []
+
+
+def test_a_signal_ends_it_in_order_and_says_how_to_go_on(tmp_path: Path) -> None:
+    clone = make(tmp_path, runs={"one": [{"behave": "stall"}]})
+    clone.write(FILE, backlog())
+    state = clone.folder / ".git" / "gitwright"
+
+    def working() -> bool:
+        return (state / "tasks").exists() and any("T-1" in each.name for each in (state / "tasks").iterdir())
+
+    child = clone.start(*WORK, "--script", str(clone.script))
+    with interrupted(child, working, signal.SIGTERM):
+        out, err = child.communicate(timeout=20)
+
+    assert (child.returncode, list((state / "tasks").iterdir())) == (1, [])
+    assert err == "gitwright: Stopped by SIGTERM; nothing is lost. The same command goes on.\n"
+    assert "Traceback" not in out
+
+
+def test_merged_into_the_branch_that_is_checked_out_as_it_becomes_green(tmp_path: Path) -> None:
+    clone = make(tmp_path)
+    clone.write(FILE, backlog())
+    clone.write("README.md", "# Greet, being edited\n")
+
+    ran = clone.scripted(*WORK, "--merge", "--json")
+
+    assert ran.code == 0, ran.err + ran.out
+    assert (ran.json["merge_order"], [task["merged"] for task in ran.json["tasks"]]) == ([], [True] * 3)
+    assert (clone.folder / "src" / "both.txt").read_text() == "both\n"
+    assert (clone.folder / FILE).read_text().count("status: done") == 3
+    assert clone.git("status", "--porcelain") == "M README.md"
+    subjects = clone.git("log", "--first-parent", "--format=%s").splitlines()
+    assert subjects[0] == "Merge branch 'agent/words/T-3-a1'"
+    assert subjects[-2:] == ["Plan words", "Begin"]
+
+
+def test_what_failed_is_told_with_its_cause_and_tried_again_by_the_same_command(tmp_path: Path) -> None:
+    (tmp_path / "broken.patch").write_text(new_file("src/one.txt", "BROKEN\n"))
+    clone = make(tmp_path, runs={"one": [{"patch": "broken.patch"}] * 12})
+    clone.write(FILE, backlog())
+
+    ran = clone.scripted(*WORK)
+
+    assert ran.code == 1
+    assert "T-1 blocked: Write the first word" in ran.out
+    assert "T-2 done: Write the second word; branch agent/words/T-2-a1" in ran.out
+    assert "T-3 not begun: Join both words" in ran.out
+    assert "gitwright implement --backlog-file tasks/BACKLOG.yaml" in ran.out
+
+
+def test_branches_that_conflict_are_named_with_their_files(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / f"{name}-readme.patch").write_text(
+            new_file(f"src/{name}.txt", "x\n") + new_file("NOTES", f"{name}\n")
+        )
+    clone = make(tmp_path, runs={name: [{"patch": f"{name}-readme.patch"}] for name in ("one", "two")})
+    clone.write(FILE, backlog(T_3={"status": "dropped"}))
+
+    ran = clone.scripted(*WORK, "--json")
+
+    assert ran.json["conflicts"] == [
+        {"branches": ["agent/words/T-1-a1", "agent/words/T-2-a1"], "files": ["NOTES"]}
+    ]
+
+
+def test_every_problem_of_the_file_is_named_with_its_place_and_nothing_begins(tmp_path: Path) -> None:
+    clone = make(tmp_path)
+    clone.write(FILE, backlog(T_1={"kind": "easy"}, T_3={"depends_on": ["T-9"]}))
+
+    ran = clone.scripted(*WORK)
+    shown = clone.scripted(*WORK, "--json")
+
+    assert (ran.code, shown.code, shown.json["status"]) == (1, 1, "invalid")
+    assert "tasks/BACKLOG.yaml:7:9: error: SCHEMA: `kind`: this must be" in ran.out
+    assert "error: UNKNOWN_DEP: " in ran.out
+    assert {(p["code"], p["severity"]) for p in shown.json["problems"]} == {
+        ("SCHEMA", "error"),
+        ("UNKNOWN_DEP", "error"),
+    }
+    assert not (clone.folder / ".git" / "gitwright").exists()
+
+
+def test_merging_needs_a_branch_and_a_clean_index(tmp_path: Path) -> None:
+    clone = make(tmp_path)
+    clone.write(FILE, backlog())
+    clone.write("README.md", "# Staged\n")
+    clone.git("add", "README.md")
+    staged = clone.scripted(*WORK, "--merge")
+    clone.git("reset", "-q", "--hard")
+    clone.git("checkout", "-q", "--detach")
+    detached = clone.scripted(*WORK, "--merge")
+
+    assert (staged.code, "--merge needs a clean index, and README.md is staged" in staged.err) == (1, True)
+    assert (detached.code, "HEAD is detached" in detached.err) == (1, True)
+    assert clone.git("log", "--all", "--format=%s") == "Begin"
+
+
+def test_red_tests_on_the_base_stop_it_with_a_remedy_and_their_repair_lets_it_go_on(tmp_path: Path) -> None:
+    clone = make(tmp_path)
+    clone.write(FILE, backlog(T_2={"status": "dropped"}, T_3={"status": "dropped"}))
+    clone.write("src/hello.txt", "BROKEN\n")
+    clone.git("commit", "-q", "-a", "-m", "Break it")
+    red = clone.scripted(*WORK)
+    clone.git("revert", "--no-edit", "HEAD")
+    green = clone.scripted(*WORK, "--json")
+
+    assert red.code == 1
+    assert "blocking: BASELINE: " in red.out
+    assert "T-1 not begun" in red.out
+    assert (green.code, green.json["tasks"][0]["branch"]) == (0, "agent/words/T-1-a1")
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (("implement",), "Missing option '--backlog-file'"),
+        (("implement", "--backlog-file", "README.md"), "must be named BACKLOG.yaml"),
+        ((*WORK, "--merge", "--base", "HEAD"), "exclude each other"),
+        ((*WORK, "--repo", "/"), "is in no git clone"),
+    ],
+)
+def test_wrong_usage_ends_with_2_and_a_hint(
+    finished: tuple[Clone, Any, str], args: tuple[str, ...], said: str
+) -> None:
+    ran = finished[0].typed(*args)
+
+    assert (ran.code, said in ran.err.replace("\n", " ")) == (2, True), ran.err
