@@ -1,0 +1,196 @@
+"""Runs the demo on somebody else's project, at a past commit, with its real issue and its real fix as the script.
+
+`python -m bot.demo.real PROJECT [--clone DIR] [--issue-file FILE] [--out DIR]`, which `make demo-real` calls. PROJECT is
+one of the table below, or anything where `--clone`, `--base`, `--fix`, `--test-command` and `--issue-file` say the rest.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import httpx
+
+from bot.demo.driver import run_demo
+from bot.demo.fixes import write_script
+from bot.demo.options import Options, read_issue
+from bot.demo.report import Report
+from bot.demo.source import run_git
+from bot.errors import BotError, GitError, UserError
+
+TIME_LIMIT = 900.0  # seconds
+_ASKING = 30.0  # seconds for an issue's text
+_PYTEST = "python -m pytest -q -p no:cacheprovider"
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A public project that fixed something: the state before, the commits that did it, and who asked for it."""
+
+    slug: str
+    base: str
+    fixes: tuple[str, ...]
+    issue: int
+    test: str
+
+    @property
+    def url(self) -> str:
+        return f"https://github.com/{self.slug}"
+
+
+KNOWN = {
+    "cachetools": Project(
+        "tkem/cachetools",
+        "8011b71949e8",
+        ("57d2e4813d98",),
+        387,
+        f"PYTHONPATH=src {_PYTEST} tests",
+    ),
+    "boltons": Project(
+        "mahmoud/boltons",
+        "8c3fc28",
+        ("7b577b0f3cc7", "289edfcd2047", "e66cade323f5"),
+        343,
+        f"PYTHONPATH=. {_PYTEST} tests",
+    ),
+    "boltons-sweep": Project(
+        "mahmoud/boltons",
+        "e66cade323f5",
+        ("eb659013fbe4", "1f37cce42f8d", "0a3084e3058f", "435774ef8b10", "f1034b07ddf7"),
+        443,
+        f"PYTHONPATH=. {_PYTEST} tests",
+    ),
+}
+
+
+@click.command("demo-real")
+@click.argument("name", metavar="PROJECT")
+@click.option(
+    "--clone", type=click.Path(exists=True, file_okay=False, path_type=Path), help="A local clone; only read."
+)
+@click.option("--base", help="The commit before the fix.")
+@click.option(
+    "--fix", "fixes", multiple=True, help="A commit that fixes something; may be given several times."
+)
+@click.option("--test-command", help="The project's own test suite.")
+@click.option(
+    "--issue-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The issue, in Markdown; the first line is its title.",
+)
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), default=Path("demo-out"), show_default=True
+)
+def main(
+    name: str,
+    clone: Path | None,
+    base: str | None,
+    fixes: tuple[str, ...],
+    test_command: str | None,
+    issue_file: Path | None,
+    out: Path,
+) -> None:
+    """Take a real project's issue to its end on the embedded forge, with one fault and one person's commit put in."""
+    known = KNOWN.get(name)
+    if known is None and not (clone and base and fixes and test_command and issue_file):
+        raise click.UsageError(
+            f"{name} is none of {', '.join(KNOWN)}: give --clone, --base, --fix, --test-command and --issue-file."
+        )
+    project = Project(
+        known.slug if known else name,
+        base or (known.base if known else ""),
+        fixes or (known.fixes if known else ()),
+        known.issue if known else 0,
+        test_command or (known.test if known else ""),
+    )
+    try:
+        report, good = run_project(project, clone, issue_file, out.resolve())
+    except UserError as error:
+        raise click.UsageError(str(error)) from error
+    click.echo(f"\n{report.as_text()}\nleft in {out}: record.md, report.json, transcript.md, bot.log")
+    sys.exit(0 if good else 1)
+
+
+def run_project(
+    project: Project, clone: Path | None, issue_file: Path | None, out: Path
+) -> tuple[Report, bool]:
+    """Run one project; gives the report and whether all is well. UserError: something is missing."""
+    made = out.with_name(f"{out.name}-script")  # beside, as the demo empties its folder
+    if made.exists():
+        _empty(made)
+    source = clone or _fetched(project, out.with_name(f"{out.name}-clone"))
+    script = write_script(source, project.base, project.fixes, made)
+    issue = issue_file or _asked(project, made / "issue.md")
+    options = Options(
+        out=out,
+        repo=source.resolve(),
+        base=project.base,
+        issue_file=issue.resolve(),
+        script=script,
+        test_command=project.test,
+        path_first=Path(sys.executable).parent,
+        time_limit=TIME_LIMIT,
+    )
+    report, good = run_demo(options, click.echo)
+    (out / "record.md").write_text(record(project, read_issue(issue)[0], report), encoding="utf-8")
+    return report, good
+
+
+def record(project: Project, title: str, report: Report) -> str:
+    """Tell a run in Markdown; nothing in it depends on the machine but the seconds."""
+    asked = f"[#{project.issue}]({project.url}/issues/{project.issue})" if project.issue else "its issue"
+    lines = [
+        f"### {project.slug}, {asked}: {title}",
+        "",
+        f"Base `{project.base}`; fixed by {', '.join(f'`{fix}`' for fix in project.fixes)}; `{project.test}`.",
+        f"{report.status.capitalize()} in {report.seconds:.1f} s: {report.api_calls} API calls, "
+        f"{report.deleted_sessions} sessions deleted, {report.duplicate_effects} duplicates, {report.leaks} leaks.",
+        "",
+        "| task | attempts | runs | merged | what was decided |",
+        "|---|---|---|---|---|",
+    ]
+    for task in report.tasks:
+        said = "; ".join(each.replace("|", "\\|") for each in task.decisions)
+        lines.append(
+            f"| {task.id} | {task.attempts} | {task.runs} | {'yes' if task.merged else 'no'} | {said} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _fetched(project: Project, folder: Path) -> Path:
+    """Clone a project into a folder of ours, unless it is there already."""
+    if not folder.exists():
+        try:
+            run_git(["clone", "--quiet", "--bare", project.url, str(folder)])
+        except GitError as error:
+            raise UserError(f"{project.url} cannot be cloned; give --clone: {error}") from error
+    return folder
+
+
+def _asked(project: Project, path: Path) -> Path:
+    """Read an issue from GitHub, which everybody may."""
+    url = f"https://api.github.com/repos/{project.slug}/issues/{project.issue}"
+    try:
+        found = httpx.get(url, timeout=_ASKING, follow_redirects=True).raise_for_status().json()
+    except httpx.HTTPError as error:
+        raise UserError(f"{url} cannot be read; give --issue-file: {error}") from error
+    path.write_text(f"# {found['title']}\n\n{found['body'] or ''}\n", encoding="utf-8")
+    return path
+
+
+def _empty(folder: Path) -> None:
+    """Remove a script that an earlier run made; UserError where it is something else."""
+    if not (folder / "script.yaml").exists():
+        raise UserError(f"{folder} is not from an earlier run: name another folder with --out.")
+    for path in folder.iterdir():
+        path.unlink()
+    folder.rmdir()
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except BotError as error:
+        sys.exit(str(error))
