@@ -122,7 +122,7 @@ class _Actors:
 
     def _handle(self, pull: JsonDict) -> None:
         hub, number = self._scene.maintainer, int(pull["number"])
-        self._story.pull(pull)
+        self._story.pull(pull, hub.commit)
         self._commit_for(pull, "pr_opened")
         if pull["merged_at"] is not None:
             self._commit_for(pull, "merged")
@@ -139,7 +139,9 @@ class _Actors:
         except ForgeError as error:
             if error.status not in _REFUSED:
                 raise
-            self._story.once("maintainer", f"cannot merge #{number} as it is: {error}")
+            self._story.once(
+                "maintainer", f"cannot merge #{number} as it is: {str(error).partition(': ')[2]}"
+            )
             return
         self._merged.add(number)
         self._story.tell("maintainer", f"merges pull request #{number}")

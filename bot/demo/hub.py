@@ -15,6 +15,14 @@ JsonDict = dict[str, Any]
 _TIMEOUT = 30.0
 
 
+def _said(answer: httpx.Response) -> str:
+    """Give the reason of a refusal as the forge words it."""
+    try:
+        return str(answer.json()["message"])
+    except (ValueError, KeyError, TypeError):
+        return answer.text[:300]
+
+
 @dataclass(frozen=True, slots=True)
 class App:
     """What creating an App gives, once."""
@@ -56,7 +64,7 @@ class Hub:
         except httpx.TransportError as error:
             raise ForgeError(f"{method} {path}: the forge does not answer ({error})") from error
         if answer.is_error:
-            raise ForgeError(f"{method} {path}: {answer.status_code} {answer.text[:300]}", answer.status_code)
+            raise ForgeError(f"{method} {path}: {answer.status_code} {_said(answer)}", answer.status_code)
         return answer.json() if answer.content else None
 
     # --- setting up
@@ -110,6 +118,10 @@ class Hub:
 
     def pull(self, number: int) -> JsonDict:
         found: JsonDict = self.call("GET", f"/repos/{self.repo}/pulls/{number}")
+        return found
+
+    def commit(self, sha: str) -> JsonDict:
+        found: JsonDict = self.call("GET", f"/repos/{self.repo}/commits/{sha}")
         return found
 
     def check_runs(self, sha: str) -> list[JsonDict]:

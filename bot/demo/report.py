@@ -22,6 +22,7 @@ from bot.demo.transcript import write_transcript
 from bot.errors import UserError
 
 _BRANCH = re.compile(r"/(?P<task>[A-Z]{1,6}-[0-9]+)-a(?P<attempt>[0-9]+)$")
+_DECIDED = "decided on the way"
 _STATES = ("done", "blocked", "working", "review", "planning")
 
 
@@ -114,14 +115,14 @@ def _report(evidence: Evidence, duplicates: Sequence[str], leaks: Sequence[str])
     )
     backlog = next((row for row in pulls if marker(row["body"]).get("kind") == "backlog"), None)
     track = status[1].get("track") if status else None
-    receipt = any(parts.get("kind") == "receipt" for _, parts in marks)
+    receipt = next((row["body"] for row in comments if marker(row["body"]).get("kind") == "receipt"), "")
     calls = Tail(evidence.requests).new()
     return Report(
         track=track,
-        status=_status(evidence, status[0], receipt) if status else "nothing",
+        status=_status(evidence, status[0], bool(receipt)) if status else "nothing",
         plan_comments=sum(parts.get("kind") == "plan" for _, parts in marks),
         backlog_pr=backlog["number"] if backlog else None,
-        tasks=tuple(_tasks(evidence, track, backlog, pulls)),
+        tasks=tuple(_tasks(evidence, receipt, backlog, pulls)),
         duplicate_effects=len(duplicates),
         deleted_sessions=_deleted_sessions(evidence),
         leaks=len(leaks),
@@ -148,9 +149,7 @@ def _status(evidence: Evidence, number: int, receipt: bool) -> str:
     return shown
 
 
-def _tasks(
-    evidence: Evidence, track: str | None, backlog: Row | None, pulls: Sequence[Row]
-) -> list[TaskReport]:
+def _tasks(evidence: Evidence, receipt: str, backlog: Row | None, pulls: Sequence[Row]) -> list[TaskReport]:
     """Give one entry for each task that was merged, and for each that has a pull request."""
     ids = list(
         dict.fromkeys([*_backlog_ids(evidence, backlog), *(t for t, _, _ in _attempts(evidence, pulls))])
@@ -168,7 +167,7 @@ def _tasks(
                 pr=shown["number"] if shown else None,
                 attempts=max((attempt for attempt, _ in attempts), default=0),
                 runs=sum(row["task"] == id_ for row in sessions),
-                decisions=tuple(_decisions(evidence, track, id_)),
+                decisions=_decisions(receipt, own, id_),
                 merged=merged is not None,
             )
         )
@@ -198,13 +197,19 @@ def _backlog_ids(evidence: Evidence, backlog: Row | None) -> list[str]:
     return [str(task["id"]) for task in (data or {}).get("tasks", [])]
 
 
-def _decisions(evidence: Evidence, track: str | None, task: str) -> list[str]:
-    """List what the bot recorded as decided on a task, oldest first."""
-    for row in evidence.of_bot("SELECT key, state FROM tracks"):
-        if str(row["key"]).endswith(f"/{track}"):
-            history = json.loads(row["state"]).get("history", [])
-            return [str(entry["what"]) for entry in history if entry.get("task") == task]
-    return []
+def _decisions(receipt: str, pulls: Sequence[Row], task: str) -> tuple[str, ...]:
+    """Read what was decided on a task where people read it: the receipt, before there is one its newest pull request."""
+    if receipt:
+        row = next((line for line in receipt.splitlines() if line.startswith(f"| `{task}` ")), "")
+        cells = row.split("|")
+        told = cells[-2] if _DECIDED in receipt and len(cells) > 2 else ""
+    else:
+        newest = next((str(pull["body"]) for pull in reversed(pulls)), "")
+        told = next(
+            (line for line in newest.splitlines() if line.startswith(f"**{_DECIDED.capitalize()}:**")), ""
+        )
+        told = told.partition(";")[0]
+    return tuple(re.findall(r"`(\w+)`", told))
 
 
 def _deleted_sessions(evidence: Evidence) -> int:

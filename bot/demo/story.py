@@ -11,6 +11,7 @@ JsonDict = dict[str, Any]
 
 _MARKER = re.compile(r"\A<!-- gitwright:(?P<kind>[a-z]+)(?P<parts>[^>]*)-->")
 _TOLD = ("problem", "answer", "text")  # kinds whose first words are worth reading here
+_DECIDED = re.compile(r"^(?:\*\*)?Decided on the way:(?:\*\*)? (?P<kinds>[a-z_`, ]+)", re.MULTILINE)
 _PART = re.compile(r"(\w+)=(\S+)")
 
 
@@ -20,6 +21,12 @@ def marker(body: str | None) -> dict[str, str]:
     return {"kind": found["kind"], **dict(_PART.findall(found["parts"]))} if found else {}
 
 
+def decided(text: str | None) -> str:
+    """Give what a pull request or commit says was decided on the way to it, the newest last."""
+    found = _DECIDED.search(text or "")
+    return f" (decided: {', '.join(re.findall('[a-z_]+', found['kinds']))})" if found else ""
+
+
 class Story:
     """Says each thing once, with the seconds since the start."""
 
@@ -27,6 +34,7 @@ class Story:
         self._say = say
         self._start = time.monotonic()
         self._seen: set[str] = set()
+        self._heads: dict[int, str] = {}
 
     def tell(self, who: str, what: str) -> None:
         """Say one thing, always."""
@@ -55,8 +63,19 @@ class Story:
             text = f" ({_first_line(comment['body'])})" if kind in _TOLD else ""
             self.tell("bot", f"comments on #{number}: {kind}{text}")
 
-    def pull(self, pull: JsonDict) -> None:
-        self.once("bot", f"opens pull request #{pull['number']}: {pull['title']}")
+    def pull(self, pull: JsonDict, commit: Callable[[str], JsonDict]) -> None:
+        """Tell a new pull request, and each new head of it with what was decided about it; `commit` finds one by sha."""
+        number, sha = int(pull["number"]), str(pull["head"]["sha"])
+        before = self._heads.get(number)
+        self._heads[number] = sha
+        if before is None:
+            self.tell("bot", f"opens pull request #{number}: {pull['title']}{decided(pull['body'])}")
+        elif before != sha:
+            made = commit(sha)
+            committer = made["commit"]["committer"]
+            who = "bot" if pull["user"]["login"] in committer["email"] else committer["name"]
+            ways = decided(made["commit"]["message"]) if who == "bot" else ""
+            self.tell(who, f"pushes {sha[:7]} to the branch of #{number}{ways}")
 
     def check(self, number: int, run: JsonDict) -> None:
         """Tell a check's end."""

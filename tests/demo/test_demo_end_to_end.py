@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from bot.demo import source
 from bot.demo.dump import dump
@@ -20,6 +21,7 @@ from bot.demo.processes import RUN_VARIABLE
 
 LIMIT = 330  # seconds; the demo's own limit is 300
 KILLS = 5
+DECISIONS = {"T-1": ["rebase"], "T-2": ["regenerate"], "T-3": ["rebase_and_fix"], "T-4": ["fix_forward"]}
 
 pytestmark = [pytest.mark.timeout(LIMIT + 60), pytest.mark.xdist_group("demo")]
 
@@ -57,9 +59,11 @@ def good(report: dict[str, Any]) -> bool:
 def test_the_example_goes_from_a_label_to_a_receipt(plain: Path) -> None:
     report = json.loads((plain / "report.json").read_text())
     assert good(report)
-    assert (report["track"], report["model"], len(report["tasks"])) == ("issue-1", "scripted", 3)
-    assert report["deleted_sessions"] >= 3 + len(report["tasks"])
-    assert [task["attempts"] for task in report["tasks"]] == [1, 1, 1]
+    assert (report["track"], report["model"], len(report["tasks"])) == ("issue-1", "scripted", 4)
+    assert report["deleted_sessions"] >= 3 + sum(task["runs"] for task in report["tasks"])
+    assert [(task["attempts"], task["runs"]) for task in report["tasks"]] == [(1, 1), (2, 2), (1, 2), (1, 2)]
+    assert decisions(report) == DECISIONS
+    assert report["seconds"] < 60
     for name in (
         "bot.pid",
         "bot.log",
@@ -83,7 +87,92 @@ def test_the_merged_branch_holds_all_changes_and_passes_its_tests(plain: Path, t
         check=False,
         timeout=60,
     )
-    assert "38 passed" in done.stdout
+    assert "47 passed" in done.stdout
+
+
+def test_git_shows_what_each_decision_did(plain: Path) -> None:
+    report = json.loads((plain / "report.json").read_text())
+    pulls = {task["id"]: task["pr"] for task in report["tasks"]}
+    git = [f"--git-dir={plain / 'forge/repos/maintainer/durations.git'}"]
+
+    def own(task: str) -> list[str]:
+        """Messages of the commits that a pull request adds, oldest first."""
+        log = ["log", "--reverse", "--format=%B%x00", f"refs/pull/{pulls[task]}/head"]
+        return source.run_git([*git, *log, f"^{base(task)}"]).split("\0")[:-1]
+
+    def base(task: str) -> str:
+        (merge,) = source.run_git(
+            [
+                *git,
+                "log",
+                "--merges",
+                "--format=%H",
+                f"--grep=^Merge pull request #{pulls[task]} from",
+                "main",
+            ]
+        ).splitlines()
+        return f"{merge}^1"
+
+    # Rebased onto the colleague's commit, whose line in the backlog stands above the one of the task.
+    assert [decided(message) for message in own("T-1")] == ["rebase"]
+    assert "    # agreed in the meeting: no months, no years\n    status: done" in source.run_git(
+        [*git, "show", f"refs/pull/{pulls['T-1']}/head:tasks/issue-1/BACKLOG.yaml"]
+    )
+    # Begun anew, from a spec whose second version lies in the commit; of the first attempt nothing was pushed.
+    assert [decided(message) for message in own("T-2")] == ["regenerate"]
+    spec = source.run_git([*git, "show", f"refs/pull/{pulls['T-2']}/head:tasks/issue-1/specs/T-2.md"])
+    assert "**Version 2** (reason `messy_run`" in spec
+    branches = source.run_git([*git, "branch", "--list", "agent/issue-1/T-2-*"]).split()
+    assert branches == ["agent/issue-1/T-2-a2"]
+    # Rebased, and both sides of the conflict kept.
+    assert [decided(message) for message in own("T-3")] == ["rebase_and_fix"]
+    both = source.run_git([*git, "show", f"refs/pull/{pulls['T-3']}/head:durations/__init__.py"])
+    assert both.count("round_duration") == both.count("total_duration") == 2
+    # A commit appended on the same pull request.
+    assert [decided(message) for message in own("T-4")] == ["", "fix_forward"]
+
+
+def test_pull_requests_and_receipt_name_what_was_decided(plain: Path) -> None:
+    text = (plain / "transcript.md").read_text()
+    assert "**Spec:** version 2, improved from what earlier attempts showed." in text
+    assert "**Decided on the way:** `regenerate`; `/agent why T-2` tells from what." in text
+    assert "| task | pull request | attempts | runs | decided on the way |" in text
+
+
+def decided(message: str) -> str:
+    return message.partition("Decided on the way: ")[2].strip()
+
+
+def decisions(report: dict[str, Any]) -> dict[str, list[str]]:
+    return {task["id"]: task["decisions"] for task in report["tasks"]}
+
+
+def without(fault: str, script: dict[str, Any]) -> None:
+    """Take one fault out of the example's script."""
+    if fault == "T-4":
+        script["ci"] = None  # CI asks for no more than the agents' tests do
+    elif fault == "T-2":
+        (entry,) = [task for task in script["tasks"] if "format_duration" in task["match"]]
+        entry["runs"] = entry["runs"][1:]
+    else:
+        patch = {"T-1": "patches/note.patch", "T-3": "patches/total.patch"}[fault]
+        script["people"] = [person for person in script["people"] if person["patch"] != patch]
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [tuple(DECISIONS), *(pytest.param((task,), marks=pytest.mark.long) for task in DECISIONS)],
+    ids="-".join,
+)
+def test_without_the_fault_the_decision_is_gone(tmp_path: Path, faults: tuple[str, ...]) -> None:
+    example = Path(shutil.copytree(EXAMPLES, tmp_path / "examples"))
+    script = yaml.safe_load((example / "script.yaml").read_text())
+    for fault in faults:
+        without(fault, script)
+    (example / "script.yaml").write_text(yaml.safe_dump(script))
+    report = demo(tmp_path / "out", "--script", str(example / "script.yaml"))
+    assert good(report)
+    assert decisions(report) == {task: [] if task in faults else kinds for task, kinds in DECISIONS.items()}
 
 
 @pytest.mark.long
@@ -99,16 +188,6 @@ def test_a_run_that_is_killed_five_times_ends_in_the_same_state(
     assert set(ends[:-1]) == {"killed"}
     assert KILLS - 1 <= len(ends) - 1 <= KILLS
     assert dump(out) == dump(plain)
-
-
-@pytest.mark.long
-def test_a_person_may_commit_to_the_default_branch_meanwhile(tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    assert good(demo(out, "--script", str(EXAMPLES / "script-with-person.yaml")))
-    git_dir = out / "forge/repos/maintainer/durations.git"
-    parsing = source.run_git([f"--git-dir={git_dir}", "show", "main:durations/parsing.py"])
-    assert "write one like '1h 30m'" in parsing
-    assert '"w": 7' in parsing
 
 
 @pytest.mark.long
