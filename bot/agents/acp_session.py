@@ -19,7 +19,7 @@ from bot.agents.relay import Relay
 from bot.agents.sessions import append_history
 from bot.agents.supplies import Limits, Supplies
 from bot.core.drift import Step
-from bot.core.sanitize import redact
+from bot.core.sanitize import plain, redact
 from bot.core.values import Usage
 from bot.ports import JsonDict, RunError, Talk
 
@@ -209,7 +209,7 @@ class Conversation:
         try:
             yield
         except RequestError as error:
-            said = redact(str(error))[:_SHOWN]
+            said = plain(redact(str(error)), _SHOWN)
             raise self.failed(_of_text(error.code, f"{error} {error.data}"), f"gave up: {said}") from error
         except ValidationError as error:
             raise self.failed("garbage", "gave an answer that is none of its protocol") from error
@@ -218,7 +218,7 @@ class Conversation:
 
     def _end(self) -> str:
         last = redact(self._talk.errors).strip().splitlines()[-1:] or ["it said nothing"]
-        return f"ended by itself: {last[0][:_SHOWN]}"
+        return f"ended by itself: {plain(last[0], _SHOWN)}"
 
 
 async def _first(turn: asyncio.Task[str], alarm: asyncio.Event, seconds: float) -> None:

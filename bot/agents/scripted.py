@@ -19,6 +19,7 @@ from bot.agents.supplies import Supplies
 from bot.core.backlog import Backlog, BacklogTask
 from bot.core.drift import Step, StepKind, normalize
 from bot.core.planning import MergedPlan, PlanProposal
+from bot.core.sanitize import plain
 from bot.core.values import Usage
 from bot.errors import AgentError, UserError
 from bot.ports import (
@@ -244,4 +245,4 @@ def _raise_for_end(done: Completed, listener: _Listener) -> None:
         raise listener.failed("stall", f"did not end within {listener.order.timeout:.0f} s")
     if done.code != 0:
         last = done.output.strip().splitlines()[-1:] or ["nothing was said"]
-        raise listener.failed("crash", f"ended with code {done.code}: {last[0][:300]}")
+        raise listener.failed("crash", f"ended with code {done.code}: {plain(last[0], 300)}")

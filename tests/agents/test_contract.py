@@ -80,14 +80,14 @@ async def test_work_is_done_and_told(stage: Stage, kind: Kind) -> None:
     ],
 )
 async def test_each_failure_has_its_reason_and_leaves_nothing(
-    stage: Stage, kind: Kind, mode: str, changes: JsonDict, reason: str
+    walled: Stage, kind: Kind, mode: str, changes: JsonDict, reason: str
 ) -> None:
-    coder, more = kind.make(stage.folder, mode)
+    coder, more = kind.make(walled.folder, mode)
     with pytest.raises(RunError) as caught:
-        await stage.work(coder, **more, **changes)
+        await walled.work(coder, **more, **changes)
     assert caught.value.reason == reason, caught.value
-    assert caught.value.trace == tuple(stage.steps)
-    assert stage.leftovers == []
+    assert caught.value.trace == tuple(walled.steps)
+    assert walled.leftovers == []
 
 
 async def test_a_loop_is_stopped_by_the_detector_early(plain: Stage, kind: Kind) -> None:
@@ -97,9 +97,9 @@ async def test_a_loop_is_stopped_by_the_detector_early(plain: Stage, kind: Kind)
     assert 3 <= len(plain.steps) <= 10  # of the 60 or 200 that it would take
 
 
-async def test_a_note_reaches_the_running_agent(stage: Stage, kind: Kind) -> None:
-    coder, more = kind.make(stage.folder, "steered")
-    report = await stage.work(coder, **more, notes=stage.notes("Use two spaces."))
+async def test_a_note_reaches_the_running_agent(walled: Stage, kind: Kind) -> None:
+    coder, more = kind.make(walled.folder, "steered")
+    report = await walled.work(coder, **more, notes=walled.notes("Use two spaces."))
     assert report.said.endswith("Followed the note.")
-    assert git(stage.worktree, "status", "--porcelain") != ""
-    assert stage.leftovers == []
+    assert git(walled.worktree, "status", "--porcelain") != ""
+    assert walled.leftovers == []
