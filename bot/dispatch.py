@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -16,6 +16,7 @@ from bot.core.events import EVENTS, CommentCreated, Event, ForgeEvent, IssueLabe
 from bot.core.ids import TRACK_ID, TrackId, track_id
 from bot.core.life_hold import held
 from bot.core.sanitize import escape
+from bot.core.snapshot import heard
 from bot.core.track import HELD, TRACKS, Track
 from bot.engine.store import Commit, Delivery, NewAction, NewTimer, Parked, Store, TrackEvent
 from bot.errors import BotError, RetryableError
@@ -26,6 +27,7 @@ _log = structlog.get_logger(__name__)
 
 PARK = (2.0, 5.0, 15.0, 60.0, 300.0, 900.0)  # seconds until an event that could not be decided is tried again
 TRIES = 24  # with the waits above some four hours: an outage of the forge loses nothing
+Recall = Callable[[ForgeEvent, Callable[[JsonDict], Awaitable[None]]], Awaitable[None]]
 LEASE_TRIES = 8  # decisions from the same facts while other tracks take and give back leases
 _FREED: JsonDict = EVENTS.dump_python(LeasesFreed(), mode="json")
 
@@ -39,6 +41,7 @@ class Dispatcher:
     handlers: Sequence[Handler[Any, Any]]
     parse: Callable[[Delivery], ForgeEvent | None]
     clock: Clock
+    recall: Recall | None = None  # sees that the tracks an event may be about are known
 
     def handler(self, event: Event) -> Handler[Any, Any]:
         return next(h for h in self.handlers if h.event is type(event))
@@ -50,6 +53,7 @@ class Dispatcher:
         event = self.parse(delivery)
         if event is None:
             return []
+        await self._recalled(event)
         routed = await self._opening(event) if self.handler(event).opens(event) is not None else []
         if not routed:
             found: dict[str, None] = {}
@@ -60,6 +64,18 @@ class Dispatcher:
             TrackEvent(track=key, id=f"{delivery.id}/{key}", event=EVENTS.dump_python(happened, mode="json"))
             for key, happened in routed
         ]
+
+    async def _recalled(self, event: ForgeEvent) -> None:
+        """Take up again what the database has lost, before it is decided what the event means."""
+        handler = self.handler(event)
+        issue = handler.opens(event)
+        keys = handler.keys(event) or ((f"issue:{issue}",) if issue is not None else ())
+        if self.recall is None or not keys:
+            return
+        for key in keys:
+            if await self.store.tracks_by_key(event.repo.id, key):
+                return
+        await self.recall(event, self.drain)
 
     async def _opening(self, event: ForgeEvent) -> list[tuple[str, ForgeEvent]]:
         """Give the newest track of the issue, and the next one where the event may begin a round of its own."""
@@ -77,6 +93,8 @@ class Dispatcher:
         if isinstance(event, CommentCreated) and event.comment in stored.state.get("answered", ()):
             return [(newest, event)]  # it began this round
         assert isinstance(event, IssueLabeled | CommentCreated)
+        if isinstance(event, IssueLabeled) and heard(TRACKS.validate_python(stored.state), event):
+            return [(newest, event)]  # it began this round or an earlier one
         event = replace(event, round=_round(newest) + 1)
         # The older one hears it too: it ends for the sake of the new one.
         return [(newest, event), (f"{event.repo.id}/{track_id(issue, event.round)}", event)]
@@ -115,6 +133,11 @@ class Dispatcher:
         handler = self.handler(event)
         if track is not None and isinstance(event, ForgeEvent):
             track = replace(track, repo=event.repo)  # its name, visibility or default branch may have changed
+        if track is not None and heard(track, event):
+            await self._commit(
+                key, row, version, Decision(track=track), (await self._among_others(key, track))[1]
+            )
+            return
         facts = await handler.gather(track, event, self.reads)
         # Leases of other tracks change more often than the track: decided again from the same facts, they cost no call.
         for _ in range(LEASE_TRIES):

@@ -78,13 +78,22 @@ class ForgeReads(Protocol):
     async def bot_ids(self, repo: Repo) -> frozenset[int]:
         """Give the user ids that are this bot's own; asked once, with what may read this repository."""
 
-    async def repo(self, repo_id: int) -> Repo:
-        """Read a repository by id; its name may have changed."""
+    async def repo(self, repo: Repo) -> Repo:
+        """Read a repository as it is now; one that was renamed answers under its earlier name too."""
+
+    async def repos(self) -> list[Repo]:
+        """List the repositories that this bot was installed on; none in token mode."""
 
     async def permission(self, repo: Repo, login: str) -> Role:
         """Ask what a person may do here; somebody unknown may do `none`."""
 
     async def issue(self, repo: Repo, number: int) -> Issue: ...
+
+    async def labeled_issues(self, repo: Repo, label: str) -> list[int]:
+        """List the numbers of open issues that bear a label."""
+
+    async def reacted(self, repo: Repo, comment: int) -> bool:
+        """Tell whether the bot itself has acknowledged a comment with 👀, 🚀 or 😕."""
 
     async def comments(self, repo: Repo, number: int) -> list[Comment]:
         """Read all comments of an issue or pull request, oldest first."""

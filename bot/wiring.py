@@ -60,6 +60,7 @@ from bot.jobs.reconcile import Reconciler
 from bot.jobs.record import ProposeRecordJob
 from bot.jobs.repair import AssessJob, RebaseJob
 from bot.jobs.repository import Repositories
+from bot.jobs.restore import Recall
 from bot.jobs.revise import Branch, EditBacklogJob, ReviseBacklogJob
 from bot.jobs.runs import CancelRunsJob, ClosePullJob, NoteRunJob, ReopenPullJob
 from bot.jobs.spending import Spending, telling
@@ -214,8 +215,9 @@ async def build(settings: Settings, clock: Clock | None = None, local: Local | N
     async def perform(args: JsonDict) -> None:
         await bot.performer.run(args)  # the one that the bot has then: it can be replaced before the start
 
-    runner = _runner(settings, clock, store, repositories, perform)
-    reconciler = Reconciler(store, forge, clock)
+    recall = Recall(store, forge, repositories)
+    runner = _runner(settings, clock, store, repositories, perform, recall)
+    reconciler = Reconciler(store, forge, clock, recall.sweep)
     housekeeper = Housekeeper(store, worktrees, clock, timedelta(days=settings.keep_days))
     bot = Bot(
         settings,
@@ -263,6 +265,7 @@ def _runner(
     store: Store,
     repositories: Repositories,
     perform: Callable[[JsonDict], Awaitable[None]],
+    recall: Recall,
 ) -> Runner:
     """Connect events to handlers, decisions to actions, and both to the engine."""
     app_id = int(settings.app_id) if settings.app_id and settings.app_id.isdigit() else None
@@ -273,7 +276,7 @@ def _runner(
             repositories.moved(event.repo.id)
         return event
 
-    dispatcher = Dispatcher(store, repositories, HANDLERS, read, clock)
+    dispatcher = Dispatcher(store, repositories, HANDLERS, read, clock, recall)
     engine = DbosEngine(
         _engine_url(settings),
         {"track": dispatcher.drain, "action": perform},

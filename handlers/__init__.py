@@ -16,6 +16,7 @@ from handlers import (
     pull_request,
     pull_request_changed,
     push,
+    restored,
     review,
 )
 
@@ -34,4 +35,5 @@ HANDLERS: tuple[AnyHandler, ...] = (
     given.HANDLER,
     *outcomes.HANDLERS,
     *outcomes_people.HANDLERS,
+    *restored.HANDLERS,
 )

@@ -42,6 +42,9 @@ async def gather(track: Track | None, event: CommentCreated, reads: Reads) -> Fa
         return Facts(None)
     if event.author.is_bot and event.author.id not in config.bots:
         return Facts(None)
+    unsure = track is None or track.heard_until  # nobody, or a lost database, remembers what was answered
+    if unsure and await reads.forge.reacted(event.repo, event.comment):
+        return Facts(None)
     role = await reads.forge.permission(event.repo, event.author.login)
     command = _command(found)
     if command is None or not allows(role, config.needed_role(command.name, command.needs)):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,6 +11,7 @@ from bot.core.actions import Decision
 from bot.core.config import RepoConfig
 from bot.core.events import IssueLabeled
 from bot.core.ids import track_id
+from bot.core.plan_text import frozen_sha256
 from bot.core.roles import allows
 from bot.core.sanitize import code, inline, strip_hidden
 from bot.core.track import Frozen, Track
@@ -113,12 +112,11 @@ def freeze(issue: Issue, comments: tuple[Comment, ...], by: str) -> Frozen:
     texts = [issue.title, issue.body, *(c.body for c in comments)]
     cleaned = [strip_hidden(text[:MAX_FROZEN]) for text in texts]
     title, body, *rest = [text for text, _ in cleaned]
-    digest = hashlib.sha256(json.dumps([title, body, rest], ensure_ascii=False).encode()).hexdigest()
     return Frozen(
         title=title,
         body=body,
         comments=tuple(rest),
-        sha256=digest,
+        sha256=frozen_sha256(title, body, rest),
         by=by,
         hidden_removed=any(found for _, found in cleaned),
     )

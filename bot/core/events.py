@@ -26,6 +26,7 @@ class IssueLabeled:
     label: str
     actor: Actor
     round: int = 1
+    at: str = ""  # the forge's time of it, ISO 8601, UTC
     kind: Literal["issue_labeled"] = "issue_labeled"
 
 
@@ -85,6 +86,7 @@ class IssueUnlabeled:
     issue: int
     label: str
     actor: Actor
+    at: str = ""  # the forge's time of it, ISO 8601, UTC
     kind: Literal["issue_unlabeled"] = "issue_unlabeled"
 
 
@@ -101,6 +103,7 @@ class IssueClosed:
     repo: Repo
     issue: int
     actor: Actor
+    at: str = ""  # the forge's time of it, ISO 8601, UTC
     kind: Literal["issue_closed"] = "issue_closed"
 
 
@@ -109,6 +112,7 @@ class IssueReopened:
     repo: Repo
     issue: int
     actor: Actor
+    at: str = ""  # the forge's time of it, ISO 8601, UTC
     kind: Literal["issue_reopened"] = "issue_reopened"
 
 
@@ -166,6 +170,8 @@ class ReviewSubmitted:
     state: str
     body: str
     author: Actor
+    head_branch: str = ""
+    at: str = ""  # the forge's time of it, ISO 8601, UTC
     kind: Literal["review_submitted"] = "review_submitted"
 
 
@@ -323,6 +329,24 @@ class Closed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TrackLost:
+    """A status comment of ours tells of a track that the database does not know: it is taken up again."""
+
+    repo: Repo
+    issue: int
+    comment: int
+    kind: Literal["track_lost"] = "track_lost"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackSwept:
+    """Time to see whether a track stands still, and whether its repository has another name by now."""
+
+    repo: Repo
+    kind: Literal["track_swept"] = "track_swept"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChecksDue:
     """Time to look at a task's checks, whatever was or was not announced."""
 
@@ -364,6 +388,8 @@ OwnEvent = (
     | ActionFailed
     | Closed
     | ChecksDue
+    | TrackLost
+    | TrackSwept
     | FilesGiven
 )
 Event = ForgeEvent | OwnEvent

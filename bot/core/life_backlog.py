@@ -49,14 +49,15 @@ def backlog_merged(track: Track, loaded: Loaded | None, now: datetime) -> Decisi
         state="working",
         problem="",
         plan=None,
-        tasks=tuple(_task(task) for task in loaded.backlog.tasks),
+        tasks=tuple(begun_from(task) for task in loaded.backlog.tasks),
     ).noting(stamp(now), f"the backlog of {messages.count(len(loaded.backlog.tasks), 'task')} was merged")
     if all(task.state in SETTLED for task in track.tasks):
         return finish(track, now)
     return Decision(track=track, actions=(CheckHealth(before="work"), SyncStatus()))
 
 
-def _task(task: BacklogTask) -> TaskTrack:
+def begun_from(task: BacklogTask) -> TaskTrack:
+    """Take a task as its file has it."""
     return TaskTrack(
         id=task.id,
         title=task.title,
@@ -80,7 +81,7 @@ def backlog_changed(track: Track, loaded: Loaded, now: datetime) -> Decision:
         )
         return say(track, "backlog-invalid", f"The backlog cannot be read.\n\n{lines}", now)
     known = {task.id: task for task in track.tasks}
-    tasks = tuple(_honoured(known.get(t.id), _task(t)) for t in loaded.backlog.tasks)
+    tasks = tuple(_honoured(known.get(t.id), begun_from(t)) for t in loaded.backlog.tasks)
     # A task that has begun is not forgotten with its line: its agent runs, its pull request is open.
     written = {task.id for task in tasks}
     tasks += tuple(task for task in track.tasks if task.id not in written and task.attempt > 0)
@@ -123,7 +124,7 @@ def sets_back(track: Track, loaded: Loaded | None) -> bool:
     if loaded is None or loaded.backlog is None:
         return False
     known = {task.id: task for task in track.tasks}
-    return any(t.id in known and _set_back(known[t.id], _task(t)) for t in loaded.backlog.tasks)
+    return any(t.id in known and _set_back(known[t.id], begun_from(t)) for t in loaded.backlog.tasks)
 
 
 def _asked(track: Track, before: Track, now: datetime) -> tuple[PostComment, ...]:

@@ -28,6 +28,7 @@ from bot.core.track import OPEN_PULL, RunMode, TaskTrack, Track
 # How long to wait before looking at checks again; announced ones are looked at when they come.
 LOOK_AGAIN = (15.0, 30.0, 60.0, 300.0, 900.0)  # seconds
 FEEDBACK = 4_000  # characters that a run is told of what failed before
+BEING_REBASED = "is being rebased"
 
 Step = Callable[[Track, TaskTrack, TaskAssessed, RebaseDecision, datetime], Decision]
 
@@ -240,6 +241,13 @@ def _run_on(
     return track, RunTask(task=task.id, attempt=task.attempt, run=task.run, mode=mode, head=head)
 
 
+def run_again(track: Track, task: TaskTrack, now: datetime) -> tuple[Track, RunTask]:
+    """Start a run again that was lost with everything it had made: the next run of the same attempt."""
+    if task.mode in {"fix", "conflict"} and task.from_sha:
+        return _run_on(track, task, task.mode, task.from_sha, task.feedback, now)
+    return _run_on(track, task, "fresh", "", task.feedback, now)
+
+
 def fix(
     track: Track, task: TaskTrack, now: datetime, *, feedback: str, asked: bool
 ) -> tuple[Track, tuple[Action, ...]]:
@@ -251,7 +259,7 @@ def fix(
 
 def rebase(track: Track, task: TaskTrack, now: datetime, *, why: str) -> tuple[Track, tuple[Action, ...]]:
     """Put the attempt's work onto the default branch's head without an agent."""
-    waiting = replace(task, state="checking", note="is being rebased")
+    waiting = replace(task, state="checking", note=BEING_REBASED)
     waiting = replace(waiting, rebasing=task.head_sha or "")
     track = track.with_task(waiting).noting(stamp(now), f"rebases {task.id}", why, task.id)
     action = RebaseTask(task=task.id, attempt=task.attempt, head_sha=task.head_sha or "")

@@ -1,4 +1,4 @@
-"""Owns the sticky status comment, and the block of state that it carries."""
+"""Owns the sticky status comment."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from bot.core import messages
 from bot.core.ids import Marker
 from bot.core.sanitize import escape, inline, truncate
 from bot.core.schedule import PRIORITY
+from bot.core.snapshot import state_block
 from bot.core.track import HELD, SETTLED, TaskTrack, Track
 
 
@@ -148,31 +149,6 @@ def _states(track: Track) -> dict[str, str]:
 
 def _number(task_id: str) -> int:
     return int(task_id.rpartition("-")[2])
-
-
-def state_block(track: Track) -> str:
-    """Keep what is nowhere in git in the comment itself, so that an empty database can be rebuilt from it."""
-    state = {
-        "v": 1,
-        "track": track.id,
-        "round": track.round,
-        "state": track.state,
-        "issue_sha256": track.frozen.sha256,
-        "by": track.frozen.by,
-        "backlog_pull": track.backlog_pull,
-        "usd": round(track.usage.usd, 6),
-        "tokens": track.usage.input_tokens + track.usage.output_tokens,
-        "runs": track.runs,
-        "answered": list(track.answered),
-        "resume_to": track.resume_to,
-        "budget_usd": track.budget_usd,
-        "stale": track.stale,
-        "skipped": [task.id for task in track.tasks if task.skipped],
-        "record_pull": track.record_pull,
-        "tasks": {t.id: [t.state, t.attempt, t.run, t.pull] for t in track.tasks},
-    }
-    text = json.dumps(state, separators=(",", ":"), sort_keys=True).replace("--", "-\\u002d")
-    return f"<!-- gitwright:state {text} -->"
 
 
 def _quoted(markdown: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -32,6 +33,7 @@ class Reconciler:
     store: Store
     forge: Forge
     clock: Clock
+    recall: Callable[[], Awaitable[None]] | None = None  # looks for tracks that the database has lost
 
     async def run(self) -> None:
         """Sweep for ever; a sweep that fails is only logged, the next one does its work."""
@@ -47,6 +49,8 @@ class Reconciler:
     async def sweep(self, *, tracks: bool) -> None:
         """Fetch lost deliveries and, with `tracks`, look at what open tracks wait for."""
         began = self.clock.now()
+        if self.recall is not None:
+            await self.recall()
         last = await self.store.get_id(LAST)
         since = datetime.fromisoformat(last) - OVERLAP if last else began - KEPT
         for lost in await self.forge.failed_deliveries(since):

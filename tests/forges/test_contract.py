@@ -29,13 +29,38 @@ async def test_the_bot_knows_its_own_user(forge: Forge, server: RunningForge, re
     assert comment.author.is_bot == (mode != "token")
 
 
-async def test_a_repository_is_found_by_id_alone(forge: Forge, repo: Repo) -> None:
-    assert await forge.repo(repo.id) == repo
+async def test_a_repository_is_read_as_it_is_now(forge: Forge, repo: Repo) -> None:
+    assert await forge.repo(replace(repo, default_branch="was-renamed")) == repo
 
 
-async def test_an_unknown_repository_is_not_found(forge: Forge) -> None:
+async def test_an_unknown_repository_is_not_found(forge: Forge, repo: Repo) -> None:
     with pytest.raises(NotFoundError):
-        await forge.repo(999_999_999)
+        await forge.repo(replace(repo, name="nowhere"))
+
+
+async def test_an_app_knows_where_it_is_installed(forge: Forge, repo: Repo, mode: str) -> None:
+    assert await forge.repos() == ([] if mode == "token" else [repo])
+
+
+async def test_open_issues_are_found_by_their_label(forge: Forge, server: RunningForge, repo: Repo) -> None:
+    one, other = server.issue(repo.slug), server.issue(repo.slug)
+    await forge.ensure_label(repo, "agent:working", "0075ca", "At work")
+    for number in (one, other):
+        await forge.add_label(repo, number, "agent:working")
+    await forge.close_issue(repo, other)
+    assert await forge.labeled_issues(repo, "agent:working") == [one]
+    assert await forge.labeled_issues(repo, "agent:review") == []
+
+
+async def test_the_bot_knows_which_comments_it_acknowledged(
+    forge: Forge, server: RunningForge, repo: Repo
+) -> None:
+    number = server.issue(repo.slug)
+    comment = await forge.create_comment(repo, number, f"{MARKER}\nHello")
+    assert not await forge.reacted(repo, comment)
+    await forge.react(repo, "comment", comment, "eyes")
+    assert await forge.reacted(repo, comment)
+    assert not await forge.reacted(repo, comment + 1000)
 
 
 @pytest.mark.parametrize("role", ["read", "triage", "write", "maintain", "admin"])

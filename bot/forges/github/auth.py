@@ -29,6 +29,7 @@ READ: Permissions = {
     "statuses": "read",
 }
 TALK: Permissions = {"metadata": "read", "contents": "read", "issues": "write", "pull_requests": "write"}
+METADATA: Permissions = {"metadata": "read"}
 CHECK: Permissions = {"metadata": "read", "checks": "write"}
 PUSH: Permissions = {"metadata": "read", "contents": "write"}
 
@@ -177,7 +178,9 @@ class AppTokens:
 
     async def _ask(self, installation: int, repo_id: int, wanted: Permissions) -> views.TokenView:
         path = f"/app/installations/{installation}/access_tokens"
-        body = {"repository_ids": [repo_id], "permissions": dict(wanted)}
+        body: dict[str, object] = {"permissions": dict(wanted)}
+        if repo_id:  # without one it sees them all, which is asked for only to list their names
+            body["repository_ids"] = [repo_id]
         answer = await self._api.send("POST", path, self.app, json=body, repeatable=True)
         return views.read(views.TokenView, answer.json())
 

@@ -63,6 +63,7 @@ class _Id(_View):
 
 class _Issue(_View):
     number: int
+    updated_at: str = ""
     pull_request: dict[str, object] | None = None
 
 
@@ -131,6 +132,7 @@ class _PullHappened(_Payload):
 class _Review(_View):
     id: int
     state: str
+    submitted_at: str | None = None
     body: str | None = None
     user: _User | None = None
 
@@ -178,7 +180,13 @@ def _issue_label(data: object, _app: int | None) -> ForgeEvent | None:
     view, repo = found
     happened = IssueUnlabeled if view.action == "unlabeled" else IssueLabeled
     assert view.label is not None
-    return happened(repo=repo, issue=view.issue.number, label=view.label.name, actor=view.actor())
+    return happened(
+        repo=repo,
+        issue=view.issue.number,
+        label=view.label.name,
+        actor=view.actor(),
+        at=view.issue.updated_at,
+    )
 
 
 def _issue_changed(data: object, _app: int | None) -> ForgeEvent | None:
@@ -191,14 +199,10 @@ def _issue_changed(data: object, _app: int | None) -> ForgeEvent | None:
         return IssueGone(repo=repo, issue=number, how="deleted", actor=actor)
     if view.action == "transferred":
         return IssueGone(repo=repo, issue=number, how="transferred", actor=actor)
-    return _CHANGES[view.action or ""](repo=repo, issue=number, actor=actor)
-
-
-_CHANGES: Mapping[str | None, Callable[..., ForgeEvent]] = {
-    "edited": IssueEdited,
-    "closed": IssueClosed,
-    "reopened": IssueReopened,
-}
+    if view.action == "edited":
+        return IssueEdited(repo=repo, issue=number, actor=actor)
+    happened = IssueReopened if view.action == "reopened" else IssueClosed
+    return happened(repo=repo, issue=number, actor=actor, at=view.issue.updated_at)
 
 
 def _comment_created(data: object, _app: int | None) -> ForgeEvent | None:
@@ -259,6 +263,8 @@ def _review_submitted(data: object, _app: int | None) -> ForgeEvent | None:
         state=review.state.lower(),
         body=review.body or "",
         author=(review.user or _User()).actor(),
+        head_branch=pull.head.ref,
+        at=review.submitted_at or "",
     )
 
 

@@ -13,9 +13,11 @@ from bot.core.ids import identity
 from bot.core.values import Check, Comment, Issue, Pull, Repo, ReviewComment, Role
 from bot.errors import ForgeError, NotFoundError
 from bot.forges.github import views
-from bot.forges.github.auth import READ, AppTokens, Permissions, PersonalToken
+from bot.forges.github.auth import METADATA, READ, AppTokens, Permissions, PersonalToken
 from bot.forges.github.transport import Api
 from bot.ports import Capabilities
+
+SEEN = frozenset({"eyes", "rocket", "confused"})  # reactions by which the bot acknowledges a command
 
 
 class GitHubReads:
@@ -75,12 +77,23 @@ class GitHubReads:
 
     # --- repositories and people -----------------------------------------------------------------
 
-    async def repo(self, repo_id: int) -> Repo:
-        """Read a repository by id; its name may have changed."""
-        installation = await self._installation(repo_id)
-        answer = await self._send("GET", f"/repositories/{repo_id}", installation, repo_id, READ)
-        found = views.read(views.RepoView, answer.json())
-        return found.value(installation if isinstance(self._tokens, AppTokens) else None)
+    async def repo(self, repo: Repo) -> Repo:
+        """Read a repository as it is now; one that was renamed answers under its earlier name too."""
+        found = views.read(views.RepoView, (await self._get(repo, "")).json())
+        return found.value(repo.installation)
+
+    async def repos(self) -> list[Repo]:
+        """List the repositories that the App is installed on; none in token mode, where nobody says which are meant."""
+        found: list[Repo] = []
+        if not isinstance(self._tokens, AppTokens):
+            return found
+        async for item in self._api.pages("/app/installations", self._tokens.app):
+            installation = views.read(views.InstallationView, item)
+            if installation.suspended_at is None:
+                token = await self._tokens.lease(installation.id, 0, METADATA)
+                pages = self._api.pages("/installation/repositories", token.access(), key="repositories")
+                found += [views.read(views.RepoView, each).value(installation.id) async for each in pages]
+        return found
 
     async def permission(self, repo: Repo, login: str) -> Role:
         """Ask what a person may do here; somebody unknown may do `none`."""
@@ -94,6 +107,22 @@ class GitHubReads:
 
     async def issue(self, repo: Repo, number: int) -> Issue:
         return views.read(views.IssueView, (await self._get(repo, f"/issues/{number}")).json()).value()
+
+    async def labeled_issues(self, repo: Repo, label: str) -> list[int]:
+        """List the numbers of open issues that bear a label."""
+        items = await self._all(repo, "/issues", {"labels": label, "state": "open"})
+        found = [views.read(views.IssueView, item).value() for item in items]
+        return [issue.number for issue in found if not issue.is_pull]
+
+    async def reacted(self, repo: Repo, comment: int) -> bool:
+        """Tell whether the bot itself has acknowledged a comment with 👀, 🚀 or 😕."""
+        ours = await self.bot_ids(repo)
+        try:
+            items = await self._all(repo, f"/issues/comments/{comment}/reactions")
+        except NotFoundError:
+            return False
+        found = [views.read(views.ReactionView, item) for item in items]
+        return any(each.user is not None and each.user.id in ours and each.content in SEEN for each in found)
 
     async def comments(self, repo: Repo, number: int) -> list[Comment]:
         """Read all comments of an issue or pull request, oldest first."""

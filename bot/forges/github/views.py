@@ -88,6 +88,11 @@ class CommentView(View):
         return Comment(self.id, self.body or "", actor(self.user), self.created_at, self.updated_at)
 
 
+class ReactionView(View):
+    content: str = ""
+    user: UserView | None = None
+
+
 class ReviewCommentView(View):
     path: str
     line: int | None = None

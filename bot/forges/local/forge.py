@@ -49,8 +49,17 @@ class LocalForge:
     async def bot_ids(self, _repo: Repo) -> frozenset[int]:
         return frozenset({BOT.id})
 
-    async def repo(self, _repo_id: int) -> Repo:
+    async def repo(self, _repo: Repo) -> Repo:
         return self._repo
+
+    async def repos(self) -> list[Repo]:
+        return []
+
+    async def labeled_issues(self, _repo: Repo, _label: str) -> list[int]:
+        return []
+
+    async def reacted(self, _repo: Repo, _comment: int) -> bool:
+        return False
 
     async def permission(self, _repo: Repo, _login: str) -> Role:
         return "admin"

@@ -1,0 +1,137 @@
+"""Owns finding tracks that the database does not know: by the status comments that the bot left on issues."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import structlog
+
+from bot.core import messages
+from bot.core.events import (
+    EVENTS,
+    ChecksCompleted,
+    CommentCreated,
+    ForgeEvent,
+    PullClosed,
+    PullEdited,
+    PullPushed,
+    PullReopened,
+    Pushed,
+    ReviewSubmitted,
+    TrackLost,
+)
+from bot.core.ids import TASK_ID, TRACK_ID, parse_marker
+from bot.core.snapshot import issue_of
+from bot.core.values import Repo
+from bot.engine.store import Store
+from bot.errors import NotFoundError, RetryableError
+from bot.handler import Reads
+from bot.ports import Forge, JsonDict
+
+_log = structlog.get_logger(__name__)
+
+Drain = Callable[[JsonDict], Awaitable[None]]
+
+_BRANCH = re.compile(
+    rf"(?:.+/)?(?P<track>{TRACK_ID.pattern})/(?:backlog(?:-[0-9]+)?|record(?:-[0-9]+)?|{TASK_ID.pattern}-a[0-9]+)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """Takes tracks up again before an event of theirs is routed, and when the bot starts with an empty database.
+
+    An issue is asked once in the life of a database: whatever begins after that, the database knows.
+    """
+
+    store: Store
+    forge: Forge
+    reads: Reads
+
+    async def __call__(self, event: ForgeEvent, drain: Drain) -> None:
+        """See that the tracks which an event may be about are known; RetryableError where that has to wait."""
+        issue = await self._issue(event)
+        if issue is not None:
+            await self._issue_known(event.repo, issue, drain)
+        elif isinstance(event, Pushed) and event.branch == event.repo.default_branch:
+            await self.repository(event.repo, drain)
+
+    async def sweep(self) -> None:
+        """Look through every repository that the bot is installed on, once in the life of a database."""
+        if await self.store.get_id("recalled") is not None:
+            return
+        for repo in await self.forge.repos():
+            await self.repository(repo, _later)
+        await self.store.put_id("recalled", "asked")
+
+    async def repository(self, repo: Repo, drain: Drain) -> None:
+        """Look for open issues that bear a status label, once for each repository."""
+        key = f"{repo.id}:recalled"
+        if await self.store.get_id(key) is not None:
+            return
+        config, _ = await self.reads.config(repo)
+        wanted = set(messages.labels(config)) - {config.labels.done}
+        numbers = {
+            number for label in sorted(wanted) for number in await self.forge.labeled_issues(repo, label)
+        }
+        for number in sorted(numbers):
+            await self._issue_known(repo, number, drain)
+        await self.store.put_id(key, "asked")
+
+    async def _issue_known(self, repo: Repo, issue: int, drain: Drain) -> None:
+        key = f"{repo.id}/{issue}:recalled"
+        if await self.store.get_id(key) is not None or await self.store.tracks_by_key(
+            repo.id, f"issue:{issue}"
+        ):
+            return
+        for track, lost in await self._left(repo, issue):
+            await self.store.add_event(track, f"lost/{track}", EVENTS.dump_python(lost, mode="json"))
+            await drain({"track": track})
+            if await self.store.load(track) is None and await self.store.parked(track) is not None:
+                raise RetryableError(f"{track} cannot be taken up again yet")
+            _log.info("track_taken_up_again", track=track, comment=lost.comment)
+        await self.store.put_id(key, "asked")
+
+    async def _left(self, repo: Repo, issue: int) -> list[tuple[str, TrackLost]]:
+        """List the tracks that the bot's own status comments on an issue tell of."""
+        try:
+            comments = await self.forge.comments(repo, issue)
+        except NotFoundError:
+            return []
+        own = await self.forge.bot_ids(repo)
+        found: dict[str, TrackLost] = {}
+        for comment in comments:
+            marker = parse_marker(comment.body)
+            if comment.author.id not in own or marker is None or marker.kind != "status":
+                continue
+            if marker.track and TRACK_ID.fullmatch(marker.track) and issue_of(marker.track) == issue:
+                found[f"{repo.id}/{marker.track}"] = TrackLost(repo=repo, issue=issue, comment=comment.id)
+        return list(found.items())
+
+    async def _issue(self, event: ForgeEvent) -> int | None:
+        """Name the issue that an event is about, as far as its own branch or number tells."""
+        match event:
+            case PullClosed() | PullReopened() | PullEdited() | PullPushed() | ReviewSubmitted():
+                return _of_branch(event.head_branch)
+            case ChecksCompleted() | Pushed():
+                return _of_branch(event.branch or "")
+            case CommentCreated(is_pull=True):
+                try:
+                    return _of_branch((await self.forge.pull(event.repo, event.number)).head_branch)
+                except NotFoundError:
+                    return None
+            case CommentCreated():
+                return event.number
+            case _:
+                return event.issue
+
+
+async def _later(_args: JsonDict) -> None:
+    """Leave what was found to the runner: nothing waits for it."""
+
+
+def _of_branch(name: str) -> int | None:
+    found = _BRANCH.fullmatch(name)
+    return issue_of(found["track"]) if found else None
