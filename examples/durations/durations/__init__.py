@@ -3,4 +3,7 @@
 from durations.formatting import format_duration
 from durations.parsing import parse_duration
 
-__all__ = ["format_duration", "parse_duration"]
+__all__ = [
+    "format_duration",
+    "parse_duration",
+]
