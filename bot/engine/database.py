@@ -21,6 +21,15 @@ READERS = 4
 POSTGRES_THREADS = 8
 IDLE_TRANSACTION_MS = 5_000
 _LOCK_WAIT_MS = 30_000
+_STATEMENT_MS = 120_000
+# A server that is gone without a word, as after a power cut, is noticed within a minute instead of two hours.
+CONNECTING: dict[str, int] = {
+    "connect_timeout": 10,
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 5,
+    "tcp_user_timeout": 45_000,
+}
 
 
 class Database:
@@ -107,12 +116,16 @@ def locked(conn: sa.Connection, query: sa.Select[Any]) -> sa.Select[Any]:
 
 
 def _postgres_engine(url: sa.URL) -> sa.Engine:
-    engine = sa.create_engine(url, pool_size=POSTGRES_THREADS, pool_pre_ping=True)
+    engine = sa.create_engine(
+        url, pool_size=POSTGRES_THREADS, pool_pre_ping=True, connect_args=dict(CONNECTING)
+    )
 
     @sa.event.listens_for(engine, "connect")
     def _connect(connection: Any, _record: object) -> None:
         # A process frozen inside a transaction would hold its row locks against those that take its work over.
         connection.execute(f"set idle_in_transaction_session_timeout = {IDLE_TRANSACTION_MS}")
+        connection.execute(f"set lock_timeout = {_LOCK_WAIT_MS}")
+        connection.execute(f"set statement_timeout = {_STATEMENT_MS}")
         connection.commit()
 
     return engine

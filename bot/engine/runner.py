@@ -72,7 +72,7 @@ class Runner:
         """Submit nothing more, give running jobs `grace` seconds, then interrupt them; they go on after a restart."""
         if self._loop is not None:
             self._loop.cancel()
-            await asyncio.wait({self._loop})
+            await asyncio.wait({self._loop}, timeout=grace)
             self._loop = None
         await self._engine.stop(grace)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from inline_snapshot import snapshot
 
 from bot.engine.rows import SessionKind
 from bot.engine.store import Commit, Delivery, NewAction, NewTimer, Session, Store, StoredTrack, TrackEvent
-from bot.errors import UserError
+from bot.errors import RetryableError, UserError
 from tests.engine.conftest import Place, SettableClock
 
 TRACK = "7/issue-1"
@@ -379,6 +380,34 @@ async def last_seq(store: Store) -> int:
     query = sa.text("select max(seq) from track_events")
     found = await store.database.read(lambda conn: conn.scalar(query))
     return int(found or 0)
+
+
+async def test_nobody_waits_for_ever_for_a_row_that_another_holds(
+    postgres_url: str, clock: SettableClock
+) -> None:
+    store = await Store.open(postgres_url, clock)
+    try:
+        for name in ("lock_timeout", "statement_timeout"):
+            show = sa.text(f"show {name}")
+            assert await store.database.read(lambda conn, show=show: conn.scalar(show)) != "0"  # type: ignore[misc]
+        shorter = sa.text("set local lock_timeout = '50ms'")
+        held = sa.text("select * from schema_version for update")
+
+        def hold(conn: sa.Connection) -> None:
+            conn.execute(held)
+            time.sleep(0.5)
+
+        def want(conn: sa.Connection) -> None:
+            conn.execute(shorter)
+            conn.execute(held)
+
+        holding = asyncio.create_task(store.database.write(hold))
+        await asyncio.sleep(0.2)
+        with pytest.raises(RetryableError, match="lock timeout"):
+            await store.database.write(want)
+        await holding
+    finally:
+        await store.close()
 
 
 async def test_a_frozen_process_does_not_keep_rows_locked(postgres_url: str, clock: SettableClock) -> None:
