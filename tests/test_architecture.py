@@ -31,6 +31,8 @@ from bot.forges.github import inbound
 from bot.handler import Command, Handler
 from bot.perform import Performer
 from bot.sandbox import BACKENDS, NoSandbox
+from bot.settings import load_settings
+from bot.wiring import build
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ("bot", "handlers", "forge", "prompts", "docs")
@@ -84,7 +86,7 @@ def nodes(text: str, *kinds: type[ast.AST]) -> list[Any]:
 
 def test_every_handler_stands_in_the_table() -> None:
     for name, module in modules_in(handlers).items():
-        if name == "commands":
+        if hasattr(module, "__path__"):  # commands, and what they share
             continue
         found = [value for value in vars(module).values() if isinstance(value, Handler)]
         found += getattr(module, "HANDLERS", ())
@@ -155,16 +157,20 @@ def test_every_router_of_the_forge_stands_in_the_table() -> None:
     assert missing == [], "add them to forge/routes/__init__.py"
 
 
-def test_every_action_is_performed() -> None:
+async def test_every_action_is_performed(tmp_path: Path) -> None:
     text = inspect.getsource(Performer)
-    cases = {
+    here = {
         node.cls.id
         for match in nodes(inspect.cleandoc("\n" + text), ast.Match)
         for node in ast.walk(match)
         if isinstance(node, ast.MatchClass) and isinstance(node.cls, ast.Name)
     }
+    built = await build(load_settings(None, token="t", webhook_secret="w", data_dir=tmp_path))
+    await built.store.close()
+    handed_on = {action.__name__ for action in built.jobs}
 
-    assert cases == {action.__name__ for action in get_args(Action)}
+    assert here & handed_on == set(), "two would do the same"
+    assert here | handed_on == {action.__name__ for action in get_args(Action)}
 
 
 def test_webhooks_that_are_read_are_those_that_handlers_name_and_the_app_asks_for() -> None:

@@ -9,8 +9,8 @@ from bot.core.actions import Decision, SyncStatus
 from bot.core.life import stamp
 from bot.core.sanitize import code
 from bot.handler import Command, CommandCall
-from handlers.commands.arguments import refuse, say
-from handlers.commands.states import under_way
+from handlers.spoken.arguments import refuse, say
+from handlers.spoken.states import under_way
 
 MOST = 100_000.0  # US dollars: more is a slip of the pen
 _AMOUNT = re.compile(r"\$?([0-9]{1,9}(?:\.[0-9]{1,2})?)\$?")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from bot.core import life_hold
 from bot.core.actions import Decision
 from bot.handler import Command, CommandCall
-from handlers.commands.arguments import read, refuse, say
-from handlers.commands.states import going_on
+from handlers.spoken.arguments import read, refuse, say
+from handlers.spoken.states import going_on
 
 
 def answer(call: CommandCall) -> Decision:

@@ -6,7 +6,7 @@ from bot.core import life_issue, life_planning
 from bot.core.actions import Decision
 from bot.core.ids import track_id
 from bot.handler import Command, CommandCall
-from handlers.commands.arguments import refuse, say
+from handlers.spoken.arguments import refuse, say
 
 
 def answer(call: CommandCall) -> Decision:

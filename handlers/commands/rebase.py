@@ -6,8 +6,8 @@ from bot.core import life_tasks
 from bot.core.actions import Decision
 from bot.core.track import OPEN_PULL
 from bot.handler import Command, CommandCall
-from handlers.commands.arguments import on_task
-from handlers.commands.states import at_work
+from handlers.spoken.arguments import on_task
+from handlers.spoken.states import at_work
 
 
 def answer(call: CommandCall) -> Decision:

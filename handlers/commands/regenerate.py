@@ -5,9 +5,8 @@ from __future__ import annotations
 from bot.core import life_tasks
 from bot.core.actions import Decision
 from bot.handler import Command, CommandCall
-from handlers.commands.arguments import on_task
-from handlers.commands.retry import stuck
-from handlers.commands.states import at_work
+from handlers.spoken.arguments import on_task
+from handlers.spoken.states import at_work, stuck
 
 
 def answer(call: CommandCall) -> Decision:

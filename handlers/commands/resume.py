@@ -5,8 +5,8 @@ from __future__ import annotations
 from bot.core import life_hold
 from bot.core.actions import Decision
 from bot.handler import Command, CommandCall
-from handlers.commands.arguments import read, refuse, say
-from handlers.commands.states import paused
+from handlers.spoken.arguments import read, refuse, say
+from handlers.spoken.states import paused
 
 
 def answer(call: CommandCall) -> Decision:

@@ -4,16 +4,9 @@ from __future__ import annotations
 
 from bot.core import life_tasks
 from bot.core.actions import Decision
-from bot.core.track import TaskTrack
 from bot.handler import Command, CommandCall
-from handlers.commands.arguments import on_task
-from handlers.commands.states import at_work
-
-STUCK = frozenset({"blocked", "held", "reverted"})
-
-
-def stuck(task: TaskTrack) -> bool:
-    return task.state in STUCK
+from handlers.spoken.arguments import on_task
+from handlers.spoken.states import at_work, stuck
 
 
 def answer(call: CommandCall) -> Decision:

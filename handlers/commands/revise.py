@@ -6,8 +6,8 @@ from bot.core import life_review, life_tasks
 from bot.core.actions import Decision
 from bot.core.track import OPEN_PULL, TaskTrack, Track
 from bot.handler import Command, CommandCall
-from handlers.commands.arguments import Arguments, read, refuse, say
-from handlers.commands.states import at_work, reviewing
+from handlers.spoken.arguments import Arguments, read, refuse, say
+from handlers.spoken.states import at_work, reviewing
 
 LONGEST = 4_000  # characters of a note
 

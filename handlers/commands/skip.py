@@ -6,8 +6,8 @@ from bot.core import life_review, life_tasks
 from bot.core.actions import Decision
 from bot.core.track import SETTLED, TaskTrack, Track
 from bot.handler import Command, CommandCall
-from handlers.commands.arguments import known, on_task, read, refuse, say
-from handlers.commands.states import reviewing, with_tasks
+from handlers.spoken.arguments import known, on_task, read, refuse, say
+from handlers.spoken.states import reviewing, with_tasks
 
 
 def answer(call: CommandCall) -> Decision:

@@ -6,8 +6,8 @@ from bot.core import life_hold
 from bot.core.actions import Decision
 from bot.core.track import Track
 from bot.handler import Command, CommandCall
-from handlers.commands.arguments import read, refuse, say
-from handlers.commands.states import under_way
+from handlers.spoken.arguments import read, refuse, say
+from handlers.spoken.states import under_way
 
 
 def answer(call: CommandCall) -> Decision:

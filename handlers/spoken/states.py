@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.core.track import SETTLED, Track
+from bot.core.track import SETTLED, TaskTrack, Track
 
 
 def reviewing(track: Track | None) -> bool:
@@ -36,3 +36,8 @@ def going_on(track: Track | None) -> bool:
 
 def paused(track: Track | None) -> bool:
     return track is not None and track.state in {"paused", "stopped"} and not track.gone
+
+
+def stuck(task: TaskTrack) -> bool:
+    """The task goes on only where a person says so."""
+    return task.state in {"blocked", "held", "reverted"}
