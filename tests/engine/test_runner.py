@@ -29,6 +29,7 @@ class ListedEngine:
     details: list[tuple[str, JsonDict, str, str | None]] = field(default_factory=list)
     states: dict[str, JobStatus] = field(default_factory=dict)
     broken: bool = False
+    timeouts: dict[str, float | None] = field(default_factory=dict)
 
     async def start(self) -> None: ...
 
@@ -48,6 +49,7 @@ class ListedEngine:
         if self.broken:
             raise ConnectionError("the engine's database is away")
         self.jobs.append((kind, id_))
+        self.timeouts[queue] = timeout
         self.details.append((id_, args, queue, partition))
         self.states.setdefault(id_, "waiting")
 
@@ -76,7 +78,10 @@ async def running(
     route: Router = to_one_track,
     poll: float = 0.05,
 ) -> AsyncIterator[Runner]:
-    runner = Runner(store, engine, route, clock, queue_of=lambda kind: f"{kind}-queue", poll=poll)
+    limits = {"tracks": 5.0, "comment-queue": 7.0}
+    runner = Runner(
+        store, engine, route, clock, queue_of=lambda kind: f"{kind}-queue", timeout_of=limits.get, poll=poll
+    )
     await runner.start()
     try:
         yield runner
@@ -137,6 +142,16 @@ async def test_actions_become_jobs_by_id_and_try_in_the_queue_of_their_kind(
         ("a1:1", {"action": "a1", "try": 1}, "comment-queue", TRACK),
         ("a2:1", {"action": "a2", "try": 1}, "plan-queue", TRACK),
     ]
+
+
+async def test_every_job_has_the_time_of_its_queue(store: Store, clock: SettableClock) -> None:
+    engine = ListedEngine()
+    await store.add_event(TRACK, "made", {})
+    async with running(store, engine, clock):
+        await store.commit(Commit(TRACK, "made", 0, {}, actions=(NewAction("a1", "comment", {}),)))
+        await deliver(store, clock, "d1")
+        await until(lambda: len(engine.jobs) >= 2)
+    assert engine.timeouts == {"tracks": 5.0, "comment-queue": 7.0}
 
 
 async def only_submitted(store: Store, count: int) -> bool:

@@ -262,6 +262,17 @@ async def test_a_call_that_is_cancelled_while_it_waits_frees_its_place(server: S
     await api.aclose()
 
 
+async def test_a_call_ends_in_time_whatever_it_waits_for(server: ScriptedServer) -> None:
+    api = Api(server.url, version="", limit=1, write_gap=0, now=lambda: NOW, timing=Timing(max_elapsed=0.2))
+    server.otherwise = lambda asked: Say(hang=True)
+    try:
+        ends = await asyncio.gather(*(_after(api.send("GET", f"/{n}", ME)) for n in range(3)))
+    finally:
+        await api.aclose()
+    assert ends == [0.0] * 3
+    assert len(server.asked) == 1, "the others waited for their turn, and that too has its end"
+
+
 async def test_after_a_limit_nothing_of_that_installation_travels_until_its_time(
     server: ScriptedServer, api: Api, sleeper: Sleeper
 ) -> None:

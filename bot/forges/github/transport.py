@@ -77,6 +77,7 @@ class Timing:
 
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     monotonic: Callable[[], float] = time.monotonic
+    max_elapsed: float = MAX_ELAPSED
 
 
 class _PassingError(RetryableError):
@@ -161,11 +162,12 @@ class Api:
                     lane.check(f"{method} {path}")
                 return await self._once(method, path, access, json, params, safe)
 
+        most = self._timing.max_elapsed
         try:
-            async with asyncio.timeout(MAX_ELAPSED):
+            async with asyncio.timeout(most):
                 return await retrying(once)
         except TimeoutError as error:
-            raise RetryableError(f"{method} {path}: no answer within {MAX_ELAPSED:g} s") from error
+            raise RetryableError(f"{method} {path}: no answer within {most:g} s") from error
 
     def _places(self, path: str) -> list[asyncio.Semaphore]:
         """Give what a call has to get a place in: that of its repository first, so that nobody waits with a place of all."""
