@@ -62,10 +62,14 @@ def test_boxes_and_worktrees_hold_for_an_ordinary_user(folder: Path, sandbox: Bw
         "no:cacheprovider",
         f"--basetemp={folder}/t",
         "tests/sandbox/test_bwrap.py",
+        "tests/sandbox/test_dialog.py",
+        "tests/agents/test_contract.py",
+        "tests/agents/test_acp.py",
         "tests/sandbox/test_sudden_death.py",
         "tests/git",
         "-k",
-        "written or seen or way_out or interpreter or time_out or works_for_the_agent or in_its_box or proves or outlives",
+        "written or seen or way_out or interpreter or time_out or works_for_the_agent or in_its_box or proves or outlives "
+        "or lives_on or is_done_and_told or reached_out or found_inside",
     ]
     user = ["setpriv", "--reuid", str(_UID), "--regid", str(_UID), "--clear-groups"]
     command = [
