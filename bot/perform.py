@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 
+from bot import points
 from bot.core import messages, messages_status
 from bot.core.actions import (
     ACTIONS,
@@ -127,12 +128,14 @@ class Performer:
     async def _write_status(self, track: Track) -> None:
         # The label first: whoever reads that the track is done finds it labelled so.
         await self._write_label(track)
+        points.reached("status-labelled")
         body = messages_status.status(track, self.commands(track))
         digest = sha256(body.encode()).hexdigest()
         if await self.store.get_id(f"{track.key}:status-sha256") != digest:
             comment = await self._update_comment(track, body)
             if comment is None:
                 comment = await self.forge.create_comment(track.repo, track.issue, body)
+            points.reached("status-posted")
             await self.store.put_id(f"{track.key}:status", str(comment))
             await self.store.put_id(f"{track.key}:status-sha256", digest)
 

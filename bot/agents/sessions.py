@@ -16,6 +16,7 @@ from typing import Literal, Protocol
 
 import structlog
 
+from bot import points
 from bot.ports import JsonDict
 
 SessionKind = Literal["planner", "coder"]
@@ -184,6 +185,7 @@ class Sessions:
 
     async def _end(self, session: Session) -> None:
         session.proof = await asyncio.to_thread(self._delete, session.dir)
+        points.reached("session-deleted")
         if session.proof.holds:
             await self.log.session_deleted(session.id, session.proof.as_json())
         else:

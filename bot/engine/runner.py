@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
+from bot import points
 from bot.engine.rows import Delivery, OutboxRow, TrackEvent
 from bot.engine.store import Store
 from bot.errors import RetryableError
@@ -157,6 +158,7 @@ class Runner:
             partition=row.track,
             timeout=self._timeout_of(queue),
         )
+        points.reached("engine-submitted")
         # After the engine has it: a crash in between submits the same id again, which is left alone.
         await self._store.mark_submitted(row.id, row.try_)
 

@@ -7,6 +7,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from bot import points
 from bot.engine import inbox, leases, outbox, purge, sessions, tables, tracks
 from bot.engine.database import Database
 from bot.engine.rows import (
@@ -74,7 +75,9 @@ class Store:
     async def add_delivery(self, delivery: Delivery) -> bool:
         """Store a delivery durably, sharing the fsync with concurrent callers; False where its id is known."""
         try:
-            return self._woken(await self._group.add(delivery))
+            stored = await self._group.add(delivery)
+            points.reached("delivery-stored")
+            return self._woken(stored)
         except (sa.exc.SQLAlchemyError, RuntimeError, OSError) as error:
             raise RetryableError(f"the database did not take the delivery: {error}") from error
 
@@ -144,6 +147,7 @@ class Store:
             await self.database.write(lambda conn: tracks.commit(conn, change, now))
         except tracks.StaleCommitError:
             return False
+        points.reached("decision-stored")
         return self._woken(True)
 
     # --- actions ---

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from bot import files, living, process
+from bot import files, living, points, process
 from bot.core.values import Repo
 from bot.errors import GitError
 from bot.git.ingest import Order, ingest
@@ -116,6 +116,7 @@ class WorktreeManager:
         async with self._checkouts:
             await own.anchor(f"tasks/{id_}", base)
             worktree.path.mkdir()
+            points.reached("worktree-begun")
             place = Place(own.git_dir, worktree.path, index)
             await git(place, "read-tree", "--reset", "-u", base, timeout=900)
             await asyncio.to_thread(_furnish, worktree, own, index, self.owner)

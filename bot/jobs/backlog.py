@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from bot import points
 from bot.core import backlog as files
 from bot.core import messages, messages_pulls
 from bot.core.actions import ProposeBacklog, ReportBacklog
@@ -144,6 +145,7 @@ class ProposeBacklogJob:
         sha = await mirror.commit_files(track.base_sha, drafted.files, message, self.author, when)
         await mirror.anchor(f"backlog/{track.id}", sha)
         await self._push(track, mirror, sha)
+        points.reached("backlog-pushed")
         return await self.forge.open_pull(
             track.repo,
             head=track.backlog_branch,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from bot import points
 from bot.core import messages_pulls
 from bot.core.actions import CloseTrack
 from bot.core.budgets import Line
@@ -44,8 +45,10 @@ class CloseJob:
         # Silence is the worst bug: the end is not reached before its comment can be read.
         if await self.forge.find_comment(track.repo, track.issue, str(Marker("receipt", track.id))) is None:
             raise RetryableError("the receipt cannot be read back yet")
+        points.reached("receipt-posted")
         if track.config.close_issue:
             await self.forge.close_issue(track.repo, track.issue)
+        points.reached("issue-closed")
         return Closed(leftovers=tuple(left))
 
     async def _costs(self, track: Track) -> Sequence[Line]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from bot import points
 from bot.core import backlog as backlog_file
 from bot.core.actions import AssessTask, RebaseTask
 from bot.core.checks import rollup
@@ -114,6 +115,7 @@ class RebaseJob:
                 await mirror.push(access, sha, task.branch, head)
         except StaleRefError as error:
             raise RetryableError(str(error)) from error
+        points.reached("rebase-pushed")
         return TaskRebased(task=task.id, attempt=task.attempt, head_sha=sha, onto=tip)
 
     async def _commit(

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from bot import points
 from bot.core.actions import CancelRuns, ClosePull, NoteRun, ReopenPull
 from bot.core.events import PullBack
 from bot.core.track import Track
@@ -62,6 +63,7 @@ class ClosePullJob:
         if pull.state == "open":
             await self.forge.create_comment(track.repo, action.number, action.body)
             await self.forge.update_pull(track.repo, action.number, state="closed")
+            points.reached("pull-replaced")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from bot import points
 from bot.core import messages
 from bot.core.budgets import Hold, Micros, Refused, Wait, Want, dollars, micros
 from bot.core.config import Models, RepoConfig
@@ -210,6 +211,7 @@ class Spending:
         work = Work(f"{track.key}:{id}", track.key, role, usable[0], longest + MARGIN)
         most = await asyncio.to_thread(self._most, role, usable)
         reservation = await self._reserve(track, work, Want(most, among))
+        points.reached("money-reserved")
         spent = Spent(self, reservation, tuple(models))
         error: BaseException | None = None
         try:

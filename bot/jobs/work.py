@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 
+from bot import points
 from bot.core import messages_pulls
 from bot.core.actions import RunTask
 from bot.core.events import TaskAssessed, TaskFailed, TaskProposed
@@ -41,7 +42,9 @@ class WorkJob:
             made = await self._remembered(track, task)
             if made is None:
                 made = await self.attempts.make(track, task, action, mirror)
+                points.reached("work-made")
                 await self._remember(track, task, made)
+                points.reached("work-remembered")
             if made.situation is not None and action.mode != "publish":
                 return _assessed(task, action, made)
             return await self._publish(track, task, action, mirror, made)
@@ -93,7 +96,8 @@ class WorkJob:
         except StaleRefError as error:
             text = f"the branch {code(task.branch)} exists already and is somebody else's"
             raise Stop("branch", text, usage=made.usage) from error
-        return await self.forge.open_pull(
+        points.reached("branch-pushed")
+        pull = await self.forge.open_pull(
             track.repo,
             head=task.branch,
             base=track.repo.default_branch,
@@ -101,6 +105,8 @@ class WorkJob:
             body=await self._body(track, task, mirror, made),
             draft=track.config.draft,
         )
+        points.reached("pull-opened")
+        return pull
 
     async def _update(
         self, track: Track, task: TaskTrack, mirror: Mirror, made: Made, pull: Pull
