@@ -12,12 +12,13 @@ import pytest
 
 from bot.core.actions import Decision
 from bot.core.events import ChecksDue, CommentCreated, ForgeEvent, IssueLabeled, Pushed
+from bot.core.life_work import start_ready
 from bot.core.track import TRACKS, Track
 from bot.dispatch import PARK, TRIES, Dispatcher
-from bot.engine.store import Commit, Delivery, Store
+from bot.engine.store import Commit, Delivery, SeenLeases, Store
 from bot.errors import BotError, RetryableError, UserError
 from bot.handler import Handler, Reads
-from tests.core.builders import DANA, NOW, REPO, a_track
+from tests.core.builders import DANA, NOW, REPO, a_task, a_track
 
 LABELED = IssueLabeled(repo=REPO, issue=12, label="agent:plan", actor=DANA)
 PUSHED = Pushed(repo=REPO, branch="main", before=None, after="b" * 40, actor=DANA)
@@ -126,7 +127,8 @@ async def test_a_label_opens_the_first_round_and_after_an_ended_track_the_next(s
     await with_track(store, a_track())
     assert await routed(store, LABELED) == [("7/issue-12", 1)]
     await with_track(store, a_track(id="issue-12-r2", round=2, state="done"))
-    assert await routed(store, LABELED) == [("7/issue-12-r3", 3)]
+    # The older one hears of it too.
+    assert await routed(store, LABELED) == [("7/issue-12-r2", 3), ("7/issue-12-r3", 3)]
 
 
 async def test_what_happened_to_a_track_is_decided_in_order(store: Store) -> None:
@@ -247,3 +249,70 @@ async def test_a_decision_made_from_an_old_version_is_made_again(store: Store) -
     assert stored is not None
     assert stored.state["runs"] == 11
     assert heard.seen == ["checks_due"] * 2
+
+
+class Raced(Store):
+    """Lets something happen between looking at others' leases and storing what was decided on them."""
+
+    async def others_leases(self, track: str) -> SeenLeases:
+        seen = await super().others_leases(track)
+        if (meanwhile := getattr(self, "meanwhile", None)) is not None:
+            self.meanwhile = None
+            await meanwhile()
+        return seen
+
+
+@dataclass
+class _Starting(_Heard):
+    """Starts what can start, and counts how often it gathered."""
+
+    gathered: int = 0
+
+    async def gather(self, _track: Track | None, _event: Any, _reads: Reads) -> None:
+        self.gathered += 1
+
+    def decide(self, track: Track | None, event: Any, _facts: None, now: datetime) -> Decision:
+        assert track is not None
+        self.seen.append(event.kind)
+        moved, runs = start_ready(track, now)
+        return Decision(track=moved, actions=runs)
+
+
+async def test_of_two_tracks_that_take_the_same_files_at_once_one_waits_for_the_other(store: Store) -> None:
+    mine = a_track(a_task(scope=("src/a.py",)))
+    theirs = a_track(a_task(scope=("src/",)), id="issue-13", issue=13)
+    for track in (mine, theirs):
+        await with_track(store, track)
+    await tell(store)
+    await store.add_event(
+        theirs.key, "e-13", {"kind": "checks_due", "task": "T-1", "head_sha": "a", "waited": 1}
+    )
+    store.__class__ = Raced
+    first, second = _Starting(), _Starting()
+    store.meanwhile = lambda: dispatcher(store, second).drain({"track": theirs.key})  # type: ignore[attr-defined]
+    await dispatcher(store, first).drain({"track": mine.key})
+
+    states = {}
+    for key in (mine.key, theirs.key):
+        stored = await store.load(key)
+        assert stored is not None
+        track = TRACKS.validate_python(stored.state)
+        assert track.foreign == (), "what others hold is not stored"
+        states[key] = (track.tasks[0].state, track.tasks[0].note)
+    assert states[theirs.key] == ("running", "")
+    assert states[mine.key] == ("waiting", "its files are in use by issue-13/T-1: src/a.py")
+    assert len(first.seen) == 2, "it was decided again"
+    assert first.gathered == 1, "from the same facts, which may have cost calls of the API"
+    assert [row.kind for row in await store.open_actions(mine.key)] == []
+    # And when the other gives its files back, it is told.
+    await store.add_event(theirs.key, "end", {})
+    stored = await store.load(theirs.key)
+    assert stored is not None
+    over = TRACKS.dump_python(replace(theirs, state="done"), mode="json")
+    change = Commit(
+        theirs.key, "end", stored.version, over, "done", open=False, freed={"kind": "leases_freed"}
+    )
+    assert await store.commit(change)
+    event = await store.next_event(mine.key)
+    assert event is not None
+    assert event.event == {"kind": "leases_freed"}

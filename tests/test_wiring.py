@@ -3,7 +3,7 @@
 import pytest
 
 from bot.settings import load_settings
-from bot.wiring import tool_path
+from bot.wiring import QUEUE_OF, SERIAL, queues, tool_path
 
 
 @pytest.mark.parametrize(
@@ -22,3 +22,12 @@ def test_a_sandbox_shows_the_program_that_the_operators_test_command_names(
 ) -> None:
     settings = load_settings(None, token="t", webhook_secret="w", test=test)
     assert tool_path(settings, "/usr/bin:/bin") == expected
+
+
+def test_limits_of_the_process_are_settings() -> None:
+    settings = load_settings(None, token="t", webhook_secret="w", workers=7, planners=2)
+    found = queues(settings)
+    assert (found["agents"], found["repairs"], found["plans"]) == (7, 7, 2)
+    assert found.keys() >= SERIAL | set(QUEUE_OF.values()) | {"tracks", "forge"}
+    usual = load_settings(None, token="t", webhook_secret="w")
+    assert (usual.workers, usual.planners, usual.api_calls, usual.keep_days) == (3, 3, 10, 90)
