@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from bot.core import messages
 from bot.core.ids import Marker
-from bot.core.planning import MergedPlan, PlannedTask
+from bot.core.planning import Conflict, Estimate, MergedPlan, PlannedTask
 from bot.core.sanitize import code, escape, fence, inline, truncate
 from bot.core.track import Track
 
+ESTIMATES: dict[Estimate, str] = {"S": "small", "M": "medium", "L": "large"}
+FILES = 4  # named of a task's files; the others are counted
+
 
 def plan(track: Track, merged: MergedPlan, commands: Sequence[tuple[str, str]], *, note: str = "") -> str:
-    """Render a round's plan: what will be done, what not, open questions, disagreements, cost."""
+    """Render a round's plan: what will be done, what not, what is open, where planners disagree, what it may cost."""
+    names = _names(merged)
     sections = [
         str(Marker("plan", track.id)),
         f"### Plan for #{track.issue}",
-        note,
         escape(merged.summary),
+        f"**{messages.count(len(merged.tasks), 'task')}.** Next: a pull request with `BACKLOG.yaml`, to change as "
+        "you like. Nothing is changed before you merge it.",
         _plan_tasks(merged),
-        messages.graph([(_short(i), t.title, _deps(merged, t)) for i, t in enumerate(merged.tasks, 1)]),
+        _graph(merged),
+        _acceptance(merged),
         _minority(merged),
-        _bullets("Open questions", merged.questions),
+        _questions(track, merged),
         _bullets("Risks", merged.risks),
-        _disagreements(merged),
+        _disagreements(merged, names),
         _bullets("Planners that gave nothing", track.plan_failures),
-        _cost(track),
-        "Next: a pull request with `BACKLOG.yaml`. Nothing is changed before you merge it.",
+        note,
+        _cost(track, merged),
         messages.command_list(commands),
         _frozen(track),
     ]
@@ -37,43 +43,114 @@ def _short(index: int) -> str:
     return f"T-{index}"
 
 
+def _names(merged: MergedPlan) -> dict[str, str]:
+    """Name every task as people know it: by the id it will have, or by its title where it gets none."""
+    names = {task.key: f"`{_short(index)}`" for index, task in enumerate(merged.tasks, 1)}
+    return names | {task.key: f"“{inline(task.title)}”" for task in merged.minority}
+
+
 def _deps(merged: MergedPlan, task: PlannedTask) -> list[str]:
     order = {t.key: _short(i) for i, t in enumerate(merged.tasks, 1)}
     return [order[key] for key in task.depends_on if key in order]
 
 
+def _graph(merged: MergedPlan) -> str:
+    if len(merged.tasks) < 2:
+        return ""  # one box says nothing that the table does not
+    return messages.graph([(_short(i), t.title, _deps(merged, t)) for i, t in enumerate(merged.tasks, 1)])
+
+
 def _plan_tasks(merged: MergedPlan) -> str:
-    rows = ["**What will be done**", "", "| | task | files | votes |", "|---|---|---|---|"]
+    asked = max(merged.planners, 1)
+    rows = [
+        "**What will be done**",
+        "",
+        "| | task | files | size | planners for it |",
+        "|---|---|---|---|---|",
+    ]
     for index, task in enumerate(merged.tasks, 1):
-        files = ", ".join(code(path) for path in task.files[:4])
-        more = f" and {len(task.files) - 4} more" if len(task.files) > 4 else ""
-        rows.append(f"| {_short(index)} | {inline(task.title)} | {files}{more} | {task.votes} |")
+        files = ", ".join(code(path) for path in task.files[:FILES])
+        more = f" and {len(task.files) - FILES} more" if len(task.files) > FILES else ""
+        size = ESTIMATES[task.estimate]
+        rows.append(
+            f"| {_short(index)} | {inline(task.title)} | {files}{more} | {size} | {task.votes} of {asked} |"
+        )
     return "\n".join(rows)
+
+
+def _acceptance(merged: MergedPlan) -> str:
+    """Show when each task counts as done, folded: it is read by those who doubt."""
+    lines: list[str] = []
+    for index, task in enumerate(merged.tasks, 1):
+        lines += [f"- {_short(index)}: {inline(line)}" for line in task.acceptance]
+    if not lines:
+        return ""
+    listed = "\n".join(lines)
+    return f"<details><summary>When each task counts as done</summary>\n\n{listed}\n\n</details>"
 
 
 def _minority(merged: MergedPlan) -> str:
     if not merged.minority:
         return ""
-    rows = ["**What will not be done** (proposed by one planner only)", ""]
-    rows += [f"- {inline(task.title)}" for task in merged.minority]
+    rows = ["**What will not be done**, because only one planner wants it", ""]
+    for task in merged.minority:
+        who = ", ".join(dict.fromkeys(inline(source.agent_id) for source in task.sources))
+        rows.append(f"- {inline(task.title)}" + (f" ({who})" if who else ""))
+    rows += ["", "`/agent revise Include ...`, on the pull request with the backlog, takes one in."]
     return "\n".join(rows)
+
+
+def _questions(track: Track, merged: MergedPlan) -> str:
+    if not merged.questions:
+        return ""
+    who = (
+        f"{inline(track.frozen.by)}, or anybody else who may write here, can answer: comment "
+        "`/agent revise <your answer>` on the pull request with the backlog. Without an answer the plan stands."
+    )
+    return "\n".join(["**Open questions**", "", *(f"- {inline(q)}" for q in merged.questions), "", who])
 
 
 def _bullets(title: str, items: Sequence[str]) -> str:
     return "\n".join([f"**{title}**", "", *(f"- {inline(item)}" for item in items)]) if items else ""
 
 
-def _disagreements(merged: MergedPlan) -> str:
-    return _bullets(
-        "Where the planners disagree",
-        [f"{c.kind.lower().replace('_', ' ')}: {c.evidence}" for c in merged.conflicts],
-    )
+def _disagreements(merged: MergedPlan, names: Mapping[str, str]) -> str:
+    if not merged.conflicts:
+        return ""
+    lines = dict.fromkeys(f"- {_in_words(conflict, names)}" for conflict in merged.conflicts)
+    return "\n".join(["**Where the planners disagree**", "", *lines])
 
 
-def _cost(track: Track) -> str:
+def _in_words(conflict: Conflict, names: Mapping[str, str]) -> str:
+    """Explain one disagreement, and what was made of it, without the words of the merge."""
+    tasks = [names.get(key, code(key)) for key in conflict.tasks]
+    who = ", ".join(inline(agent) for agent in conflict.agents)
+    said = inline(conflict.evidence)
+    if conflict.kind == "SCOPE" and len(tasks) > 1:
+        return f"{tasks[0]} and {tasks[1]} {said}. One waits for the other, so that they do not collide."
+    if conflict.kind == "POSSIBLE_DUPLICATE" and len(tasks) > 1:
+        return f"{tasks[0]} and {tasks[1]} may be the same thing. They are kept apart; drop one of them if they are."
+    if conflict.kind == "ORDER" and len(tasks) > 1:
+        reason = said.partition("because ")[2] or "most planners do not say so"
+        verb = "thinks" if len(conflict.agents) == 1 else "think"
+        return f"{who} {verb} that {tasks[0]} needs {tasks[1]} first. It does not wait for it: {reason}."
+    if conflict.kind == "FIELD" and tasks:
+        field, _, rest = said.partition(": ")
+        tied, _, taken = rest.partition("; taken: ")
+        return f"{tasks[0]}: the votes for its {field} are tied between {tied}. {taken.capitalize()} was taken, the safer one."
+    if conflict.kind == "STALE":
+        return f"{who} read the repository at another commit than the others: {said}."
+    return f"{', '.join(tasks)}: {said}." if tasks else f"{said}."
+
+
+def _cost(track: Track, merged: MergedPlan) -> str:
+    sizes = [task.estimate for task in merged.tasks]
+    parts = [f"{sizes.count(size)} {word}" for size, word in ESTIMATES.items() if sizes.count(size)]
+    ceiling = track.config.budget.track_usd if track.budget_usd is None else track.budget_usd
+    runs = messages.count(len(sizes), "agent run")
     return (
-        f"**Cost:** planning took {messages.usage(track.usage)}; the ceiling for this track is "
-        f"${track.config.budget.track_usd:g}."
+        f"**Cost:** planning took {messages.usage(track.usage)}. The work is {', '.join(parts)}: {runs} if nothing has "
+        f"to be repeated. All of it may cost at most ${ceiling:g}; `/agent budget <usd>` changes that."
     )
 
 
@@ -83,5 +160,5 @@ def _frozen(track: Track) -> str:
     return (
         "<details><summary>The exact text the agents get</summary>\n\n"
         f"{fence(truncate(text, 20_000))}\n\nsha256 `{track.frozen.sha256}`, frozen when "
-        f"{inline(track.frozen.by)} set the label.{hidden}\n\n</details>"
+        f"{inline(track.frozen.by)} asked for the plan.{hidden}\n\n</details>"
     )
