@@ -113,6 +113,23 @@ async def test_a_job_runs_once_however_often_its_id_is_submitted(engine: DbosEng
     assert jobs.ended == ["first", "other"]
 
 
+async def test_who_waits_for_a_slot_can_be_seen(engine: DbosEngine, jobs: Jobs) -> None:
+    limit = LIMITS["jobs"]
+    for n in range(limit + 2):
+        await engine.submit("hold", f"h{n}", {"name": f"h{n}"}, queue="jobs")
+
+    async def others_wait() -> bool:
+        return len(jobs.begun) == limit and len(await engine.waiting()) == 2
+
+    await until(others_wait)
+    waiting = await engine.waiting()
+    assert [(one.queue, one.ahead, one.limit) for one in waiting] == [("jobs", 0, limit), ("jobs", 1, limit)]
+    assert {one.name for one in waiting} | set(jobs.begun) == {f"h{n}" for n in range(limit + 2)}
+    jobs.gate.set()
+    await until(lambda: len(jobs.ended) == limit + 2)
+    assert await engine.waiting() == ()
+
+
 async def test_a_finished_id_stays_finished_after_a_restart(place: Place, jobs: Jobs) -> None:
     async with running(place, jobs) as engine:
         await engine.submit("note", "j1", {"name": "a"}, queue="jobs")

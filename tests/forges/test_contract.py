@@ -434,18 +434,11 @@ async def test_a_pull_request_that_was_made_before_the_failure_is_found_not_doub
     ]
 
 
+LIMITS = "primary_limit_past_reset secondary_limit_retry_after secondary_limit_bare too_many_bare"
+
+
 @pytest.mark.parametrize("mode", ["app"])
-@pytest.mark.parametrize(
-    "kind",
-    [
-        "error_before",
-        "cut",
-        "primary_limit_past_reset",
-        "secondary_limit_retry_after",
-        "secondary_limit_bare",
-        "too_many_bare",
-    ],
-)
+@pytest.mark.parametrize("kind", ["error_before", "cut", *LIMITS.split()])
 async def test_reads_survive_what_passes_and_park_what_takes_long(
     forge: Forge, server: RunningForge, repo: Repo, mode: str, kind: str
 ) -> None:
