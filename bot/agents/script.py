@@ -99,16 +99,17 @@ class Moment(_Part):
     """When a person acts: an event of a task whose title matches."""
 
     task: str
-    event: Literal["pr_opened", "merged"]
+    event: Literal["pr_opened", "merged", "waits"]  # waits: for the default branch, which fails in the same way
 
     _is_regex = field_validator("task")(_regex)
 
 
 class PersonStep(_Part):
-    """A person's commit on the default branch."""
+    """A person's commit on the default branch, or on the task's own."""
 
     when: Moment
     patch: Path
+    branch: Literal["default", "task"] = "default"
 
     _patch_exists = field_validator("patch")(_existing_patch)
 

@@ -118,14 +118,17 @@ class _Actors:
         comments = [c for c in hub.comments(number) if c["user"]["login"] == self._scene.bot_login]
         for comment in comments:
             self._story.comment(number, comment)
+            for title in maintainer.waiting_for_base(comment["body"]):
+                self._story.once("bot", f"lets a task wait for {BRANCH}, which fails in the same way: {title}")
+                self._commit_for(title, "waits")
         return maintainer.ended(issue, comments, self._scene.bot_login).done
 
     def _handle(self, pull: JsonDict) -> None:
         hub, number = self._scene.maintainer, int(pull["number"])
         self._story.pull(pull, hub.commit)
-        self._commit_for(pull, "pr_opened")
+        self._commit_for(pull["title"], "pr_opened", pull["head"]["ref"])
         if pull["merged_at"] is not None:
-            self._commit_for(pull, "merged")
+            self._commit_for(pull["title"], "merged", pull["head"]["ref"])
         if number in self._merged or pull["state"] != "open" or pull["draft"]:
             return
         sha = pull["head"]["sha"]
@@ -146,22 +149,23 @@ class _Actors:
         self._merged.add(number)
         self._story.tell("maintainer", f"merges pull request #{number}")
 
-    def _commit_for(self, pull: JsonDict, event: str) -> None:
-        """Let the colleague commit what the script has for this moment."""
+    def _commit_for(self, title: str, event: str, own_branch: str = "") -> None:
+        """Let the colleague commit what the script has for this moment of the task with this title."""
         for person in list(self._people):
-            if person.event != event or not person.task.search(pull["title"]):
+            if person.event != event or not person.task.search(title):
                 continue
             self._people.remove(person)
             scene = self._scene
+            branch = own_branch if person.on_task else BRANCH
             try:
                 sha = source.commit_patch(
-                    scene.room, scene.git_url, scene.colleague.token, BRANCH, person.patch, COLLEAGUE
+                    scene.room, scene.git_url, scene.colleague.token, branch, person.patch, COLLEAGUE
                 )
             except GitError as error:
                 raise BotError(
                     f"The person's patch {person.patch} could not be committed: {error}"
                 ) from error
-            self._story.tell(COLLEAGUE, f"commits {person.patch.name} to {BRANCH} ({sha[:7]})")
+            self._story.tell(COLLEAGUE, f"commits {person.patch.name} to {branch} ({sha[:7]})")
 
     def _wait(self, seconds: float) -> None:
         """Let time pass, keeping the bot alive, or killing it; BotError at the time limit."""

@@ -44,6 +44,14 @@ def judge(pull: JsonDict, runs: Sequence[JsonDict], has_ci: bool) -> Verdict:
     return "green"
 
 
+def waiting_for_base(body: str) -> list[str]:
+    """Give the titles of the tasks that wait for the default branch, as the status comment's table says it."""
+    if marker(body).get("kind") != "status":
+        return []
+    rows = [line.split(" | ") for line in body.splitlines() if line.startswith("| `")]
+    return [row[1] for row in rows if len(row) > 2 and " too (" in row[2]]
+
+
 def ended(issue: JsonDict, comments: Sequence[JsonDict], bot: str) -> Ended:
     """Read how the issue stands; a receipt counts only from the bot itself."""
     labels = {label["name"] for label in issue["labels"]}

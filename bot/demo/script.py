@@ -5,22 +5,23 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 import yaml
 
 from bot.errors import UserError
 
-Event = Literal["pr_opened", "merged"]
+Event = Literal["pr_opened", "merged", "waits"]
 
 
 @dataclass(frozen=True, slots=True)
 class PersonCommit:
-    """A commit that a person makes on the default branch when a task gets so far."""
+    """A commit that a person makes on the default branch, or on the task's own, when a task gets so far."""
 
     task: re.Pattern[str]
     event: Event
     patch: Path
+    on_task: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +67,11 @@ def _person(path: Path, index: int, entry: object) -> PersonCommit:
     if not isinstance(entry, dict) or not isinstance(when, dict) or not isinstance(entry.get("patch"), str):
         raise UserError(f"{where} must look like {{when: {{task: REGEX, event: pr_opened}}, patch: FILE}}.")
     event = when.get("event")
-    if event not in ("pr_opened", "merged"):
-        raise UserError(f"{where}.when.event must be pr_opened or merged, not {event!r}.")
+    if event not in get_args(Event):
+        raise UserError(f"{where}.when.event must be one of {', '.join(get_args(Event))}, not {event!r}.")
+    branch = entry.get("branch", "default")
+    if branch not in ("default", "task") or (branch == "task" and event == "waits"):
+        raise UserError(f"{where}.branch must be default, or task once there is a pull request, not {branch!r}.")
     patch = (path.parent / entry["patch"]).resolve()
     if not patch.is_file():
         raise UserError(f"{where}.patch: there is no file {patch}.")
@@ -75,4 +79,4 @@ def _person(path: Path, index: int, entry: object) -> PersonCommit:
         task = re.compile(str(when.get("task", "")))
     except re.error as error:
         raise UserError(f"{where}.when.task is no regular expression: {error}") from error
-    return PersonCommit(task, cast(Event, event), patch)
+    return PersonCommit(task, cast(Event, event), patch, branch == "task")
