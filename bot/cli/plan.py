@@ -16,12 +16,14 @@ from bot.local.text import about_findings, in_repo, shown, usage_line
 @click.option(
     "--context-file", type=local.FILE, required=True, help="What is wanted; the first line is its title."
 )
+@click.option("--force", is_flag=True, help="Overwrite a PLAN.md that was edited.")
 @local.options
 @click.pass_context
 def command(
     context: click.Context,
     /,
     context_file: Path,
+    force: bool,
     repo: Path,
     base: str | None,
     script: Path | None,
@@ -35,7 +37,7 @@ def command(
     clone = local.clone_of(repo)
 
     async def work(display: Display) -> Planned:
-        return await plan(PlanOrder(clone, context_file, base, script), display)
+        return await plan(PlanOrder(clone, context_file, base, script, force), display)
 
     found = local.run("plan", work, as_json=as_json)
     if as_json:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,15 +15,16 @@ from bot.core.given import FilesGiven
 from bot.core.plan_file import PlanFile, PlanProblem, read_plan
 from bot.core.track import Track
 from bot.core.values import Usage
-from bot.errors import BotError, UserError
+from bot.errors import UserError
 from bot.jobs.backlog import Drafted, ProposeBacklogJob
 from bot.local.clone import Clone
 from bot.local.place import Room, Wanted, folder_of, room
 from bot.local.plan import usage_json
 from bot.local.progress import Display
 from bot.local.watch import LOOK, Watch
+from bot.local.written import unedited, write
 
-_COUNT, _WROTE = "local:backlog:count", "local:backlog:wrote"
+_COUNT = "local:backlog:count"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +54,8 @@ class Backlogged:
 
 async def backlog(order: BacklogOrder, display: Display) -> Backlogged:
     """Turn the plan's `json` block into a backlog; files that a person edited are kept unless `force`."""
-    path = order.plan_file.absolute().with_name("BACKLOG.yaml")
-    folder = folder_of(order.clone, path)
+    folder = folder_of(order.clone, order.plan_file)
+    path = order.clone.root / folder / "BACKLOG.yaml"
     found, problems = read_plan(_text(order.plan_file))
     if found is None:
         return Backlogged(path, plan_problems=problems)
@@ -73,7 +72,7 @@ async def backlog(order: BacklogOrder, display: Display) -> Backlogged:
         )
     base = base or await order.clone.commit(order.base)
     async with room(Wanted(order.clone, order.track, folder, base, order.script)) as place:
-        await _unedited(place, order, [path])
+        await unedited(place, [path], force=order.force)
         await place.fetch(base)
         drafted, track = await _drafted(place, order, found, base, display)
         if drafted is None:
@@ -85,7 +84,7 @@ async def backlog(order: BacklogOrder, display: Display) -> Backlogged:
             for name, data in drafted.files.items()
             if not name.endswith("/PLAN.md")
         }
-        await _write(place, order, files)
+        await write(place, files, force=order.force)
         loaded = backlog_file.load(path.read_text("utf-8"), [f.path for f in await place.mirror.files(base)])
     return Backlogged(path, loaded, (), (*notes, *drafted.notes), drafted.usage)
 
@@ -138,36 +137,6 @@ async def _drafted(
                 return (made[-1] if made else None), track
         display.step(0, 1, f"writes the backlog of {len(found.plan.tasks)} planned tasks")
         await asyncio.sleep(LOOK)
-
-
-async def _unedited(place: Room, order: BacklogOrder, paths: list[Path]) -> None:
-    """Refuse to overwrite what a person wrote; UserError names the files."""
-    wrote: dict[str, str] = json.loads(await place.bot.store.get_id(_WROTE) or "{}")
-    known = set(wrote.values())
-    edited = [path for path in paths if path.exists() and _digest(path.read_bytes()) not in known]
-    if edited and not order.force:
-        names = ", ".join(path.relative_to(order.clone.root).as_posix() for path in edited)
-        raise UserError(
-            f"{names} would be overwritten, and was edited or is not from this command. --force does it."
-        )
-
-
-async def _write(place: Room, order: BacklogOrder, files: Mapping[Path, bytes]) -> None:
-    same = {path for path, data in files.items() if path.exists() and path.read_bytes() == data}
-    await _unedited(place, order, [path for path in files if path not in same])
-    wrote = {path.relative_to(order.clone.root).as_posix(): _digest(data) for path, data in files.items()}
-    # First: a kill between the files must not make them look edited.
-    await place.bot.store.put_id(_WROTE, json.dumps(wrote))
-    try:
-        for path, data in files.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
-    except OSError as error:
-        raise BotError(f"The files cannot be written: {error}") from error
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
 
 
 def backlog_json(found: Backlogged, order: BacklogOrder) -> Mapping[str, object]:

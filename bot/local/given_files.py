@@ -14,7 +14,6 @@ from bot.core.plan_file import read_plan
 from bot.core.track import Frozen
 from bot.core.values import Actor, Issue
 from bot.errors import UserError
-from bot.local.clone import Clone
 from bot.local.place import Room
 from bot.ports import Identity
 from handlers.issues import freeze
@@ -32,7 +31,7 @@ class Given:
     problems: tuple[Problem, ...] = ()
 
 
-def read_given(clone: Clone, path: Path, folder: str) -> tuple[Given | None, tuple[Problem, ...]]:
+def read_given(path: Path, folder: str) -> tuple[Given | None, tuple[Problem, ...]]:
     """Read the backlog, its plan and its specs; errors in the backlog are given back."""
     try:
         raw = path.read_bytes()

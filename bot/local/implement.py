@@ -48,7 +48,7 @@ class Implemented:
 async def implement(order: ImplementOrder, display: Display) -> Implemented:
     """Work on every task of the backlog until nothing more can be done; begun before and killed, it goes on."""
     folder = folder_of(order.clone, order.backlog_file)
-    given, problems = read_given(order.clone, order.backlog_file.absolute(), folder)
+    given, problems = read_given(order.clone.root / folder / order.backlog_file.name, folder)
     if given is None:
         return Implemented("", problems)
     base = await order.clone.commit(order.base)
@@ -67,6 +67,8 @@ async def implement(order: ImplementOrder, display: Display) -> Implemented:
             place, sha = await onto_branch(place, given, base, place.author, when)
         driver = _Driver(place, given, display)
         ended = await driver.drive(sha)
+        if order.merge:
+            await driver.merge_rest(ended)
         found = await outcome(place, ended, driver.bases, driver.merger.troubles)
     return Implemented(track, problems, ended.findings, found)
 
@@ -109,10 +111,24 @@ class _Driver:
             if track is not None:
                 self._watch.tell(track)
                 self._display.step(*_far(track))
+                await self._watch.tell_waits()
                 acted = await self._act(track)
                 if rests and not acted:
                     return track
             await asyncio.sleep(LOOK)
+
+    async def merge_rest(self, track: Track) -> None:
+        """Merge what an earlier call without --merge has finished; there is no run left that could mend a conflict."""
+        for task in in_order(track):
+            head = self.bases.head(task)
+            if head is None or await self._place.mirror.resolve(head) is None:
+                continue
+            merged = await self.merger.merge(track, task, head)
+            if merged.conflicts:
+                names = ", ".join(merged.conflicts[:5])
+                self.merger.troubles[task.id] = (
+                    f"it conflicts with `{self._place.repo.default_branch}` in {names}; merge {task.branch} yourself"
+                )
 
     async def _act(self, track: Track) -> bool:
         """Do the next thing that only a person would do; whether there was one."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bot.core import backlog as backlog_file
 from bot.core.track import TaskTrack, Track
 from bot.errors import UserError
 from bot.jobs.ground import merged as merged_in_memory
@@ -35,14 +36,14 @@ class Merger:
         await room.fetch()
         if await room.mirror.merge_base(tip, head) == head:
             return Merged(tip, tip)
-        _, conflicts = await merged_in_memory(room.mirror, track, tip, head)
-        _, every = await room.mirror.merge_tree(tip, head)
-        if every:  # those in the host's files too: the engine rebases the branch, which settles them
-            return Merged(tip, conflicts=conflicts or every)
-        sha, _ = await room.bot.worktrees.merge(
-            room.mirror, tip, head, f"Merge branch '{task.branch}'", room.author, room.bot.clock.now()
-        )
-        assert sha is not None
+        message, when = f"Merge branch '{task.branch}'", room.bot.clock.now()
+        sha, _ = await room.bot.worktrees.merge(room.mirror, tip, head, message, room.author, when)
+        if sha is None:
+            tree, conflicts = await merged_in_memory(room.mirror, track, tip, head)
+            if conflicts:
+                return Merged(tip, conflicts=conflicts)
+            tree = await self._with_line(track, task, tree, tip)
+            sha = await room.mirror.commit_tree(tree, (tip, head), message, room.author, when)
         name = f"merges/{track.id}/{task.id}"
         await room.mirror.anchor(name, sha)
         await clone.bring(room.mirror.git_dir, f"refs/gitwright/{name}")
@@ -54,6 +55,17 @@ class Merger:
             return Merged(tip)
         await room.fetch()
         return Merged(tip, sha)
+
+    async def _with_line(self, track: Track, task: TaskTrack, tree: str, tip: str) -> str:
+        """Put the tip's backlog with this task's line into a merge: the host's file is never text-merged."""
+        mirror, path = self._room.mirror, f"{track.folder}/BACKLOG.yaml"
+        text = (await mirror.read(tip, path) or b"").decode(errors="replace")
+        try:
+            return await mirror.write_tree(
+                tree, {path: backlog_file.set_status(text, task.id, "done").encode()}
+            )
+        except UserError:  # a person took the task out of the file
+            return tree
 
     async def _still_there(self, tip: str) -> None:
         clone = self._room.wanted.clone

@@ -38,6 +38,7 @@ class Outcome:
     tasks: tuple[TaskTrack, ...]
     branches: tuple[Branch, ...]  # in the order to merge them
     clashes: tuple[Clash, ...]
+    kept: Mapping[str, str]  # branches of tasks that are not done, by task
     troubles: Mapping[str, str]  # why a branch could not be merged, by task
     usage: Usage
     runs: int
@@ -50,12 +51,15 @@ class Outcome:
 async def outcome(room: Room, track: Track, bases: Bases, troubles: Mapping[str, str]) -> Outcome:
     """Read where everything stands; conflicts are forecast in the mirror."""
     head = await room.wanted.clone.commit(None)
-    branches = []
+    await room.fetch(head)
+    branches, kept = [], {}
     for task in in_order(track):
-        sha = bases.head(task)
-        if sha is not None and await room.mirror.resolve(sha) is not None:
-            merged = await room.mirror.merge_base(head, sha) == sha if await _known(room, head) else False
-            branches.append(Branch(task.id, task.branch, sha, merged))
+        sha, there = bases.head(task), bool(task.branch and await room.mirror.resolve(task.branch))
+        if sha is not None:
+            merged = await room.mirror.merge_base(head, sha) == sha
+            branches += [Branch(task.id, task.branch, sha, merged)] if merged or there else []
+        elif there:
+            kept[task.id] = task.branch
     clashes = []
     for one, other in combinations([branch for branch in branches if not branch.merged], 2):
         _, paths = await room.mirror.merge_tree(one.sha, other.sha)
@@ -68,16 +72,11 @@ async def outcome(room: Room, track: Track, bases: Bases, troubles: Mapping[str,
         track.tasks,
         tuple(branches),
         tuple(clashes),
+        kept,
         troubles,
         track.usage,
         track.runs,
     )
-
-
-async def _known(room: Room, sha: str) -> bool:
-    if await room.mirror.resolve(sha) is None:
-        await room.fetch(sha)
-    return await room.mirror.resolve(sha) is not None
 
 
 def in_order(track: Track) -> list[TaskTrack]:

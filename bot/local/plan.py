@@ -20,6 +20,7 @@ from bot.local.clone import Clone
 from bot.local.place import Room, Wanted, folder_of, room
 from bot.local.progress import Display
 from bot.local.watch import LOOK, Watch
+from bot.local.written import unedited, write
 from handlers.issues import freeze
 
 TRACK = "plan"
@@ -33,6 +34,7 @@ class PlanOrder:
     context_file: Path
     base: str | None = None
     script: Path | None = None
+    force: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +58,14 @@ async def plan(order: PlanOrder, display: Display) -> Planned:
     wanted = Wanted(order.clone, "planning", folder_of(order.clone, path), base, order.script)
     async with room(wanted) as place:
         place.bot.jobs[ProposeBacklog] = _nothing
+        await unedited(place, [path], force=order.force)
         await place.fetch(base)
         await place.bot.start()
         track = await _planned(place, frozen, base, display)
         if track.plan is None or not track.plan.tasks:
             await place.bot.store.put_id(_GIVEN, "")
             return Planned(path, base, None, track.usage, track.findings, track.plan_failures, track.problem)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(plan_text(TRACK, None, track.plan, frozen), encoding="utf-8")
+        await write(place, {path: plan_text(TRACK, None, track.plan, frozen).encode()}, force=order.force)
         await place.bot.store.put_id(_GIVEN, "")
     return Planned(path, base, track.plan, track.usage, track.findings, track.plan_failures)
 

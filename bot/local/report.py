@@ -49,6 +49,8 @@ def _about_task(task: TaskTrack, branch: Branch | None, end: Outcome) -> str:
     parts = [f"{task.id} {word}: {task.title}"]
     if branch is not None:
         parts += [f"branch {branch.name} at {branch.sha[:12]}" + (", merged" if branch.merged else "")]
+    if task.id in end.kept:
+        parts += [f"what there is of it: {end.kept[task.id]}"]
     if task.attempt > 1:
         parts += [f"{task.attempt} attempts"]
     if task.decisions:
@@ -107,7 +109,7 @@ def _task_json(task: TaskTrack, branch: Branch | None, end: Outcome | None) -> d
         "id": task.id,
         "title": task.title,
         "status": task.state,
-        "branch": branch.name if branch else None,
+        "branch": branch.name if branch else end.kept.get(task.id) if end else None,
         "sha": branch.sha if branch else None,
         "merged": branch.merged if branch else False,
         "attempts": task.attempt,

@@ -29,6 +29,7 @@ class Watch:
         self._room = room
         self._display = display
         self._last: Happening | None = None
+        self._told: set[str] = set()
 
     async def load(self) -> Track | None:
         """Read the track as it is now."""
@@ -52,6 +53,13 @@ class Watch:
             if not entry.what.startswith(_SILENT) and (merging or not _MERGED.match(entry.what)):
                 self._display.tell(said(entry, branches))
             self._last = entry
+
+    async def tell_waits(self) -> None:
+        """Tell why something is tried again, once for each try."""
+        for row in await self._room.bot.store.open_actions(self.key):
+            if row.error and f"{row.id} {row.try_}" not in self._told:
+                self._told.add(f"{row.id} {row.try_}")
+                self._display.tell(f"{row.kind.replace('_', ' ')} is tried again: {row.error}")
 
     async def at_rest(self) -> bool:
         """Say whether nothing is under way or queued; timers do not count."""

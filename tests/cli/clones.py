@@ -40,6 +40,12 @@ def new_file(path: str, text: str) -> str:
     return f"{head}@@ -0,0 +1,{len(lines)} @@\n" + "".join(f"+{line}\n" for line in lines)
 
 
+def more_notes(line: str) -> str:
+    """A patch that adds a line to the end of README.md: two of them conflict."""
+    path = "README.md"
+    return f"diff --git a/{path} b/{path}\n--- a/{path}\n+++ b/{path}\n@@ -1 +1,2 @@\n # Greet\n+{line}\n"
+
+
 def task(id_: str, needs: Sequence[str] = ()) -> dict[str, Any]:
     return {
         "local_id": id_,

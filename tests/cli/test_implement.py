@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from dirty_equals import IsInt, IsPartialDict, IsStr
 
-from tests.cli.clones import TITLES, Clone, backlog, interrupted, make, new_file
+from bot.engine.lock import FileLock
+from tests.cli.clones import TITLES, Clone, backlog, interrupted, make, more_notes, new_file
 
 FILE = "tasks/BACKLOG.yaml"
 WORK = ("implement", "--backlog-file", FILE)
@@ -178,6 +179,46 @@ def test_branches_that_conflict_are_named_with_their_files(tmp_path: Path) -> No
     assert ran.json["conflicts"] == [
         {"branches": ["agent/words/T-1-a1", "agent/words/T-2-a1"], "files": ["NOTES"]}
     ]
+
+
+def test_a_branch_that_conflicts_with_what_was_merged_is_rebased_and_then_merged(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / f"{name}-notes.patch").write_text(new_file(f"src/{name}.txt", "x\n") + more_notes(name))
+    runs = {name: [{"patch": f"{name}-notes.patch"}, {"behave": "resolve"}] for name in ("one", "two")}
+    clone = make(tmp_path, runs=runs)
+    clone.write(FILE, backlog(T_3={"status": "dropped"}))
+
+    ran = clone.scripted(*WORK, "--merge", "--json")
+
+    assert ran.code == 0, ran.err + ran.out
+    assert sorted((clone.folder / "README.md").read_text().split()) == ["#", "Greet", "one", "two"]
+    assert {len(task["decisions"]) for task in ran.json["tasks"][:2]} == {0, 1}
+    assert [task["decisions"] for task in ran.json["tasks"] if task["decisions"]] == [["rebase_and_fix"]]
+
+
+def test_what_was_finished_without_merging_is_merged_by_a_later_call(tmp_path: Path) -> None:
+    clone = make(tmp_path)
+    clone.write(FILE, backlog(T_2={"status": "dropped"}, T_3={"status": "dropped"}))
+    before = clone.scripted(*WORK, "--json")
+    after = clone.scripted(*WORK, "--merge", "--json")
+
+    assert [ran.json["tasks"][0]["merged"] for ran in (before, after)] == [False, True]
+    assert (after.code, after.json["runs"]) == (0, 1)
+    assert (clone.folder / "src" / "one.txt").exists()
+
+
+def test_two_at_once_in_one_clone_are_refused(tmp_path: Path) -> None:
+    clone = make(tmp_path)
+    clone.write(FILE, backlog())
+    lock = FileLock(clone.folder / ".git" / "gitwright" / "local.lock")
+    lock.take()
+    try:
+        ran = clone.run(*WORK)
+    finally:
+        lock.release()
+
+    assert (ran.code, "Another Gitwright" in ran.err) == (1, True)
+    assert clone.branches() == {}
 
 
 def test_every_problem_of_the_file_is_named_with_its_place_and_nothing_begins(tmp_path: Path) -> None:

@@ -57,6 +57,20 @@ def test_the_outcome_holds_the_merged_plan_and_where_it_was_made(planned: tuple[
     assert {"code": "BASELINE", "level": "ok", "text": IsStr, "remedy": ""} in found["findings"]
 
 
+def test_a_plan_that_was_edited_is_not_overwritten(planned: tuple[Clone, Any]) -> None:
+    clone, _ = planned
+    file = clone.folder / "tasks" / "PLAN.md"
+    text = file.read_text()
+    file.write_text(text + "\nMine.\n")
+    refused = clone.scripted(*PLAN)
+    kept = file.read_text()
+    forced = clone.scripted(*PLAN, "--force")
+
+    assert (refused.code, "tasks/PLAN.md would be overwritten" in refused.err) == (1, True)
+    assert kept == text + "\nMine.\n"
+    assert (forced.code, "Mine." in file.read_text()) == (0, False)
+
+
 def test_without_a_model_it_says_how_to_get_one(tmp_path: Path) -> None:
     clone = make(tmp_path)
     clone.write("feature.md", CONTEXT)
