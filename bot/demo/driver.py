@@ -119,7 +119,9 @@ class _Actors:
         for comment in comments:
             self._story.comment(number, comment)
             for title in maintainer.waiting_for_base(comment["body"]):
-                self._story.once("bot", f"lets a task wait for {BRANCH}, which fails in the same way: {title}")
+                self._story.once(
+                    "bot", f"lets a task wait for {BRANCH}, which fails in the same way: {title}"
+                )
                 self._commit_for(title, "waits")
         return maintainer.ended(issue, comments, self._scene.bot_login).done
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -11,6 +12,7 @@ from bot.demo.story import marker
 JsonDict = dict[str, Any]
 Verdict = Literal["green", "red", "waiting"]
 
+_SAME_ON_BASE = re.compile(r"fails on .* too \(")
 BACKLOG_CHECK = "gitwright/backlog"
 _GOOD = ("success", "neutral", "skipped")
 
@@ -49,7 +51,7 @@ def waiting_for_base(body: str) -> list[str]:
     if marker(body).get("kind") != "status":
         return []
     rows = [line.split(" | ") for line in body.splitlines() if line.startswith("| `")]
-    return [row[1] for row in rows if len(row) > 2 and " too (" in row[2]]
+    return [row[1] for row in rows if len(row) > 2 and _SAME_ON_BASE.search(row[2])]
 
 
 def ended(issue: JsonDict, comments: Sequence[JsonDict], bot: str) -> Ended:

@@ -71,7 +71,9 @@ def _person(path: Path, index: int, entry: object) -> PersonCommit:
         raise UserError(f"{where}.when.event must be one of {', '.join(get_args(Event))}, not {event!r}.")
     branch = entry.get("branch", "default")
     if branch not in ("default", "task") or (branch == "task" and event == "waits"):
-        raise UserError(f"{where}.branch must be default, or task once there is a pull request, not {branch!r}.")
+        raise UserError(
+            f"{where}.branch must be default, or task once there is a pull request, not {branch!r}."
+        )
     patch = (path.parent / entry["patch"]).resolve()
     if not patch.is_file():
         raise UserError(f"{where}.patch: there is no file {patch}.")

@@ -94,12 +94,10 @@ def start_forge(run: str, options: Options) -> tuple[Child, str, str]:
 def set_up(options: Options, script: DemoScript, url: str, token: str) -> Stage:
     """Make people, repository and App on an empty forge, and write down the bot's settings."""
     room = options.out / "source.git"
-    if options.repo is None:
-        sha = source.plant(EXAMPLE_REPO, room)
-        name = EXAMPLE_REPO.name
-    else:
-        sha = source.borrow(options.repo, options.base, room)
-        name = re.sub(r"[^\w.-]+", "-", options.repo.name.removesuffix(".git")).strip("-.") or "repository"
+    repo = options.repo or EXAMPLE_REPO
+    name = re.sub(r"[^\w.-]+", "-", repo.name.removesuffix(".git")).strip("-.") or "repository"
+    plain = not any((repo / inside).exists() for inside in (".git", "HEAD"))
+    sha = source.plant(repo, room) if plain else source.borrow(repo, options.base, room)
     maintainer = Hub(url, token)
     maintainer.repo = maintainer.create_repo(name)
     people = {}
