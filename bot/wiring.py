@@ -78,6 +78,7 @@ _log = structlog.get_logger(__name__)
 SERIAL = frozenset({"tracks", "status", "health", "repairs"})
 QUEUE_OF = {
     "sync_status": "status",
+    "report_backlog": "status",  # two at once would each find no check run, and make one
     "check_health": "health",
     "make_plan": "plans",
     "run_task": "agents",

@@ -1,0 +1,77 @@
+"""kill -9 at any named point, or any other: the same end state, nothing twice, nothing left."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bot.points import POINTS
+from tests.judges.openapi import Judge
+from tests.judges.webhooks import WebhookJudge
+from tests.recovery.killed import Outcome, played
+
+QUICK = ("branch-pushed", "status-posted")
+
+pytestmark = [
+    pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="does not apply: needs /proc"),
+    pytest.mark.timeout(400),
+]
+
+_undisturbed: list[Outcome] = []
+
+
+@pytest.fixture
+def undisturbed(
+    tmp_path_factory: pytest.TempPathFactory, judge: Judge, webhook_judge: WebhookJudge
+) -> Outcome:
+    """The same story without a kill, played once."""
+    if not _undisturbed:
+        _undisturbed.append(played(tmp_path_factory.mktemp("undisturbed"), judge, webhook_judge))
+    return _undisturbed[0]
+
+
+def assert_same(found: Outcome, expected: Outcome) -> None:
+    assert found.duplicates == []
+    assert found.leaks == []
+    assert found.dump == expected.dump
+
+
+@pytest.mark.parametrize(
+    "point", [pytest.param(p, marks=() if p in QUICK else pytest.mark.long) for p in POINTS]
+)
+def test_a_kill_at_a_point_changes_nothing(
+    point: str, tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge, undisturbed: Outcome
+) -> None:
+    found = played(tmp_path, judge, webhook_judge, kill_at=point)
+    assert found.died == 1, f"the bot never came to {point}"
+    assert_same(found, undisturbed)
+
+
+def at_random(seed: int) -> Callable[[], bool]:
+    """Give strikes every half to four seconds, six in all; the same seed chooses the same waits."""
+    moments = random.Random(seed)
+    left = [6]
+    due = [time.monotonic() + moments.uniform(0.5, 4)]
+
+    def strike() -> bool:
+        if not left[0] or time.monotonic() < due[0]:
+            return False
+        left[0] -= 1
+        due[0] = time.monotonic() + moments.uniform(0.5, 4)
+        return True
+
+    return strike
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(4))
+def test_kills_at_any_moment_change_nothing(
+    seed: int, tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge, undisturbed: Outcome
+) -> None:
+    found = played(tmp_path, judge, webhook_judge, strike=at_random(seed))
+    assert found.died > 0
+    assert_same(found, undisturbed)
