@@ -12,7 +12,7 @@ from jinja2 import meta
 
 from bot import prompts
 from bot.errors import UserError
-from bot.prompts import BRIEFS, BacklogPrompt, PlannerPrompt, WorkerPrompt
+from bot.prompts import BRIEFS, BacklogPrompt, PlannerPrompt, RevisePrompt, WorkerPrompt
 
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=80)
 
@@ -112,5 +112,5 @@ def test_a_template_uses_its_input_and_all_of_it(kind: type[prompts.Prompt]) -> 
 def test_every_text_in_the_folder_is_used() -> None:
     top = {path.name for path in files("prompts").iterdir() if path.name.endswith(".md")}
     briefs = {path.name for path in files("prompts").joinpath("briefs").iterdir()}
-    assert top == {kind.template for kind in (PlannerPrompt, BacklogPrompt, WorkerPrompt)}
+    assert top == {kind.template for kind in (PlannerPrompt, BacklogPrompt, RevisePrompt, WorkerPrompt)}
     assert briefs == {f"{name}.md" for name in BRIEFS}

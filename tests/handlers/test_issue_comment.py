@@ -36,6 +36,9 @@ class _World:
     async def bot_ids(self, _repo: Repo) -> frozenset[int]:
         return frozenset({BOT.id})
 
+    async def reacted(self, _repo: Repo, _comment: int) -> bool:
+        return False
+
     async def permission(self, _repo: Repo, _login: str) -> Role:
         return self.role
 
@@ -99,3 +102,55 @@ async def test_a_command_is_answered_once() -> None:
     assert first.track is not None
     assert first.track.answered == (5,)
     assert (await say("/agent status", track=first.track)).actions == ()
+
+
+async def test_a_command_that_means_nothing_now_is_refused_with_what_does() -> None:
+    decision = await say("/agent resume", track=a_track(a_task()))
+    assert reaction(decision) == "confused"
+    (said,) = (action for action in decision.actions if isinstance(action, PostComment))
+    assert "`/agent resume` means nothing now: `issue-12` is working. Valid now: " in said.body
+    valid = said.body.partition("Valid now: ")[2]
+    assert "`/agent stop`" in valid
+    assert "`/agent resume`" not in valid
+
+
+async def test_a_new_round_is_acknowledged_and_refused_once() -> None:
+    track = a_track(a_task())
+    event = CommentCreated(
+        repo=REPO, number=12, is_pull=False, comment=5, body="/agent plan", author=DANA, round=2
+    )
+    world = _World()
+    older = issue_comment.decide(
+        track, event, await issue_comment.gather(track, event, cast(Reads, world)), NOW
+    )
+    assert older.track is not None
+    assert (older.track.state, reaction(older)) == ("superseded", None)
+
+    stranger = _World("read")
+    facts = await issue_comment.gather(None, event, cast(Reads, stranger))
+    assert issue_comment.decide(None, event, facts, NOW).actions == ()
+    facts = await issue_comment.gather(track, event, cast(Reads, stranger))
+    assert reaction(issue_comment.decide(track, event, facts, NOW)) == "confused"
+
+
+@pytest.mark.parametrize(
+    ("body", "problems"),
+    [
+        ("/agent skip T-9 and more", ["There is no task `T-9`", "`and more` is more than it takes"]),
+        ("/agent budget lots of it", ["`lots` is no amount", "`of it` is more than it takes"]),
+        ("/agent budget", ["Say how many US dollars"]),
+        ("/agent budget 0", ["`0` is no amount"]),
+        ("/agent budget 1e9", ["`1e9` is no amount"]),
+        ("/agent revise T-9", ["There is no task `T-9`", "Say what should be different"]),
+        ("/agent retry T-1 now", ["`now` is more than it takes"]),
+        ("/agent rebase", ["Name a task: `T-1`, `T-2`."]),
+        ("/agent stop it all", ["`it all` is more than it takes"]),
+    ],
+)
+async def test_every_problem_with_what_was_written_is_named_at_once(body: str, problems: list[str]) -> None:
+    decision = await say(body, track=a_track(a_task(), a_task("T-2")))
+    said = next(action.body for action in decision.actions if isinstance(action, PostComment))
+    assert [problem for problem in problems if problem not in said] == []
+    assert "Usage: `/agent" in said
+    assert decision.track is not None
+    assert decision.track.tasks == a_track(a_task(), a_task("T-2")).tasks

@@ -53,12 +53,18 @@ async def test_only_the_words_of_people_who_may_write_are_frozen_without_what_is
         ]
     )
     facts = await issues.gather(None, LABELED, cast(Reads, world))
-    assert facts.issue is not None
-    frozen = issues.freeze(facts.issue, facts.comments, "dana")
+    frozen = facts.frozen
+    assert frozen is not None
     assert (frozen.title, frozen.body, frozen.comments) == ("Greet", "Say hello.", ("Also say bye.",))
     assert frozen.hidden_removed
-    assert frozen != issues.freeze(facts.issue, (), "dana")
-    assert frozen.sha256 != issues.freeze(facts.issue, (), "dana").sha256
+    assert frozen.sha256 != issues.freeze(ISSUE, (), "dana").sha256
+
+
+async def test_a_bare_command_is_no_part_of_the_work_but_the_words_after_one_are() -> None:
+    world = _World(said=[Comment(1, "/agent plan", DANA), Comment(2, "/agent plan Be kind.", DANA)])
+    facts = await issues.gather(None, LABELED, cast(Reads, world))
+    assert facts.frozen is not None
+    assert facts.frozen.comments == ("/agent plan Be kind.",)
 
 
 async def test_a_label_begins_with_a_look_at_the_repositorys_health() -> None:
@@ -80,15 +86,18 @@ async def test_somebody_who_may_not_write_gets_an_answer_and_no_track() -> None:
     assert [type(action) for action in decision.actions] == [PostComment]
 
 
-async def test_other_labels_and_tracks_under_way_are_left_alone() -> None:
+async def test_other_labels_are_left_alone_and_a_round_under_way_is_told_of() -> None:
     bug = IssueLabeled(repo=REPO, issue=12, label="bug", actor=DANA)
-    for track, event in (
-        (None, bug),
-        (a_track(), LABELED),
-        (a_track(state="blocked", backlog_pull=13), LABELED),
-    ):
-        facts = await issues.gather(track, event, cast(Reads, _World()))
-        assert issues.decide(track, event, facts, NOW).actions == ()
+    facts = await issues.gather(None, bug, cast(Reads, _World()))
+    assert issues.decide(None, bug, facts, NOW).actions == ()
+    for track in (a_track(), a_track(state="blocked", backlog_pull=13)):
+        facts = await issues.gather(track, LABELED, cast(Reads, _World()))
+        decision = issues.decide(track, LABELED, facts, NOW)
+        assert [type(action) for action in decision.actions] == [PostComment]
+        assert decision.track == track
+    done = a_track(state="done")
+    facts = await issues.gather(done, LABELED, cast(Reads, _World()))
+    assert issues.decide(done, LABELED, facts, NOW).actions == ()
 
 
 async def test_a_track_that_came_to_no_backlog_begins_again() -> None:
