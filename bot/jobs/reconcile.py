@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import structlog
 
-from bot.core.events import EVENTS, PullClosed
-from bot.core.track import OPEN_PULL, TRACKS, Track
-from bot.core.values import Actor
-from bot.engine.store import Delivery, Store
+from bot.core.events import EVENTS, ChecksDue, Event, PullClosed, PullPushed, PullReopened, TrackSwept
+from bot.core.track import OPEN_PULL, SETTLED, TRACKS, TaskTrack, Track
+from bot.core.values import Actor, Pull, Repo
+from bot.engine.store import Delivery, Store, StoredTrack
 from bot.errors import BotError
 from bot.ports import Clock, FailedDelivery, Forge
 
@@ -24,6 +24,7 @@ KEPT = timedelta(days=3)
 OVERLAP = timedelta(minutes=10)  # an attempt under way when one sweep looked is seen by the next
 EVERY = (1.0, 5.0, 30.0, 300.0, 3600.0)  # seconds between sweeps: quick after a start, then hourly
 LAST = "reconcile:last"
+SOMEBODY = Actor(0, "somebody")  # whoever it was: nobody told us
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +58,11 @@ class Reconciler:
             if not await self.store.knows_delivery(lost.guid):
                 await self._fetch(lost)
         if tracks:
-            for stored in await self.store.all_tracks(open_only=True):
+            known = await self.store.all_tracks(open_only=True)
+            repos = {repo.id: repo for repo in await self.forge.repos()} if known else {}
+            for stored in known:
                 try:
-                    await self._compare(TRACKS.validate_python(stored.state), stored.version)
+                    await self._compare(stored, repos)
                 except (BotError, ValueError) as error:  # one that cannot be read must not hide the others
                     _log.warning("track_not_compared", track=stored.key, error=str(error))
         await self.store.put_id(LAST, began.isoformat())
@@ -73,24 +76,81 @@ class Reconciler:
         ):
             _log.info("lost_delivery_fetched", delivery=lost.guid, delivered_event=lost.event)
 
-    async def _compare(self, track: Track, version: int) -> None:
-        """Tell a track of pull requests that were closed or merged while nobody listened."""
-        waiting = [task.pull for task in track.tasks if task.state in OPEN_PULL and task.pull is not None]
-        if track.state in {"review", "blocked"} and track.backlog_pull is not None and not track.tasks:
-            waiting.append(track.backlog_pull)
-        for number in waiting:
-            pull = await self.forge.pull(track.repo, number)
-            if pull.state == "open":
-                continue
-            event = PullClosed(
+    async def _compare(self, stored: StoredTrack, repos: Mapping[int, Repo]) -> None:
+        """Tell a track what happened to its pull requests, checks and repository while nobody listened."""
+        track = TRACKS.validate_python(stored.state)
+        if not track.issue or track.gone:
+            return
+        repo = repos.get(track.repo.id) or await self.forge.repo(track.repo)
+        track = replace(track, repo=repo)
+        id_ = f"reconcile/{track.key}/{stored.version}"
+        renamed = (repo.slug, repo.default_branch) != (
+            stored.state["repo"]["owner"] + "/" + stored.state["repo"]["name"],
+            stored.state["repo"]["default_branch"],
+        )
+        if renamed or await self._stands_still(track):
+            await self._tell(track, f"{id_}/swept", TrackSwept(repo=repo))
+        for number, task in _waiting(track):
+            pull = await self.forge.pull(repo, number)
+            if pull.state != "open":
+                if task is None or task.state != "held" or pull.merged:
+                    await self._tell(track, f"{id_}/{number}", _closed(repo, pull))
+            elif task is not None and task.state == "held" and not task.stopped:
+                await self._tell(track, f"{id_}/{number}", _reopened(repo, pull))
+            elif task is not None and task.state in {*OPEN_PULL, "blocked"}:
+                await self._look(track, task, pull, id_)
+
+    async def _look(self, track: Track, task: TaskTrack, pull: Pull, id_: str) -> None:
+        """Have a new head followed, or the checks of this one read again."""
+        if pull.head_sha != task.head_sha:
+            event = PullPushed(
                 repo=track.repo,
-                number=number,
+                number=pull.number,
                 head_branch=pull.head_branch,
                 head_sha=pull.head_sha,
-                base_branch=pull.base_branch,
-                merged=pull.merged,
-                merge_sha=pull.merge_sha,
-                actor=Actor(0, "somebody"),
+                actor=SOMEBODY,
             )
-            id_ = f"reconcile/{track.key}/{number}/{version}"
-            await self.store.add_event(track.key, id_, EVENTS.dump_python(event, mode="json"))
+            await self._tell(track, f"{id_}/{pull.number}", event)
+        elif task.state in OPEN_PULL:
+            # Its own id each time: checks go on without the track changing.
+            due = ChecksDue(task=task.id, head_sha=task.head_sha or "", waited=0)
+            await self._tell(track, f"{id_}/{task.id}/{self.clock.now().isoformat()}", due)
+
+    async def _stands_still(self, track: Track) -> bool:
+        """Tell whether nothing is left to do but the end, and nobody does it: it was given up."""
+        if not track.tasks or any(task.state not in SETTLED for task in track.tasks):
+            return False
+        ending = {"close_track", "propose_record"}
+        return not any(row.kind in ending for row in await self.store.open_actions(track.key))
+
+    async def _tell(self, track: Track, id_: str, event: Event) -> None:
+        await self.store.add_event(track.key, id_, EVENTS.dump_python(event, mode="json"))
+
+
+def _waiting(track: Track) -> list[tuple[int, TaskTrack | None]]:
+    """List the pull requests that a track may be waiting for, with their tasks."""
+    found: list[tuple[int, TaskTrack | None]] = [
+        (task.pull, task) for task in track.tasks if task.pull is not None and task.state not in SETTLED
+    ]
+    if track.record_pull is not None:
+        found.append((track.record_pull, None))
+    if track.backlog_pull is not None and not track.tasks and track.merged_sha is None:
+        found.append((track.backlog_pull, None))
+    return found
+
+
+def _closed(repo: Repo, pull: Pull) -> PullClosed:
+    return PullClosed(
+        repo=repo,
+        number=pull.number,
+        head_branch=pull.head_branch,
+        head_sha=pull.head_sha,
+        base_branch=pull.base_branch,
+        merged=pull.merged,
+        merge_sha=pull.merge_sha,
+        actor=SOMEBODY,
+    )
+
+
+def _reopened(repo: Repo, pull: Pull) -> PullReopened:
+    return PullReopened(repo=repo, number=pull.number, head_branch=pull.head_branch, actor=SOMEBODY)
