@@ -69,7 +69,7 @@ from bot.jobs.work import WorkJob
 from bot.perform import Job, Performer
 from bot.ports import Clock, Engine, Forge, Identity, JsonDict, Sandbox
 from bot.settings import Settings
-from handlers import HANDLERS
+from handlers import HANDLERS, AnyHandler
 from handlers.commands import valid_now
 
 _log = structlog.get_logger(__name__)
@@ -129,6 +129,7 @@ class Bot:
     performer: Performer
     reconciler: Reconciler
     housekeeper: Housekeeper
+    handlers: list[AnyHandler]
     _sweeping: tuple[asyncio.Task[None], ...] = ()
 
     async def start(self) -> None:
@@ -217,7 +218,8 @@ async def build(settings: Settings, clock: Clock | None = None, local: Local | N
         await bot.performer.run(args)  # the one that the bot has then: it can be replaced before the start
 
     recall = Recall(store, forge, repositories)
-    runner = _runner(settings, clock, store, repositories, perform, recall)
+    handlers = list(HANDLERS)
+    runner = _runner(settings, clock, store, repositories, perform, recall, handlers)
     reconciler = Reconciler(store, forge, clock, recall.sweep)
     housekeeper = Housekeeper(store, worktrees, clock, timedelta(days=settings.keep_days))
     bot = Bot(
@@ -233,6 +235,7 @@ async def build(settings: Settings, clock: Clock | None = None, local: Local | N
         performer,
         reconciler,
         housekeeper,
+        handlers,
     )
     return bot
 
@@ -267,6 +270,7 @@ def _runner(
     repositories: Repositories,
     perform: Callable[[JsonDict], Awaitable[None]],
     recall: Recall,
+    handlers: Sequence[AnyHandler],
 ) -> Runner:
     """Connect events to handlers, decisions to actions, and both to the engine."""
     app_id = int(settings.app_id) if settings.app_id and settings.app_id.isdigit() else None
@@ -277,7 +281,7 @@ def _runner(
             repositories.moved(event.repo.id)
         return event
 
-    dispatcher = Dispatcher(store, repositories, HANDLERS, read, clock, recall)
+    dispatcher = Dispatcher(store, repositories, handlers, read, clock, recall)
     engine = DbosEngine(
         _engine_url(settings),
         {"track": dispatcher.drain, "action": perform},
