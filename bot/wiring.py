@@ -3,43 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import shlex
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import structlog
 
 from bot import files
 from bot import sandbox as sandboxes
-from bot.agents.script import Script, load_script
+from bot.agents.script import load_script
 from bot.agents.sessions import Sessions
-from bot.core.actions import (
-    Action,
-    AssessTask,
-    CancelRuns,
-    CheckHealth,
-    ClosePull,
-    CloseTrack,
-    EditBacklog,
-    MakePlan,
-    NoteRun,
-    ProposeBacklog,
-    ProposeRecord,
-    RebaseTask,
-    ReopenPull,
-    ReportBacklog,
-    ReviseBacklog,
-    RunTask,
-)
+from bot.core.actions import Action
 from bot.core.config import RepoConfig
 from bot.core.events import ForgeEvent, Pushed
 from bot.dispatch import Dispatcher
 from bot.engine.dbos_engine import DbosEngine
 from bot.engine.ledger import Ledger
-from bot.engine.pool import WorkerPool
 from bot.engine.runner import Runner
 from bot.engine.store import Delivery, Store
 from bot.errors import BotError
@@ -47,63 +26,21 @@ from bot.forges import FORGES
 from bot.forges.github import GitHubForge
 from bot.forges.github.inbound import parse
 from bot.git.worktrees import WorktreeManager
-from bot.jobs.attempt import Attempts
-from bot.jobs.backlog import ProposeBacklogJob, ReportBacklogJob
-from bot.jobs.cast import Cast
-from bot.jobs.close import CloseJob
-from bot.jobs.crew import Crew
-from bot.jobs.health import HealthJob
 from bot.jobs.housekeeping import Housekeeper
-from bot.jobs.judge import Judge
-from bot.jobs.plan import PlanJob
+from bot.jobs.queues import SERIAL, queue_of, queues, stuck_after
 from bot.jobs.reconcile import Reconciler
-from bot.jobs.record import ProposeRecordJob
-from bot.jobs.repair import AssessJob, RebaseJob
 from bot.jobs.repository import Repositories
 from bot.jobs.restore import Recall
-from bot.jobs.revise import Branch, EditBacklogJob, ReviseBacklogJob
-from bot.jobs.runs import CancelRunsJob, ClosePullJob, NoteRunJob, ReopenPullJob
-from bot.jobs.spending import Spending, telling
-from bot.jobs.verify import Verifier
-from bot.jobs.work import WorkJob
+from bot.jobs.table import Parts, table
 from bot.perform import Job, Performer
-from bot.ports import Clock, Engine, Forge, Identity, JsonDict, Sandbox
+from bot.ports import Clock, Forge, JsonDict, Sandbox
 from bot.settings import Settings
 from handlers import HANDLERS, AnyHandler
 from handlers.commands import valid_now
 
 _log = structlog.get_logger(__name__)
 
-# In a serial queue, never two jobs of the same track run at once.
-SERIAL = frozenset({"tracks", "status", "health", "repairs"})
-QUEUE_OF = {
-    "sync_status": "status",
-    "report_backlog": "status",  # two at once would each find no check run, and make one
-    "check_health": "health",
-    "make_plan": "plans",
-    "run_task": "agents",
-    "assess_task": "repairs",
-    "rebase_task": "repairs",
-}
-# Seconds after which a job is taken for stuck, whatever it does; agents and planners have nearer limits of their own.
-HOUR = 3600.0
-STUCK = {"tracks": HOUR / 2, "status": HOUR / 2, "forge": HOUR, "repairs": 3 * HOUR, "health": 3 * HOUR}
-STUCK_AGENT = 30 * HOUR
 GRACE = 5.0  # seconds for running jobs at a shutdown; interrupting them and revoking tokens come after
-
-
-def queues(settings: Settings) -> dict[str, int]:
-    """Tell how many jobs of each queue run at once in this process."""
-    plans, agents = settings.planners, settings.workers
-    return {
-        "tracks": 16,
-        "forge": 8,
-        "status": 8,
-        "health": 3,
-        "plans": plans,
-        "agents": agents,
-        "repairs": agents,
-    }
 
 
 class SystemClock:
@@ -200,18 +137,8 @@ async def build(settings: Settings, clock: Clock | None = None, local: Local | N
     repositories = Repositories(forge, worktrees, lambda config: adjust(overridden(config, settings)))
     if isinstance(forge, GitHubForge):
         repositories.cap = forge.cap
-    jobs = _jobs(
-        settings,
-        clock,
-        store,
-        forge,
-        repositories,
-        worktrees,
-        sessions,
-        box,
-        script,
-        lambda: bot.runner.engine,
-    )
+    parts = Parts(settings, script, clock, store, forge, repositories, worktrees, sessions, box)
+    jobs = table(parts, lambda: bot.runner.engine)
     performer = Performer(store, forge, jobs, valid_now, clock)
 
     async def perform(args: JsonDict) -> None:
@@ -296,22 +223,10 @@ def _runner(
         engine,
         dispatcher.route,
         clock,
-        queue_of=lambda kind: QUEUE_OF.get(kind, "forge"),
-        timeout_of=lambda queue: STUCK.get(queue, STUCK_AGENT),
+        queue_of=queue_of,
+        timeout_of=stuck_after,
         poll=poll,
     )
-
-
-def tool_path(settings: Settings, path: str) -> str:
-    """Give the PATH of a sandbox: the bot's own, and the folder of a program that the operator's TEST names whole.
-
-    A program named in the repository's own file is not trusted with that: it would show a folder of the host.
-    """
-    try:
-        first = next(iter(shlex.split(settings.test or "")), "")
-    except ValueError:  # an open quotation mark, which the health check will tell about
-        first = ""
-    return f"{path}{os.pathsep}{Path(first).parent}" if Path(first).is_absolute() else path
 
 
 def _engine_url(settings: Settings) -> str:
@@ -319,67 +234,3 @@ def _engine_url(settings: Settings) -> str:
     if settings.database.startswith("sqlite"):
         return f"sqlite:///{settings.data_dir.absolute() / 'engine.sqlite'}"
     return settings.database
-
-
-def _jobs(  # noqa: PLR0913 - the parts that meet here
-    settings: Settings,
-    clock: Clock,
-    store: Store,
-    forge: Forge,
-    repositories: Repositories,
-    worktrees: WorktreeManager,
-    sessions: Sessions,
-    box: Sandbox,
-    script: Script | None,
-    engine: Callable[[], Engine],
-) -> dict[type[Action], Job]:
-    author = Identity("Gitwright", "gitwright[bot]@users.noreply.github.com")
-    verifier = Verifier(worktrees, box, tool_path(settings, os.environ.get("PATH", os.defpath)))
-    crew = Crew(settings, script, box, verifier.path)
-    cast = Cast(settings, script, crew.planner)
-    spending = Spending(Ledger(store.database, clock), cast.named, telling(forge))
-    attempts = Attempts(
-        store=store,
-        worktrees=worktrees,
-        sandbox=box,
-        verifier=verifier,
-        sessions=sessions,
-        coders=crew.coders(),
-        author=author,
-        clock=clock,
-        spending=spending,
-        judge=Judge(verifier),
-    )
-    backlog = Branch(repositories, forge, author, clock)
-    return {
-        CheckHealth: HealthJob(
-            repositories,
-            worktrees,
-            verifier,
-            box,
-            settings.data_dir,
-            cast.problems,
-            crew.problems,
-        ),
-        MakePlan: PlanJob(
-            repositories,
-            worktrees,
-            sessions,
-            cast.planners,
-            WorkerPool({"planners": settings.planners}),
-            spending,
-        ),
-        ProposeBacklog: ProposeBacklogJob(repositories, forge, cast.refiner, author, spending),
-        ReportBacklog: ReportBacklogJob(repositories, forge),
-        RunTask: WorkJob(store, repositories, forge, attempts),
-        AssessTask: AssessJob(repositories, forge, author),
-        RebaseTask: RebaseJob(repositories, forge, author),
-        ClosePull: ClosePullJob(forge),
-        ReopenPull: ReopenPullJob(forge),
-        CancelRuns: CancelRunsJob(store, engine),
-        NoteRun: NoteRunJob(store),
-        EditBacklog: EditBacklogJob(backlog),
-        ReviseBacklog: ReviseBacklogJob(store, backlog, cast.refiner, spending),
-        ProposeRecord: ProposeRecordJob(repositories, forge, author),
-        CloseTrack: CloseJob(store, forge, worktrees, spending.ledger, clock),
-    }

@@ -2,8 +2,9 @@
 
 import pytest
 
+from bot.jobs.queues import QUEUE_OF, SERIAL, queues
+from bot.jobs.table import tool_path
 from bot.settings import load_settings
-from bot.wiring import QUEUE_OF, SERIAL, queues, tool_path
 
 
 @pytest.mark.parametrize(

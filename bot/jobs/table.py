@@ -1,0 +1,161 @@
+"""Owns which job performs each action, and what every job is made of."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bot.agents.script import Script
+from bot.agents.sessions import Sessions
+from bot.core.actions import (
+    Action,
+    AssessTask,
+    CancelRuns,
+    CheckHealth,
+    ClosePull,
+    CloseTrack,
+    EditBacklog,
+    MakePlan,
+    NoteRun,
+    ProposeBacklog,
+    ProposeRecord,
+    RebaseTask,
+    ReopenPull,
+    ReportBacklog,
+    ReviseBacklog,
+    RunTask,
+)
+from bot.engine.ledger import Ledger
+from bot.engine.pool import WorkerPool
+from bot.engine.store import Store
+from bot.git.worktrees import WorktreeManager
+from bot.jobs.attempt import Attempts
+from bot.jobs.backlog import ProposeBacklogJob, ReportBacklogJob
+from bot.jobs.cast import Cast
+from bot.jobs.close import CloseJob
+from bot.jobs.crew import Crew
+from bot.jobs.health import HealthJob
+from bot.jobs.judge import Judge
+from bot.jobs.plan import PlanJob
+from bot.jobs.record import ProposeRecordJob
+from bot.jobs.repair import AssessJob, RebaseJob
+from bot.jobs.repository import Repositories
+from bot.jobs.revise import Branch, EditBacklogJob, ReviseBacklogJob
+from bot.jobs.runs import CancelRunsJob, ClosePullJob, NoteRunJob, ReopenPullJob
+from bot.jobs.spending import Spending, telling
+from bot.jobs.verify import Verifier
+from bot.jobs.work import WorkJob
+from bot.perform import Job
+from bot.ports import Clock, Engine, Forge, Identity, Sandbox
+from bot.settings import Settings
+
+AUTHOR = Identity("Gitwright", "gitwright[bot]@users.noreply.github.com")
+
+Jobs = dict[type[Action], Job]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What jobs are made of."""
+
+    settings: Settings
+    script: Script | None
+    clock: Clock
+    store: Store
+    forge: Forge
+    repositories: Repositories
+    worktrees: WorktreeManager
+    sessions: Sessions
+    sandbox: Sandbox
+
+
+def table(parts: Parts, engine: Callable[[], Engine]) -> Jobs:
+    """Build the job of every action that is not performed at once."""
+    path = tool_path(parts.settings, os.environ.get("PATH", os.defpath))
+    verifier = Verifier(parts.worktrees, parts.sandbox, path)
+    crew = Crew(parts.settings, parts.script, parts.sandbox, path)
+    cast = Cast(parts.settings, parts.script, crew.planner)
+    spending = Spending(Ledger(parts.store.database, parts.clock), cast.named, telling(parts.forge))
+    return {
+        **_planning(parts, verifier, crew, cast, spending),
+        **_working(parts, verifier, crew, spending),
+        **_steering(parts, engine),
+        CloseTrack: CloseJob(parts.store, parts.forge, parts.worktrees, spending.ledger, parts.clock),
+    }
+
+
+def _planning(parts: Parts, verifier: Verifier, crew: Crew, cast: Cast, spending: Spending) -> Jobs:
+    """Build what leads to a backlog that people can merge."""
+    repositories, forge = parts.repositories, parts.forge
+    backlog = Branch(repositories, forge, AUTHOR, parts.clock)
+    return {
+        CheckHealth: HealthJob(
+            repositories,
+            parts.worktrees,
+            verifier,
+            parts.sandbox,
+            parts.settings.data_dir,
+            cast.problems,
+            crew.problems,
+        ),
+        MakePlan: PlanJob(
+            repositories,
+            parts.worktrees,
+            parts.sessions,
+            cast.planners,
+            WorkerPool({"planners": parts.settings.planners}),
+            spending,
+        ),
+        ProposeBacklog: ProposeBacklogJob(repositories, forge, cast.refiner, AUTHOR, spending),
+        ReportBacklog: ReportBacklogJob(repositories, forge),
+        EditBacklog: EditBacklogJob(backlog),
+        ReviseBacklog: ReviseBacklogJob(parts.store, backlog, cast.refiner, spending),
+    }
+
+
+def _working(parts: Parts, verifier: Verifier, crew: Crew, spending: Spending) -> Jobs:
+    """Build what works on tasks, repairs what went wrong, and records what is left."""
+    repositories, forge = parts.repositories, parts.forge
+    attempts = Attempts(
+        store=parts.store,
+        worktrees=parts.worktrees,
+        sandbox=parts.sandbox,
+        verifier=verifier,
+        sessions=parts.sessions,
+        coders=crew.coders(),
+        author=AUTHOR,
+        clock=parts.clock,
+        spending=spending,
+        judge=Judge(verifier),
+    )
+    return {
+        RunTask: WorkJob(parts.store, repositories, forge, attempts),
+        AssessTask: AssessJob(repositories, forge, AUTHOR),
+        RebaseTask: RebaseJob(repositories, forge, AUTHOR),
+        ProposeRecord: ProposeRecordJob(repositories, forge, AUTHOR),
+    }
+
+
+def _steering(parts: Parts, engine: Callable[[], Engine]) -> Jobs:
+    """Build what people's commands and acts need done to runs and pull requests."""
+    return {
+        ClosePull: ClosePullJob(parts.forge),
+        ReopenPull: ReopenPullJob(parts.forge),
+        CancelRuns: CancelRunsJob(parts.store, engine),
+        NoteRun: NoteRunJob(parts.store),
+    }
+
+
+def tool_path(settings: Settings, path: str) -> str:
+    """Give the PATH of a sandbox: the bot's own, and the folder of a program that the operator's TEST names whole.
+
+    A program named in the repository's own file is not trusted with that: it would show a folder of the host.
+    """
+    try:
+        first = next(iter(shlex.split(settings.test or "")), "")
+    except ValueError:  # an open quotation mark, which the health check will tell about
+        first = ""
+    return f"{path}{os.pathsep}{Path(first).parent}" if Path(first).is_absolute() else path
