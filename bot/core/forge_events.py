@@ -1,0 +1,184 @@
+"""Owns what the forge tells, in our words: one class for each kind of webhook that means something."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from bot.core.values import Actor, Repo
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueLabeled:
+    """A label was set; `round` is the number of the track that it would begin."""
+
+    repo: Repo
+    issue: int
+    label: str
+    actor: Actor
+    round: int = 1
+    at: str = ""  # the forge's time of it, ISO 8601, UTC
+    kind: Literal["issue_labeled"] = "issue_labeled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommentCreated:
+    """A new comment on an issue or, when `is_pull`, on a pull request; `round` is that of a track that it may begin."""
+
+    repo: Repo
+    number: int
+    is_pull: bool
+    comment: int
+    body: str
+    author: Actor
+    round: int = 1
+    kind: Literal["comment_created"] = "comment_created"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullClosed:
+    repo: Repo
+    number: int
+    head_branch: str
+    head_sha: str
+    base_branch: str
+    merged: bool
+    merge_sha: str | None
+    actor: Actor
+    kind: Literal["pull_closed"] = "pull_closed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChecksCompleted:
+    """Some suite on this sha is complete: a hint to read the state of the current head."""
+
+    repo: Repo
+    sha: str
+    branch: str | None
+    ours: bool = False
+    kind: Literal["checks_completed"] = "checks_completed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pushed:
+    """A branch moved; `after` is None where it was deleted."""
+
+    repo: Repo
+    branch: str
+    before: str | None
+    after: str | None
+    actor: Actor
+    kind: Literal["pushed"] = "pushed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueUnlabeled:
+    repo: Repo
+    issue: int
+    label: str
+    actor: Actor
+    at: str = ""  # the forge's time of it, ISO 8601, UTC
+    kind: Literal["issue_unlabeled"] = "issue_unlabeled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueEdited:
+    repo: Repo
+    issue: int
+    actor: Actor
+    kind: Literal["issue_edited"] = "issue_edited"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueClosed:
+    repo: Repo
+    issue: int
+    actor: Actor
+    at: str = ""  # the forge's time of it, ISO 8601, UTC
+    kind: Literal["issue_closed"] = "issue_closed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueReopened:
+    repo: Repo
+    issue: int
+    actor: Actor
+    at: str = ""  # the forge's time of it, ISO 8601, UTC
+    kind: Literal["issue_reopened"] = "issue_reopened"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueGone:
+    """The issue was deleted, or moved to another repository: there is no place left to answer in."""
+
+    repo: Repo
+    issue: int
+    how: Literal["deleted", "transferred"]
+    actor: Actor
+    kind: Literal["issue_gone"] = "issue_gone"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullReopened:
+    repo: Repo
+    number: int
+    head_branch: str
+    actor: Actor
+    kind: Literal["pull_reopened"] = "pull_reopened"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullEdited:
+    """A pull request's title, text or base branch was changed."""
+
+    repo: Repo
+    number: int
+    head_branch: str
+    base_branch: str
+    actor: Actor
+    kind: Literal["pull_edited"] = "pull_edited"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullPushed:
+    """A pull request's branch got new commits (`synchronize`)."""
+
+    repo: Repo
+    number: int
+    head_branch: str
+    head_sha: str
+    actor: Actor
+    kind: Literal["pull_pushed"] = "pull_pushed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewSubmitted:
+    """A person reviewed a pull request; `state` is approved, changes_requested or commented."""
+
+    repo: Repo
+    number: int
+    review: int
+    state: str
+    body: str
+    author: Actor
+    head_branch: str = ""
+    at: str = ""  # the forge's time of it, ISO 8601, UTC
+    kind: Literal["review_submitted"] = "review_submitted"
+
+
+ForgeEvent = (
+    IssueLabeled
+    | IssueUnlabeled
+    | IssueEdited
+    | IssueClosed
+    | IssueReopened
+    | IssueGone
+    | CommentCreated
+    | PullClosed
+    | PullReopened
+    | PullEdited
+    | PullPushed
+    | ReviewSubmitted
+    | ChecksCompleted
+    | Pushed
+)
