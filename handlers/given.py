@@ -40,8 +40,32 @@ def decide(track: Track | None, event: FilesGiven, facts: Facts, now: datetime) 
     if event.step == "backlog":
         return Decision(track=begun, actions=(ProposeBacklog(),))
     if track is None or not track.tasks:
-        return life_backlog.backlog_merged(begun, facts.loaded, now)
+        return _rebuilt(life_backlog.backlog_merged(begun, facts.loaded, now), event, now)
     return _go_on(begun, facts, now)
+
+
+def _rebuilt(decision: Decision, event: FilesGiven, now: datetime) -> Decision:
+    """Take finished branches as done: git is enough to go on from where everything else is lost."""
+    track = decision.track
+    if track is None or not event.finished:
+        return decision
+    for found in event.finished:
+        task = track.task(found.task)
+        if task is not None and task.state == "todo":
+            task = replace(
+                task,
+                state="done",
+                attempt=found.attempt,
+                branch=found.branch,
+                pull=found.pull,
+                head_sha=found.head_sha,
+            )
+            track = track.with_task(task).noting(
+                life.stamp(now), f"found {task.id} finished", found.branch, task.id
+            )
+    if track.tasks and all(task.state in SETTLED for task in track.tasks):
+        return life.finish(track, now)
+    return replace(decision, track=track)
 
 
 def _begin(track: Track | None, event: FilesGiven, facts: Facts, now: datetime) -> Track:

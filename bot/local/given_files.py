@@ -9,7 +9,8 @@ from pathlib import Path
 
 from bot.core import backlog as backlog_file
 from bot.core.backlog import Backlog, Problem
-from bot.core.ids import LOCAL_TRACK_ID, backlog_branch
+from bot.core.given import Finished
+from bot.core.ids import LOCAL_TRACK_ID, backlog_branch, task_branch
 from bot.core.plan_file import read_plan
 from bot.core.track import Frozen
 from bot.core.values import Actor, Issue
@@ -94,7 +95,9 @@ async def onto_branch(
     config, _ = await room.config()
     branch = backlog_branch(config.branch_prefix, given.backlog.track)
     there = await room.mirror.resolve(branch)
-    begun = await room.begun(given.backlog.track)
+    begun = await room.begun(given.backlog.track) or bool(
+        await _first_attempts(room, given, config.branch_prefix)
+    )
     sha = await committed(room, given, there if there and begun else base, author, when)
     if sha != there:
         async with room.forge.git_access(room.repo, write=True) as access:
@@ -121,3 +124,43 @@ async def onto_current(
         await clone.record(sha, head, list(given.files))
         await room.fetch()
     return replace(room, repo=replace(room.repo, default_branch=branch)), sha
+
+
+async def _first_attempts(room: Room, given: Given, prefix: str) -> list[str]:
+    """List the tasks of which there is a branch, whatever is remembered."""
+    track = given.backlog.track
+    return [
+        task.id
+        for task in given.backlog.tasks
+        if await room.mirror.resolve(task_branch(prefix, track, task.id, 1)) is not None
+    ]
+
+
+async def finished_branches(room: Room, given: Given) -> tuple[Finished, ...]:
+    """Find the newest finished branch of each task: made by the host, and its own backlog says so."""
+    found = []
+    config, _ = await room.config()
+    for task in given.backlog.tasks:
+        attempt, newest = 1, ""
+        while sha := await room.mirror.resolve(
+            task_branch(config.branch_prefix, given.backlog.track, task.id, attempt)
+        ):
+            newest, attempt = sha, attempt + 1
+        if not newest or not await _says_done(room, newest, task.id):
+            continue
+        branch = task_branch(config.branch_prefix, given.backlog.track, task.id, attempt - 1)
+        pull = await room.forge.open_pull(
+            room.repo, head=branch, base=room.repo.default_branch, title=f"{task.id}: {task.title}", body=""
+        )
+        room.forge.merged(pull.number, newest, newest)
+        found.append(
+            Finished(task=task.id, attempt=attempt - 1, branch=branch, head_sha=newest, pull=pull.number)
+        )
+    return tuple(found)
+
+
+async def _says_done(room: Room, sha: str, task: str) -> bool:
+    raw = await room.mirror.read(sha, f"{room.wanted.folder}/BACKLOG.yaml")
+    loaded = backlog_file.load((raw or b"").decode(errors="replace"))
+    written = loaded.backlog.task(task) if loaded.backlog else None
+    return written is not None and written.status == "done"

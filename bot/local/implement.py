@@ -15,7 +15,7 @@ from bot.core.values import Actor
 from bot.errors import UserError
 from bot.local.bases import STEPS, Bases, based
 from bot.local.clone import Clone
-from bot.local.given_files import Given, onto_branch, onto_current, read_given
+from bot.local.given_files import Given, finished_branches, onto_branch, onto_current, read_given
 from bot.local.merging import Merger
 from bot.local.outcome import Outcome, in_order, outcome
 from bot.local.place import Room, Wanted, folder_of, room
@@ -97,12 +97,14 @@ class _Driver:
         await store.put_id(_COUNT, str(count))
         if count > 1:
             self._display.tell("goes on with what was begun before")
+        anew = await self._watch.load() is None
         given = FilesGiven(
             repo=self._place.repo,
             track=self._given.backlog.track,
             step="work",
             frozen=self._given.frozen,
             sha=sha,
+            finished=await finished_branches(self._place, self._given) if anew else (),
         )
         await self._add(f"work/{count}", given)
         while True:

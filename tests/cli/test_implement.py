@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,20 @@ def test_given_again_it_finds_everything_done_and_makes_nothing_twice(
 
     assert (again.code, clone.git("for-each-ref")) == (0, before)
     assert again.json["tasks"] == found["tasks"]
+
+
+def test_git_alone_is_enough_to_find_everything_done(
+    finished: tuple[Clone, Any, str], tmp_path: Path
+) -> None:
+    shutil.copytree(finished[0].folder, tmp_path / "clone", symlinks=True)
+    clone = Clone(tmp_path / "clone", finished[0].home)
+    shutil.rmtree(clone.folder / ".git" / "gitwright")
+    before = clone.git("for-each-ref")
+
+    again = clone.scripted(*WORK, "--json")
+
+    assert (again.code, again.json["runs"], clone.git("for-each-ref")) == (0, 0, before), again.err
+    assert again.json["merge_order"] == finished[1]["merge_order"]
 
 
 @pytest.mark.parametrize(
