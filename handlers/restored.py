@@ -8,7 +8,7 @@ from datetime import datetime
 from bot.core import life, restoring
 from bot.core.actions import Decision
 from bot.core.events import TrackLost, TrackSwept
-from bot.core.ids import Marker, backlog_branch, parse_marker, task_branch
+from bot.core.ids import Marker, backlog_branch, keyed, parse_marker, task_branch
 from bot.core.plan_text import frozen_of
 from bot.core.restoring import Attempt, Remains
 from bot.core.snapshot import Block, read_block
@@ -89,21 +89,25 @@ async def _backlog_pull(repo: Repo, block: Block, prefix: str, reads: Reads) -> 
 
 
 async def _attempts(repo: Repo, block: Block, prefix: str, reads: Reads) -> dict[str, Attempt]:
-    """Find each open task's newest pull request; the block may be older than the newest attempt."""
+    """Find what each open task's newest attempt left; the block may be older than that."""
     found: dict[str, Attempt] = {}
     for id_, (state, attempt, _, number) in block.tasks.items():
         if state in SETTLED:
             continue
         if number is not None:
-            found[id_] = Attempt(number=attempt, pull=await reads.forge.pull(repo, number))
-            if found[id_].pull.state == "open" or found[id_].pull.merged:
+            pull = await reads.forge.pull(repo, number)
+            found[id_] = Attempt(number=attempt, pull=pull)
+            if pull.state == "open" or pull.merged:
                 continue
+            replaced = keyed(Marker("answer", block.track), f"{id_}-a{attempt}-replaced")
+            if await reads.forge.find_comment(repo, number, replaced) is not None:
+                found[id_] = Attempt(number=attempt + 1)  # closed by ourselves, for the sake of the next
         first = attempt + 1 if number is not None else max(attempt, 1)
         for later in range(first, first + MOST_ATTEMPTS):
-            pull = await reads.forge.find_pull(repo, task_branch(prefix, block.track, id_, later))
-            if pull is None or not await _ours(repo, pull, Marker("task", block.track, id_, later), reads):
+            newer = await reads.forge.find_pull(repo, task_branch(prefix, block.track, id_, later))
+            if newer is None or not await _ours(repo, newer, Marker("task", block.track, id_, later), reads):
                 break
-            found[id_] = Attempt(number=later, pull=pull)
+            found[id_] = Attempt(number=later, pull=newer)
     return found
 
 

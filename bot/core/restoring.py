@@ -27,10 +27,10 @@ from bot.core.values import Actor, Pull, Repo, Usage
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """The newest pull request of a task, and the attempt that its branch names."""
+    """The newest attempt of a task that left a trace, with its pull request where it has one."""
 
     number: int
-    pull: Pull
+    pull: Pull | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +119,7 @@ def _task(seen: Remains, id_: str, written: BacklogTask | None) -> TaskTrack:
         task = _with_pull(seen, task, found)
     if task.attempt:
         branch = task_branch(seen.config.branch_prefix, seen.block.track, id_, task.attempt)
-        task = replace(task, branch=found.pull.head_branch if found else branch)
+        task = replace(task, branch=found.pull.head_branch if found and found.pull else branch)
     return _by_line(seen, task, written)
 
 
@@ -139,6 +139,8 @@ def _with_pull(seen: Remains, task: TaskTrack, found: Attempt) -> TaskTrack:
             trend=(),
             fixes=0,
         )
+    if pull is None:
+        return task
     if pull.merged and pull.base_branch == seen.repo.default_branch:
         return replace(task, state="done", note="", pull=pull.number)
     if pull.state != "open":

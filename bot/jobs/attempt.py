@@ -23,7 +23,7 @@ from bot.engine.store import Store
 from bot.errors import UserError
 from bot.git.glance import Glance
 from bot.jobs.contract import Contract, Contracts, Stop
-from bot.jobs.ground import Ground, ground
+from bot.jobs.ground import Ground, ground, others, tip_of
 from bot.jobs.judge import Judge, Made, Seen
 from bot.jobs.runs import read_notes
 from bot.jobs.spending import OverBudgetError, Spending, Spent
@@ -103,6 +103,20 @@ class Attempts:
         )
         seen = Seen(mirror, contract.task, trace, changed, stand.conflicts)
         return await self.judge.judged(track, task, made, seen)
+
+    async def left(self, track: Track, task: TaskTrack, action: RunTask, mirror: Mirror) -> Made | None:
+        """Take up what a lost run had pushed already, judged like any other work; None where it pushed nothing."""
+        head = await mirror.resolve(task.branch) if action.mode == "fresh" else None
+        if head is None:
+            return None
+        tip = await tip_of(mirror, track)
+        base = await mirror.merge_base(tip, head)
+        if base in {None, head} or await others(mirror, str(base), head, self.author):
+            return None  # somebody else's
+        contract = await self.contracts.read(track, task, mirror, str(base))
+        agent = self.coder(track.config).name
+        made = Made(sha=head, tip=tip, base=str(base), acceptance=contract.task.acceptance, agent=agent)
+        return await self.judge.judged(track, task, made, Seen(mirror, contract.task, (), (), ()))
 
     # --- the agent ---------------------------------------------------------------------------------
 

@@ -39,7 +39,10 @@ class WorkJob:
             return None  # people decided otherwise meanwhile
         mirror = await self.repositories.fresh(track.repo)
         try:
-            made = await self._remembered(track, task)
+            # Without the database the pushed branch is what is left of a run.
+            made = await self._remembered(track, task) or await self.attempts.left(
+                track, task, action, mirror
+            )
             if made is None:
                 made = await self.attempts.make(track, task, action, mirror)
                 points.reached("work-made")

@@ -157,6 +157,16 @@ def test_a_later_attempt_than_the_block_knows_of_is_followed() -> None:
     assert task.branch == "agent/issue-12/T-1-a2"
 
 
+def test_an_attempt_that_only_the_closed_pull_request_tells_of_is_begun() -> None:
+    seen = remains(
+        a_track(a_task(state="in_review", attempt=1, run=1, pull=20)), attempts={"T-1": Attempt(number=2)}
+    )
+    decision = restored(rebuilt(seen, NOW), seen, NOW)
+    assert [a for a in decision.actions if isinstance(a, RunTask)] == [RunTask(task="T-1", attempt=2, run=3)]
+    assert decision.track is not None
+    assert decision.track.tasks[0].pull is None
+
+
 def test_a_pull_request_closed_meanwhile_holds_its_task() -> None:
     closed = {"T-1": Attempt(number=1, pull=a_pull(state="closed"))}
     assert (

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import os
+import shutil
 import sqlite3
 import sys
 import time
@@ -69,6 +70,7 @@ class Play:
     environment: dict[str, str]
     kill_at: str
     strike: Callable[[], bool] = lambda: False  # tells when to kill it from outside
+    lose: bool = False  # the data directory dies with it
     died: int = 0
     child: Child = field(init=False)
 
@@ -89,6 +91,8 @@ class Play:
         assert self.child.code == -9, tail(self.tmp / "bot.log", 60)
         self.bury("killed")
         self.died += 1
+        if self.lose:
+            shutil.rmtree(self.tmp / "bot")
         self.child = self._start()
 
     def bury(self, end: End) -> None:
@@ -175,10 +179,12 @@ def played(
     webhook_judge: WebhookJudge,
     kill_at: str = "",
     strike: Callable[[], bool] = lambda: False,
+    *,
+    lose: bool = False,
 ) -> Outcome:
-    """Play the whole story; the bot is killed once at `kill_at`, or whenever `strike` says so."""
+    """Play the whole story; the bot is killed once at `kill_at`, or whenever `strike` says so, with its data or without."""
     with _stage(tmp, judge, webhook_judge) as (forge, api, environment):
-        play = Play(forge, api, tmp, environment, kill_at, strike)
+        play = Play(forge, api, tmp, environment, kill_at, strike, lose)
         try:
             _story(play)
             code = play.child.stop(GRACE)

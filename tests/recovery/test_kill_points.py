@@ -13,6 +13,7 @@ from bot.points import POINTS
 from tests.judges.openapi import Judge
 from tests.judges.webhooks import WebhookJudge
 from tests.recovery.killed import Outcome, played
+from tests.stories.scripts import JsonDict
 
 QUICK = ("branch-pushed", "status-posted")
 
@@ -49,6 +50,31 @@ def test_a_kill_at_a_point_changes_nothing(
     found = played(tmp_path, judge, webhook_judge, kill_at=point)
     assert found.died == 1, f"the bot never came to {point}"
     assert_same(found, undisturbed)
+
+
+def told(dump: JsonDict) -> JsonDict:
+    """Give what counts of an end state: a lost run's own words are lost with the data."""
+    return {
+        "tree": dump["tree"],
+        "branches": dump["branches"],
+        "pulls": [
+            {k: p[k] for k in ("branch", "title", "merged", "state", "changes")} for p in dump["pulls"]
+        ],
+        "labels": {number: (issue["state"], issue["labels"]) for number, issue in dump["issues"].items()},
+    }
+
+
+# Before the status comment stands there is nothing to take up; the label's webhook is then fetched again.
+@pytest.mark.long
+@pytest.mark.parametrize("point", POINTS)
+def test_the_data_lost_at_a_point_changes_nothing_that_counts(
+    point: str, tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge, undisturbed: Outcome
+) -> None:
+    found = played(tmp_path, judge, webhook_judge, kill_at=point, lose=True)
+    assert found.died == 1, f"the bot never came to {point}"
+    assert found.duplicates == []
+    assert found.leaks == []
+    assert told(found.dump) == told(undisturbed.dump)
 
 
 def at_random(seed: int) -> Callable[[], bool]:
