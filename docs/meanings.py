@@ -50,7 +50,7 @@ CONFIG = {
     "pull request, `stop` ends the attempt.",
     "push": "Whether branches are pushed at once or a person is asked first. Today they are always pushed.",
     "draft": "Whether task pull requests are opened as drafts.",
-    "keep_records": "Whether the files in `tasks_dir` stay after the end. Today they always stay.",
+    "keep_records": "Whether the files in `tasks_dir` stay after the end; else a last pull request removes them.",
     "close_issue": "Whether the issue is closed at the end.",
     "sign_off": "Whether commits carry `Signed-off-by`.",
 }
@@ -64,7 +64,6 @@ INERT = frozenset(
         "egress",
         "rebase",
         "push",
-        "keep_records",
         "sign_off",
     }
 )

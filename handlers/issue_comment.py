@@ -115,7 +115,9 @@ def _answered(track: Track | None, event: CommentCreated, text: str) -> Decision
 
 def _not_now(command: Command, track: Track | None) -> str:
     state = (
-        f"`{track.id}` is {messages.STATE_WORDS[track.state].lower()}" if track else "nothing is planned here"
+        f"the state of `{track.id}` is “{messages.STATE_WORDS[track.state]}”"
+        if track
+        else "nothing is planned here"
     )
     return f"`/agent {command.name}` means nothing now: {state}. Valid now: {_valid(track)}."
 

@@ -113,7 +113,7 @@ class ReviseBacklogJob:
             )
         refined = await self._ask(track, action, refiner, current)
         if refined.backlog is None:
-            why = f"The backlog model gave nothing usable: {escape(refined.problem)} Edit the file itself, or say it otherwise."
+            why = f"The backlog model gave nothing usable: {escape(refined.problem).rstrip('.')}. Edit the file itself, or say it otherwise."
             return self._nothing(action, tip, why, refined.usage)
         before = await self._before(track, mirror) or text
         revision = revise(before, text, refined.backlog)
@@ -235,8 +235,8 @@ def _told(revision: Revision, pull: int | None) -> str:
     ]
     lines += [f"- `{task}` is new" for task in revision.added]
     lines += [f"- `{task}` is dropped" for task in revision.dropped]
-    where = f" in #{pull}" if pull else ""
-    return f"Your note was worked in{where}:\n\n" + "\n".join(lines) + _kept(revision)
+    where = f"#{pull}" if pull else "the file"
+    return f"Your note was worked into {where}:\n\n" + "\n".join(lines) + _kept(revision)
 
 
 def _kept(revision: Revision) -> str:

@@ -28,9 +28,10 @@ def answer(call: CommandCall) -> Decision:
         by = call.event.author.login
         return life_review.revise(track, given.note, by, call.event.comment, call.now)
     task = track.task(given.task) if given.task else None
+    if task is None and not given.problems:
+        valid = ", ".join(f"`{command.usage}`" for command in call.commands if command.valid(track))
+        return say(call, f"{_where(track)} Valid now: {valid}.")
     if task is None:
-        if not given.problems:
-            problems.insert(0, _where(track))
         return refuse(call, COMMAND, problems)
     return refuse(call, COMMAND, problems) if problems else _of_task(call, track, task, given)
 

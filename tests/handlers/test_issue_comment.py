@@ -108,7 +108,7 @@ async def test_a_command_that_means_nothing_now_is_refused_with_what_does() -> N
     decision = await say("/agent resume", track=a_track(a_task()))
     assert reaction(decision) == "confused"
     (said,) = (action for action in decision.actions if isinstance(action, PostComment))
-    assert "`/agent resume` means nothing now: `issue-12` is working. Valid now: " in said.body
+    assert "`/agent resume` means nothing now: the state of `issue-12` is “Working”. Valid now: " in said.body
     valid = said.body.partition("Valid now: ")[2]
     assert "`/agent stop`" in valid
     assert "`/agent resume`" not in valid

@@ -43,7 +43,7 @@ reaction, text = said("/agent tasks", "read")
 assert reaction == "eyes"
 assert "| `T-1` | Say goodbye |" in text
 assert text.startswith("<!-- gitwright:answer track=issue-1 -->\n<!-- gitwright-key: comment-5 -->\n")
-assert "There are no tasks yet." in said("/agent tasks", "read", None)[1]
+assert "`/agent tasks` means nothing now" in said("/agent tasks", "read", None)[1]
 
 reaction, text = said("/agent tasks", "none")
 assert reaction == "confused"
