@@ -158,6 +158,8 @@ class Performer:
         return found.id if found else None
 
     async def _write_label(self, track: Track) -> None:
+        if track.state == "superseded":
+            return  # the issue's label tells of the newer round
         wanted = messages.label(track)
         key = f"{track.repo.id}/{track.issue}:label"
         known = await self.store.get_id(key)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from bot.core import life
+from bot.core import life, messages, messages_status
 from bot.core.actions import Decision
 from bot.core.ids import TASK_ID, track_id
-from bot.core.sanitize import code, escape
+from bot.core.sanitize import code, escape, inline
 from bot.core.track import Track
 from bot.handler import Command, CommandCall
 
@@ -28,15 +28,26 @@ def answer(call: CommandCall) -> Decision:
 
 def explain(track: Track, task: str | None) -> str:
     """List the newest decisions first."""
+    now = _now(track, task)
     entries = [e for e in track.history if task is None or e.task == task]
     if not entries:
-        return f"Nothing has been decided about `{task}` yet." if task else "Nothing has been decided yet."
+        about = f" about `{task}`" if task else ""
+        return f"{now}\n\nNothing has been decided{about} yet."
     lines = [
         f"- {entry.at} {escape(entry.what)}" + (f", because: {escape(entry.why)}" if entry.why else "")
         for entry in reversed(entries[-LAST:])
     ]
     subject = f"`{task}`" if task else f"`{track.id}`"
-    return f"**Decisions about {subject}, newest first**\n\n" + "\n".join(lines)
+    return f"{now}\n\n**Decisions about {subject}, newest first**\n\n" + "\n".join(lines)
+
+
+def _now(track: Track, task: str | None) -> str:
+    """Say why nothing is happening, or what is."""
+    known = track.task(task) if task else None
+    if known is None:
+        return f"**{messages.STATE_WORDS[track.state]}.** {messages_status.waits(track)}".strip()
+    note = f": {inline(known.note)}" if known.note else ""
+    return f"`{known.id}` {inline(known.title)}: {messages.TASK_WORDS[known.state]}{note}."
 
 
 COMMAND = Command(
