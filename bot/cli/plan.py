@@ -9,7 +9,7 @@ import click
 from bot.local import command as local
 from bot.local.plan import Planned, PlanOrder, plan, plan_json
 from bot.local.progress import Display
-from bot.local.text import about_findings, in_repo, shown, usage_line
+from bot.local.text import about_findings, in_repo, shown, unmarked, usage_line
 
 
 @click.command("plan")
@@ -44,21 +44,25 @@ def command(
         local.print_json(plan_json(found, clone))
     else:
         click.echo(_report(found, repo))
-    context.exit(0 if found.plan else 1)
+    context.exit(0 if found.good else 1)
 
 
 def _report(found: Planned, repo: Path) -> str:
     lines = about_findings(found.findings)
     if found.plan is None:
-        lines += [f"No plan. {found.problem}".strip()]
-        return "\n".join(lines)
+        stopped = any(finding.level == "blocking" for finding in found.findings)
+        why = (
+            "Mend what is blocking, then run the same command again." if stopped else unmarked(found.problem)
+        )
+        return "\n".join([*lines, f"No plan. {why}".strip()])
     lines += [
         f"{number}. {task.title} ({task.votes} votes)" for number, task in enumerate(found.plan.tasks, 1)
     ]
     lines += [f"not planned, only one agent wants it: {task.title}" for task in found.plan.minority]
     lines += [f"planners disagree: {conflict.evidence}" for conflict in found.plan.conflicts]
     lines += [f"open question: {question}" for question in found.plan.questions]
-    lines += [usage_line(found.usage)]
+    lines += [f"a planner gave nothing: {failure}" for failure in found.failures]
+    lines += [usage_line(found.usage), *([found.problem] if found.problem else [])]
     path = shown(found.path)
     lines += [f"wrote {path}; edit it, then run:"]
     lines += [f"  gitwright backlog{in_repo(repo)} --plan-file {path} --track-id NAME"]

@@ -25,6 +25,10 @@ from handlers.issues import freeze
 
 TRACK = "plan"
 MAX_TEXT = 1 << 20  # bytes
+_NO_AGREEMENT = (
+    "The planners agree on nothing: no task was proposed by two of them. Move those that you want from `minority` to "
+    "`tasks` in the file's `json` block, or say more exactly what is wanted and run the same command again with --force."
+)
 _GIVEN, _COUNT = "local:plan:given", "local:plan:count"
 
 
@@ -49,6 +53,11 @@ class Planned:
     failures: tuple[str, ...] = ()
     problem: str = ""
 
+    @property
+    def good(self) -> bool:
+        """Whether there is something to do; a plan of minority tasks alone waits for a person's choice."""
+        return self.plan is not None and bool(self.plan.tasks)
+
 
 async def plan(order: PlanOrder, display: Display) -> Planned:
     """Plan what the context file asks for and write tasks/PLAN.md; begun before and killed, it goes on."""
@@ -62,12 +71,13 @@ async def plan(order: PlanOrder, display: Display) -> Planned:
         await place.fetch(base)
         await place.bot.start()
         track = await _planned(place, frozen, base, display)
-        if track.plan is None or not track.plan.tasks:
+        if track.plan is None:
             await place.bot.store.put_id(_GIVEN, "")
             return Planned(path, base, None, track.usage, track.findings, track.plan_failures, track.problem)
         await write(place, {path: plan_text(TRACK, None, track.plan, frozen).encode()}, force=order.force)
         await place.bot.store.put_id(_GIVEN, "")
-    return Planned(path, base, track.plan, track.usage, track.findings, track.plan_failures)
+    problem = "" if track.plan.tasks else _NO_AGREEMENT
+    return Planned(path, base, track.plan, track.usage, track.findings, track.plan_failures, problem)
 
 
 async def _nothing(_track: Track, _action: ProposeBacklog) -> None:
@@ -130,7 +140,7 @@ def plan_json(found: Planned, clone: Clone) -> Mapping[str, object]:
     merged = found.plan or MergedPlan()
     return {
         "command": "plan",
-        "status": "planned" if found.plan else "blocked",
+        "status": "planned" if found.good else "blocked",
         "plan_file": found.path.relative_to(clone.root).as_posix() if found.plan else None,
         "base_sha": found.base_sha,
         **merged.model_dump(mode="json", exclude={"base_sha"}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +16,11 @@ from bot.core.values import Usage
 def about_findings(findings: Sequence[Finding]) -> list[str]:
     """Say what is not as it should be, with its remedy."""
     return [f"{f.level}: {f.code}: {f.text} {f.remedy}".rstrip() for f in findings if f.level != "ok"]
+
+
+def unmarked(markdown: str) -> str:
+    """Take the backslashes out of a text that was written for a comment."""
+    return re.sub(r"\\([\\_*`\[\]<>#|~])", r"\1", markdown)
 
 
 def usage_line(usage: Usage) -> str:

@@ -50,7 +50,8 @@ class Watch:
         merging = self._room.wanted.merging
         for entry in entries:
             # Without --merge a finished branch only counts as merged for what waits for it.
-            if not entry.what.startswith(_SILENT) and (merging or not _MERGED.match(entry.what)):
+            silent = entry.what == "blocked" or entry.what.startswith(_SILENT)  # the report says why
+            if not silent and (merging or not _MERGED.match(entry.what)):
                 self._display.tell(said(entry, branches))
             self._last = entry
 

@@ -11,7 +11,7 @@ import pytest
 from dirty_equals import IsInt, IsPartialDict, IsStr
 
 from bot.engine.lock import FileLock
-from tests.cli.clones import TITLES, Clone, backlog, interrupted, make, more_notes, new_file
+from tests.cli.clones import CHECK, FILES, TITLES, Clone, backlog, interrupted, make, more_notes, new_file
 
 FILE = "tasks/BACKLOG.yaml"
 WORK = ("implement", "--backlog-file", FILE)
@@ -169,16 +169,25 @@ def test_merged_into_the_branch_that_is_checked_out_as_it_becomes_green(tmp_path
 
 def test_what_failed_is_told_with_its_cause_and_tried_again_by_the_same_command(tmp_path: Path) -> None:
     (tmp_path / "broken.patch").write_text(new_file("src/one.txt", "BROKEN\n"))
-    clone = make(tmp_path, runs={"one": [{"patch": "broken.patch"}] * 12})
+    settings = f"test: {CHECK}\nlimits: {{attempts: 1, fix_forward: 0, regenerations: 0}}\n"
+    runs = {"one": [{"patch": "broken.patch"}, {"patch": "one.patch"}]}
+    clone = make(tmp_path, {**FILES, ".github/gitwright.yml": settings}, runs)
     clone.write(FILE, backlog())
 
-    ran = clone.scripted(*WORK)
+    failed = clone.scripted(*WORK)
+    again = clone.scripted(*WORK, "--json")
 
-    assert ran.code == 1
-    assert "T-1 blocked: Write the first word" in ran.out
-    assert "T-2 done: Write the second word; branch agent/words/T-2-a1" in ran.out
-    assert "T-3 not begun: Join both words" in ran.out
-    assert "gitwright implement --backlog-file tasks/BACKLOG.yaml" in ran.out
+    assert failed.code == 1
+    assert (
+        "T-1 blocked: Write the first word; decisions: ask person\n  why: `sh check.sh` is red" in failed.out
+    )
+    assert "T-2 done: Write the second word; branch agent/words/T-2-a1" in failed.out
+    assert "T-3 not begun: Join both words" in failed.out
+    assert "gitwright implement --backlog-file tasks/BACKLOG.yaml" in failed.out
+    assert again.code == 0, again.err
+    assert [task["branch"] for task in again.json["tasks"]] == [
+        f"agent/words/{id_}" for id_ in ("T-1-a2", "T-2-a1", "T-3-a1")
+    ]
 
 
 def test_branches_that_conflict_are_named_with_their_files(tmp_path: Path) -> None:
@@ -298,3 +307,16 @@ def test_wrong_usage_ends_with_2_and_a_hint(
     ran = finished[0].typed(*args)
 
     assert (ran.code, said in ran.err.replace("\n", " ")) == (2, True), ran.err
+
+
+def test_without_a_test_command_work_waits_and_says_how_to_name_one(tmp_path: Path) -> None:
+    clone = make(tmp_path, {"README.md": "# Greet\n"})
+    clone.write(FILE, backlog())
+    clone.git("checkout", "-q", "--detach")
+
+    ran = clone.scripted(*WORK)
+
+    assert ran.code == 1
+    assert "blocking: BASELINE: " in ran.out
+    assert "`test`" in ran.out
+    assert "T-1 not begun: Write the first word" in ran.out

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from dirty_equals import IsPartialDict, IsStr
 
-from tests.cli.clones import CONTEXT, FILES, TITLES, Clone, make
+from tests.cli.clones import CONTEXT, FILES, TASKS, TITLES, Clone, make
 
 PLAN = ("plan", "--context-file", "feature.md")
 
@@ -82,6 +83,23 @@ def test_without_a_model_it_says_how_to_get_one(tmp_path: Path) -> None:
     assert "_API_KEY" in ran.out
     assert "run the same command again" in ran.out
     assert not (clone.folder / "tasks").exists()
+
+
+def test_planners_that_agree_on_nothing_leave_the_choice_to_a_person(tmp_path: Path) -> None:
+    clone = make(tmp_path)
+    clone.write("feature.md", CONTEXT)
+    script = yaml.safe_load(clone.script.read_text())
+    for planner, task in zip(script["planners"], TASKS, strict=True):
+        planner["tasks"] = [{**task, "depends_on": []}]
+    script["planners"][2] = {"agent_id": "smallest", "fail": "crash"}
+    clone.script.write_text(yaml.safe_dump(script))
+
+    ran = clone.scripted(*PLAN)
+
+    assert ran.code == 1
+    assert "The planners agree on nothing" in ran.out
+    assert "a planner gave nothing: smallest: " in ran.out
+    assert "Write the first word" in (clone.folder / "tasks" / "PLAN.md").read_text()
 
 
 def test_a_repository_without_tests_is_planned_and_told_so(tmp_path: Path) -> None:
