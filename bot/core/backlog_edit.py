@@ -55,8 +55,8 @@ def set_field(text: str, task: str, field: str, value: Value) -> str:
         return _add_field(text, task, field, value)
     key, node = found
     if field == "context" and isinstance(value, str) and not _in_braces(text, task):
-        indent = " " * (key.column - 1)
-        lines = f"\n{indent}".join(context_lines(value))
+        margin = " " * (key.column - 1)
+        lines = f"\n{margin}".join(context_lines(value))
         tail = "\n" if text[node.end - 1 : node.end] == "\n" else ""
         return text[: key.start] + lines + tail + text[node.end :]
     if isinstance(value, str):

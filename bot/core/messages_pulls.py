@@ -8,19 +8,35 @@ from dataclasses import dataclass, field
 from bot.core import messages, messages_spending
 from bot.core.budgets import Line
 from bot.core.ids import Marker
+from bot.core.lessons import LESSONS_PATH, Lesson
 from bot.core.sanitize import code, escape, fence, inline, plain, truncate
 from bot.core.track import TaskTrack, Track
 
 
-def backlog_pull(track: Track, notes: Sequence[str]) -> str:
+def backlog_pull(track: Track, notes: Sequence[str], lessons: Sequence[Lesson] = ()) -> str:
     parts = [
         str(Marker("backlog", track.id)),
         f"Part of #{track.issue}. Merging this starts the work; what is merged is exactly what runs.",
         f"Edit `{track.folder}/BACKLOG.yaml` here as you like: titles, scopes, acceptance, order, tasks. "
         "The check `gitwright/backlog` says on every push whether it can be read.",
         *(escape(note) for note in notes),
+        _learned(lessons),
     ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _learned(lessons: Sequence[Lesson]) -> str:
+    """List new lessons; code wrote them from test ids, paths and rules alone."""
+    if not lessons:
+        return ""
+    return "\n".join(
+        [
+            f"**Learned from earlier attempts**, in `{LESSONS_PATH}`; agents that work on these files are told "
+            "from now on. Edit or delete lines as you like.",
+            "",
+            *(f"- {lesson.rule} ({', '.join(map(code, lesson.evidence))})" for lesson in lessons),
+        ]
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +106,7 @@ def _siblings(conflicts: Mapping[int, Sequence[str]]) -> str:
     return "\n".join(["**Conflicts with open siblings** (the later one is rebased):", "", *lines])
 
 
-def record_pull(track: Track) -> str:
+def record_pull(track: Track, lessons: Sequence[Lesson] = ()) -> str:
     """Render the pull request that carries what no task's pull request could record."""
     what = (
         "It writes down which tasks were dropped"
@@ -101,8 +117,9 @@ def record_pull(track: Track) -> str:
         str(Marker("backlog", track.id)),
         f"Part of #{track.issue}. Every task is settled. {what}; merging it ends the work on this issue.",
         "Closing it unmerged ends the work too, without the record.",
+        _learned(lessons),
     ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def replaced(track: Track, task: TaskTrack, begun: TaskTrack, why: str) -> str:

@@ -14,6 +14,7 @@ from bot.core.actions import ProposeBacklog, ReportBacklog
 from bot.core.backlog import Backlog, BacklogTask
 from bot.core.config import RepoConfig
 from bot.core.events import BacklogProposed
+from bot.core.lessons import Lessons, for_task
 from bot.core.packet import ContextCompressor, PacketInput, TaskTooBig
 from bot.core.plan_text import plan_text
 from bot.core.planning import MergedPlan
@@ -22,6 +23,7 @@ from bot.core.specs import SpecRepository
 from bot.core.track import Track
 from bot.core.values import Annotation, Pull, Usage
 from bot.errors import BotError, RetryableError, StaleRefError, UserError
+from bot.jobs.learning import Learned, Learning
 from bot.jobs.plan import read_texts
 from bot.jobs.repository import Repositories
 from bot.jobs.spending import OverBudgetError, Spending
@@ -41,6 +43,7 @@ class Drafted:
     message: str
     usage: Usage
     notes: tuple[str, ...]
+    told: frozenset[str] = frozenset()  # ids of the lessons in its contexts
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,7 @@ class ProposeBacklogJob:
     refiner: Callable[[RepoConfig], BacklogRefiner | None]  # None: the merged plan is converted as it is
     author: Identity
     spending: Spending
+    learning: Learning
     compressor: ContextCompressor = field(default_factory=ContextCompressor)
     specs: SpecRepository = field(default_factory=SpecRepository)
 
@@ -59,19 +63,21 @@ class ProposeBacklogJob:
         mirror = await self.repositories.fresh(track.repo)
         pull = await self.forge.find_pull(track.repo, track.backlog_branch)
         if pull is None:
-            drafted = await self.draft(track, mirror)
-            pull = await self._open(track, mirror, drafted)
+            learned = await self.learning.learn(track, mirror, track.base_sha)
+            drafted = await self.draft(track, mirror, learned)
+            pull = await self._open(track, mirror, drafted, learned)
             return self._proposed(track, pull, len(drafted.backlog.tasks), drafted.notes, drafted.usage)
         text = await self.repositories.file(track.repo, pull.head_sha, f"{track.folder}/BACKLOG.yaml")
         loaded = files.load(text or "")
         return self._proposed(track, pull, len(loaded.backlog.tasks) if loaded.backlog else 0, (), Usage())
 
-    async def draft(self, track: Track, mirror: Mirror) -> Drafted:
+    async def draft(self, track: Track, mirror: Mirror, learned: Learned | None = None) -> Drafted:
         """Write the track's files from its plan; nothing is published. UserError where a task is too big."""
         if track.plan is None:
             raise BotError("the plan is gone; `/agent plan` makes a new one")
         backlog, usage, notes = await self._backlog(track, track.plan)
-        backlog = await self._with_contexts(track, mirror, backlog)
+        learned = learned or await self.learning.read(mirror, track.base_sha)
+        backlog, told = await self._with_contexts(track, mirror, backlog, learned.lessons)
         specs = {task.id: self.specs.first(task, issue=track.issue or None) for task in backlog.tasks}
         folder, plan = track.folder, track.plan
         written = {
@@ -79,7 +85,8 @@ class ProposeBacklogJob:
             f"{folder}/PLAN.md": plan_text(track.id, track.issue or None, plan, track.frozen).encode(),
             **{f"{folder}/specs/{id_}.md": self.specs.render(spec).encode() for id_, spec in specs.items()},
         }
-        return Drafted(backlog, written, f"Plan {track.id}\n\n{plain(_goal(track, plan))}", usage, notes)
+        message = f"Plan {track.id}\n\n{plain(_goal(track, plan))}"
+        return Drafted(backlog, written, message, usage, notes, told)
 
     def _proposed(
         self, track: Track, pull: Pull, tasks: int, notes: tuple[str, ...], usage: Usage
@@ -130,19 +137,29 @@ class ProposeBacklogJob:
             return Refined(None, Usage(), str(error))
         return replace(refined, usage=spent.total)
 
-    async def _with_contexts(self, track: Track, mirror: Mirror, backlog: Backlog) -> Backlog:
+    async def _with_contexts(
+        self, track: Track, mirror: Mirror, backlog: Backlog, lessons: Lessons
+    ) -> tuple[Backlog, frozenset[str]]:
+        """Fill the contexts, and give the ids of the lessons in them."""
         documents = await read_texts(mirror, track.base_sha)
-        contexts = {
-            task.id: await asyncio.to_thread(compress, self.compressor, track, task, documents)
-            for task in backlog.tasks
-        }
-        return files.with_contexts(backlog, contexts)
+        contexts, told = {}, set()
+        for task in backlog.tasks:
+            fitting = for_task(lessons, scope=task.scope.paths)
+            told |= {lesson.id for lesson in fitting}
+            rules = tuple(lesson.rule for lesson in fitting)
+            contexts[task.id] = await asyncio.to_thread(
+                compress, self.compressor, track, task, documents, rules
+            )
+        return files.with_contexts(backlog, contexts), frozenset(told)
 
-    async def _open(self, track: Track, mirror: Mirror, drafted: Drafted) -> Pull:
-        # Everything here is derived from the track alone, so a repeat after a kill makes the very same commit.
+    async def _open(self, track: Track, mirror: Mirror, drafted: Drafted, learned: Learned) -> Pull:
+        # Derived from tracks alone, so a repeat after a kill makes the very same commit.
         when = datetime.fromisoformat(track.started_at.replace("Z", "+00:00"))
         message = f"{drafted.message}\n\nPart of #{track.issue}"
-        sha = await mirror.commit_files(track.base_sha, drafted.files, message, self.author, when)
+        contents = {**drafted.files, **learned.files(drafted.told)}
+        sha = await mirror.commit_files(track.base_sha, contents, message, self.author, when)
+        if len(contents) > len(drafted.files):
+            await self.learning.note(track, learned)
         await mirror.anchor(f"backlog/{track.id}", sha)
         await self._push(track, mirror, sha)
         points.reached("backlog-pushed")
@@ -151,7 +168,7 @@ class ProposeBacklogJob:
             head=track.backlog_branch,
             base=track.repo.default_branch,
             title=f"Backlog of {messages.count(len(drafted.backlog.tasks), 'task')} for #{track.issue}",
-            body=messages_pulls.backlog_pull(track, drafted.notes),
+            body=messages_pulls.backlog_pull(track, drafted.notes, learned.new),
         )
 
     async def _push(self, track: Track, mirror: Mirror, sha: str) -> None:
@@ -165,7 +182,11 @@ class ProposeBacklogJob:
 
 
 def compress(
-    compressor: ContextCompressor, track: Track, task: BacklogTask, documents: Mapping[str, str]
+    compressor: ContextCompressor,
+    track: Track,
+    task: BacklogTask,
+    documents: Mapping[str, str],
+    lessons: tuple[str, ...] = (),
 ) -> str:
     """Cut the context of a task out of the issue and the repository: at most 3,072 bytes of UTF-8."""
     packet = compressor.compress(
@@ -178,6 +199,7 @@ def compress(
             issue_body=track.frozen.body,
             base_sha=track.base_sha,
             files=documents,
+            lessons=lessons,
         )
     )
     if isinstance(packet, TaskTooBig):

@@ -11,6 +11,7 @@ from bot.core.actions import ProposeRecord
 from bot.core.events import RecordProposed
 from bot.core.track import Track
 from bot.errors import RetryableError, StaleRefError
+from bot.jobs.learning import Learning
 from bot.jobs.repository import Repositories
 from bot.ports import Forge, Identity, Mirror
 
@@ -24,6 +25,7 @@ class ProposeRecordJob:
     repositories: Repositories
     forge: Forge
     author: Identity
+    learning: Learning
 
     async def __call__(self, track: Track, _action: ProposeRecord) -> RecordProposed:
         branch = f"{track.config.branch_prefix}/{track.id}/record"
@@ -37,10 +39,13 @@ class ProposeRecordJob:
         changed, words = await self._changes(track, mirror, base)
         if not changed:
             return NOTHING
+        learned = await self.learning.learn(track, mirror, base)
+        lessons = learned.files()
+        if lessons:
+            await self.learning.note(track, learned)
         when = datetime.fromisoformat(track.started_at.replace("Z", "+00:00"))
-        sha = await mirror.commit_files(
-            base, changed, f"{words}\n\nPart of #{track.issue}", self.author, when
-        )
+        message = f"{words}\n\nPart of #{track.issue}"
+        sha = await mirror.commit_files(base, {**changed, **lessons}, message, self.author, when)
         await mirror.anchor(f"record/{track.id}", sha)
         await self._push(track, mirror, sha, branch)
         pull = await self.forge.open_pull(
@@ -48,7 +53,7 @@ class ProposeRecordJob:
             head=branch,
             base=track.repo.default_branch,
             title=words,
-            body=messages_pulls.record_pull(track),
+            body=messages_pulls.record_pull(track, learned.new),
         )
         return RecordProposed(pull=pull.number)
 

@@ -25,7 +25,9 @@ class Repositories:
     forge: Forge
     worktrees: Worktrees
     override: Callable[[RepoConfig], RepoConfig] = lambda config: config  # the operator's settings win
-    cap: Callable[[Repo, int], None] = lambda _repo, _calls: None  # hears how many API calls at once a file allows
+    cap: Callable[[Repo, int], None] = lambda _repo, _calls: (
+        None
+    )  # hears how many API calls at once a file allows
     _fetched: dict[int, float] = field(default_factory=dict)
 
     def moved(self, repo_id: int) -> None:

@@ -39,6 +39,7 @@ from bot.jobs.close import CloseJob
 from bot.jobs.crew import Crew
 from bot.jobs.health import HealthJob
 from bot.jobs.judge import Judge
+from bot.jobs.learning import Learning
 from bot.jobs.plan import PlanJob
 from bot.jobs.record import ProposeRecordJob
 from bot.jobs.repair import AssessJob, RebaseJob
@@ -109,7 +110,9 @@ def _planning(parts: Parts, verifier: Verifier, crew: Crew, cast: Cast, spending
             WorkerPool({"planners": parts.settings.planners}),
             spending,
         ),
-        ProposeBacklog: ProposeBacklogJob(repositories, forge, cast.refiner, AUTHOR, spending),
+        ProposeBacklog: ProposeBacklogJob(
+            repositories, forge, cast.refiner, AUTHOR, spending, Learning(parts.store)
+        ),
         ReportBacklog: ReportBacklogJob(repositories, forge),
         EditBacklog: EditBacklogJob(backlog),
         ReviseBacklog: ReviseBacklogJob(parts.store, backlog, cast.refiner, spending),
@@ -135,7 +138,7 @@ def _working(parts: Parts, verifier: Verifier, crew: Crew, spending: Spending) -
         RunTask: WorkJob(parts.store, repositories, forge, attempts),
         AssessTask: AssessJob(repositories, forge, AUTHOR),
         RebaseTask: RebaseJob(repositories, forge, AUTHOR),
-        ProposeRecord: ProposeRecordJob(repositories, forge, AUTHOR),
+        ProposeRecord: ProposeRecordJob(repositories, forge, AUTHOR, Learning(parts.store)),
     }
 
 
