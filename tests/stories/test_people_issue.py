@@ -25,6 +25,7 @@ async def test_an_edited_issue_goes_on_with_the_frozen_text_and_says_so_once(
         issue = await s.open_issue()
         pull = await s.to_review(issue)
         await s.check(pull["head"]["sha"])
+        await s.in_state(issue, "review")
         await _change(s, issue, body="People leave. Say farewell.")
 
         async def stale() -> bool:
@@ -36,6 +37,7 @@ async def test_an_edited_issue_goes_on_with_the_frozen_text_and_says_so_once(
         assert (check["conclusion"], check["output"]["title"]) == snapshot(
             ("success", "stale: issue edited; 1 task, ready to merge")
         )
+        await s.quiet()
         assert "**stale: issue edited.**" in await s.status(issue)
         assert await s.said(issue, "answer") == []
 
@@ -112,7 +114,11 @@ async def test_a_closed_issue_pauses_and_a_reopened_one_goes_on(
         await s.in_state(issue, "paused")
         assert "agent:blocked" in await s.labels(issue)
         assert (await s.status(issue)).splitlines()[:3] == snapshot(
-            ["### Gitwright: Paused", "", "**Last:** paused (<time>)"]
+            [
+                "### Gitwright: Paused",
+                "",
+                "**Waits for you:** `/agent resume` goes on; until then nothing new is started, what runs may finish.",
+            ]
         )
 
         # What is merged meanwhile starts nothing.
