@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol
 
 from bot.core.backlog import Backlog
 from bot.core.drift import Signal, Step
+from bot.core.health import Standing
 from bot.core.planning import MergedPlan, PlanProposal
 from bot.core.values import (
     Annotation,
@@ -86,6 +87,9 @@ class ForgeReads(Protocol):
 
     async def permission(self, repo: Repo, login: str) -> Role:
         """Ask what a person may do here; somebody unknown may do `none`."""
+
+    async def standing(self, repo: Repo) -> Standing:
+        """Ask what the bot itself may do here, and for how long."""
 
     async def issue(self, repo: Repo, number: int) -> Issue: ...
 

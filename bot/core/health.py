@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from bot.core.canaries import is_canary
 from bot.core.config import NO_TEST
 from bot.core.runners import (
     CanaryFile,
@@ -28,10 +29,12 @@ __all__ = [
     "InstrumentationChecker",
     "Level",
     "Probes",
+    "Standing",
     "TestResult",
     "blocking",
     "canary",
     "detect_test_command",
+    "differing",
     "newly_failing",
     "read_test_output",
     "runner_of",
@@ -40,6 +43,10 @@ __all__ = [
 Level = Literal["ok", "degraded", "blocking"]
 MIN_GIT = (2, 38)  # merge-tree --write-tree
 MIN_DISK = 1 << 30  # bytes
+SOON = 3 * 86_400.0  # seconds; an access token that ends within them is told of
+NEEDED = {"contents": "write", "issues": "write", "pull_requests": "write", "checks": "write"}
+_LEVELS = {"read": 1, "write": 2, "admin": 3}
+_SPARED = frozenset({"checks"})  # without it there is no check on pull requests, and all else works
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +59,26 @@ class Finding:
     remedy: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the bot may do in a repository, and for how many seconds more; None: nobody said so."""
+
+    permissions: Mapping[str, str] | None = None
+    expires_in: float | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probes:
     """What was seen; None: not looked at. A text names what went wrong, an empty one means that nothing did."""
 
     git_version: str | None = None  # as `git --version` says it
     tools: Mapping[str, str] = field(default_factory=dict)  # tool -> what went wrong
+    programs: Mapping[str, str] = field(default_factory=dict)  # the same for those of the declared commands
     token: str | None = None
+    standing: Standing | None = None
     models: Mapping[str, str] = field(default_factory=dict)  # model -> what went wrong
     disk_free: int | None = None  # bytes
+    disk: str | None = None  # writing to it
     worktree: str | None = None
     sandbox: str | None = None
     setup: str | None = None
@@ -68,6 +86,7 @@ class Probes:
     baseline: TestResult | None = None
     known_failing: tuple[str, ...] = ()
     canary: TestResult | Literal["unproved"] | None = None
+    differing: tuple[str, ...] | None = None  # tests that did not end alike in two runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +100,7 @@ class InstrumentationChecker:
         return (
             *_host(probes),
             *_outside(probes),
-            *(self._for_work(finding) for finding in (*_setup(probes), *_baseline(probes), *_canary(probes))),
+            *(self._for_work(finding) for finding in _of_tests(probes)),
         )
 
     def _for_work(self, finding: Finding) -> Finding:
@@ -102,7 +121,9 @@ def _host(probes: Probes) -> Iterator[Finding]:
         yield _git(probes.git_version)
     for tool, wrong in sorted(probes.tools.items()):
         yield _simple("TOOL", f"`{tool}`", wrong, f"Install `{tool}` where the bot runs.")
-    if probes.disk_free is not None:
+    if probes.disk:
+        yield _simple("DISK", "The disk", probes.disk, "The bot's data folder must be writable.")
+    elif probes.disk_free is not None:
         free = f"{probes.disk_free / (1 << 30):.1f} GiB are free"
         level: Level = "ok" if probes.disk_free >= MIN_DISK else "blocking"
         yield Finding(
@@ -129,6 +150,8 @@ def _outside(probes: Probes) -> Iterator[Finding]:
         yield _simple(
             "AUTH", "The access token", probes.token, "Check the App's installation and its permissions."
         )
+    if probes.standing is not None:
+        yield from _standing(probes.standing)
     working = [model for model, wrong in probes.models.items() if not wrong]
     for model, wrong in sorted(probes.models.items()):
         if wrong and working:
@@ -141,10 +164,56 @@ def _outside(probes: Probes) -> Iterator[Finding]:
             )
 
 
+def _standing(standing: Standing) -> Iterator[Finding]:
+    """Tell what is missing; what is there in full is part of the token's own finding."""
+    if standing.permissions is not None:
+        has = standing.permissions
+        lacks = [name for name, level in NEEDED.items() if _LEVELS.get(has.get(name, ""), 0) < _LEVELS[level]]
+        if lacks:
+            named = ", ".join(f"`{name}: {NEEDED[name]}`" for name in lacks)
+            level: Level = "degraded" if set(lacks) <= _SPARED else "blocking"
+            remedy = "Grant them to the App or the token; for an App the owner has to accept them as well."
+            yield Finding("AUTH", level, f"Permissions are missing: {named}.", remedy)
+    if standing.expires_in is not None and standing.expires_in < SOON:
+        hours = max(standing.expires_in, 0) / 3600
+        text = f"The access token ends in {hours:.0f} hours." if hours else "The access token has expired."
+        yield Finding(
+            "AUTH", "degraded" if hours else "blocking", text, "Make a new token and start again with it."
+        )
+
+
 def _simple(code: str, what: str, wrong: str, remedy: str) -> Finding:
     if wrong:
         return Finding(code, "blocking", f"{what} cannot be used: {wrong.rstrip('.')}.", remedy)
     return Finding(code, "ok", f"{what} works.")
+
+
+def _of_tests(probes: Probes) -> Iterator[Finding]:
+    """Give what only work needs."""
+    for program, wrong in sorted(probes.programs.items()):
+        if wrong:  # those that work have been seen at work
+            remedy = (
+                f"Install `{program}` where the bot runs, or mend the command in `.github/gitwright.yml`."
+            )
+            yield Finding(
+                "TOOL", "blocking", f"`{program}`, which a declared command starts: {wrong}.", remedy
+            )
+    yield from _setup(probes)
+    yield from _baseline(probes)
+    yield from _canary(probes)
+    if probes.differing:
+        text = f"Two runs on the same commit did not end alike: {_some(probes.differing)}."
+        remedy = "Mend these tests; until then a failure of theirs is tried once more before it counts."
+        yield Finding("DETERMINISM", "degraded", text, remedy)
+    elif probes.differing is not None:
+        yield Finding("DETERMINISM", "ok", "Two runs on the same commit ended alike.")
+
+
+def differing(baseline: TestResult, again: TestResult) -> tuple[str, ...] | None:
+    """Name the tests that failed in one of two runs only, the canary left out; None where nothing can be compared."""
+    if not any(is_canary(test) for test in again.failed):
+        return None
+    return tuple(sorted(test for test in set(baseline.failed) ^ set(again.failed) if not is_canary(test)))
 
 
 def _setup(probes: Probes) -> Iterator[Finding]:

@@ -132,10 +132,10 @@ def _jest(text: str) -> _Counts:
 
 
 def _vitest(text: str) -> _Counts:
-    ids = [
-        " ".join(name.split())
-        for name in re.findall(r"^\s*(?:FAIL|\u00d7)\s+(.+?)(?:\s+[0-9.]+m?s)?\s*$", text, re.M)
-    ]
+    # The list of each file's tests marks failures, too, but without the file; it stands alone where a run was cut.
+    form = r"^\s*{}\s+(.+?)(?:\s+[0-9.]+m?s)?\s*$"
+    found = re.findall(form.format("FAIL"), text, re.M) or re.findall(form.format("\u00d7"), text, re.M)
+    ids = [" ".join(name.split()) for name in found]
     line = re.findall(r"^\s*Tests\s+(.*)$", text, re.M)
     if not line:
         return _Counts(tuple(ids), broken=not ids)

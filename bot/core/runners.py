@@ -1,7 +1,7 @@
-"""Owns test runners: the command for a project, what its output says, and a test that must fail.
+"""Owns test runners: the command for a project, and which runner a command starts.
 
-detect_test_command(files) -> str | None; runner_of(command) -> Runner; read_test_output(runner, code, output) ->
-TestResult; newly_failing(after, before) -> ids; canary(runner, files) -> CanaryFile(path, text) | None.
+detect_test_command(files) -> str | None; runner_of(command) -> Runner. What their output says (`read_test_output`,
+`newly_failing`) and a test that must fail (`canary`) are in modules of their own, and offered here too.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Collection
-from dataclasses import dataclass
 from itertools import pairwise
 
+from bot.core.canaries import CanaryFile, canary
 from bot.core.runner_output import Runner, TestResult, newly_failing, read_test_output
 
 __all__ = [
@@ -24,14 +24,6 @@ __all__ = [
     "read_test_output",
     "runner_of",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class CanaryFile:
-    """A file with a test that must fail."""
-
-    path: str
-    text: str
 
 
 def detect_test_command(files: Collection[str]) -> str | None:
@@ -85,79 +77,3 @@ def runner_of(command: str, package_json: str = "") -> Runner:
     if "node" in names and "--test" in words:
         return "node"
     return "other"
-
-
-_NAME = "gitwright_canary"
-
-
-def canary(runner: Runner, files: Collection[str]) -> CanaryFile | None:
-    """Make a failing test beside the existing ones, named as the runner wants it; None where that is not possible."""
-    tree = sorted(files)
-    if runner in ("pytest", "unittest"):
-        return _python_canary(runner, tree)
-    if runner in ("jest", "vitest", "node"):
-        return _javascript_canary(runner, tree)
-    if runner == "go":
-        return _go_canary(tree)
-    if runner == "cargo" and "Cargo.toml" in tree:
-        text = f'#[test]\nfn {_NAME}() {{\n    panic!("this test must be seen failing");\n}}\n'
-        return CanaryFile(f"tests/{_NAME}.rs", text)
-    return None
-
-
-def _python_canary(runner: Runner, tree: list[str]) -> CanaryFile | None:
-    tests = [path for path in tree if re.search(r"(^|/)(test_[^/]*|[^/]*_test)\.py$", path)]
-    if not tests and runner == "unittest":
-        return None
-    folder = _nearest_folder(tests) if tests else "tests"
-    if runner == "unittest":
-        body = (
-            "import unittest\n\n\nclass GitwrightCanary(unittest.TestCase):\n"
-            f'    def test_{_NAME}(self):\n        self.fail("this test must be seen failing")\n'
-        )
-    else:
-        body = f'def test_{_NAME}():\n    raise AssertionError("this test must be seen failing")\n'
-    return CanaryFile(_join(folder, f"test_{_NAME}.py"), body)
-
-
-def _javascript_canary(runner: Runner, tree: list[str]) -> CanaryFile | None:
-    tests = [
-        path
-        for path in tree
-        if re.search(r"\.(test|spec)\.[cm]?[jt]sx?$", path) and "node_modules" not in path
-    ]
-    if not tests:
-        return None
-    nearest = min(tests, key=lambda path: (path.count("/"), path))
-    ending = re.search(r"\.(test|spec)\.[cm]?[jt]sx?$", nearest)
-    suffix = ending[0].removesuffix("x") if ending else ".test.js"
-    if runner == "node":
-        # A module of its own kind, whatever package.json says of others.
-        text = f'import test from "node:test";\n\ntest("{_NAME}", () => {{\n  throw new Error("this test must be seen failing");\n}});\n'
-        return CanaryFile(_join(_folder(nearest), f"{_NAME}.test.mjs"), text)
-    imports = 'import { expect, test } from "vitest";\n\n' if runner == "vitest" else ""
-    text = f'{imports}test("{_NAME}", () => {{\n  expect("this test").toBe("seen failing");\n}});\n'
-    return CanaryFile(_join(_folder(nearest), _NAME + suffix), text)
-
-
-def _go_canary(tree: list[str]) -> CanaryFile | None:
-    """Make a package of its own: which name the existing packages have is not to be seen from paths."""
-    if "go.mod" not in tree:
-        return None
-    text = (
-        f'package {_NAME}\n\nimport "testing"\n\n'
-        'func TestGitwrightCanary(t *testing.T) {\n\tt.Fatal("this test must be seen failing")\n}\n'
-    )
-    return CanaryFile(f"{_NAME}/{_NAME}_test.go", text)
-
-
-def _nearest_folder(paths: list[str]) -> str:
-    return _folder(min(paths, key=lambda path: (path.count("/"), path)))
-
-
-def _folder(path: str) -> str:
-    return path.rpartition("/")[0]
-
-
-def _join(folder: str, name: str) -> str:
-    return f"{folder}/{name}" if folder else name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from bot.core.config import NO_TEST, RepoConfig
+from bot.core.config import NO_TEST, RepoConfig, TestCommand
 from bot.core.runners import TestResult, detect_test_command
 from bot.core.scopes import overlaps
 
@@ -25,6 +25,21 @@ def commands_for(
         for each in config.test
         if scope is None or not each.paths or overlaps(each.paths, tuple(scope), files)
     )
+
+
+def setup_for(config: RepoConfig, command: str) -> str | None:
+    """Give what has to be run before a test command: its own set-up, else the repository's."""
+    own = next((each.setup for each in _listed(config) if each.command == command), None)
+    return own or config.setup
+
+
+def canary_for(config: RepoConfig, command: str) -> str | None:
+    """Give the command that must fail if this test command is to be trusted; None where none was configured."""
+    return next((each.canary for each in _listed(config) if each.command == command), None)
+
+
+def _listed(config: RepoConfig) -> tuple[TestCommand, ...]:
+    return config.test if isinstance(config.test, tuple) else ()
 
 
 def summary(result: TestResult) -> str:

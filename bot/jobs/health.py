@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shutil
 import sys
+import tempfile
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -13,14 +15,57 @@ from bot import process
 from bot.core.actions import CheckHealth
 from bot.core.config import NO_TEST, RepoConfig
 from bot.core.events import HealthChecked
-from bot.core.health import InstrumentationChecker, Probes, TestResult, canary, runner_of
-from bot.core.runners import CanaryFile
-from bot.core.testing import commands_for
+from bot.core.health import InstrumentationChecker, Probes, TestResult, canary, differing, runner_of
+from bot.core.programs import probe, programs, read_probe
+from bot.core.testing import canary_for, commands_for, setup_for
 from bot.core.track import Track
-from bot.errors import BotError, RetryableError
+from bot.errors import BotError, ForgeError, RetryableError
 from bot.jobs.repository import Repositories
-from bot.jobs.verify import Verifier
+from bot.jobs.verify import Verification, Verifier
 from bot.ports import Mirror, Sandbox, Worktrees
+
+REMEMBERED = 64  # test commands on commits whose result is kept
+_SHOWN = 300  # characters of a failed set-up's end
+Proof = TestResult | Literal["unproved"]
+
+
+@dataclass(frozen=True, slots=True)
+class Tests:
+    """What the tests showed: on the base, with a test that must fail, and what went before them."""
+
+    __test__ = False  # pytest collects classes by this name
+
+    baseline: TestResult | None = None
+    proof: Proof | None = None
+    differing: tuple[str, ...] | None = None
+    setup: str | None = None
+    programs: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def lasting(self) -> bool:
+        """Whatever else it was may have been this machine's fault."""
+        return self.baseline is not None and self.baseline.state in {"green", "red"}
+
+
+class Seen:
+    """Remembers what was seen of a commit: the same is not run twice. The oldest is forgotten first."""
+
+    def __init__(self, size: int = REMEMBERED) -> None:
+        self._size = size
+        self._kept: OrderedDict[tuple[int, str, str, str | None], Tests] = OrderedDict()
+
+    def get(self, key: tuple[int, str, str, str | None]) -> Tests | None:
+        if key in self._kept:
+            self._kept.move_to_end(key)
+        return self._kept.get(key)
+
+    def put(self, key: tuple[int, str, str, str | None], tests: Tests) -> None:
+        self._kept[key] = tests
+        while len(self._kept) > self._size:
+            self._kept.popitem(last=False)
+
+    def __len__(self) -> int:
+        return len(self._kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,32 +80,42 @@ class HealthJob:
     models: Callable[[RepoConfig], Mapping[str, str]]  # model -> what is wrong with its configuration
     agents: Callable[[RepoConfig], Mapping[str, str]]  # the same for the coding agent
     checker: Callable[[Literal["planning", "work"]], InstrumentationChecker] = InstrumentationChecker
-    # A baseline is a property of a commit and a command: the same is not run twice.
-    seen: dict[tuple[str, str], tuple[TestResult, TestResult | Literal["unproved"]]] = field(
-        default_factory=dict
-    )
+    seen: Seen = field(default_factory=Seen)
 
     async def __call__(self, track: Track, action: CheckHealth) -> HealthChecked:
-        mirror = await self.repositories.fresh(track.repo)  # a token that fetches is a token that works
+        host = Probes(
+            git_version=await _git_version(), disk=_writing(self.data_dir), disk_free=_free(self.data_dir)
+        )
+        if host.disk:
+            return self._early(track, action, host)
+        try:
+            mirror = await self.repositories.fresh(track.repo)  # a token that fetches is a token that works
+            standing = await self.repositories.forge.standing(track.repo)
+        except ForgeError as error:
+            # What can pass is another kind of error; this one a person has to mend.
+            return self._early(track, action, replace(host, token=str(error)))
         base = await mirror.resolve(track.repo.default_branch)
         if base is None:
             raise RetryableError(f"the branch {track.repo.default_branch} cannot be found")
         config, _ = await self.repositories.config(track.repo)
         files = [file.path for file in await mirror.files(base)]
         commands = commands_for(config, files)
-        baseline, proof = await self._tests(track, mirror, base, files, commands)
-        probes = Probes(
-            git_version=await _git_version(),
+        tests = await self._tests(track, mirror, base, files, commands, config)
+        probes = replace(
+            host,
             tools=self.agents(config),
+            programs=tests.programs,
             token="",
+            standing=standing,
             models=self.models(config),
-            disk_free=shutil.disk_usage(self.data_dir).free,
-            worktree="" if baseline or not commands else await self._worktree(track, mirror, base),
+            worktree="" if tests.baseline or not commands else await self._worktree(track, mirror, base),
             sandbox="" if self.sandbox.level != "none" else None,
+            setup=tests.setup,
             test=NO_TEST if config.test == NO_TEST else commands[0] if commands else None,
-            baseline=baseline,
+            baseline=tests.baseline,
             known_failing=config.known_failing,
-            canary=proof,
+            canary=tests.proof,
+            differing=tests.differing,
         )
         return HealthChecked(
             findings=self.checker(action.before).findings(probes),
@@ -68,6 +123,18 @@ class HealthJob:
             tests=commands,
             known_failing=config.known_failing,
             config=config,
+            before=action.before,
+        )
+
+    def _early(self, track: Track, action: CheckHealth, probes: Probes) -> HealthChecked:
+        """Say what keeps everything else from being looked at; what was known before stays known."""
+        found = self.checker(action.before).findings(replace(probes, test=NO_TEST))
+        return HealthChecked(
+            findings=tuple(finding for finding in found if finding.code != "BASELINE"),
+            base_sha=track.base_sha or "",
+            tests=track.tests,
+            known_failing=track.known_failing,
+            config=track.config,
             before=action.before,
         )
 
@@ -81,48 +148,83 @@ class HealthJob:
         return f"left {left[0]} behind" if left else ""
 
     async def _tests(
-        self, track: Track, mirror: Mirror, base: str, files: list[str], commands: tuple[str, ...]
-    ) -> tuple[TestResult | None, TestResult | Literal["unproved"] | None]:
+        self,
+        track: Track,
+        mirror: Mirror,
+        base: str,
+        files: list[str],
+        commands: tuple[str, ...],
+        config: RepoConfig,
+    ) -> Tests:
         """Run the baseline and see a failing test fail; the first command that is not green tells."""
-        baseline: TestResult | None = None
-        proof: TestResult | Literal["unproved"] | None = None
+        told = Tests()
         for command in commands:
-            result, shown = self.seen.get((base, command)) or await self._baseline(
-                track, mirror, base, files, command
-            )
-            if result.state in {"green", "red"}:  # whatever else it was may have been this machine's fault
-                self.seen[base, command] = result, shown
-            if baseline is None or baseline.state == "green":
-                baseline, proof = result, shown
-        return baseline, proof
+            key = (track.repo.id, base, command, setup_for(config, command))
+            found = self.seen.get(key) or await self._look(track, mirror, base, files, command, config)
+            if found.lasting:
+                self.seen.put(key, found)
+            if told.baseline is None or told.baseline.state == "green":
+                told = found
+        return told
 
-    async def _baseline(
-        self, track: Track, mirror: Mirror, base: str, files: list[str], command: str
-    ) -> tuple[TestResult, TestResult | Literal["unproved"]]:
+    async def _look(
+        self, track: Track, mirror: Mirror, base: str, files: list[str], command: str, config: RepoConfig
+    ) -> Tests:
         id_ = f"{track.key.replace('/', '-')}-baseline"
-        seen = await self.verifier.run(mirror, id_, base, command)
-        planted = _canary_for(command, files)
-        if planted is None or seen.result.state not in {"green", "red"}:
-            return seen.result, "unproved"
-        shown = await self.verifier.run(mirror, f"{id_}-canary", base, command, {planted.path: planted.text})
-        if (
-            shown.result.state == "red"
-            and set(shown.result.failed) <= set(seen.result.failed)
-            and seen.result.failed
-        ):
-            return seen.result, "unproved"  # red before and red after: the planted test was not seen
-        return seen.result, shown.result
+        setup = setup_for(config, command)
+        seen = await self.verifier.run(mirror, id_, base, command, setup=setup)
+        tests = Tests(seen.result, "unproved", setup=None if setup is None else _wrong(seen))
+        if not tests.lasting:
+            return replace(tests, programs=await self._programs(mirror, id_, base, command, setup))
+        configured = canary_for(config, command)
+        if configured is not None:
+            shown = await self.verifier.run(mirror, f"{id_}-canary", base, configured, setup=setup)
+            return replace(tests, proof=shown.result)
+        package = await mirror.read(base, "package.json") if "package.json" in files else None
+        runner = runner_of(command, (package or b"").decode(errors="replace"))
+        planted = canary(runner, files, command)
+        if planted is None:
+            return tests
+        extra = {planted.path: planted.text}
+        shown = await self.verifier.run(mirror, f"{id_}-canary", base, command, extra, setup)
+        unlike = None if planted.path in files else differing(seen.result, shown.result)
+        return replace(tests, proof=_proof(seen.result, shown.result), differing=unlike)
+
+    async def _programs(
+        self, mirror: Mirror, id_: str, base: str, command: str, setup: str | None
+    ) -> Mapping[str, str]:
+        """Ask each program for its version; only where the tests did not run, else they were seen at work."""
+        names = programs([*([setup] if setup else []), command])
+        asked = await self.verifier.run(mirror, f"{id_}-programs", base, probe(names)) if names else None
+        return read_probe(names, asked.output) if asked else {}
 
 
-def _canary_for(command: str, files: list[str]) -> CanaryFile | None:
-    """Plant the failing test where the command looks: in a file that it names, else beside the existing tests."""
-    made = canary(runner_of(command), files)
-    if made is None:
+def _proof(before: TestResult, after: TestResult) -> Proof:
+    if after.state == "red" and before.failed and set(after.failed) <= set(before.failed):
+        return "unproved"  # red before and red after: the planted test was not seen
+    return after
+
+
+def _wrong(seen: Verification) -> str:
+    return "" if seen.set_up else f"it ended with `{seen.output.strip()[-_SHOWN:]}`"
+
+
+def _writing(folder: Path) -> str:
+    """Try to write; empty where that works."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"\0")
+            file.flush()
+    except OSError as error:
+        return f"{error.strerror or error}"
+    return ""
+
+
+def _free(folder: Path) -> int | None:
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
         return None
-    named = next(
-        (word for word in command.split() if word in files and word.endswith(Path(made.path).suffix)), None
-    )
-    return CanaryFile(named, f"\n\n{made.text}") if named else made
 
 
 async def _git_version() -> str:

@@ -9,7 +9,7 @@ from bot.core.backlog import BacklogTask
 from bot.core.config import NO_TEST, RepoConfig
 from bot.core.health import newly_failing
 from bot.core.sanitize import fence, redact
-from bot.core.testing import commands_for, summary
+from bot.core.testing import commands_for, setup_for, summary
 from bot.core.track import Track
 from bot.jobs.verify import Verification, Verifier
 from bot.ports import Mirror
@@ -48,11 +48,15 @@ class Trial:
             return Tried(_unverified(self.track.config))
         said = []
         for command in commands:
-            seen = await self.verifier.run(self.mirror, self.id, sha, command)
+            seen = await self._run(sha, command)
             if self._fails(seen):
                 return await self._red(command, seen, sha, base)
             said.append(f"`{command}` ({summary(seen.result)})")
         return Tried("; ".join(said))
+
+    async def _run(self, sha: str, command: str) -> Verification:
+        setup = setup_for(self.track.config, command)
+        return await self.verifier.run(self.mirror, self.id, sha, command, setup=setup)
 
     def _fails(self, seen: Verification) -> bool:
         if seen.result.state == "green":
@@ -67,7 +71,7 @@ class Trial:
     async def _red(self, command: str, seen: Verification, sha: str, base: str) -> Tried:
         """Look at a failure from all sides: does it stay, and was it there before?"""
         failing = self._new(seen) or (command,)
-        again = await self.verifier.run(self.mirror, self.id, sha, command)
+        again = await self._run(sha, command)
         still = set(self._new(again) or (command,)) if self._fails(again) else set()
         before = set() if base == self.track.base_sha else await self._on_base(command, base)
         names = ", ".join(failing[:5])
@@ -86,7 +90,7 @@ class Trial:
 
     async def _on_base(self, command: str, base: str) -> set[str]:
         """Name what fails on the base as well; the base that the baseline was measured on is known to be good."""
-        seen = await self.verifier.run(self.mirror, self.id, base, command)
+        seen = await self._run(base, command)
         return set(self._new(seen) or (command,)) if self._fails(seen) else set()
 
 

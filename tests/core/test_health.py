@@ -7,7 +7,15 @@ from dataclasses import replace
 import pytest
 from inline_snapshot import snapshot
 
-from bot.core.health import Finding, InstrumentationChecker, Probes, TestResult, blocking
+from bot.core.health import (
+    Finding,
+    InstrumentationChecker,
+    Probes,
+    Standing,
+    TestResult,
+    blocking,
+    differing,
+)
 
 GREEN, RED = TestResult("green", (), 3, 3), TestResult("red", ("t.py::test_a",), 2, 3)
 WELL = Probes(
@@ -50,6 +58,13 @@ def test_a_healthy_repository() -> None:
         ({"git_version": "git version 2.30.2"}, "TOOL", "blocking"),
         ({"git_version": "command not found"}, "TOOL", "blocking"),
         ({"tools": {"node": "not found"}}, "TOOL", "blocking"),
+        ({"programs": {"make": "it is not installed", "sh": ""}}, "TOOL", "blocking"),
+        ({"disk": "read-only file system"}, "DISK", "blocking"),
+        ({"standing": Standing({"contents": "read", "issues": "write", "pull_requests": "write", "checks": "write"})}, "AUTH", "blocking"),
+        ({"standing": Standing({"contents": "write", "issues": "write", "pull_requests": "write"})}, "AUTH", "degraded"),
+        ({"standing": Standing(None, 3600.0)}, "AUTH", "degraded"),
+        ({"standing": Standing(None, -1.0)}, "AUTH", "blocking"),
+        ({"differing": ("t.py::test_a",)}, "DETERMINISM", "degraded"),
         ({"token": "401 Bad credentials"}, "AUTH", "blocking"),
         ({"models": {"a:b": "no quota"}}, "PROVIDER", "blocking"),
         ({"models": {"a:b": "no quota", "c:d": ""}}, "PROVIDER", "degraded"),
@@ -69,7 +84,7 @@ def test_a_healthy_repository() -> None:
         ({"canary": TestResult("none_collected")}, "CANARY", "blocking"),
         ({"canary": "unproved"}, "CANARY", "degraded"),
     ],
-)
+)  # fmt: skip
 def test_each_fault_is_found_alone_and_with_a_remedy(
     change: dict[str, object], code: str, level: str
 ) -> None:
@@ -81,7 +96,14 @@ def test_each_fault_is_found_alone_and_with_a_remedy(
 
 
 @pytest.mark.parametrize(
-    "change", [{"baseline": RED}, {"setup": "failed"}, {"canary": GREEN}, {"test": None}]
+    "change",
+    [
+        {"programs": {"make": "it is not installed"}},
+        {"baseline": RED},
+        {"setup": "failed"},
+        {"canary": GREEN},
+        {"test": None},
+    ],
 )
 def test_a_red_base_does_not_stop_planning(change: dict[str, object]) -> None:
     found = InstrumentationChecker("planning").findings(replace(WELL, **change))  # type: ignore[arg-type]
@@ -107,3 +129,10 @@ def test_a_red_base_is_told_with_its_tests() -> None:
         )
     )
     assert isinstance(found[0], Finding)
+
+
+def test_the_second_run_is_compared_without_the_canary() -> None:
+    again = TestResult("red", ("tests/test_gitwright_canary.py::test_gitwright_canary", "t.py::test_b"))
+    assert differing(RED, again) == ("t.py::test_a", "t.py::test_b")
+    assert differing(TestResult("red", ("t.py::test_b",)), again) == ()
+    assert differing(GREEN, RED) is None

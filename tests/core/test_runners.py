@@ -1,9 +1,7 @@
-"""Test runners: found, read, and shown to see red. Python's runners are really run."""
+"""Test runners: found, and their output read; `recorded/` holds what the real ones said."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,10 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.runners import (
-    CanaryFile,
     Runner,
     TestResult,
-    canary,
     detect_test_command,
     newly_failing,
     read_test_output,
@@ -218,80 +214,19 @@ def test_only_new_failures_count() -> None:
     assert newly_failing(after, ["c"]) == ("b",)
 
 
-# --- canaries ------------------------------------------------------------------------------------
-
-
-def run(folder: Path, *argv: str) -> tuple[int, str]:
-    done = subprocess.run(
-        [sys.executable, "-B", *argv], cwd=folder, capture_output=True, text=True, timeout=60, check=False
-    )
-    return done.returncode, done.stdout + done.stderr
-
-
-def plant(folder: Path, files: dict[str, str]) -> None:
-    for path, text in files.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(text)
+RECORDED = Path(__file__).parent / "recorded"
 
 
 @pytest.mark.parametrize(
-    ("runner", "argv", "files"),
+    ("name", "runner", "wanted"),
     [
-        ("pytest", ["-m", "pytest", "-q", "-p", "no:cacheprovider"], {"tests/test_a.py": "def test_a(): pass\n"}),
-        ("pytest", ["-m", "pytest", "-q", "-p", "no:cacheprovider"], {"pkg/tests/test_a.py": "def test_a(): pass\n", "pkg/__init__.py": ""}),
-        ("unittest", ["-m", "unittest"], {"test_a.py": "import unittest\nclass T(unittest.TestCase):\n    def test_a(self): pass\n"}),
-        ("unittest", ["-m", "unittest"], {"tests/__init__.py": "", "tests/test_a.py": "import unittest\nclass T(unittest.TestCase):\n    def test_a(self): pass\n"}),
-    ],
-)  # fmt: skip
-def test_a_green_project_turns_red_with_its_canary(
-    tmp_path: Path, runner: Runner, argv: list[str], files: dict[str, str]
-) -> None:
-    plant(tmp_path, files)
-    code, output = run(tmp_path, *argv)
-    before = read_test_output(runner, code, output)
-    assert (before.state, before.passed) == ("green", 1), output
-    bird = canary(runner, files)
-    assert bird is not None
-    plant(tmp_path, {bird.path: bird.text})
-    code, output = run(tmp_path, *argv)
-    after = read_test_output(runner, code, output)
-    assert after.state == "red", output
-    assert any("gitwright_canary" in test for test in newly_failing(after, before))
-
-
-@pytest.mark.parametrize("argv", [["-m", "pytest", "-q", "-p", "no:cacheprovider"]])
-def test_a_project_without_tests_is_not_green(tmp_path: Path, argv: list[str]) -> None:
-    plant(tmp_path, {"tests/test_a.py": "x = 1\n"})
-    code, output = run(tmp_path, *argv)
-    assert read_test_output("pytest", code, output).state == "none_collected"
-
-
-def test_a_module_that_cannot_be_imported_is_a_failure_with_a_name(tmp_path: Path) -> None:
-    plant(tmp_path, {"tests/test_a.py": "import nothing_of_this_name\n"})
-    code, output = run(tmp_path, "-m", "pytest", "-q", "-p", "no:cacheprovider")
-    found = read_test_output("pytest", code, output)
-    assert (found.state, found.failed) == ("red", ("tests/test_a.py",))
-
-
-@pytest.mark.parametrize(
-    ("runner", "files", "path"),
-    [
-        ("jest", ["src/sum.test.js"], "src/gitwright_canary.test.js"),
-        ("jest", ["__tests__/a.spec.tsx"], "__tests__/gitwright_canary.spec.ts"),
-        ("vitest", ["test/a.test.ts", "src/deep/b.test.ts"], "test/gitwright_canary.test.ts"),
-        ("node", ["test/a.test.js"], "test/gitwright_canary.test.mjs"),
-        ("go", ["go.mod", "a_test.go"], "gitwright_canary/gitwright_canary_test.go"),
-        ("cargo", ["Cargo.toml", "src/lib.rs"], "tests/gitwright_canary.rs"),
+        ("vitest-4.1.12-red", "vitest", TestResult("red", ("tests/sum.test.js > wrong sum",), 1, 2)),
+        ("vitest-4.1.12-none", "vitest", TestResult("none_collected")),
+        ("jest-30.5.2-red", "jest", TestResult("red", ("sums \u203a wrong",), 1, 2)),
+        ("jest-30.5.2-none", "jest", TestResult("none_collected")),
+        ("go-1.27.3-canary", "go", TestResult("red", ("TestGitwrightCanary",), 1, 2)),
+        ("go-1.27.3-broken", "go", TestResult("red", ("example.org/p",), 0, 1)),
     ],
 )
-def test_a_canary_is_named_as_its_runner_wants_it(runner: Runner, files: list[str], path: str) -> None:
-    bird = canary(runner, files)
-    assert isinstance(bird, CanaryFile)
-    assert bird.path == path
-
-
-@pytest.mark.parametrize(
-    ("runner", "files"), [("other", ["Makefile"]), ("jest", []), ("go", ["a.go"]), ("unittest", [])]
-)
-def test_where_no_canary_is_possible_there_is_none(runner: Runner, files: list[str]) -> None:
-    assert canary(runner, files) is None
+def test_what_real_runners_said_is_read(name: str, runner: Runner, wanted: TestResult) -> None:
+    assert read_test_output(runner, 1, (RECORDED / f"{name}.txt").read_text(encoding="utf-8")) == wanted

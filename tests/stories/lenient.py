@@ -63,7 +63,13 @@ class Untested(Verifier):
     """Finds every commit green without running anything."""
 
     async def run(
-        self, mirror: Mirror, id_: str, sha: str, command: str, extra: dict[str, str] | None = None
+        self,
+        mirror: Mirror,
+        id_: str,
+        sha: str,
+        command: str,
+        extra: Mapping[str, str] | None = None,
+        setup: str | None = None,
     ) -> Verification:
         return Verification(TestResult("green"), "", 0.0)
 

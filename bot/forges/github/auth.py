@@ -163,7 +163,7 @@ class AppTokens:
             if error.status != 422:
                 raise
             # An owner who has not accepted new permissions yet: go on with those granted, and fail where they lack.
-            granted = await self._granted(installation)
+            granted = await self.granted(installation)
             fewer = {name: level for name, level in wanted.items() if _covers(granted, {name: level})}
             if not fewer or fewer == wanted:
                 raise
@@ -184,7 +184,8 @@ class AppTokens:
         answer = await self._api.send("POST", path, self.app, json=body, repeatable=True)
         return views.read(views.TokenView, answer.json())
 
-    async def _granted(self, installation: int) -> Permissions:
+    async def granted(self, installation: int) -> Permissions:
+        """Ask what the owner has granted to the App."""
         answer = await self._api.send("GET", f"/app/installations/{installation}", self.app)
         return views.read(views.InstallationView, answer.json()).permissions
 

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import httpx
 
+from bot.core.health import NEEDED, Standing
 from bot.core.ids import identity
 from bot.core.values import Check, Comment, Issue, Pull, Repo, ReviewComment, Role
 from bot.errors import ForgeError, NotFoundError
@@ -102,6 +103,17 @@ class GitHubReads:
         except NotFoundError:
             return "none"
         return views.read(views.PermissionView, answer.json()).value()
+
+    async def standing(self, repo: Repo) -> Standing:
+        """Ask what the bot may do here, and how long its token lives where it is a person's."""
+        if isinstance(self._tokens, AppTokens):
+            return Standing(await self._tokens.granted(await self._lane(repo)))
+        answer = await self._get(repo, "")
+        may = views.read(views.RepoView, answer.json()).permissions
+        level = "write" if may is None or may.get("push", False) else "read"
+        ends = views.token_end(answer.headers.get("github-authentication-token-expiration", ""))
+        left = None if ends is None else (ends - self._api.now()).total_seconds()
+        return Standing(dict.fromkeys(NEEDED, level), left)
 
     # --- issues and pull requests ----------------------------------------------------------------
 

@@ -124,6 +124,10 @@ class Api:
         self._now = now
         self._timing = timing
 
+    def now(self) -> datetime:
+        """Tell the time by the clock that waits are measured with."""
+        return self._now()
+
     def cap(self, prefix: str, limit: int) -> None:
         """Let at most so many calls to paths that begin so travel at once, beside the limit for all."""
         if self._capped.get(prefix, (0, None))[0] != limit:

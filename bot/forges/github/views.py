@@ -53,6 +53,7 @@ class RepoView(View):
     owner: UserView
     default_branch: str = "main"
     private: bool = True
+    permissions: dict[str, bool] | None = None
 
     def value(self, installation: int | None) -> Repo:
         return Repo(self.id, self.owner.login, self.name, self.default_branch, self.private, installation)
@@ -221,3 +222,11 @@ class DeliveryView(View):
     @property
     def succeeded(self) -> bool:
         return self.status_code is not None and 200 <= self.status_code < 300
+
+
+def token_end(text: str) -> datetime | None:
+    """Read when a personal token ends, as GitHub's header says it; None where it says nothing of the kind."""
+    try:
+        return datetime.strptime(text.replace(" UTC", " +0000"), "%Y-%m-%d %H:%M:%S %z")
+    except ValueError:
+        return None

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
+from bot.core.health import Standing
 from bot.core.ids import identity
 from bot.core.values import Actor, Annotation, Check, Comment, Issue, Pull, Repo, ReviewComment, Role
 from bot.errors import ForgeError, NotFoundError
@@ -63,6 +64,9 @@ class LocalForge:
 
     async def permission(self, _repo: Repo, _login: str) -> Role:
         return "admin"
+
+    async def standing(self, _repo: Repo) -> Standing:
+        return Standing()
 
     async def issue(self, _repo: Repo, number: int) -> Issue:
         return Issue(number, "", "", "open", Actor(0, "you"), labels=self.records.labels(number))
