@@ -37,6 +37,16 @@ async def test_commands_on_an_issue_are_answered_with_what_is_valid_now(
         assert await s.asks(issue, "/agent help") == snapshot("""\
 | command | what it does | needs | example |
 |---|---|---|---|
+| `/agent plan` | Begins a new round with the issue as it reads now; an older one is ended. | `write` | `/agent plan` |
+| `/agent revise [task] <note>` (not now) | Revises the backlog under review, steers a running agent, or mends a pull request. | `write` | `/agent revise Split the parser from the printer.` |
+| `/agent skip <task>` (not now) | Drops a task; what depends on it waits for your choice. | `write` | `/agent skip T-2` |
+| `/agent retry [task]` (not now) | Begins another attempt at a task with the same spec. | `write` | `/agent retry T-2` |
+| `/agent regenerate [task] [note]` (not now) | Begins another attempt from an improved spec and a fresh base. | `write` | `/agent regenerate T-2 Keep the old signature.` |
+| `/agent rebase [task]` (not now) | Puts a task's branch onto the default branch's head. | `write` | `/agent rebase T-2` |
+| `/agent pause` (not now) | Starts nothing new; what runs may finish. | `write` | `/agent pause` |
+| `/agent stop` (not now) | Kills what runs and closes the pull requests; branches are kept. | `write` | `/agent stop` |
+| `/agent resume` (not now) | Goes on after a pause or a stop. | `write` | `/agent resume` |
+| `/agent budget <usd>` (not now) | Sets the most that the track may cost, in US dollars. | `write` | `/agent budget 5` |
 | `/agent status` | Says where the work is and what waits for whom. | `write` | `/agent status` |
 | `/agent why [task]` | Prints the last decisions with what they were made from. | `write` | `/agent why T-2` |
 | `/agent help` | Shows every command. | `write` | `/agent help` |\
@@ -50,6 +60,8 @@ async def test_commands_on_an_issue_are_answered_with_what_is_valid_now(
             "**The backlog waits for review.** **Waits for you:** review #2 and merge it to start the work."
         )
         assert await s.asks(issue, "/agent why") == snapshot("""\
+**The backlog waits for review.** **Waits for you:** review #2 and merge it to start the work.
+
 **Decisions about `issue-1`, newest first**
 
 - <time> opened `#2` with 1 task
@@ -66,13 +78,13 @@ async def test_commands_on_an_issue_are_answered_with_what_is_valid_now(
 
         # Near misses
         assert await s.asks(issue, "/agent statsu") == snapshot(
-            "There is no command `/agent statsu`. Did you mean `/agent status`? Valid now: `/agent status`, `/agent why [task]`, `/agent help`."
+            "There is no command `/agent statsu`. Did you mean `/agent status`? Valid now: `/agent plan`, `/agent revise [task] <note>`, `/agent skip <task>`, `/agent pause`, `/agent stop`, `/agent budget <usd>`, `/agent status`, `/agent why [task]`, `/agent help`."
         )
         assert await s.asks(issue, "/agnt status") == snapshot(
-            "There is no command `/agnt status`. Did you mean `/agent status`? Valid now: `/agent status`, `/agent why [task]`, `/agent help`."
+            "There is no command `/agnt status`. Did you mean `/agent status`? Valid now: `/agent plan`, `/agent revise [task] <note>`, `/agent skip <task>`, `/agent pause`, `/agent stop`, `/agent budget <usd>`, `/agent status`, `/agent why [task]`, `/agent help`."
         )
         assert await s.asks(issue, "/agent fly to the @moon") == snapshot(
-            "There is no command `/agent fly to the @moon`. Valid now: `/agent status`, `/agent why [task]`, `/agent help`."
+            "There is no command `/agent fly to the @moon`. Valid now: `/agent plan`, `/agent revise [task] <note>`, `/agent skip <task>`, `/agent pause`, `/agent stop`, `/agent budget <usd>`, `/agent status`, `/agent why [task]`, `/agent help`."
         )
 
         # By somebody who may not
@@ -105,10 +117,12 @@ async def test_on_a_tasks_pull_request_a_command_means_that_task_and_elsewhere_n
         pull = (await s.to_task_pull(issue))["number"]
         await s.task_in_state(issue, "in_review")
         assert await s.asks(pull, "/agent why") == snapshot("""\
+`T-1` Say goodbye: waits for your review.
+
 **Decisions about `T-1`, newest first**
 
 - <time> checks of `#3` are green, because: tests
-- <time> opened `#3` for T-1, because: none: tests are switched off
+- <time> opened `#3` for T-1, because: none: tests are switched off; simple: at most one source file; models in order: `scripted` (\\$0.00 for a million tokens)
 - <time> started attempt 1 of T-1, because: dependencies merged, a worker is free\
 """)
         assert await s.asks(pull, "/agent why T-9") == snapshot(
@@ -135,7 +149,7 @@ async def test_on_a_tasks_pull_request_a_command_means_that_task_and_elsewhere_n
         await s.close(pull)
         await s.in_state(issue, "blocked")
         assert await s.asks(issue, "/agent status") == snapshot("""\
-**Blocked.** **Waits for you:** see below what is wrong and what to do.
+**Blocked.** **Waits for you:** decide about `T-1` (held); see below.
 
 > Nothing can go on before this is mended:
 >

@@ -50,23 +50,13 @@ async def _nothing_began(s: Story, issue: int) -> None:
     assert await s.call("GET", f"{s.path}/issues/{issue}/reactions") == []
 
 
-async def test_a_label_set_again_does_nothing_until_the_track_has_ended_and_begins_a_new_round_then(
+async def test_a_label_set_again_after_the_end_begins_a_new_round(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:
     async with story(tmp_path, judge, webhook_judge, test="none", ci="true") as s:
         issue = await s.open_issue()
-        await s.label(issue)
-        await s.label_again(issue)
-        pull = await s.backlog_pull()
-        await s.label_again(issue)
-        await s.merge(pull["number"])
-        await s.label_again(issue)
-        await s.merge_all(issue)
+        await s.to_the_end(issue)
         assert len(await s.said(issue, "status")) == len(await s.said(issue, "plan")) == 1
-        assert [p["head"]["ref"] for p in await s.pulls()] == [
-            "agent/issue-1/backlog",
-            "agent/issue-1/T-1-a1",
-        ]
 
         await s.label_again(issue)
         again = await s.backlog_pull()
@@ -80,6 +70,6 @@ async def test_a_label_set_again_does_nothing_until_the_track_has_ended_and_begi
         await s.close(again["number"])
         await s.in_state(issue, "cancelled")
         assert read((await s.said(issue, "problem"))[0]) == snapshot(
-            "Cancelled: #4 was closed without merging. To try again, remove the label `agent:plan` and set it again."
+            "Cancelled: #4 was closed without merging. To try again, comment `/agent plan`, or remove the label `agent:plan` and set it again."
         )
         assert await s.labels(issue) == {"agent:plan"}

@@ -401,15 +401,20 @@ async def test_retry_begins_another_attempt_and_a_merged_line_set_back_is_asked_
         assert again["head"]["ref"].endswith("-a2")
         await s.task_in_state(issue, "in_review", ids["Say"])
 
+        # What is dropped now is written by the next pull request of the track.
+        await s.asks(issue, f"/agent skip {ids['Shout']}")
+        await s.task_in_state(issue, "dropped", ids["Shout"])
+
         # On its pull request: the next attempt replaces this one, whose branch is kept.
         await s.comment(again["number"], "/agent regenerate Also say it twice.")
         third = await s.until("the third attempt", lambda: _attempt(s, "-a3"))
         assert (await s.call("GET", f"{s.path}/pulls/{again['number']}"))["state"] == "closed"
         spec = await s.text(f"tasks/issue-1/specs/{ids['Say']}.md", third["head"]["ref"])
         assert "Also say it twice." in spec
-        await s.asks(issue, f"/agent skip {ids['Shout']}")
         await s.task_in_state(issue, "in_review", ids["Say"])
         await s.merge_all(issue)
+        assert (await s.text(FILE)).count("status: dropped") == 1
+        assert (await s.pulls())[-1]["number"] == third["number"], "no other pull request was needed"
 
 
 async def _attempt(s: Story, end: str) -> JsonDict | None:
