@@ -57,6 +57,15 @@ async def merged(mirror: Mirror, track: Track, tip: str, head: str) -> tuple[str
     return tree, tuple(path for path in conflicts if path not in ours)
 
 
+async def clashes(mirror: Mirror, base: str, head: str, other: str, tasks_dir: str) -> list[str]:
+    """Name the files in which two branches conflict and that `head` changed since `base`; the host's files never do."""
+    _, paths = await mirror.merge_tree(head, other)
+    if not paths:
+        return []
+    own = {path for path, _, _ in await mirror.diff_stat(base, head)}
+    return [path for path in paths if path in own and not path.startswith(f"{tasks_dir}/")]
+
+
 async def others(mirror: Mirror, tip: str, head: str, author: Identity) -> list[str]:
     """List the commits of a branch that the bot did not make."""
     return [c.sha for c in await mirror.commits(tip, head) if c.committer != author.email]

@@ -17,6 +17,7 @@ from bot.engine.store import Store
 from bot.errors import StaleRefError
 from bot.jobs.attempt import Attempts
 from bot.jobs.contract import Stop
+from bot.jobs.ground import clashes
 from bot.jobs.judge import MADE, Made
 from bot.jobs.repository import Repositories
 from bot.ports import Forge, Mirror
@@ -140,13 +141,13 @@ class WorkJob:
             sandbox=self.attempts.sandbox.level,
             agent=made.agent,
             route=made.route,
-            conflicts=await self._forecast(track, task, mirror, made.sha),
+            conflicts=await self._forecast(track, task, mirror, made),
             flaky=made.situation.flaky if made.situation else (),
         )
         return messages_pulls.task_pull(track, task, shown)
 
     async def _forecast(
-        self, track: Track, task: TaskTrack, mirror: Mirror, sha: str
+        self, track: Track, task: TaskTrack, mirror: Mirror, made: Made
     ) -> dict[int, list[str]]:
         """Say with which open pull requests of the track this one conflicts, whoever is merged first."""
         found: dict[int, list[str]] = {}
@@ -155,8 +156,7 @@ class WorkJob:
                 continue
             if not other.head_sha or await mirror.resolve(other.head_sha) is None:
                 continue
-            _, paths = await mirror.merge_tree(sha, other.head_sha)
-            theirs = [path for path in paths if not path.startswith(f"{track.config.tasks_dir}/")]
+            theirs = await clashes(mirror, made.base, made.sha, other.head_sha, track.config.tasks_dir)
             if theirs:
                 found[other.pull] = theirs
         return found
