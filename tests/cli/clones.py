@@ -19,6 +19,7 @@ import yaml
 from click.testing import CliRunner
 
 from bot.cli import gitwright
+from bot.errors import BotError
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 60.0  # seconds
@@ -124,7 +125,8 @@ class Clone:
         """Give words to the command line of this process: quick, for what ends before any work begins."""
         with contextlib.chdir(self.folder):
             done = CliRunner().invoke(gitwright, list(args))
-        return Ran(done.exit_code, done.stdout, done.stderr)
+        said = str(done.exception) if isinstance(done.exception, BotError) else ""
+        return Ran(done.exit_code, done.stdout, done.stderr + said)
 
     def scripted(self, *args: str) -> Ran:
         return self.run(*args, "--script", str(self.script))

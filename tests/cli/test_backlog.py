@@ -93,8 +93,8 @@ def test_a_plan_that_cannot_be_read_is_refused_with_every_problem_and_its_place(
     clone.write("tasks/broken/PLAN.md", broken)
     file = ("--plan-file", "tasks/broken/PLAN.md")
 
-    ran = clone.run("backlog", *file, "--track-id", "x")
-    shown = clone.run("backlog", *file, "--track-id", "x", "--json")
+    ran = clone.typed("backlog", *file, "--track-id", "x")
+    shown = clone.typed("backlog", *file, "--track-id", "x", "--json")
 
     assert (ran.code, shown.code, shown.json["status"]) == (1, 1, "invalid")
     assert ran.out.count("this must be 'S', 'M' or 'L'") == 3
@@ -155,6 +155,6 @@ def test_wrong_usage_ends_with_2(clone: Clone, args: tuple[str, ...], said: str)
 def test_a_plan_outside_of_every_folder_is_refused(clone: Clone, tmp_path: Path) -> None:
     clone.write("PLAN.md", plan_text())
 
-    ran = clone.run("backlog", "--plan-file", "PLAN.md", "--track-id", "x")
+    ran = clone.typed("backlog", "--plan-file", "PLAN.md", "--track-id", "x")
 
     assert (ran.code, "must lie in a folder of the clone" in ran.err) == (1, True)

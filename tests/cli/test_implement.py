@@ -249,8 +249,8 @@ def test_every_problem_of_the_file_is_named_with_its_place_and_nothing_begins(tm
     clone = make(tmp_path)
     clone.write(FILE, backlog(T_1={"kind": "easy"}, T_3={"depends_on": ["T-9"]}))
 
-    ran = clone.scripted(*WORK)
-    shown = clone.scripted(*WORK, "--json")
+    ran = clone.typed(*WORK)
+    shown = clone.typed(*WORK, "--json")
 
     assert (ran.code, shown.code, shown.json["status"]) == (1, 1, "invalid")
     assert "tasks/BACKLOG.yaml:7:9: error: SCHEMA: `kind`: this must be" in ran.out

@@ -119,9 +119,9 @@ def test_a_clone_without_a_commit_and_an_empty_text_are_refused_with_what_to_do(
     clone.write("feature.md", "\n")
     clone.write("latin.md", "").write_bytes(b"caf\xe9\n")
 
-    first, empty = unborn.scripted(*PLAN), clone.scripted(*PLAN, "--json")
-    latin = clone.scripted("plan", "--context-file", "latin.md")
-    unknown = clone.scripted("plan", "--context-file", "README.md", "--base", "no-such-branch")
+    first, empty = unborn.typed(*PLAN), clone.typed(*PLAN, "--json")
+    latin = clone.typed("plan", "--context-file", "latin.md")
+    unknown = clone.typed("plan", "--context-file", "README.md", "--base", "no-such-branch")
 
     assert (first.code, "has no commit yet" in first.err) == (1, True)
     assert (empty.code, empty.json) == (
