@@ -1,0 +1,265 @@
+"""What the database does not know is looked for, once, and what nobody told of is found by the sweep."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from bot.core.config import RepoConfig
+from bot.core.events import ChecksCompleted, CommentCreated, ForgeEvent, IssueClosed, PullClosed, Pushed
+from bot.core.messages_status import status
+from bot.core.track import TRACKS, Track
+from bot.core.values import Actor, Comment, Pull, Repo
+from bot.engine.store import Commit, Store
+from bot.handler import Reads
+from bot.jobs.reconcile import Reconciler
+from bot.jobs.restore import Recall
+from bot.ports import FailedDelivery, Forge, JsonDict
+from tests.core.builders import DANA, NOW, REPO, SHA, a_task, a_track
+
+BOT = Actor(99, "gitwright[bot]", is_bot=True)
+
+
+@dataclass
+class _Clock:
+    def now(self) -> datetime:
+        return NOW
+
+
+@dataclass
+class _Forge:
+    """One repository as a person would see it; counts what it is asked."""
+
+    said: list[Comment] = field(default_factory=list)
+    labeled: dict[str, list[int]] = field(default_factory=dict)
+    pulls: dict[int, Pull] = field(default_factory=dict)
+    installed: list[Repo] = field(default_factory=lambda: [REPO])
+    asked: list[str] = field(default_factory=list)
+
+    async def repos(self) -> list[Repo]:
+        return self.installed
+
+    async def repo(self, repo: Repo) -> Repo:
+        self.asked.append("repo")
+        return replace(repo, name="renamed")
+
+    async def bot_ids(self, _repo: Repo) -> frozenset[int]:
+        return frozenset({BOT.id})
+
+    async def comments(self, _repo: Repo, number: int) -> list[Comment]:
+        self.asked.append(f"comments of {number}")
+        return self.said
+
+    async def labeled_issues(self, _repo: Repo, label: str) -> list[int]:
+        self.asked.append(label)
+        return self.labeled.get(label, [])
+
+    async def pull(self, _repo: Repo, number: int) -> Pull:
+        self.asked.append(f"pull {number}")
+        return self.pulls[number]
+
+    async def failed_deliveries(self, _since: datetime) -> list[FailedDelivery]:
+        return []
+
+
+class _Reads:
+    async def config(self, _repo: Repo) -> tuple[RepoConfig, tuple[str, ...]]:
+        return RepoConfig(), ()
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    made = await Store.open(f"sqlite:///{tmp_path}/store.sqlite", _Clock())
+    yield made
+    await made.close()
+
+
+def recall(store: Store, forge: _Forge) -> Recall:
+    return Recall(store, cast(Forge, forge), cast(Reads, _Reads()))
+
+
+def status_comment(author: Actor = BOT, track: Track | None = None) -> Comment:
+    return Comment(41, status(track or a_track(), ()), author)
+
+
+def a_pull(number: int, **changes: Any) -> Pull:
+    values: dict[str, Any] = {
+        "number": number,
+        "state": "open",
+        "title": "",
+        "body": "",
+        "head_branch": "agent/issue-12/T-1-a1",
+        "head_sha": SHA,
+        "base_branch": "main",
+        "base_sha": SHA,
+    }
+    return Pull(**(values | changes))
+
+
+async def keep(store: Store, track: Track) -> None:
+    await store.add_event(track.key, f"seed-{track.id}", {})
+    state = TRACKS.dump_python(track, mode="json")
+    await store.commit(
+        Commit(
+            track=track.key,
+            event_id=f"seed-{track.id}",
+            expected_version=0,
+            state=state,
+            status=track.state,
+            open=not track.ended,
+            keys=track.keys(),
+        )
+    )
+
+
+async def events(store: Store, track: str = "7/issue-12") -> list[JsonDict]:
+    """Take all that waits for a track."""
+    found: list[JsonDict] = []
+    while (row := await store.next_event(track)) is not None:
+        found.append(row.event)
+        await store.commit(Commit(track, row.id, await _version(store, track), None, "", False))
+    return found
+
+
+async def _version(store: Store, track: str) -> int:
+    stored = await store.load(track)
+    return stored.version if stored else 0
+
+
+class _Drained:
+    def __init__(self, store: Store) -> None:
+        self.store, self.tracks = store, list[str]()
+
+    async def __call__(self, args: JsonDict) -> None:
+        self.tracks.append(args["track"])
+        await events(self.store, args["track"])
+
+
+ABOUT_TWELVE: tuple[ForgeEvent, ...] = (
+    IssueClosed(repo=REPO, issue=12, actor=DANA),
+    CommentCreated(repo=REPO, number=12, is_pull=False, comment=5, body="/agent help", author=DANA),
+    CommentCreated(repo=REPO, number=20, is_pull=True, comment=5, body="/agent help", author=DANA),
+    PullClosed(
+        repo=REPO,
+        number=20,
+        head_branch="agent/issue-12/T-1-a1",
+        head_sha=SHA,
+        base_branch="main",
+        merged=True,
+        merge_sha=SHA,
+        actor=DANA,
+    ),
+    ChecksCompleted(repo=REPO, sha=SHA, branch="agent/issue-12/T-1-a1"),
+    Pushed(repo=REPO, branch="bots/agent/issue-12/backlog", before=None, after=SHA, actor=DANA),
+)
+
+
+@pytest.mark.parametrize("event", ABOUT_TWELVE, ids=lambda event: event.kind)
+async def test_whatever_an_event_is_about_leads_to_the_issue(store: Store, event: ForgeEvent) -> None:
+    forge = _Forge(said=[status_comment()], pulls={20: a_pull(20)})
+    drained = _Drained(store)
+    await recall(store, forge)(event, drained)
+    assert drained.tracks == ["7/issue-12"]
+
+
+async def test_an_issue_is_asked_once_whatever_the_answer(store: Store) -> None:
+    forge = _Forge()
+    for _ in range(3):
+        await recall(store, forge)(ABOUT_TWELVE[0], _Drained(store))
+    assert forge.asked == ["comments of 12"]
+
+
+async def test_a_status_comment_of_somebody_else_is_nothing(store: Store) -> None:
+    forge, drained = _Forge(said=[status_comment(DANA)]), _Drained(store)
+    await recall(store, forge)(ABOUT_TWELVE[0], drained)
+    assert drained.tracks == []
+
+
+async def test_a_status_comment_of_another_issue_is_nothing(store: Store) -> None:
+    forge, drained = _Forge(said=[status_comment(track=a_track(id="issue-13"))]), _Drained(store)
+    await recall(store, forge)(ABOUT_TWELVE[0], drained)
+    assert drained.tracks == []
+
+
+async def test_a_known_track_costs_no_question(store: Store) -> None:
+    await keep(store, a_track())
+    forge = _Forge(said=[status_comment()])
+    await recall(store, forge)(ABOUT_TWELVE[0], _Drained(store))
+    assert forge.asked == []
+
+
+async def test_an_empty_database_looks_for_labels_once(store: Store) -> None:
+    forge = _Forge(said=[status_comment()], labeled={"agent:working": [12], "agent:review": [12]})
+    for _ in range(2):
+        await recall(store, forge).sweep()
+    assert [event["kind"] for event in await events(store)] == ["track_lost"]
+    assert sorted(forge.asked) == [
+        "agent:blocked",
+        "agent:planning",
+        "agent:review",
+        "agent:working",
+        "comments of 12",
+    ]
+
+
+async def test_where_nobody_says_what_is_meant_a_push_leads_to_the_labels(store: Store) -> None:
+    forge = _Forge(said=[status_comment()], labeled={"agent:working": [12]}, installed=[])
+    drained = _Drained(store)
+    await recall(store, forge).sweep()
+    pushed = Pushed(repo=REPO, branch="main", before=None, after=SHA, actor=DANA)
+    await recall(store, forge)(pushed, drained)
+    assert drained.tracks == ["7/issue-12"]
+
+
+# --- the sweep -----------------------------------------------------------------------------------------
+
+
+async def swept(store: Store, track: Track, *pulls: Pull, forge: _Forge | None = None) -> list[str]:
+    await keep(store, track)
+    forge = forge or _Forge()
+    forge.pulls = {pull.number: pull for pull in pulls}
+    await Reconciler(store, cast(Forge, forge), _Clock()).sweep(tracks=True)
+    return [event["kind"] for event in await events(store, track.key)]
+
+
+@pytest.mark.parametrize("state", ["running", "checking", "in_review", "held", "blocked"])
+async def test_a_merge_that_nobody_told_of_is_found_whatever_its_task_does(store: Store, state: Any) -> None:
+    track = a_track(a_task(state=state, attempt=1, pull=20, head_sha=SHA), a_task("T-2"))
+    merged = a_pull(20, state="closed", merged=True, merge_sha=SHA)
+    assert await swept(store, track, merged) == ["pull_closed"]
+
+
+async def test_a_held_task_whose_pull_request_is_open_again_is_found(store: Store) -> None:
+    track = a_track(a_task(state="held", attempt=1, pull=20, head_sha=SHA), a_task("T-2"))
+    assert await swept(store, track, a_pull(20)) == ["pull_reopened"]
+
+
+async def test_what_a_stop_closed_is_left_alone(store: Store) -> None:
+    track = a_track(a_task(state="held", attempt=1, pull=20, head_sha=SHA, stopped=True), a_task("T-2"))
+    assert await swept(store, track, a_pull(20, state="closed")) == []
+
+
+async def test_checks_and_new_heads_of_open_pull_requests_are_read(store: Store) -> None:
+    track = a_track(
+        a_task(state="checking", attempt=1, pull=20, head_sha=SHA),
+        a_task("T-2", state="in_review", attempt=1, pull=21, head_sha="old"),
+    )
+    assert await swept(store, track, a_pull(20), a_pull(21)) == ["checks_due", "pull_pushed"]
+
+
+async def test_an_end_that_was_given_up_is_found(store: Store) -> None:
+    track = a_track(a_task(state="done"), state="blocked", problem="`close_track` failed")
+    assert await swept(store, track) == ["track_swept"]
+
+
+async def test_a_renamed_repository_is_found_with_and_without_an_app(store: Store) -> None:
+    renamed = _Forge(installed=[replace(REPO, name="renamed", default_branch="trunk")])
+    assert await swept(store, a_track(a_task()), forge=renamed) == ["track_swept"]
+    assert await swept(store, a_track(a_task(), id="issue-13", issue=13), forge=_Forge(installed=[])) == [
+        "track_swept"
+    ]
