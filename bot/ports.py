@@ -375,12 +375,18 @@ class Sandbox(Protocol):
 
 
 class RunError(AgentError):
-    """A run of an agent that failed, with what it cost and did until then."""
+    """A run of an agent that failed, with what it cost and did until then; `rule` is the one that stopped it."""
 
     def __init__(
-        self, reason: str, message: str, usage: Usage | None = None, trace: tuple[Step, ...] = ()
+        self,
+        reason: str,
+        message: str,
+        usage: Usage | None = None,
+        trace: tuple[Step, ...] = (),
+        rule: str = "",
     ) -> None:
         super().__init__(reason, message)
+        self.rule = rule
         self.usage = usage or Usage()
         self.trace = trace
 

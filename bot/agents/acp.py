@@ -79,7 +79,8 @@ class AcpCoder:
                     text, idle=order.idle, deadline=deadline, alarm=steering.alarm, look=steering.look
                 )
                 if steering.stop is not None:
-                    raise talking.failed("drift", f"was stopped: {steering.stop.text}")
+                    stop = steering.stop
+                    raise talking.failed("drift", f"was stopped: {stop.text}", stop.code)
                 interrupted = steering.alarm.is_set() and stopped == "cancelled"
                 text = steering.next(ended=not interrupted)
                 if text is None and stopped in _UNFINISHED:

@@ -193,14 +193,14 @@ class Conversation:
             return False
         return all(inside(self._room.worktree, path) is not None for path in paths_of(call))
 
-    def failed(self, reason: str, what: str) -> RunError:
+    def failed(self, reason: str, what: str, rule: str = "") -> RunError:
         """Make the error of a run; trouble with the model's provider says more than what it led to."""
         status = self._way.trouble if self._way is not None else 0
         name = self._preset.name
         if status and reason in {"crash", "stall", "garbage", "no_change"}:
             reason = _of_status(status)
             what = f"{what}; its model's provider answered {status}"
-        return RunError(reason, f"The agent `{name}` {what}", self.usage, tuple(self.trace))
+        return RunError(reason, f"The agent `{name}` {what}", self.usage, tuple(self.trace), rule)
 
     @contextmanager
     def _failures(self) -> Iterator[None]:

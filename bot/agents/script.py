@@ -99,7 +99,9 @@ class Moment(_Part):
     """When a person acts: an event of a task whose title matches."""
 
     task: str
-    event: Literal["pr_opened", "merged", "waits"]  # waits: for the default branch, which fails in the same way
+    event: Literal[
+        "pr_opened", "merged", "waits"
+    ]  # waits: for the default branch, which fails in the same way
 
     _is_regex = field_validator("task")(_regex)
 

@@ -195,10 +195,10 @@ class _Listener:
         self.trace.append(step)
         for signal in self.order.observe(step):
             if signal.act == "stop":
-                raise self.failed("drift", f"was stopped: {signal.text}")
+                raise self.failed("drift", f"was stopped: {signal.text}", signal.code)
 
-    def failed(self, reason: str, what: str) -> RunError:
-        return RunError(reason, f"The agent on `{self.order.task}` {what}", Usage(), tuple(self.trace))
+    def failed(self, reason: str, what: str, rule: str = "") -> RunError:
+        return RunError(reason, f"The agent on `{self.order.task}` {what}", Usage(), tuple(self.trace), rule)
 
 
 def _step(event: JsonDict) -> Step:

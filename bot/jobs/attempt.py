@@ -153,7 +153,7 @@ class Attempts:
         except RunError as error:
             usage = spent.total if spent else error.usage
             if error.reason == "drift":
-                raise RunError("drift", str(error), usage, error.trace) from error
+                raise RunError("drift", str(error), usage, error.trace, error.rule) from error
             raise Stop(error.reason, str(error), usage=usage) from error
 
     async def _agent(
@@ -248,12 +248,11 @@ def _prompt(work: _Work) -> str:
 
 def _drifted(work: _Work, error: RunError) -> Made:
     """Hand a run that a stop rule ended to RebaseEngine; what lay in its folder is gone with it."""
-    rule = str(error).partition(":")[0]
     return Made(
         sha=work.ground.start,
         tip=work.ground.tip,
         base=work.ground.base,
         usage=error.usage,
-        situation=Situation(where="before_push", drifted=rule),
+        situation=Situation(where="before_push", drifted=error.rule or "DRIFT"),
         text=f"its agent was stopped: {error}",
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from bot.core import backlog as backlog_file
 from bot.core.backlog import BacklogTask
 from bot.core.drift_axes import Axes, before_dispatch
+from bot.core.lessons import LESSONS_PATH, for_task, parse_lessons
 from bot.core.packet import ContextCompressor
 from bot.core.packet_verify import ContextVerifier, Finding
 from bot.core.sanitize import inline
@@ -118,7 +119,8 @@ class Contracts:
         files = [file.path for file in await mirror.files(base)]
         findings = self._unfit(written, files, documents)
         if (findings or anew) and not backlog_file.edited_by_person(written):
-            context = await asyncio.to_thread(compress, self.compressor, track, written, documents)
+            lessons = await _lessons(mirror, base, written)
+            context = await asyncio.to_thread(compress, self.compressor, track, written, documents, lessons)
             written = written.model_copy(update={"context": context})
             findings = self._unfit(written, files, documents)
         if findings:
@@ -135,3 +137,10 @@ class Contracts:
             scope=written.scope.paths,
         )
         return [finding for finding in found if finding.severity == "block"]
+
+
+async def _lessons(mirror: Mirror, base: str, written: BacklogTask) -> tuple[str, ...]:
+    """Give the rules that people merged and that fit a task."""
+    raw = await mirror.read(base, LESSONS_PATH)
+    known = parse_lessons(raw.decode(errors="replace") if raw is not None else "")
+    return tuple(lesson.rule for lesson in for_task(known, scope=written.scope.paths))
