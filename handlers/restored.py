@@ -92,7 +92,7 @@ async def _attempts(repo: Repo, block: Block, prefix: str, reads: Reads) -> dict
     """Find what each open task's newest attempt left; the block may be older than that."""
     found: dict[str, Attempt] = {}
     for id_, (state, attempt, _, number) in block.tasks.items():
-        if state in SETTLED:
+        if state in SETTLED or not attempt:  # one that has begun since finds by itself what it left
             continue
         if number is not None:
             pull = await reads.forge.pull(repo, number)
@@ -102,7 +102,7 @@ async def _attempts(repo: Repo, block: Block, prefix: str, reads: Reads) -> dict
             replaced = keyed(Marker("answer", block.track), f"{id_}-a{attempt}-replaced")
             if await reads.forge.find_comment(repo, number, replaced) is not None:
                 found[id_] = Attempt(number=attempt + 1)  # closed by ourselves, for the sake of the next
-        first = attempt + 1 if number is not None else max(attempt, 1)
+        first = attempt + 1 if number is not None else attempt
         for later in range(first, first + MOST_ATTEMPTS):
             newer = await reads.forge.find_pull(repo, task_branch(prefix, block.track, id_, later))
             if newer is None or not await _ours(repo, newer, Marker("task", block.track, id_, later), reads):

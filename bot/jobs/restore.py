@@ -89,9 +89,10 @@ class Recall:
         for track, lost in await self._left(repo, issue):
             await self.store.add_event(track, f"lost/{track}", EVENTS.dump_python(lost, mode="json"))
             await drain({"track": track})
-            if await self.store.load(track) is None and await self.store.parked(track) is not None:
+            if await self.store.load(track) is not None:
+                _log.info("track_taken_up_again", track=track, comment=lost.comment)
+            elif await self.store.parked(track) is not None:
                 raise RetryableError(f"{track} cannot be taken up again yet")
-            _log.info("track_taken_up_again", track=track, comment=lost.comment)
         await self.store.put_id(key, "asked")
 
     async def _left(self, repo: Repo, issue: int) -> list[tuple[str, TrackLost]]:

@@ -320,3 +320,28 @@ async def test_what_people_asked_for_is_remembered_without_the_data(
             record = await s.until("the record's pull request", lambda: s.pulls("open"))
             await s.merge(record[0]["number"])
             await s.in_state(issue, "done")
+
+
+@pytest.mark.long
+async def test_a_full_redelivery_of_two_rounds_to_an_empty_bot_writes_nothing(
+    tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
+) -> None:
+    async with lives(tmp_path, judge, webhook_judge, test="true", ci="true") as world:
+        async with world.life() as s:
+            issue = await s.open_issue()
+            await s.to_review(issue)
+            await s.in_state(issue, "review")
+            await s.comment(issue, "/agent plan")
+            second = await s.backlog_pull(f"/issue-{issue}-r2")
+            await s.in_state(issue, "review")
+            await s.merge(second["number"])
+            await s.merge_all(issue)
+        world.lose_everything()
+        async with world.life() as s:
+            await s.quiet()
+            before = world.writes()
+            await world.deliver_all_again()
+            await s.quiet()
+            assert world.writes()[len(before) :] == []
+            tracks = {t.key: t.status for t in await s.bot.store.all_tracks()}
+            assert tracks == {"1/issue-1": "superseded", "1/issue-1-r2": "done"}
