@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import tempfile
@@ -19,13 +20,16 @@ from bot.core.health import InstrumentationChecker, Probes, TestResult, canary, 
 from bot.core.programs import probe, programs, read_probe
 from bot.core.testing import canary_for, commands_for, setup_for
 from bot.core.track import Track
-from bot.errors import BotError, ForgeError, RetryableError
+from bot.errors import BotError, ForgeError, GitError, RetryableError
 from bot.jobs.repository import Repositories
 from bot.jobs.verify import Verification, Verifier
 from bot.ports import Mirror, Sandbox, Worktrees
 
 REMEMBERED = 64  # test commands on commits whose result is kept
 _SHOWN = 300  # characters of a failed set-up's end
+_REFUSED = re.compile(
+    r"could not read (Username|Password)|Authentication failed|Permission .* denied|error: 40[134]|not found"
+)
 Proof = TestResult | Literal["unproved"]
 
 
@@ -94,6 +98,10 @@ class HealthJob:
         except ForgeError as error:
             # What can pass is another kind of error; this one a person has to mend.
             return self._early(track, action, replace(host, token=str(error)))
+        except GitError as error:
+            refused = _REFUSED.search(str(error))
+            probes = replace(host, token=str(error)) if refused else replace(host, worktree=str(error))
+            return self._early(track, action, probes)
         base = await mirror.resolve(track.repo.default_branch)
         if base is None:
             raise RetryableError(f"the branch {track.repo.default_branch} cannot be found")
