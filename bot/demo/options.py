@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from bot.demo.source import is_plain
 from bot.errors import UserError
 
 TIME_LIMIT = 300.0  # seconds
@@ -63,6 +64,8 @@ def choose(wish: Wish) -> Options:
         raise UserError(
             "--repo needs --issue-file and --script: neither can be guessed for another repository."
         )
+    elif wish.base is not None and is_plain(wish.repo):
+        raise UserError(f"--base names a revision, but {wish.repo} holds plain files.")
     # The example's tests need pytest, which the environment that runs the demo has.
     own_tests = wish.repo is None and wish.test_command is None
     python = Path(sys.executable)

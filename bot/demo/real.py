@@ -6,7 +6,10 @@ one of the table below, or anything where `--clone`, `--base`, `--fix`, `--test-
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,7 +112,9 @@ def main(
         report, good = run_project(project, clone, issue_file, out.resolve())
     except UserError as error:
         raise click.UsageError(str(error)) from error
-    click.echo(f"\n{report.as_text()}\nleft in {out}: record.md, report.json, transcript.md, bot.log")
+    click.echo(
+        f"\n{report.as_text()}\nleft in {out}: record.md, script/, report.json, transcript.md, bot.log"
+    )
     sys.exit(0 if good else 1)
 
 
@@ -117,24 +122,25 @@ def run_project(
     project: Project, clone: Path | None, issue_file: Path | None, out: Path
 ) -> tuple[Report, bool]:
     """Run one project; gives the report and whether all is well. UserError: something is missing."""
-    made = out.with_name(f"{out.name}-script")  # beside, as the demo empties its folder
-    if made.exists():
-        _empty(made)
-    source = clone or _fetched(project, out.with_name(f"{out.name}-clone"))
-    script = write_script(source, project.base, project.fixes, made)
-    issue = issue_file or _asked(project, made / "issue.md")
-    options = Options(
-        out=out,
-        repo=source.resolve(),
-        base=project.base,
-        issue_file=issue.resolve(),
-        script=script,
-        test_command=project.test,
-        path_first=Path(sys.executable).parent,
-        time_limit=TIME_LIMIT,
-    )
-    report, good = run_demo(options, click.echo)
-    (out / "record.md").write_text(record(project, read_issue(issue)[0], report), encoding="utf-8")
+    source = clone or _fetched(project)
+    with tempfile.TemporaryDirectory(prefix="gitwright-real-") as room:
+        made = Path(room).resolve() / "script"
+        script = write_script(source, project.base, project.fixes, made)
+        issue = issue_file or _asked(project, made / "issue.md")
+        options = Options(
+            out=out,
+            repo=source.resolve(),
+            base=project.base,
+            issue_file=issue.resolve(),
+            script=script,
+            test_command=project.test,
+            path_first=Path(sys.executable).parent,
+            time_limit=TIME_LIMIT,
+        )
+        report, good = run_demo(options, click.echo)
+        title, _ = read_issue(issue)
+        shutil.copytree(made, out / "script")
+    (out / "record.md").write_text(record(project, title, report), encoding="utf-8")
     return report, good
 
 
@@ -159,13 +165,19 @@ def record(project: Project, title: str, report: Report) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _fetched(project: Project, folder: Path) -> Path:
-    """Clone a project into a folder of ours, unless it is there already."""
+def _fetched(project: Project) -> Path:
+    """Clone a project into the user's cache, unless it is there already."""
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = base / "gitwright" / "projects" / f"{project.slug.replace('/', '-')}.git"
     if not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        half = folder.with_suffix(".part")
+        shutil.rmtree(half, ignore_errors=True)
         try:
-            run_git(["clone", "--quiet", "--bare", project.url, str(folder)])
+            run_git(["clone", "--quiet", "--bare", project.url, str(half)])
         except GitError as error:
             raise UserError(f"{project.url} cannot be cloned; give --clone: {error}") from error
+        half.rename(folder)
     return folder
 
 
@@ -178,15 +190,6 @@ def _asked(project: Project, path: Path) -> Path:
         raise UserError(f"{url} cannot be read; give --issue-file: {error}") from error
     path.write_text(f"# {found['title']}\n\n{found['body'] or ''}\n", encoding="utf-8")
     return path
-
-
-def _empty(folder: Path) -> None:
-    """Remove a script that an earlier run made; UserError where it is something else."""
-    if not (folder / "script.yaml").exists():
-        raise UserError(f"{folder} is not from an earlier run: name another folder with --out.")
-    for path in folder.iterdir():
-        path.unlink()
-    folder.rmdir()
 
 
 if __name__ == "__main__":

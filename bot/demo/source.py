@@ -59,6 +59,11 @@ def login(token: str) -> dict[str, str]:
     }
 
 
+def is_plain(folder: Path) -> bool:
+    """Whether a folder holds plain files, and is neither a clone nor a bare repository."""
+    return folder.is_dir() and not any((folder / inside).exists() for inside in (".git", "HEAD"))
+
+
 def borrow(clone: Path, base: str, room: Path) -> str:
     """Make a bare repository in `room` that borrows the clone's objects; gives the sha of `base`. Writes nothing there."""
     try:

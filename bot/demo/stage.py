@@ -96,8 +96,7 @@ def set_up(options: Options, script: DemoScript, url: str, token: str) -> Stage:
     room = options.out / "source.git"
     repo = options.repo or EXAMPLE_REPO
     name = re.sub(r"[^\w.-]+", "-", repo.name.removesuffix(".git")).strip("-.") or "repository"
-    plain = not any((repo / inside).exists() for inside in (".git", "HEAD"))
-    sha = source.plant(repo, room) if plain else source.borrow(repo, options.base, room)
+    sha = source.plant(repo, room) if source.is_plain(repo) else source.borrow(repo, options.base, room)
     maintainer = Hub(url, token)
     maintainer.repo = maintainer.create_repo(name)
     people = {}

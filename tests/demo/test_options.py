@@ -6,10 +6,10 @@ import yaml
 from bot.core.planning import PlanProposal, structured_merge
 from bot.demo.options import EXAMPLE_REPO, EXAMPLES, Wish, choose, empty_out, read_issue
 from bot.demo.script import read_script
-from bot.demo.source import plant, run_git
+from bot.demo.source import is_plain, plant, run_git
 from bot.errors import UserError
 
-SCRIPTS = sorted(EXAMPLES.glob("*.yaml"))
+SCRIPTS = sorted(EXAMPLES.rglob("script.yaml"))
 
 
 def test_a_repository_of_ones_own_needs_issue_and_script(tmp_path: Path) -> None:
@@ -46,7 +46,9 @@ def test_an_issue_file_is_title_and_body(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("people", "message"),
     [
-        ("[{when: {task: x, event: closed}, patch: p}]", "pr_opened or merged"),
+        ("[{when: {task: x, event: closed}, patch: p}]", "one of pr_opened, merged, waits"),
+        ("[{when: {task: x, event: waits}, branch: task, patch: p}]", "branch must be default"),
+        ("[{when: {task: x, event: merged}, branch: mine, patch: p}]", "branch must be default"),
         ("[{when: {task: x, event: merged}, patch: nothing}]", "no file"),
         ("[{when: {task: '(', event: merged}, patch: p}]", "regular expression"),
         ("[{patch: p}]", "must look like"),
@@ -62,21 +64,48 @@ def test_a_wrong_person_in_a_script_is_named(tmp_path: Path, people: str, messag
         read_script(script)
 
 
-@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
-def test_the_example_has_agreement_a_majority_a_minority_and_a_dependency(path: Path) -> None:
-    script = yaml.safe_load(path.read_text())
+def test_the_example_has_agreement_a_majority_a_minority_and_dependencies() -> None:
+    script = yaml.safe_load((EXAMPLES / "script.yaml").read_text())
     plan = structured_merge([PlanProposal(**planner) for planner in script["planners"]], planners=3)
-    assert [task.votes for task in plan.tasks] == [3, 2, 2]
+    assert [task.votes for task in plan.tasks] == [3, 2, 2, 2]
     assert [task.votes for task in plan.minority] == [1]
-    assert [len(task.depends_on) for task in plan.tasks] == [0, 0, 1]
+    assert [len(task.depends_on) for task in plan.tasks] == [0, 0, 0, 3]
 
 
-@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
-def test_the_examples_patches_apply_one_after_another(path: Path, tmp_path: Path) -> None:
-    script = yaml.safe_load(path.read_text())
-    patches = [run["patch"] for task in script["tasks"] for run in task["runs"]]
-    patches += [person["patch"] for person in script["people"]]
-    plant(EXAMPLE_REPO, tmp_path / "room.git")
-    run_git(["clone", "--quiet", str(tmp_path / "room.git"), str(tmp_path / "work")])
-    for patch in patches:
-        run_git(["apply", "--3way", "--index", str(EXAMPLES / patch)], cwd=tmp_path / "work")
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.parent.name)
+def test_each_way_through_an_examples_patches_applies(script: Path, tmp_path: Path) -> None:
+    """What replaces another attempt starts from the same files as that one did."""
+    repository = EXAMPLE_REPO if script.parent == EXAMPLES else script.parent / "slugs"
+    plant(repository, tmp_path / "room.git")
+    work = tmp_path / "work"
+    run_git(["clone", "--quiet", str(tmp_path / "room.git"), str(work)])
+
+    def applies(patch: str, *more: str) -> None:
+        run_git(["apply", "--3way", *more, str(script.parent / patch)], cwd=work)
+
+    told = yaml.safe_load(script.read_text())
+    for task in told["tasks"]:
+        patches = [run["patch"] for run in task["runs"] if "patch" in run]
+        if "messy" in patches[0]:
+            applies(patches.pop(0), "--check")
+        for patch in patches:
+            applies(patch, "--index")
+    run_git(["reset", "--quiet", "--hard"], cwd=work)
+    for person in told["people"]:
+        if (
+            person.get("branch") != "task" and "note" not in person["patch"]
+        ):  # which the bot's own file is for
+            applies(person["patch"], "--index")
+
+
+def test_a_clone_and_a_folder_of_plain_files_are_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "clone" / ".git").mkdir(parents=True)
+    (tmp_path / "bare.git").mkdir()
+    (tmp_path / "bare.git" / "HEAD").touch()
+    assert [is_plain(tmp_path / name) for name in ("clone", "bare.git")] == [False, False]
+    # Also where it lies in somebody else's repository, as the examples do.
+    assert is_plain(EXAMPLE_REPO)
+    assert not is_plain(tmp_path / "nothing")
+    files = {"issue_file": EXAMPLES / "issue.md", "script": EXAMPLES / "script.yaml"}
+    with pytest.raises(UserError, match="plain files"):
+        choose(Wish(out=tmp_path, repo=EXAMPLE_REPO, base="HEAD", **files))
