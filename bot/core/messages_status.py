@@ -30,7 +30,7 @@ def status(track: Track, commands: Sequence[tuple[str, str]]) -> str:
         parts.append(messages.graph([(t.id, t.title, t.depends_on) for t in track.tasks], _states(track)))
     if track.history:
         last = track.history[-1]
-        why = f", because: {escape(last.why)}" if last.why else ""
+        why = f", because: {escape(last.why)}" if last.why and not track.problem else ""
         parts.append(f"**Last:** {escape(last.what)}{why} ({last.at})")
     if track.state != "planning":
         parts.append(_cost(track))

@@ -86,7 +86,13 @@ async def test_people_edit_the_file_and_exactly_what_they_merge_runs(
 | `T-1` Wave at people who leave | #3 | 1 | 1 |
 | `T-2` Greet loudly with a shout | dropped | 0 | 0 |
 
-**Cost:** 0 tokens, $0.00 with scripted. **Agent runs:** 1. **Time:** <duration>.
+**Agent runs:** 1. **Time:** <duration>. **Cost:**
+
+| work | model | runs | calls | tokens | cost |
+|---|---|---:|---:|---:|---:|
+| planning | scripted | 3 | 0 | 0 | $0.00 |
+| simple | scripted | 1 | 0 | 0 | $0.00 |
+| **total** |  | 4 | 0 | 0 | $0.00 |
 
 Nothing is left behind: 4 agent sessions were deleted, each with proof, and no worktree of this track remains.\
 """)
@@ -131,13 +137,15 @@ async def test_closed_or_merged_elsewhere_it_starts_nothing_and_says_so(
         pull = await s.to_review(closed)
         await s.close(pull["number"])
         assert read(await s.hears(closed, "problem")) == snapshot(
-            "Cancelled: #3 was closed without merging. To try again, remove the label `agent:plan` and set it again."
+            "Cancelled: #3 was closed without merging. To try again, comment `/agent plan`, or remove the label `agent:plan` and set it again."
         )
         await s.in_state(closed, "cancelled")
         assert await s.status(closed) == snapshot("""\
 ### Gitwright: Cancelled
 
-**Last:** `#3` was closed unmerged (<time>)\
+**Last:** `#3` was closed unmerged (<time>)
+
+**Cost so far:** 0 tokens, $0.00, of at most $10.00.\
 """)
 
         await s.branch("release")

@@ -39,22 +39,23 @@ async def test_a_labelled_issue_becomes_a_merged_pull_request(
 
 Be polite.
 
+**1 task.** Next: a pull request with `BACKLOG.yaml`, to change as you like. Nothing is changed before you merge it.
+
 **What will be done**
 
-| | task | files | votes |
-|---|---|---|---|
-| T-1 | Say goodbye | `src/bye.py`, `tests/test_bye.py` | 3 |
+| | task | files | size | planners for it |
+|---|---|---|---|---|
+| T-1 | Say goodbye | `src/bye.py`, `tests/test_bye.py` | small | 3 of 3 |
 
-```mermaid
-graph LR
-  T1["T-1 Say goodbye"]
-```
+<details><summary>When each task counts as done</summary>
 
-**Cost:** planning took 0 tokens, $0.00; the ceiling for this track is $10.
+- T-1: Say goodbye, and a test shows it.
 
-Next: a pull request with `BACKLOG.yaml`. Nothing is changed before you merge it.
+</details>
 
-**Commands now:** `/agent status`, `/agent why [task]`, `/agent help`
+**Cost:** planning took 0 tokens, $0.00. The work is 1 small: 1 agent run if nothing has to be repeated. All of it may cost at most $10; `/agent budget <usd>` changes that.
+
+**Commands now:** `/agent plan`, `/agent pause`, `/agent stop`, `/agent budget <usd>`, `/agent status`, `/agent why [task]`, `/agent help`
 
 <details><summary>The exact text the agents get</summary>
 
@@ -64,7 +65,7 @@ Say goodbye too
 People leave. Say bye.
 ```
 
-sha256 `<sha256>`, frozen when maintainer set the label.
+sha256 `<sha256>`, frozen when maintainer asked for the plan.
 
 </details>\
 """)
@@ -81,7 +82,9 @@ Edit `tasks/issue-1/BACKLOG.yaml` here as you like: titles, scopes, acceptance, 
 
 **Last:** opened `#2` with 1 task (<time>)
 
-**Commands now:** `/agent status`, `/agent why [task]`, `/agent help`\
+**Cost so far:** 0 tokens, $0.00, of at most $10.00.
+
+**Commands now:** `/agent plan`, `/agent revise [task] <note>`, `/agent skip <task>`, `/agent pause`, `/agent stop`, `/agent budget <usd>`, `/agent status`, `/agent why [task]`, `/agent help`\
 """)
         assert await s.labels(issue) == {"agent:plan", "agent:review"}
         assert read(await s.text("tasks/issue-1/BACKLOG.yaml", backlog["head"]["ref"])) == snapshot("""\
@@ -149,7 +152,7 @@ I wrote bye.
 
 </details>
 
-Attempt 1, run 1, by agent `scripted` in a sandbox of level `<level>`. Agents' work is not trusted: review it like a stranger's.\
+Attempt 1, run 1, by agent `scripted` in a sandbox of level `<level>`, routed as simple: at most one source file; models in order: `scripted` (\\$0.00 for a million tokens). Agents' work is not trusted: review it like a stranger's.\
 """)
         await s.task_in_state(issue, "in_review")
         assert await s.status(issue) == snapshot("""\
@@ -164,11 +167,15 @@ Attempt 1, run 1, by agent `scripted` in a sandbox of level `<level>`. Agents' w
 ```mermaid
 graph LR
   T1["T-1 Say goodbye"]
+  classDef review fill:#fff8c5,stroke:#9a6700
+  class T1 review
 ```
 
-**Last:** checks of `#3` are green (<time>)
+**Last:** checks of `#3` are green, because: tests (<time>)
 
-**Commands now:** `/agent status`, `/agent why [task]`, `/agent help`\
+**Cost so far:** 0 tokens, $0.00, of at most $10.00.
+
+**Commands now:** `/agent plan`, `/agent revise [task] <note>`, `/agent skip <task>`, `/agent retry [task]`, `/agent regenerate [task] [note]`, `/agent rebase [task]`, `/agent pause`, `/agent stop`, `/agent budget <usd>`, `/agent status`, `/agent why [task]`, `/agent help`\
 """)
 
         await s.merge(pull["number"])
@@ -180,7 +187,13 @@ graph LR
 |---|---|---|---|
 | `T-1` Say goodbye | #3 | 1 | 1 |
 
-**Cost:** 0 tokens, $0.00 with scripted. **Agent runs:** 1. **Time:** <duration>.
+**Agent runs:** 1. **Time:** <duration>. **Cost:**
+
+| work | model | runs | calls | tokens | cost |
+|---|---|---:|---:|---:|---:|
+| planning | scripted | 3 | 0 | 0 | $0.00 |
+| simple | scripted | 1 | 0 | 0 | $0.00 |
+| **total** |  | 4 | 0 | 0 | $0.00 |
 
 Nothing is left behind: 4 agent sessions were deleted, each with proof, and no worktree of this track remains.\
 """)
@@ -198,7 +211,9 @@ graph LR
   class T1 done
 ```
 
-**Last:** done (<time>)\
+**Last:** done, because: nothing left behind (<time>)
+
+**Cost so far:** 0 tokens, $0.00, of at most $10.00.\
 """)
         assert await s.labels(issue) == {"agent:plan", "agent:done"}
         assert (await s.call("GET", f"{s.path}/issues/{issue}"))["state"] == "closed"
@@ -230,6 +245,8 @@ async def test_two_tasks_run_in_parallel_and_a_third_waits_for_both(
 
 **Waits for you:** review and merge, suggested in this order: #<first> (`T-1`), #<second> (`T-2`).
 
+**Waits for others:** `T-3` for `T-1`, `T-2`.
+
 | task | | state | pull request |
 |---|---|---|---|
 | `T-1` | Say goodbye | waits for your review | #<first> |
@@ -243,10 +260,14 @@ graph LR
   T3["T-3 Offer every greeting in one place"]
   T1 --> T3
   T2 --> T3
+  classDef review fill:#fff8c5,stroke:#9a6700
+  class T1,T2 review
 ```
 
 
-**Commands now:** `/agent status`, `/agent why [task]`, `/agent help`\
+**Cost so far:** 0 tokens, $0.00, of at most $10.00.
+
+**Commands now:** `/agent plan`, `/agent revise [task] <note>`, `/agent skip <task>`, `/agent retry [task]`, `/agent regenerate [task] [note]`, `/agent rebase [task]`, `/agent pause`, `/agent stop`, `/agent budget <usd>`, `/agent status`, `/agent why [task]`, `/agent help`\
 """)
 
         await s.merge(first["number"])
@@ -268,7 +289,14 @@ graph LR
 | `T-2` Greet loudly with a shout | #<second> | 1 | 1 |
 | `T-3` Offer every greeting in one place | #<third> | 1 | 1 |
 
-**Cost:** 0 tokens, $0.00 with scripted. **Agent runs:** 3. **Time:** <duration>.
+**Agent runs:** 3. **Time:** <duration>. **Cost:**
+
+| work | model | runs | calls | tokens | cost |
+|---|---|---:|---:|---:|---:|
+| complex | scripted | 2 | 0 | 0 | $0.00 |
+| planning | scripted | 3 | 0 | 0 | $0.00 |
+| simple | scripted | 1 | 0 | 0 | $0.00 |
+| **total** |  | 6 | 0 | 0 | $0.00 |
 
 Nothing is left behind: 6 agent sessions were deleted, each with proof, and no worktree of this track remains.\
 """)
@@ -302,37 +330,40 @@ async def test_planners_that_fail_or_dissent_do_not_stop_the_others(
         assert read(await s.hears(issue, "plan")) == snapshot("""\
 ### Plan for #1
 
-**Health of the repository:**
-
-- `BASELINE`: Tests are switched off (`test: none`), so work is not verified. Set `test` in `.github/gitwright.yml`.
-
 Be polite.
+
+**1 task.** Next: a pull request with `BACKLOG.yaml`, to change as you like. Nothing is changed before you merge it.
 
 **What will be done**
 
-| | task | files | votes |
-|---|---|---|---|
-| T-1 | Say goodbye | `src/bye.py`, `tests/test_bye.py` | 2 |
+| | task | files | size | planners for it |
+|---|---|---|---|---|
+| T-1 | Say goodbye | `src/bye.py`, `tests/test_bye.py` | small | 2 of 4 |
 
-```mermaid
-graph LR
-  T1["T-1 Say goodbye"]
-```
+<details><summary>When each task counts as done</summary>
 
-**What will not be done** (proposed by one planner only)
+- T-1: Say goodbye, and a test shows it.
 
-- Greet loudly with a shout
+</details>
+
+**What will not be done**, because only one planner wants it
+
+- Greet loudly with a shout (architecture)
+
+`/agent revise Include ...`, on the pull request with the backlog, takes one in.
 
 **Planners that gave nothing**
 
 - smallest: The planner `smallest` crashed, as its script says
 - planner-4: The planner `planner-4` gave no valid plan: Invalid JSON: EOF while parsing an object at line 1 column 41
 
-**Cost:** planning took 0 tokens, $0.00; the ceiling for this track is $10.
+**Health of the repository:**
 
-Next: a pull request with `BACKLOG.yaml`. Nothing is changed before you merge it.
+- `BASELINE`: Tests are switched off (`test: none`), so work is not verified. Set `test` in `.github/gitwright.yml`.
 
-**Commands now:** `/agent status`, `/agent why [task]`, `/agent help`
+**Cost:** planning took 0 tokens, $0.00. The work is 1 small: 1 agent run if nothing has to be repeated. All of it may cost at most $10; `/agent budget <usd>` changes that.
+
+**Commands now:** `/agent plan`, `/agent pause`, `/agent stop`, `/agent budget <usd>`, `/agent status`, `/agent why [task]`, `/agent help`
 
 <details><summary>The exact text the agents get</summary>
 
@@ -342,7 +373,7 @@ Say goodbye too
 People leave. Say bye.
 ```
 
-sha256 `<sha256>`, frozen when maintainer set the label.
+sha256 `<sha256>`, frozen when maintainer asked for the plan.
 
 </details>\
 """)
@@ -391,7 +422,9 @@ What each of them proposed:
 
 **Last:** blocked (<time>)
 
-**Commands now:** `/agent status`, `/agent why [task]`, `/agent help`\
+**Cost so far:** 0 tokens, $0.00, of at most $10.00.
+
+**Commands now:** `/agent plan`, `/agent pause`, `/agent stop`, `/agent budget <usd>`, `/agent status`, `/agent why [task]`, `/agent help`\
 """)
         assert await s.labels(issue) == {"agent:plan", "agent:blocked"}
         assert await s.pulls() == []
@@ -416,7 +449,7 @@ No planning agent gave a usable plan:
 - tests: The planner `tests` gave no valid plan: Invalid JSON: EOF while parsing an object at line 1 column 41
 - smallest proposed no task
 
-To try again, remove the label `agent:plan` and set it again.\
+To try again, comment `/agent plan`, or remove the label `agent:plan` and set it again.\
 """)
         await s.in_state(issue, "blocked")
         assert await s.pulls() == []
