@@ -9,10 +9,10 @@ DEMO_OUT ?= demo-out
 DEMO_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint long bench lock docs serve fix clean
+.PHONY: help setup demo demo-real test check lint long bench lock docs serve fix clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## Make .venv/ with .venv/bin/gitwright
 	@:
@@ -23,6 +23,10 @@ $(STAMP): requirements-dev.lock pyproject.toml .ci/setup
 
 demo: $(STAMP) ## Take one labelled issue to merged pull requests, on the embedded forge
 	@$(BIN)/python -m bot demo --out "$(DEMO_OUT)" $(DEMO_ARGS)
+
+demo-real: $(STAMP) ## Take a real project's fixed issue to its end: PROJECT=name, and CLONE=folder, ISSUE=file where offline
+	@$(BIN)/python -m bot.demo.real "$(PROJECT)" --out "$(DEMO_OUT)" $(if $(CLONE),--clone "$(CLONE)") \
+		$(if $(ISSUE),--issue-file "$(ISSUE)") $(DEMO_ARGS)
 
 test: $(STAMP) ## Every kind of test, with few seeds; below five minutes
 	@HYPOTHESIS_PROFILE=reduced $(PYTEST) -m "not long" --judge-complete -n $(TEST_WORKERS) --hypothesis-seed=$(SEED)
