@@ -106,6 +106,6 @@ def test_a_clone_and_a_folder_of_plain_files_are_told_apart(tmp_path: Path) -> N
     # Also where it lies in somebody else's repository, as the examples do.
     assert is_plain(EXAMPLE_REPO)
     assert not is_plain(tmp_path / "nothing")
-    files = {"issue_file": EXAMPLES / "issue.md", "script": EXAMPLES / "script.yaml"}
+    issue, script = EXAMPLES / "issue.md", EXAMPLES / "script.yaml"
     with pytest.raises(UserError, match="plain files"):
-        choose(Wish(out=tmp_path, repo=EXAMPLE_REPO, base="HEAD", **files))
+        choose(Wish(out=tmp_path, repo=EXAMPLE_REPO, base="HEAD", issue_file=issue, script=script))
