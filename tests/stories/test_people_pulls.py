@@ -191,7 +191,7 @@ async def test_a_review_that_asks_for_changes_goes_to_the_agent_in_its_own_words
 
         await s.until("the pull request is mended", fixed)
         commits = await s.call("GET", f"{s.path}/pulls/{number}/commits")
-        assert [each["sha"] for each in commits][0] == first, "a commit is added, nothing is rewritten"
+        assert commits[0]["sha"] == first, "a commit is added, nothing is rewritten"
         assert "One more test, please.\nsrc/bye.py:1: And a docstring." in told[-1]
         await s.task_in_state(issue, "in_review")
         await s.merge_all(issue)
