@@ -6,7 +6,7 @@ from __future__ import annotations
 CONFIG = {
     "test": "What verifies a change, run by `sh -c` in a sandbox without network; `none`: nothing is verified, and every "
     "pull request says so; absent: detected.",
-    "setup": "What prepares the repository before its tests, with network.",
+    "setup": "What prepares the repository before its tests, in their sandbox and without network.",
     "known_failing": "Ids of tests that may be red on the base; a change is judged by what fails beside them.",
     "protected_paths": "Files and folders that no agent may change, beside the built-in ones (CI, git and agents' "
     "settings; `bot/core/policy.py` lists them).",
@@ -58,7 +58,6 @@ CONFIG = {
 # Keys that are read and checked, and that nothing follows yet; a test searches the code for them.
 INERT = frozenset(
     {
-        "setup",
         "limits.regenerations",
         "limits.fix_forward",
         "egress",

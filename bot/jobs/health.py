@@ -16,7 +16,7 @@ from bot import process
 from bot.core.actions import CheckHealth
 from bot.core.config import NO_TEST, RepoConfig
 from bot.core.events import HealthChecked
-from bot.core.health import InstrumentationChecker, Probes, TestResult, canary, differing, runner_of
+from bot.core.health import InstrumentationChecker, Probes, Standing, TestResult, canary, differing, runner_of
 from bot.core.programs import probe, programs, read_probe
 from bot.core.testing import canary_for, commands_for, setup_for
 from bot.core.track import Track
@@ -90,18 +90,10 @@ class HealthJob:
         host = Probes(
             git_version=await _git_version(), disk=_writing(self.data_dir), disk_free=_free(self.data_dir)
         )
-        if host.disk:
-            return self._early(track, action, host)
-        try:
-            mirror = await self.repositories.fresh(track.repo)  # a token that fetches is a token that works
-            standing = await self.repositories.forge.standing(track.repo)
-        except ForgeError as error:
-            # What can pass is another kind of error; this one a person has to mend.
-            return self._early(track, action, replace(host, token=str(error)))
-        except GitError as error:
-            refused = _REFUSED.search(str(error))
-            probes = replace(host, token=str(error)) if refused else replace(host, worktree=str(error))
-            return self._early(track, action, probes)
+        reached = await self._reach(track, host)
+        if isinstance(reached, Probes):
+            return self._early(track, action, reached)
+        mirror, standing = reached
         base = await mirror.resolve(track.repo.default_branch)
         if base is None:
             raise RetryableError(f"the branch {track.repo.default_branch} cannot be found")
@@ -133,6 +125,20 @@ class HealthJob:
             config=config,
             before=action.before,
         )
+
+    async def _reach(self, track: Track, host: Probes) -> tuple[Mirror, Standing] | Probes:
+        """Fetch the repository and ask what may be done there; the probes alone where nothing can be looked at."""
+        if host.disk:
+            return host
+        try:
+            mirror = await self.repositories.fresh(track.repo)  # a token that fetches is a token that works
+            return mirror, await self.repositories.forge.standing(track.repo)
+        except ForgeError as error:
+            # What can pass is another kind of error; this one a person has to mend.
+            return replace(host, token=str(error))
+        except GitError as error:
+            refused = _REFUSED.search(str(error))
+            return replace(host, token=str(error)) if refused else replace(host, worktree=str(error))
 
     def _early(self, track: Track, action: CheckHealth, probes: Probes) -> HealthChecked:
         """Say what keeps everything else from being looked at; what was known before stays known."""

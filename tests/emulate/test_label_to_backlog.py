@@ -5,7 +5,7 @@ comments, pull requests, check runs, git objects, and signed webhooks to the App
 
 - git over HTTP: `bridge.py` serves it and copies what is pushed by the emulator's own API, id by id;
 - the App's own user before its first comment: it is seeded;
-- reactions, commit statuses, revoking a token, stored deliveries: the bot gets a 404 and has to live with it;
+- reactions, commit statuses, revoking a token, stored deliveries, the list of an installation's repositories: the bot gets a 404 and has to live with it;
 - refusing unknown tokens: it takes any for its first user, so `gate.py` checks what each call carries.
 """
 

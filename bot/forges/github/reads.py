@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
@@ -93,7 +94,9 @@ class GitHubReads:
             if installation.suspended_at is None:
                 token = await self._tokens.lease(installation.id, 0, METADATA)
                 pages = self._api.pages("/installation/repositories", token.access(), key="repositories")
-                found += [views.read(views.RepoView, each).value(installation.id) async for each in pages]
+                # A server that cannot list them has them known from its deliveries alone.
+                with contextlib.suppress(NotFoundError):
+                    found += [views.read(views.RepoView, each).value(installation.id) async for each in pages]
         return found
 
     async def permission(self, repo: Repo, login: str) -> Role:
