@@ -9,7 +9,7 @@ import pytest
 from bot.wiring import Bot
 from tests.judges.openapi import Judge
 from tests.judges.webhooks import WebhookJudge
-from tests.stories import healthy, lacking, lenient, troubled
+from tests.stories import healthy, lacking, lenient, mended, troubled
 from tests.stories.healthy import the_story_holds
 from tests.stories.lacking import Change
 from tests.stories.story import story
@@ -82,6 +82,7 @@ OFTEN = {
     "escaping",
     "the sandbox",
     "ingest",
+    "RebaseEngine",
 }
 
 
@@ -146,3 +147,37 @@ async def test_trouble_comes_through_without(
     with pytest.raises(AssertionError) as failure:
         await _tell_of_trouble(tmp_path, judge, webhook_judge, change)
     assert through in str(failure.value)
+
+
+# The part that is taken away, how, and what then does not happen.
+REPAIRS: dict[str, tuple[Change, str]] = {
+    "RebaseEngine": (mended.undecided, "pull requests of attempts: []"),
+    "ContextDriftDetector": (mended.patient, "Say goodbye: nothing was decided about its first run"),
+    "messy score": (mended.tolerant, "pull requests of attempts: ['T-1-a2', 'T-2-a1']"),
+    "SpecRepository": (mended.stubborn, "the spec says nothing of the circles"),
+    "ModelRouter": (mended.extravagant, "Say goodbye: not routed as simple"),
+}
+
+
+async def _tell_of_repairs(tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge, change: Change) -> None:
+    script, patches = mended.SCRIPT, mended.PATCHES
+    async with story(
+        tmp_path, judge, webhook_judge, script, patches, test="none", ci=None, change=change
+    ) as s:
+        await mended.the_runs_are_mended(s)
+
+
+async def test_runs_in_circles_and_messy_ones_begin_anew_and_better(
+    tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
+) -> None:
+    await _tell_of_repairs(tmp_path, judge, webhook_judge, lacking.nothing)
+
+
+@pytest.mark.parametrize("part", _parts(REPAIRS))
+async def test_runs_are_not_mended_without(
+    part: str, tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
+) -> None:
+    change, missing = REPAIRS[part]
+    with pytest.raises(AssertionError) as failure:
+        await _tell_of_repairs(tmp_path, judge, webhook_judge, change)
+    assert missing in str(failure.value)
