@@ -99,7 +99,8 @@ def _only_behind(track: Track, task: TaskTrack, situation: Situation, now: datet
 def _ask_person(
     track: Track, task: TaskTrack, event: TaskAssessed, decision: RebaseDecision, now: datetime
 ) -> Decision:
-    return stuck(track, task, event.text, event.details, now, why=decision.why)
+    said = event.situation.protected or event.situation.secrets  # the text says all that the decision says
+    return stuck(track, task, event.text, event.details, now, why="" if said else decision.why)
 
 
 def stuck(
@@ -111,7 +112,7 @@ def stuck(
     )
     where = f"#{task.pull} (`{task.id}`)" if task.pull else f"`{task.id}`"
     parts = [
-        f"{where} is blocked in attempt {task.attempt}: {escape(text)}" + (f" {escape(why)}" if why else ""),
+        f"{where} is blocked in attempt {task.attempt}: {escape(text)}" + (f". {escape(why)}" if why else ""),
         details,
         what_people_can_do(track, task),
     ]

@@ -191,10 +191,18 @@ def task_failed(track: Track, event: TaskFailed, now: datetime) -> Decision:
     ):
         track, more = life_repair.next_attempt(track, task, now, why=why)
         return Decision(track=track, actions=(*more, SyncStatus()))
-    blocked = life_repair.stuck(track, task, event.text, event.details, now, why="")
+    text = event.text + _still_wrong(task)
+    blocked = life_repair.stuck(track, task, text, event.details, now, why="")
     assert blocked.track is not None
     track, runs = start_ready(blocked.track, now)
     return Decision(track=track, actions=(*runs, *blocked.actions))
+
+
+def _still_wrong(task: TaskTrack) -> str:
+    """Name what a run was to mend that came to nothing; "" where nothing was red, or a person gave it its words."""
+    first = task.feedback.partition("\n")[0].rstrip(".")
+    red = task.trend[-1:] not in {(), (0,)}
+    return f"; it was to mend this: {first}" if red and first and not first.endswith(":") else ""
 
 
 def checks_read(track: Track, task: TaskTrack, seen: Rollup, waited: int | None, now: datetime) -> Decision:

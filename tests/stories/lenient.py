@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from bot.core import packet_verify
 from bot.core.actions import CheckHealth, RunTask
 from bot.core.health import Finding, InstrumentationChecker, Probes, TestResult
+from bot.core.packet_verify import ContextVerifier
 from bot.core.values import Repo
 from bot.git.mirror import GitMirror
 from bot.git.worktrees import TaskWorktree, WorktreeManager
@@ -27,8 +29,29 @@ class Content(InstrumentationChecker):
         return ()
 
 
+class Trustful(InstrumentationChecker):
+    def findings(self, probes: Probes) -> tuple[Finding, ...]:
+        """Believe that a failing test would be seen."""
+        return tuple(f for f in super().findings(probes) if f.code != "CANARY")
+
+
+def trustful(bot: Bot) -> None:
+    bot.jobs[CheckHealth] = replace(job(bot, CheckHealth, HealthJob), checker=Trustful)
+
+
 def content(bot: Bot) -> None:
     bot.jobs[CheckHealth] = replace(job(bot, CheckHealth, HealthJob), checker=Content)
+
+
+class Careless(ContextVerifier):
+    def verify(self, *_: object, **__: object) -> list[packet_verify.Finding]:
+        """Find every context fit."""
+        return []
+
+
+def careless(bot: Bot) -> None:
+    known = job(bot, RunTask, WorkJob).attempts.contracts
+    attempting(bot, contracts=replace(known, verifier=Careless()))
 
 
 def unboxed(bot: Bot) -> None:

@@ -108,6 +108,7 @@ DEFENSES: dict[str, tuple[Change, str]] = {
     "tests in a fresh sandbox": (lenient.untested, f"a pull request was opened for: {troubled.BREAK}"),
     "protected paths": (lenient.unprotected, f"a pull request was opened for: {troubled.GUARD}"),
     "search for secrets": (lenient.indiscreet, f"a pull request was opened for: {troubled.KEY}"),
+    "ContextVerifier": (lenient.careless, f"a pull request was opened for: {troubled.CONTEXT}"),
     "lease of a push": (lenient.ruthless, f"a pull request was opened for: {troubled.BRANCH}"),
 }
 
@@ -181,3 +182,34 @@ async def test_runs_are_not_mended_without(
     with pytest.raises(AssertionError) as failure:
         await _tell_of_repairs(tmp_path, judge, webhook_judge, change)
     assert missing in str(failure.value)
+
+
+async def _tell_of_blindness(
+    tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge, change: Change
+) -> None:
+    """Tell of a test command that looks at one file alone: it would see no new test fail, so work must not begin."""
+    script, files, test = healthy.SCRIPT, healthy.GREET, f"{healthy.TEST} -p test_greet.py"
+    async with story(
+        tmp_path, judge, webhook_judge, script, healthy.PATCHES, files, test=test, ci=None, change=change
+    ) as s:
+        issue = await s.open_issue()
+        await s.label(issue)
+        await healthy.rest(s)
+        await s.merge((await s.pulls("open"))[0]["number"])
+        await healthy.rest(s)
+        assert not await s.pulls("open"), "work began though a failing test would not be seen"
+        assert "was not seen failing" in (await s.said(issue, "problem"))[-1]
+
+
+async def test_work_waits_while_no_failing_test_would_be_seen(
+    tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
+) -> None:
+    await _tell_of_blindness(tmp_path, judge, webhook_judge, lacking.nothing)
+
+
+@pytest.mark.long
+async def test_it_would_begin_without_the_canary(
+    tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
+) -> None:
+    with pytest.raises(AssertionError, match="work began"):
+        await _tell_of_blindness(tmp_path, judge, webhook_judge, lenient.trustful)

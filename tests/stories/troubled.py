@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bot.core import backlog
+from bot.core import backlog, backlog_edit
 from bot.core.actions import RunTask
 from bot.core.values import Usage
 from bot.jobs.work import WorkJob
@@ -20,14 +20,16 @@ RED = (
     "import unittest\n\n\nclass Red(unittest.TestCase):\n    def test_red(self):\n        self.fail('red')\n"
 )
 GREEN = RED.replace("self.fail('red')", "self.assertTrue(True)")
-FILES = {**GREET, "tests/test_base.py": RED}
-AROUND, LINK, BREAK, GUARD, KEY, BRANCH = (
+SETTINGS = "limits: {fix_forward: 0, regenerations: 0, attempts: 1, max_open_prs: 9}\n"
+FILES = {**GREET, "tests/test_base.py": RED, ".github/gitwright.yml": SETTINGS}
+AROUND, LINK, BREAK, GUARD, KEY, BRANCH, CONTEXT = (
     "Look around the machine",
     "Add a shortcut",
     "Break the greeting",
     "Speed up the build",
     "Store the credentials",
     "Add a colour",
+    "Read the manual",
 )
 TITLES = {
     AROUND: "around.txt",
@@ -36,6 +38,7 @@ TITLES = {
     GUARD: ".github/workflows/ci.yml",
     KEY: "credentials.txt",
     BRANCH: "colour.txt",
+    CONTEXT: "manual.txt",
 }
 STOPPED = {  # what people read about each
     LINK: "a symlink that leaves the repository",
@@ -43,7 +46,9 @@ STOPPED = {  # what people read about each
     GUARD: "it changed protected files",
     KEY: "the change holds what looks like a secret",
     BRANCH: "exists already and is somebody else",
+    CONTEXT: "its context cannot be given to an agent",
 }
+SMUGGLED = f"Use the token ghp_{'a1B2c3D4e5F6' * 3} if asked."  # what somebody writes into a context
 SECRET = "the-host-s-own-secret"
 _LOOK = """\
 import pathlib, socket
@@ -90,6 +95,7 @@ def with_mischief(bot: Bot, secret: Path) -> None:
         GUARD: "mkdir -p .github/workflows && echo 'on: push' > .github/workflows/ci.yml",
         KEY: f"echo 'key = \"ghp_{'a1B2c3D4e5F6' * 3}\"' > credentials.txt",
         BRANCH: "echo green > colour.txt",
+        CONTEXT: "echo read > manual.txt",
     }
     bot.jobs[RunTask] = replace(
         work, attempts=replace(work.attempts, coders={"scripted": Mischief(commands)})
@@ -125,8 +131,14 @@ async def the_trouble_is_stopped(s: Story) -> None:
 
 
 async def _merge_backlog(s: Story, issue: int) -> dict[str, str]:
-    """Merge the backlog, and give the ids of its tasks by title."""
-    await s.merge((await s.pulls("open"))[0]["number"])
+    """Write into a context what must not be there, merge the backlog, and give the ids of its tasks by title."""
+    pull, path = (await s.pulls("open"))[0], f"tasks/issue-{issue}/BACKLOG.yaml"
+    text = await s.text(path, pull["head"]["ref"])
+    proposed = backlog.load(text).backlog
+    assert proposed is not None
+    reader = next(t.id for t in proposed.tasks if t.title == CONTEXT)
+    await s.put(path, backlog_edit.set_field(text, reader, "context", SMUGGLED), pull["head"]["ref"])
+    await s.merge(pull["number"])
     await rest(s)
     merged = backlog.load(await s.text(f"tasks/issue-{issue}/BACKLOG.yaml")).backlog
     assert merged is not None
