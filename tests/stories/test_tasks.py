@@ -60,30 +60,42 @@ async def test_agents_that_fail_and_changes_that_are_refused_end_in_words(
             await s.task_in_state(issue, "in_review", ids[word])
         said = await _problems(s, issue, ids)
         assert said["Idle"] == snapshot("""\
-`<task>` is blocked after attempt 4: the agent ended without changing anything
+`<task>` is blocked in attempt 4: the agent ended without changing anything
 
-What you can do: drop it (`status: dropped` in `tasks/issue-1/BACKLOG.yaml`), or do it by hand and set `status: done` there; either is taken over from the default branch.\
+What you can do:
+
+- `/agent retry <task>`: another attempt with the same spec
+- `/agent regenerate <task> <note>`: another attempt, the spec improved by your note
+- `/agent skip <task>`: drop it\
 """)
         assert said["Touch"] == snapshot("""\
-`<task>` is blocked after attempt 1: it changed protected files: `.github/workflows/steal.yml`
+`<task>` is blocked in attempt 1: it changed protected files: .github/workflows/steal.yml
 
-What you can do: drop it (`status: dropped` in `tasks/issue-1/BACKLOG.yaml`), or do it by hand and set `status: done` there; either is taken over from the default branch.\
+What you can do:
+
+- `/agent retry <task>`: another attempt with the same spec
+- `/agent regenerate <task> <note>`: another attempt, the spec improved by your note
+- `/agent skip <task>`: drop it\
 """)
         assert said["Configure"] == snapshot("""\
-`<task>` is blocked after attempt 1: the change holds what looks like a secret
+`<task>` is blocked in attempt 1: the change holds what looks like a secret
 
 - `src/upload.py` line 1: GitHub token
 
-What you can do: drop it (`status: dropped` in `tasks/issue-1/BACKLOG.yaml`), or do it by hand and set `status: done` there; either is taken over from the default branch.\
+What you can do:
+
+- `/agent retry <task>`: another attempt with the same spec
+- `/agent regenerate <task> <note>`: another attempt, the spec improved by your note
+- `/agent skip <task>`: drop it\
 """)
         assert said["Break"] == snapshot("""\
-`<task>` is blocked after attempt 1: `sh check.sh` is red after its work
+`<task>` is blocked in attempt 4: the agent ended without changing anything; it was to mend this: `sh check.sh` is red after its work
 
-```
-evidence: bad is bad
-```
+What you can do:
 
-What you can do: drop it (`status: dropped` in `tasks/issue-1/BACKLOG.yaml`), or do it by hand and set `status: done` there; either is taken over from the default branch.\
+- `/agent retry <task>`: another attempt with the same spec
+- `/agent regenerate <task> <note>`: another attempt, the spec improved by your note
+- `/agent skip <task>`: drop it\
 """)
 
         assert crashed["head"]["ref"].endswith("-a2")
@@ -149,7 +161,16 @@ async def test_a_red_pull_request_waits_for_a_fix_and_a_closed_one_is_held(
         await s.task_in_state(issue, "blocked", ids["Redden"])
         names = {red["number"]: "red", ugly["number"]: "ugly"}
         assert read(await s.hears(issue, "problem"), names).replace(ids["Redden"], "<task>") == snapshot(
-            "#<red> (`<task>`): failed: tests. Push a fix to its branch, or close it and set `status: dropped` in `tasks/issue-1/BACKLOG.yaml`."
+            """\
+#<red> (`<task>`) is blocked in attempt 1: the agent ended without changing anything; it was to mend this: checks failed: tests
+
+What you can do:
+
+- push a fix to the branch of #<red>, or comment `/agent revise <note>` there
+- `/agent retry <task>`: another attempt with the same spec
+- `/agent regenerate <task> <note>`: another attempt, the spec improved by your note
+- `/agent skip <task>`: drop it\
+"""
         )
 
         await s.close(ugly["number"])
@@ -160,11 +181,11 @@ async def test_a_red_pull_request_waits_for_a_fix_and_a_closed_one_is_held(
                 "> [!WARNING]",
                 "> Nothing can go on before this is mended:",
                 ">",
-                "> - `<task>` is blocked: failed: tests",
+                "> - `<task>` is blocked: the agent ended without changing anything; it was to mend this: checks failed: tests",
                 "> - `<task>` is held: `#<ugly>` was closed by maintainer",
                 ">",
                 "> For each of them: push a fix to its branch, or set its `status` to `done` or `dropped` in `tasks/issue-1/BACKLOG.yaml` on `main`.",
-                "| `<task>` | Redden the pipeline | blocked: failed: tests | #<red> |",
+                "| `<task>` | Redden the pipeline | blocked: the agent ended without changing anything; it was to mend this: checks failed: tests | #<red> |",
                 "| `<task>` | Displease the maintainer | held: `#<ugly>` was closed by maintainer | #<ugly> |",
                 "| `<task>` | Follow the pipeline | waits for its dependencies |  |",
             ]
