@@ -58,10 +58,7 @@ CONFIG = {
 # Keys that are read and checked, and that nothing follows yet; a test searches the code for them.
 INERT = frozenset(
     {
-        "limits.regenerations",
-        "limits.fix_forward",
         "egress",
-        "rebase",
         "push",
         "sign_off",
     }
