@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
-from bot.core.actions import Decision, SyncStatus
+from bot.core.actions import AssessTask, Decision, SyncStatus
 from bot.core.events import ChecksCompleted, ChecksDue, TaskProposed
 from bot.core.life_work import task_proposed
 from bot.core.track import Track
@@ -59,10 +59,11 @@ def task_of(decision: Decision) -> tuple[str, str | None, str]:
     return task.state, task.head_sha, task.note
 
 
-async def test_green_waits_for_review_and_red_for_a_fix() -> None:
+async def test_green_waits_for_review_and_red_is_assessed() -> None:
     assert task_of(await announce(working())) == ("in_review", SHA, "")
-    red = _World(ran={SHA: [a_check(conclusion="failure")]})
-    assert task_of(await announce(working(), red))[0] == "blocked"
+    red = await announce(working(), _World(ran={SHA: [a_check(conclusion="failure")]}))
+    assert task_of(red) == ("checking", SHA, "failed: ci")
+    assert AssessTask(task="T-1", attempt=1, head_sha=SHA, failing=("ci",)) in red.actions
 
 
 async def test_a_blocked_pull_request_goes_on_when_people_pushed_a_fix() -> None:
@@ -71,14 +72,17 @@ async def test_a_blocked_pull_request_goes_on_when_people_pushed_a_fix() -> None
     assert task_of(decision) == ("in_review", NEWER, "")
 
 
-async def test_a_second_red_head_is_told_of_as_well() -> None:
+async def test_a_second_red_head_is_assessed_as_well_and_the_same_is_not() -> None:
     red = _World(ran={SHA: [a_check(conclusion="failure")], NEWER: [a_check(conclusion="failure")]})
     first = await announce(working(), red)
     assert first.track is not None
+    assert (await announce(first.track, red)).actions == ()
     red.pulled = replace(OPEN, head_sha=NEWER)
     second = await announce(first.track, red)
-    texts = [next(a.body for a in d.actions if a.kind == "post_comment") for d in (first, second)]
-    assert texts[0] != texts[1]
+    assert [a.head_sha for d in (first, second) for a in d.actions if isinstance(a, AssessTask)] == [
+        SHA,
+        NEWER,
+    ]
 
 
 async def test_checks_that_end_before_the_pull_request_is_open_are_looked_at_when_it_is() -> None:
