@@ -71,6 +71,24 @@ class Trusting(TaskWorktree):
         return Ingested(sha, tuple(changed), 0, 0)
 
 
+class Unrecorded(TaskWorktree):
+    async def ingest(
+        self, message: str, author: Identity, when: datetime, keep: Mapping[str, bytes | None]
+    ) -> Ingested:
+        """Leave out what the host writes."""
+        return await super().ingest(message, author, when, {})
+
+
+class Unrecording(WorktreeManager):
+    async def create(self, mirror: Mirror, id_: str, base: str) -> TaskWorktree:
+        """Make worktrees whose commits record nothing."""
+        return twin(await super().create(mirror, id_, base), Unrecorded)
+
+
+def unrecorded(bot: Bot) -> None:
+    attempting(bot, worktrees=twin(bot.worktrees, Unrecording))
+
+
 class Welcoming(WorktreeManager):
     async def create(self, mirror: Mirror, id_: str, base: str) -> TaskWorktree:
         """Make worktrees that take in everything."""

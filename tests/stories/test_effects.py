@@ -38,6 +38,7 @@ EFFECTS: dict[str, tuple[Change, str]] = {
     "ContextCompressor": (lacking.blind_compressor, "the context does not name"),
     "backlog's check": (lacking.without_check, "not one check for each head"),
     "backlog's validation": (lacking.without_validation, "the backlog's checks say"),
+    "BacklogManager's record": (lenient.unrecorded, "merging the task would not record it"),
     "WorktreeManager.cleanup": (lacking.untidy, "the receipt proves nothing"),
     "deletion of sessions": (lacking.keeps_sessions, "not proved to be deleted"),
     "proof of deletion, believed": (lacking.believes_deletion, "left on the disk"),
