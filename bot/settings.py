@@ -51,7 +51,8 @@ class Settings(BaseSettings):
         None, description="one `provider:model` for every role, or JSON {role: [models]}; overrides the file"
     )
     planning_agent: Literal["opencode", "claude", "codex", "gemini"] | None = Field(
-        None, description="agent over ACP that plans, in a box; without one, models plan with built-in read tools"
+        None,
+        description="agent over ACP that plans, in a box; without one, models plan with built-in read tools",
     )
     model_base_url: str | None = Field(
         None, description="address of the models that agents over ACP use, instead of each provider's own"

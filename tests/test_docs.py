@@ -374,7 +374,9 @@ def test_the_recipe_for_a_command_works(tmp_path: Path) -> None:
 def test_the_recipe_for_a_handler_works(tmp_path: Path) -> None:
     copy = Copy(tmp_path, "handler")
     copy.write("handlers/issue_lock.py")
-    copy.insert("bot/core/forge_events.py", "ForgeEvent = ", copy.block("bot/core/forge_events.py"), "IssueLocked | ")
+    copy.insert(
+        "bot/core/forge_events.py", "ForgeEvent = ", copy.block("bot/core/forge_events.py"), "IssueLocked | "
+    )
     reader = "from bot.core.events import IssueLocked\n\n" + copy.block("bot/forges/github/inbound.py")
     copy.insert("bot/forges/github/inbound.py", "_READERS: ", reader)
     inbound = tmp_path / "bot/forges/github/inbound.py"

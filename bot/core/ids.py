@@ -12,7 +12,9 @@ TaskId = NewType("TaskId", str)  # ^[A-Z]{1,6}-[0-9]+$
 
 TASK_ID = re.compile(r"[A-Z]{1,6}-[0-9]+")
 TRACK_ID = re.compile(r"issue-([0-9]+)(?:-r([0-9]+))?")
-LOCAL_TRACK_ID = re.compile(r"[A-Za-z0-9](?:[._]?[A-Za-z0-9-]){0,59}")  # good in branches, files and worktrees
+LOCAL_TRACK_ID = re.compile(
+    r"[A-Za-z0-9](?:[._]?[A-Za-z0-9-]){0,59}"
+)  # good in branches, files and worktrees
 SHA = re.compile(r"[0-9a-f]{40}")
 
 MARKER_KINDS = ("status", "plan", "backlog", "task", "receipt", "answer", "problem")

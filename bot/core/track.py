@@ -166,7 +166,9 @@ class Track:
     record_pull: int | None = None  # carries what no task's pull request can record
     put_off: tuple[str, ...] = ()  # actions as JSON that came due while the track was paused or stopped
     gone: bool = False  # its issue was deleted or moved away: nothing can be said there any more
-    heard_until: str = ""  # forge's time of the last status comment before the track was taken up again from it
+    heard_until: str = (
+        ""  # forge's time of the last status comment before the track was taken up again from it
+    )
     # Leases of the repository's other tracks, read before each decision; never stored with this one.
     foreign: tuple[Lease, ...] = ()
 
