@@ -86,8 +86,8 @@ class ModelRouter:
         if len(sources) > 1 or len(paths) > MOST_FILES:
             return Route("complex", (f"{len(paths)} files, {len(sources)} of them source",))
         if dependants or estimate == "L":
-            reason = f"{dependants} tasks wait for it" if dependants else "it is estimated large"
-            return Route("complex", (reason,))
+            waiting = "another task waits" if dependants == 1 else f"{dependants} tasks wait"
+            return Route("complex", (f"{waiting} for it" if dependants else "it is estimated large",))
         return Route("simple", ("at most one source file",))
 
     def route(

@@ -96,7 +96,7 @@ The script `DIR/script.yaml` has 9 problem(s):
 - `tasks[0].runs`: give at least one run
 - `tasks[1].runs[0].patch`: there is no file `missing.patch` beside the script
 - `tasks[1].runs[0].behave`: Input should be 'ok', 'crash', 'stall', 'loop', 'outside_scope', 'no_change' or 'resolve'
-- `people[0].when.event`: Input should be 'pr_opened' or 'merged'
+- `people[0].when.event`: Input should be 'pr_opened', 'merged' or 'waits'
 - `people[0].patch`: there is no file `gone.patch` beside the script
 - `colour`: Extra inputs are not permitted\
 """)
