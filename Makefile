@@ -9,7 +9,7 @@ DEMO_OUT ?= demo-out
 DEMO_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-real test check lint long bench lock docs serve fix clean
+.PHONY: help setup demo demo-real test check lint long bench eval lock docs serve fix clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,7 +48,12 @@ long: $(STAMP)
 	@HYPOTHESIS_PROFILE=full $(PYTEST) -m "long or hypothesis" -n $(TEST_WORKERS) --hypothesis-seed=$(SEED)
 
 bench: $(STAMP) ## Measure against baselines of the same run; prints ratios, judges nothing
-	@for each in webhook_ack label_to_plan idle; do $(BIN)/python -m bench.$$each || exit 1; echo; done
+	@for each in webhook_ack label_to_plan idle eight_tasks many_branches core_parts; do $(BIN)/python -m bench.$$each || exit 1; echo; done
+
+eval: $(STAMP) ## Recompute the figures of the algorithms from recorded runs: make eval DATA=folder
+	@test -n "$(DATA)" || { echo "give the folder of the data sets: make eval DATA=..."; exit 2; }
+	@$(BIN)/python -m bench.eval_drift "$(DATA)"
+	@$(BIN)/python -m bench.fit_messy "$(DATA)/messy_runs/dev.jsonl"
 
 lock: ## Resolve both lock files anew (needs a package index)
 	@sh .ci/lock
