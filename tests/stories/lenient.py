@@ -67,7 +67,8 @@ class Trusting(TaskWorktree):
         found = {str(p.relative_to(self.path)): p.read_bytes() for p in self.path.rglob("*") if p.is_file()}
         del found[".git"]
         sha = await self._mirror.commit_files(self.base, {**found, **keep}, message, author, when)
-        changed = [path for path, _, _ in await self._mirror.diff_stat(self.base, sha)]
+        stat = await self._mirror.diff_stat(self.base, sha)
+        changed = [path for path, _, _ in stat if path not in keep]
         return Ingested(sha, tuple(changed), 0, 0)
 
 

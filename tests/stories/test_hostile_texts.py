@@ -40,6 +40,7 @@ SCRIPT: JsonDict = {
 }
 OWN_HTML = {"<details><summary>The exact text the agents get</summary>", "</details>"}
 OWN_HTML |= {"<details><summary>What the agent says</summary>"}
+OWN_HTML |= {"<details><summary>When each task counts as done</summary>"}
 CLOSING = re.compile(r"\b(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?):?\s+(?:#|GH-)\d", re.IGNORECASE)
 
 

@@ -46,7 +46,7 @@ async def test_a_command_that_means_nothing_now_is_refused_with_what_does(
         pull = await s.to_review(issue)
         await s.in_state(issue, "review")
         assert await s.asks(issue, "/agent retry T-1") == snapshot(
-            "`/agent retry` means nothing now: `issue-1` is the backlog waits for review. Valid now: `/agent plan`, `/agent revise [task] <note>`, `/agent skip <task>`, `/agent pause`, `/agent stop`, `/agent budget <usd>`, `/agent status`, `/agent why [task]`, `/agent help`."
+            "`/agent retry` means nothing now: the state of `issue-1` is “The backlog waits for review”. Valid now: `/agent plan`, `/agent revise [task] <note>`, `/agent skip <task>`, `/agent pause`, `/agent stop`, `/agent budget <usd>`, `/agent status`, `/agent why [task]`, `/agent help`."
         )
         assert await s.asks(issue, "/agent skip T-9 now, please") == snapshot("""\
 - There is no task `T-9`; the tasks are `T-1`.
@@ -79,7 +79,7 @@ Say what should be different.
 Usage: `/agent revise [task] <note>`, for example `/agent revise Split the parser from the printer.`.\
 """)
         assert await s.asks(issue, "/agent resume") == snapshot(
-            "`/agent resume` means nothing now: `issue-1` is working. Valid now: `/agent plan`, `/agent revise [task] <note>`, `/agent skip <task>`, `/agent retry [task]`, `/agent regenerate [task] [note]`, `/agent rebase [task]`, `/agent pause`, `/agent stop`, `/agent budget <usd>`, `/agent status`, `/agent why [task]`, `/agent help`."
+            "`/agent resume` means nothing now: the state of `issue-1` is “Working”. Valid now: `/agent plan`, `/agent revise [task] <note>`, `/agent skip <task>`, `/agent retry [task]`, `/agent regenerate [task] [note]`, `/agent rebase [task]`, `/agent pause`, `/agent stop`, `/agent budget <usd>`, `/agent status`, `/agent why [task]`, `/agent help`."
         )
         assert await s.asks(issue, "/agent regenerate T-7 nicer") == snapshot("""\
 There is no task `T-7`; the tasks are `T-1`.
@@ -88,7 +88,7 @@ Usage: `/agent regenerate [task] [note]`, for example `/agent regenerate T-2 Kee
 """)
         await s.merge_all(issue)
         assert await s.asks(issue, "/agent stop") == snapshot(
-            "`/agent stop` means nothing now: `issue-1` is done. Valid now: `/agent plan`, `/agent status`, `/agent why [task]`, `/agent help`."
+            "`/agent stop` means nothing now: the state of `issue-1` is “Done”. Valid now: `/agent plan`, `/agent status`, `/agent why [task]`, `/agent help`."
         )
 
 
