@@ -167,6 +167,7 @@ def test_merged_into_the_branch_that_is_checked_out_as_it_becomes_green(tmp_path
     assert subjects[-2:] == ["Plan words", "Begin"]
 
 
+@pytest.mark.long
 def test_what_failed_is_told_with_its_cause_and_tried_again_by_the_same_command(tmp_path: Path) -> None:
     (tmp_path / "broken.patch").write_text(new_file("src/one.txt", "BROKEN\n"))
     settings = f"test: {CHECK}\nlimits: {{attempts: 1, fix_forward: 0, regenerations: 0}}\n"
@@ -205,6 +206,7 @@ def test_branches_that_conflict_are_named_with_their_files(tmp_path: Path) -> No
     ]
 
 
+@pytest.mark.long
 def test_a_branch_that_conflicts_with_what_was_merged_is_rebased_and_then_merged(tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / f"{name}-notes.patch").write_text(new_file(f"src/{name}.txt", "x\n") + more_notes(name))
@@ -220,6 +222,7 @@ def test_a_branch_that_conflicts_with_what_was_merged_is_rebased_and_then_merged
     assert [task["decisions"] for task in ran.json["tasks"] if task["decisions"]] == [["rebase_and_fix"]]
 
 
+@pytest.mark.long
 def test_what_was_finished_without_merging_is_merged_by_a_later_call(tmp_path: Path) -> None:
     clone = make(tmp_path)
     clone.write(FILE, backlog(T_2={"status": "dropped"}, T_3={"status": "dropped"}))
@@ -277,6 +280,7 @@ def test_merging_needs_a_branch_and_a_clean_index(tmp_path: Path) -> None:
     assert clone.git("log", "--all", "--format=%s") == "Begin"
 
 
+@pytest.mark.long
 def test_red_tests_on_the_base_stop_it_with_a_remedy_and_their_repair_lets_it_go_on(tmp_path: Path) -> None:
     clone = make(tmp_path)
     clone.write(FILE, backlog(T_2={"status": "dropped"}, T_3={"status": "dropped"}))

@@ -15,7 +15,7 @@ from tests.judges.webhooks import WebhookJudge
 from tests.recovery.killed import Outcome, played
 from tests.stories.scripts import JsonDict
 
-QUICK = ("branch-pushed", "status-posted")
+QUICK = ("branch-pushed",)
 # The first time most points are reached is while planning; these lie in the work, and in the second attempt.
 LATER = (
     "worktree-begun:6",

@@ -106,6 +106,7 @@ async def test_without_the_ceiling_the_story_fails(
             await the_budget_holds(s)
 
 
+@pytest.mark.long
 async def test_planners_that_are_out_of_money_leave_the_others_what_there_is(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:
@@ -118,6 +119,7 @@ async def test_planners_that_are_out_of_money_leave_the_others_what_there_is(
         assert [(line.role, line.runs, line.micros) for line in lines] == [("planning", 2, 40_000)]
 
 
+@pytest.mark.long
 async def test_the_receipt_adds_up_and_counts_what_failed_too(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:

@@ -79,10 +79,8 @@ async def test_the_story_holds_with_every_part_in_place(
 OFTEN = {
     "ContextCompressor",
     "deletion of sessions",
-    "marker of a pull request",
     "escaping",
     "the sandbox",
-    "ingest",
     "RebaseEngine",
 }
 
@@ -169,6 +167,7 @@ async def _tell_of_repairs(tmp_path: Path, judge: Judge, webhook_judge: WebhookJ
         await mended.the_runs_are_mended(s)
 
 
+@pytest.mark.long
 async def test_runs_in_circles_and_messy_ones_begin_anew_and_better(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:

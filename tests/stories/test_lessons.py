@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from inline_snapshot import snapshot
 
 from bot.core import backlog
@@ -19,6 +20,7 @@ SCRIPT: JsonDict = {
 }
 
 
+@pytest.mark.long
 async def test_a_messy_attempt_teaches_the_next_track_in_its_backlogs_pull_request(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:

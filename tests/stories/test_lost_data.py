@@ -235,6 +235,7 @@ async def test_a_backlog_merged_while_the_data_is_lost_and_nobody_listens_starts
             await end_without_doubles(world, s, issue)
 
 
+@pytest.mark.long
 async def test_data_lost_while_an_agent_runs_and_a_pull_request_is_open_ends_as_it_would_have(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:

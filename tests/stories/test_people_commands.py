@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 import yaml
 from inline_snapshot import snapshot
 
@@ -92,6 +93,7 @@ Usage: `/agent regenerate [task] [note]`, for example `/agent regenerate T-2 Kee
         )
 
 
+@pytest.mark.long
 async def test_skip_drops_a_task_in_the_file_under_review_by_a_commit_of_its_own(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:
@@ -137,6 +139,7 @@ def _named(text: str, ids: dict[str, str]) -> str:
     return text
 
 
+@pytest.mark.long
 async def test_revise_works_a_note_into_the_file_and_keeps_what_people_wrote(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:
@@ -235,6 +238,7 @@ async def test_pause_starts_nothing_lets_what_runs_finish_and_resume_goes_on(
         await s.merge_all(issue)
 
 
+@pytest.mark.long
 async def test_stop_kills_and_closes_and_resume_undoes_both(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:
@@ -344,6 +348,7 @@ Closing it unmerged ends the work too, without the record.\
         assert (await s.text(FILE)).count("status: dropped") == 3
 
 
+@pytest.mark.long
 async def test_without_records_a_pull_request_removes_them_before_the_end(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:
@@ -361,6 +366,7 @@ async def test_without_records_a_pull_request_removes_them_before_the_end(
         assert found.status_code == 404
 
 
+@pytest.mark.long
 async def test_retry_begins_another_attempt_and_a_merged_line_set_back_is_asked_about(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:
@@ -457,6 +463,7 @@ async def test_revise_steers_a_running_agent_and_mends_a_pull_request(
         await s.merge_all(issue)
 
 
+@pytest.mark.long
 async def test_rebase_moves_the_branch_only(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import pytest
 from inline_snapshot import snapshot
 
 from tests.judges.openapi import Judge
@@ -53,6 +54,7 @@ async def test_a_closed_backlog_is_cancelled_and_a_reopened_one_is_in_review_aga
         await s.merge_all(issue)
 
 
+@pytest.mark.long
 async def test_a_cancelled_backlog_of_an_older_round_stays_closed_for_good(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:

@@ -198,7 +198,12 @@ STORIES: dict[str, Callable[[Stage], Awaitable[None]]] = {
 }
 
 
-@pytest.mark.parametrize("name", STORIES)
+QUICK = {"rebase_and_fix", "fix_forward", "regenerate"}  # in every run; `make check` goes through all
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.long) for name in STORIES]
+)
 async def test_a_pull_request_that_does_not_stay_green_gets_what_the_table_says(
     stage: Stage, name: str
 ) -> None:
