@@ -136,10 +136,18 @@ class Clone:
         return self.home / "script.yaml"
 
     def branches(self) -> dict[str, str]:
-        """Give each branch of the bot with what it holds: its tree, and the names of the commits it is made of."""
+        """Give each branch of the bot with what it holds: its tree, and the names of the commits it is made of.
+
+        Sorted, because side by side branches are listed by the second in which each was committed.
+        """
         names = self.git("for-each-ref", "--format=%(refname:short)", "refs/heads/agent").split()
         return {
-            name: self.git("rev-parse", f"{name}^{{tree}}") + "\n" + self.git("log", "--format=%s", name)
+            name: "\n".join(
+                [
+                    self.git("rev-parse", f"{name}^{{tree}}"),
+                    *sorted(self.git("log", "--format=%s", name).splitlines()),
+                ]
+            )
             for name in names
         }
 
