@@ -22,7 +22,7 @@ EFFECTS: dict[str, tuple[Change, str]] = {
     "event pull_request": (lacking.deaf_to("pull_request"), "0 pull requests for the task"),
     "event check_suite": (lacking.deaf_to("check_suite"), "waits for review when its checks are green"),
     "event push": (lacking.deaf_to("push"), "not one check for each head"),
-    "inbox's memory": (lacking.credulous, "deliveries were sent, and"),
+    "inbox's memory": (lacking.credulous, "2 comments `answer` instead of one"),
     "status comment": (lacking.without("status"), "0 comments `status`"),
     "state block": (lacking.without_state, "without its block of state"),
     "plan comment": (lacking.without("plan"), "0 comments `plan`"),
