@@ -173,10 +173,15 @@ async def test_processes_that_want_the_same_paths_hold_them_one_after_the_other(
 
 
 async def test_the_version_is_what_keeps_them_apart(place: Place, store: Store, tmp_path: Path) -> None:
-    effects = tmp_path / "effects"
-    tracks = {f"7/issue-{n}": "a.py" for n in range(8)}
-    await work(place.store_url, str(effects), tracks, checks=False)
-    assert overlapping(effects) > 0
+    seen = []
+    for attempt in range(12):  # that two meet is a matter of chance, so they get several
+        effects = tmp_path / f"effects{attempt}"
+        tracks = {f"{7 + attempt}/issue-{n}": "a.py" for n in range(8)}
+        await work(place.store_url, str(effects), tracks, checks=False)
+        seen.append(overlapping(effects))
+        if seen[-1]:
+            break
+    assert seen[-1] > 0, seen
 
 
 async def test_a_look_at_leases_is_led_to_the_repositorys_own(tmp_path: Path, clock: SettableClock) -> None:
