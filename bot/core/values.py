@@ -90,6 +90,7 @@ class Check:
     ours: bool
     url: str = ""
     summary: str = ""
+    text: str = ""  # what it says at length, such as the end of a test run
 
 
 @dataclass(frozen=True, slots=True)

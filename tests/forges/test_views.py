@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bot.core.values import Actor, Issue
+from bot.core.values import Actor, Check, Issue
 from bot.errors import ForgeError
 from bot.forges.github import views
 
@@ -64,6 +64,15 @@ def test_a_status_is_ours_by_its_maker_and_its_name(context: str, creator: int, 
     data = {"context": context, "state": "error", "creator": {"id": creator, "login": "x"}}
     check = views.read(views.StatusView, data).value(frozenset({5}))
     assert (check.ours, check.conclusion) == (ours, "failure")
+
+
+def test_of_what_a_check_says_at_length_the_end_is_read() -> None:
+    said = {"title": "T", "summary": "S", "text": "begin" + "x" * 60_000 + "1 failed", "annotations_count": 0}
+    run = {"id": 1, "name": "ci", "status": "completed", "conclusion": "failure", "output": said}
+    check = views.read(views.CheckRunView, run).value(None)
+    assert check == Check("ci", True, "failure", False, "", "S", "x" * (16_000 - 8) + "1 failed")
+    silent = {"title": None, "summary": None, "text": None, "annotations_count": 0}
+    assert views.read(views.CheckRunView, {**run, "output": silent}).value(None).text == ""
 
 
 def test_an_answer_that_lacks_what_we_need_names_it() -> None:

@@ -11,6 +11,7 @@ from bot.core.values import ROLES, Actor, Check, Comment, Issue, Pull, Repo, Rev
 from bot.errors import ForgeError
 
 OWN_CHECKS = "gitwright/"
+CHECK_TEXT = 16_000  # characters of what a check says at length; its end, where test runners say what failed
 
 
 class View(BaseModel):
@@ -145,6 +146,7 @@ class PullView(View):
 class OutputView(View):
     title: str | None = None
     summary: str | None = None
+    text: str | None = None
     annotations_count: int = 0
 
 
@@ -161,7 +163,8 @@ class CheckRunView(View):
         ours = our_app is not None and self.app is not None and self.app.id == our_app
         summary = self.output.summary or self.output.title or ""
         done = self.status == "completed"
-        return Check(self.name, done, self.conclusion, ours, self.html_url or "", summary)
+        text = (self.output.text or "")[-CHECK_TEXT:]
+        return Check(self.name, done, self.conclusion, ours, self.html_url or "", summary, text)
 
 
 class StatusView(View):
