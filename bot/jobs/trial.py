@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bot.core.backlog import BacklogTask
 from bot.core.config import NO_TEST, RepoConfig
@@ -41,18 +41,27 @@ class Trial:
     id: str  # names the worktrees
 
     async def run(self, written: BacklogTask, sha: str, base: str) -> Tried:
-        """Run every command that verifies the task; the first that is red tells."""
+        """Run every command that verifies the task; the first that stays red tells, else all that were red once."""
         files = [file.path for file in await self.mirror.files(sha)]
-        commands = verifying(self.track.config, written, files)
+        of_repository = commands_for(self.track.config, files, written.scope.paths)
+        commands = tuple(dict.fromkeys(c for c in (written.test, *of_repository) if c))
         if not commands:
             return Tried(_unverified(self.track.config))
-        said = []
+        said: list[str] = []
+        flaky: list[Tried] = []
         for command in commands:
             seen = await self._run(sha, command)
-            if self._fails(seen):
-                return await self._red(command, seen, sha, base)
-            said.append(f"`{command}` ({summary(seen.result)})")
-        return Tried("; ".join(said))
+            if not self._fails(seen):
+                said.append(f"`{command}` ({summary(seen.result)})")
+                continue
+            again = await self._run(sha, command)
+            tried = self._twice(command, seen, again)
+            if self._fails(again):
+                before = await self._on_base(command, base, known=command in of_repository)
+                return replace(tried, fails_on_base=tuple(n for n in tried.failing if n in before))
+            said.append(tried.said)
+            flaky.append(tried)
+        return _together(said, flaky)
 
     async def _run(self, sha: str, command: str) -> Verification:
         setup = setup_for(self.track.config, command)
@@ -68,36 +77,48 @@ class Trial:
     def _new(self, seen: Verification) -> tuple[str, ...]:
         return tuple(newly_failing(seen.result, self.track.known_failing))
 
-    async def _red(self, command: str, seen: Verification, sha: str, base: str) -> Tried:
-        """Look at a failure from all sides: does it stay, and was it there before?"""
-        failing = self._new(seen) or (command,)
-        again = await self._run(sha, command)
-        still = set(self._new(again) or (command,)) if self._fails(again) else set()
-        before = set() if base == self.track.base_sha else await self._on_base(command, base)
-        names = ", ".join(failing[:5])
+    def _twice(self, command: str, seen: Verification, again: Verification) -> Tried:
+        """Say what two runs on the same commit showed; the first was red."""
+        first = self._new(seen) or (command,)
+        second = (self._new(again) or (command,)) if self._fails(again) else ()
+        # Where the second run broke off nobody saw what would have passed.
+        passed = () if second == (command,) else tuple(name for name in first if name not in second)
         state = seen.result.state.replace("_", " ")
-        output = redact(seen.output[-EVIDENCE:])
+        names = ": " + ", ".join(first[:5]) if first != (command,) else ""
+        output = redact(seen.output)[-EVIDENCE:]
         return Tried(
             said=f"`{command}` ({state}, then {summary(again.result)} on the same commit)",
             red=True,
-            failing=failing,
-            flaky=tuple(name for name in failing if name not in still),
-            fails_on_base=tuple(name for name in failing if name in before),
-            text=f"`{command}` is {state} after its work" + (f": {names}" if failing != (command,) else ""),
+            failing=tuple(dict.fromkeys((*first, *second))),
+            flaky=passed,
+            text=f"`{command}` is {state} after its work{names}",
             details=fence(output),
             output=output,
         )
 
-    async def _on_base(self, command: str, base: str) -> set[str]:
-        """Name what fails on the base as well; the base that the baseline was measured on is known to be good."""
+    async def _on_base(self, command: str, base: str, *, known: bool) -> set[str]:
+        """Name what fails on the base as well; the base that the baseline was measured on is known to be good.
+
+        That a task's own test fails as a whole before the task is done (not `known` to pass) excuses nothing.
+        """
+        if base == self.track.base_sha:
+            return set()
         seen = await self._run(base, command)
-        return set(self._new(seen) or (command,)) if self._fails(seen) else set()
+        return set(self._new(seen) or ((command,) if known else ())) if self._fails(seen) else set()
 
 
-def verifying(config: RepoConfig, written: BacklogTask, files: Sequence[str]) -> tuple[str, ...]:
-    """Give what verifies a task: its own test and the repository's."""
-    of_repository = commands_for(config, files, written.scope.paths)
-    return tuple(dict.fromkeys(c for c in (written.test, *of_repository) if c))
+def _together(said: Sequence[str], flaky: Sequence[Tried]) -> Tried:
+    """Say of a commit of which nothing stays red what was red once; both outcomes are kept."""
+    names = tuple(dict.fromkeys(name for tried in flaky for name in tried.failing))
+    return Tried(
+        said="; ".join(said),
+        red=bool(flaky),
+        failing=names,
+        flaky=names,
+        text="; ".join(tried.text for tried in flaky),
+        details="\n\n".join(tried.details for tried in flaky),
+        output="\n".join(tried.output for tried in flaky)[-EVIDENCE:],
+    )
 
 
 def _unverified(config: RepoConfig) -> str:
