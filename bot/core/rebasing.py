@@ -106,15 +106,21 @@ def _messy_again(s: Situation) -> bool:
 def _only_flaky(s: Situation) -> bool:
     """Say whether a second look at the same commit may be green but for what fails on the base.
 
-    Before the push a messy run is not looked at again: green or not, nobody shall see it.
+    Before the push that look was taken: nothing stays red. A messy run is not shown then, green or not.
     """
     failing, flaky = set(s.failing), set(s.flaky)
-    excused = s.red and bool(failing & flaky) and failing <= flaky | set(s.fails_on_base)
-    return excused and s.reruns < MOST_RERUNS and not (s.where == "before_push" and _messy(s))
+    if not s.red or s.reruns >= MOST_RERUNS:
+        return False
+    if s.where == "before_push":
+        return bool(failing) and failing <= flaky and not _messy(s)
+    return bool(failing & flaky) and failing <= flaky | set(s.fails_on_base)
 
 
 def _only_base(s: Situation) -> bool:
-    return s.red and bool(s.failing) and set(s.failing) <= set(s.fails_on_base)
+    """Say whether all that stays red is red on the base; before the push the flaky ones did pass."""
+    failing, on_base = set(s.failing), set(s.fails_on_base)
+    passed = set(s.flaky) if s.where == "before_push" else set()
+    return s.red and bool(failing & on_base) and failing <= on_base | passed
 
 
 def _red_and_behind(s: Situation) -> bool:
@@ -200,8 +206,8 @@ RULES: Sequence[Rule] = (
          "What fails is known to be flaky or has passed on this commit: {flaky}. The tests run once more on the "
          "same commit, and both results are kept.", ("failing", "flaky", "fails_on_base", "reruns")),
     Rule("base", _only_base, "wait_for_base",
-         "The default branch fails in the same way: {failing}. The task waits until it is mended there.",
-         ("failing", "fails_on_base")),
+         "The default branch fails in the same way: {fails_on_base}. The task waits until it is mended there.",
+         ("failing", "flaky", "fails_on_base")),
 
     Rule("behind", _red_and_behind, "rebase",
          "The branch is red and {lag} behind the default branch, without a conflict: {rebased}, then the checks "

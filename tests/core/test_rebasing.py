@@ -50,6 +50,8 @@ ROWS = [
     Case("flaky", "rerun", replace(RED, messy=MESS, flaky=RED.failing)),
     Case("base", "wait_for_base", replace(RED, fails_on_base=RED.failing)),
     Case("base", "wait_for_base", replace(RED, fails_on_base=RED.failing, flaky=("t::a",), reruns=MOST_RERUNS)),
+    # Before the push the second look was taken: what is flaky did pass, what stays red is red on the base.
+    Case("base", "wait_for_base", replace(RED, where="before_push", flaky=("t::a",), fails_on_base=("t::b",))),
     Case("behind", "rebase", replace(RED, behind=3)),
     Case("behind", "rebase", replace(RED, behind=3, people=True)),
     Case("mechanical", "rebase", CLOCKWORK),
@@ -62,6 +64,7 @@ ROWS = [
     Case("fix", "fix_forward", replace(RED, flaky=RED.failing, reruns=MOST_RERUNS)),
     Case("fix", "fix_forward", replace(RED, flaky=("t::a",))),
     Case("fix", "fix_forward", replace(RED, fails_on_base=("t::a",))),
+    Case("fix", "fix_forward", replace(RED, where="before_push", flaky=("t::a",))),
     Case("fix", "fix_forward", replace(RED, behind=3, rebased_onto_tip=True, trend=(2, 2))),
     Case("fix", "fix_forward", replace(RED, trend=(3, 2), fixes=1)),
     Case("fix", "fix_forward", replace(RED, trend=(3, 2, 2), fixes=1)),  # a rebase or a rerun in between
@@ -249,6 +252,13 @@ def test_what_only_people_may_decide_always_goes_to_a_person(situation: Situatio
 def test_a_messy_run_is_never_mended_nor_rebased(situation: Situation) -> None:
     kind = decide(replace(situation, drifted="REPEAT")).kind
     assert kind in ("ask_person", "rerun", "wait_for_base", "regenerate")
+
+
+@given(situations)
+def test_what_is_red_before_the_push_is_never_shown(situation: Situation) -> None:
+    before = replace(situation, where="before_push", red=True)
+    if decide(before).kind == "rerun":  # its work is published
+        assert set(before.failing) <= set(before.flaky)
 
 
 @given(situations)
