@@ -143,7 +143,7 @@ def reviewed(track: Track, task: TaskTrack, event: ReviewSubmitted, said: str, n
     feedback = strip_hidden(said)[0].strip()[:LONGEST]
     track = track.noting(stamp(now), f"{who} asked for changes of #{task.pull}", "", task.id)
     told = f"A reviewer of your pull request asks for changes:\n{feedback}"
-    track, actions = life_repair.fix(track, task, now, feedback=told, asked=True)
+    track, actions = life_repair.fix(track, task, now, told)
     return Decision(track=assessed(track), actions=(*actions, SyncStatus()))
 
 

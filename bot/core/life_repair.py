@@ -44,7 +44,9 @@ def task_assessed(track: Track, event: TaskAssessed, now: datetime, engine: Reba
     decision = engine.decide(situation)
     if decision.kind == "rebase" and task.state == "checking" and task.rebasing == event.head_sha:
         return nothing(track)  # under way: it takes the default branch as it is when it comes to that
-    task = replace(task, trend=situation.trend, decisions=(*task.decisions, decision.kind))
+    task = replace(
+        task, trend=situation.trend, decisions=(*task.decisions, decision.kind), waits_for_base=False
+    )
     inputs = ", ".join(f"{name} {value}" for name, value in decision.inputs)
     track = replace(track.with_task(task), usage=track.usage + event.usage).noting(
         stamp(now),
@@ -160,7 +162,8 @@ def _wait_for_base(
     note = (
         f"fails on {branch} too ({', '.join(event.situation.fails_on_base[:3])}): waits until {branch} moves"
     )
-    state = "waiting" if event.situation.where == "before_push" else "checking"
+    # An open pull request stays what it is about, also where only a run that was to mend it met this.
+    state = "waiting" if task.pull is None else "checking"
     task = replace(task, state=state, note=note, waits_for_base=True)  # type: ignore[arg-type]  # both are TaskStates
     return Decision(track=track.with_task(task), actions=(SyncStatus(),))
 
@@ -243,17 +246,15 @@ def _run_on(
 
 
 def run_again(track: Track, task: TaskTrack, now: datetime) -> tuple[Track, RunTask]:
-    """Start a run again that was lost with everything it had made: the next run of the same attempt."""
-    if task.mode in {"fix", "conflict"} and task.from_sha:
-        return _run_on(track, task, task.mode, task.from_sha, task.feedback, now)
+    """Start a run again that was lost, or came to nothing: the next run of the same attempt, from where it began."""
+    head = task.from_sha or task.head_sha
+    if task.mode in {"fix", "conflict"} and head:
+        return _run_on(track, task, task.mode, head, task.feedback, now)
     return _run_on(track, task, "fresh", "", task.feedback, now)
 
 
-def fix(
-    track: Track, task: TaskTrack, now: datetime, *, feedback: str, asked: bool
-) -> tuple[Track, tuple[Action, ...]]:
-    """Have the agent go on from the branch's head with these words; what people ask for is not counted."""
-    task = task if asked else replace(task, fixes=task.fixes + 1)
+def fix(track: Track, task: TaskTrack, now: datetime, feedback: str) -> tuple[Track, tuple[Action, ...]]:
+    """Have the agent go on from the branch's head with people's words; what they ask for is not counted."""
     track, run = _run_on(track, task, "fix", task.head_sha or "", feedback[:FEEDBACK], now)
     return track, (run,)
 

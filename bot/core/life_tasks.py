@@ -116,7 +116,7 @@ def revise(track: Track, task: TaskTrack, note: str, by: str, key: str, now: dat
         track = track.noting(stamp(now), f"handed a note to the agent on {task.id}", f"by {by}", task.id)
         return Decision(track=track, actions=(NoteRun(task=task.id, note=note, key=key), SyncStatus()))
     if task.pull is not None and task.state in {"blocked", *OPEN_PULL}:
-        track, actions = life_repair.fix(track, task, now, feedback=f"A maintainer asks:\n{note}", asked=True)
+        track, actions = life_repair.fix(track, task, now, f"A maintainer asks:\n{note}")
         return Decision(track=assessed(track), actions=(*actions, SyncStatus()))
     return (
         f"`{task.id}` is {messages.TASK_WORDS[task.state]}: there is no run to steer and no open pull request to mend."

@@ -182,8 +182,8 @@ def task_failed(track: Track, event: TaskFailed, now: datetime) -> Decision:
     fixable = task.fixes < track.config.limits.fix_forward
     if event.reason in FAILURES_WORTH_A_RETRY and task.pull is not None and fixable:
         # The pull request stands: what failed is only the run that was to mend it.
-        track, more = life_repair.fix(track, task, now, feedback=task.feedback, asked=False)
-        return Decision(track=track, actions=(*more, SyncStatus()))
+        track, run = life_repair.run_again(track, replace(task, fixes=task.fixes + 1), now)
+        return Decision(track=track, actions=(run, SyncStatus()))
     if (
         event.reason in FAILURES_WORTH_A_RETRY
         and task.pull is None

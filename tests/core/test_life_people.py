@@ -144,6 +144,18 @@ def test_stopping_in_review_closes_the_backlog_and_resuming_opens_it() -> None:
     assert kept(resumed).state == "review"
 
 
+def test_what_waited_for_its_files_when_all_was_stopped_is_opened_and_waits_again() -> None:
+    held = a_task(state="held", attempt=1, run=1, pull=14, scope=("a.py",))
+    track = replace(a_track(held), foreign=(Lease("issue-9/T-1", ("a.py",)),))
+    waiting = kept(life_pulls.task_reopened(track, held, NOW, "dana"))
+    stopped = kept(life_hold.stop(waiting, NOW, "dana"))
+    resumed = life_hold.resume(stopped, NOW, "dana")
+    assert ReopenPull(number=14, task="T-1") in resumed.actions
+    back = kept(life_pulls.task_reopened(kept(resumed), kept(resumed).tasks[0], NOW, "dana"))
+    free, _ = life_pulls.take_up(replace(back, foreign=()))
+    assert (state_of(back), state_of(free)) == ("waiting", "checking")
+
+
 @given(st.lists(st.sampled_from(STATES), min_size=1, max_size=5), st.booleans())
 def test_after_pause_or_stop_and_resume_nothing_is_lost(states: list[TaskState], stopping: bool) -> None:
     tasks = [

@@ -154,6 +154,23 @@ def test_before_the_push_nothing_starts_before_the_base_moves() -> None:
     assert len(life_work.base_moved(decision.track, NOW)[1]) == 1
 
 
+def test_a_fix_that_fails_on_the_base_too_keeps_its_pull_request_and_is_looked_at_when_that_moves() -> None:
+    fixing = open_task(state="running", mode="fix", from_sha=HEAD, run=2)
+    decision = assessed(fixing, seen("before_push", failing=("t",), fails_on_base=("t",)), run=2)
+    assert task(decision).state == "checking"
+    assert decision.track is not None
+    track, actions = life_work.base_moved(decision.track, NOW)
+    assert AssessTask(task="T-1", attempt=1, head_sha=HEAD) in actions
+    assert (track.tasks[0].attempt, track.tasks[0].pull) == (1, 20)
+    told = assessed(track, seen())
+    assert only(told, RunTask).mode == "fix"
+
+
+def test_what_waited_for_the_base_waits_no_more_once_something_else_is_decided() -> None:
+    waiting = open_task(waits_for_base=True)
+    assert not task(assessed(waiting, seen())).waits_for_base
+
+
 def test_a_moved_base_asks_only_about_conflicts() -> None:
     track, actions = life_work.base_moved(open_task(), NOW)
     assert AssessTask(task="T-1", attempt=1, head_sha=HEAD, only_conflicts=True) in actions
@@ -219,6 +236,10 @@ def test_a_fix_that_came_to_nothing_does_not_throw_the_pull_request_away(reason:
     failed = TaskFailed(task="T-1", attempt=1, run=1, reason=reason, text="It came to nothing")
     decision = life_work.task_failed(track, failed, NOW)
     assert only(decision, RunTask).mode == "fix"
+    resolving = replace(track.tasks[0], mode="conflict", from_sha=HEAD)
+    again = life_work.task_failed(track.with_task(resolving), failed, NOW)
+    assert only(again, RunTask) == RunTask(task="T-1", attempt=1, run=2, mode="conflict", head=HEAD)
+    assert task(again).fixes == 2
     spent = life_work.task_failed(open_task(state="running", mode="fix", fixes=2), failed, NOW)
     assert (task(spent).state, task(spent).pull) == ("blocked", 20)
     assert "/agent retry T-1" in only(spent, PostComment).body
