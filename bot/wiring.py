@@ -11,7 +11,7 @@ import structlog
 
 from bot import files
 from bot import sandbox as sandboxes
-from bot.agents.script import load_script
+from bot.agents.script import Script, load_script
 from bot.agents.sessions import Sessions
 from bot.core.actions import Action
 from bot.core.config import RepoConfig
@@ -128,6 +128,16 @@ async def build(settings: Settings, clock: Clock | None = None, local: Local | N
     script = load_script(settings.script) if settings.script else None
     box = await sandboxes.choose(settings.sandbox)
     store = await Store.open(settings.database, clock)
+    try:
+        return _assembled(settings, clock, local, script, box, store)
+    except BaseException:
+        await store.close()
+        raise
+
+
+def _assembled(
+    settings: Settings, clock: Clock, local: Local | None, script: Script | None, box: Sandbox, store: Store
+) -> Bot:
     worktrees = WorktreeManager(settings.data_dir, box)
     forge = local.forge(worktrees) if local else _github(settings)
     sessions = Sessions(

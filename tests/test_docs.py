@@ -24,7 +24,7 @@ from bot.core.backlog_model import Backlog
 from bot.core.config import RepoConfig
 from bot.core.track import TaskState, TrackState
 from bot.settings import MODEL_ROLES, Settings
-from bot.web.app import Parts, create_app
+from bot.web.app import create_app
 from bot.web.webhook import Webhook
 from forge.faults import CALL_FAULTS, DELIVERY_FAULTS
 from handlers.commands import COMMANDS
@@ -290,8 +290,8 @@ def test_the_addresses_that_are_served_are_all_explained() -> None:
     async def nothing() -> dict[str, str]:
         return {}
 
-    parts = Parts(Webhook([], nothing, None), nothing, nothing, nothing)  # type: ignore[arg-type]  # never called
-    served = {route.path for route in create_app(parts).routes if isinstance(route, Route)}
+    app = create_app(Webhook([], nothing, None), nothing)  # type: ignore[arg-type]  # never called
+    served = {route.path for route in app.routes if isinstance(route, Route)}
     text = (ROOT / "docs/operating.md").read_text(encoding="utf-8")
 
     assert set(re.findall(r"`(?:GET|POST) (/\w+)`", text)) == {

@@ -7,8 +7,8 @@ import faulthandler
 import os
 import signal
 import sys
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Generator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from types import FrameType
 
@@ -18,7 +18,7 @@ import uvicorn
 from bot import log
 from bot.errors import UserError
 from bot.settings import Settings, load_settings
-from bot.web.app import Parts, create_app
+from bot.web.app import create_app
 from bot.web.webhook import Webhook
 from bot.wiring import Bot, build
 
@@ -40,35 +40,38 @@ def command(script: Path | None) -> None:
 
 
 async def serve(settings: Settings) -> int:
-    """Serve until a signal comes; 0 after an orderly end, 1 where nothing could be served.
-
-    SystemExit with 0 where the signal comes before anything is served.
-    """
-    for number in _SIGNALS:
-        signal.signal(number, _too_early)
+    """Serve until a signal comes; 0 after an orderly end, 1 where nothing could be served."""
+    early = _Early()
     if settings.mode == "setup":
         raise UserError(
             "No credentials. Set GITWRIGHT_APP_ID, GITWRIGHT_PRIVATE_KEY_PATH and GITWRIGHT_WEBHOOK_SECRET of a "
             "GitHub App, or try `gitwright demo`, which needs none."
         )
+    try:
+        async with running(settings) as bot:
+            return await _listen(bot)
+    except asyncio.CancelledError:
+        if not early.came:
+            raise
+        return 0
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Bot]:
+    """Have the bot work inside of the block; it is stopped however the block, or its start, ends."""
     bot = await build(settings)
     try:
-        # Before the server, which could not tell people why it failed.
         await bot.start()
-    except BaseException:
+        yield bot
+    finally:
         await bot.stop()
-        raise
-    return await _listen(bot)
 
 
 async def _listen(bot: Bot) -> int:
     settings = bot.settings
     secrets = [secret.get_secret_value().encode() for secret in settings.webhook_secret]
-    app = create_app(
-        Parts(Webhook(secrets, bot.store.add_delivery, bot.clock), bot.ready, _started, bot.stop)
-    )
     config = uvicorn.Config(
-        app,
+        create_app(Webhook(secrets, bot.store.add_delivery, bot.clock), bot.ready),
         host=settings.host,
         port=settings.port,
         log_config=None,
@@ -85,12 +88,23 @@ async def _listen(bot: Bot) -> int:
     return 0 if server.started else 1
 
 
-async def _started() -> None:
-    """Nothing is left to do when the server starts."""
+class _Early:
+    """Takes signals until the server does: the first cancels the task that made this, the second exits at once."""
 
+    def __init__(self) -> None:
+        self.came = False
+        self._loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task()
+        for number in _SIGNALS:
+            signal.signal(number, self._take)
 
-def _too_early(_number: int, _frame: FrameType | None) -> None:
-    raise SystemExit(0)
+    def _take(self, _number: int, _frame: FrameType | None) -> None:
+        if self.came or self._task is None:
+            os._exit(1)
+        self.came = True
+        faulthandler.dump_traceback_later(SHUTDOWN, exit=True)
+        # Not an exception right here, at any line of any code: the task ends where it waits, and tidies up.
+        self._loop.call_soon_threadsafe(self._task.cancel)
 
 
 class Server(uvicorn.Server):

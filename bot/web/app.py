@@ -1,10 +1,8 @@
-"""Owns the HTTP application: which path leads where, and that the bot runs while it is served."""
+"""Owns the HTTP application: which path leads where."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 
 from fastapi import FastAPI
 from starlette.requests import Request
@@ -15,37 +13,11 @@ from bot import __version__
 from bot.web.webhook import Webhook
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What the application serves."""
-
-    webhook: Webhook
-    ready: Callable[[], Awaitable[dict[str, str]]]  # each part and `ok`, or what is wrong with it
-    start: Callable[[], Awaitable[None]]
-    stop: Callable[[], Awaitable[None]]
-
-
-def create_app(parts: Parts) -> FastAPI:
-    """Build the application; the bot starts and stops with it."""
-
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await parts.start()
-        try:
-            yield
-        finally:
-            await parts.stop()
-
-    app = FastAPI(
-        title="Gitwright",
-        version=__version__,
-        docs_url=None,
-        redoc_url=None,
-        openapi_url=None,
-        lifespan=lifespan,
-    )
+def create_app(webhook: Webhook, ready: Callable[[], Awaitable[dict[str, str]]]) -> FastAPI:
+    """Build the application; `ready` names each part of the bot, with `ok` or what is wrong with it."""
+    app = FastAPI(title="Gitwright", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
     # A plain route: the webhook must not pay for validation that it does itself.
-    app.router.routes.append(Route("/webhook", parts.webhook, methods=["POST"]))
+    app.router.routes.append(Route("/webhook", webhook, methods=["POST"]))
 
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:
@@ -55,7 +27,7 @@ def create_app(parts: Parts) -> FastAPI:
     @app.get("/readyz")
     async def readyz(_: Request) -> Response:
         """Say whether the database and the forge answer; 503 until they do."""
-        found = await parts.ready()
+        found = await ready()
         return JSONResponse(found, 200 if set(found.values()) == {"ok"} else 503)
 
     return app

@@ -15,7 +15,7 @@ import uvicorn
 import yaml
 
 from bot.settings import Settings, load_settings
-from bot.web.app import Parts, create_app
+from bot.web.app import create_app
 from bot.web.webhook import Webhook
 from bot.wiring import Bot
 from tests.judges.served import JudgedForge
@@ -92,22 +92,24 @@ def settings(forge: JudgedForge, app: JsonDict, tmp: Path, script: Path, test: s
 
 @asynccontextmanager
 async def served(bot: Bot, listening: socket.socket) -> AsyncIterator[None]:
-    """Serve the bot's web application, which starts and stops the bot with it."""
+    """Have the bot at work and its web application served, as `gitwright serve` does."""
     secrets = [secret.get_secret_value().encode() for secret in bot.settings.webhook_secret]
-    parts = Parts(Webhook(secrets, bot.store.add_delivery, bot.clock), bot.ready, bot.start, bot.stop)
-    server = uvicorn.Server(
-        uvicorn.Config(create_app(parts), log_level="warning", access_log=False, lifespan="on")
-    )
+    app = create_app(Webhook(secrets, bot.store.add_delivery, bot.clock), bot.ready)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
     server.capture_signals = _NoSignals  # type: ignore[assignment]  # the test process keeps its own
-    running = asyncio.create_task(server.serve(sockets=[listening]))
     try:
-        while not server.started:
-            assert not running.done(), "the bot did not start; its error is in the log"
-            await asyncio.sleep(0.01)
-        yield
+        await bot.start()
+        serving = asyncio.create_task(server.serve(sockets=[listening]))
+        try:
+            while not server.started:
+                assert not serving.done(), "nothing is served; the error is in the log"
+                await asyncio.sleep(0.01)
+            yield
+        finally:
+            server.should_exit = True
+            await asyncio.wait_for(serving, 30)
     finally:
-        server.should_exit = True
-        await asyncio.wait_for(running, 30)
+        await bot.stop()
 
 
 class _NoSignals:

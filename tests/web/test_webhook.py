@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from bot import __version__
 from bot.engine.store import Delivery
 from bot.errors import RetryableError
-from bot.web.app import Parts, create_app
+from bot.web.app import create_app
 from bot.web.webhook import LIMIT, Webhook
 
 OLD, NEW = b"old secret", "nëw secret".encode()
@@ -69,14 +69,11 @@ def sign(body: bytes, secret: bytes = OLD, algorithm: str = "sha256") -> str:
     return f"{algorithm}=" + hmac.new(secret, body, getattr(hashlib, algorithm)).hexdigest()
 
 
-async def _nothing() -> None: ...
-
-
 def _client(inbox: _Inbox, health: dict[str, str]) -> httpx.AsyncClient:
     async def ready() -> dict[str, str]:
         return health
 
-    app = create_app(Parts(Webhook([OLD, NEW], inbox.add, _Noon()), ready, _nothing, _nothing))
+    app = create_app(Webhook([OLD, NEW], inbox.add, _Noon()), ready)
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://bot.test")
 
 
