@@ -95,11 +95,12 @@ def _pull(evidence: Evidence, row: Row, names: Mapping[str, str]) -> JsonDict:
 
 
 def _comments(evidence: Evidence, issue: int, names: Mapping[str, str]) -> list[JsonDict]:
+    """Give comments by author and text: comments that were decided on together have no order among them."""
     rows = evidence.all(
-        "SELECT login, body FROM comments JOIN users ON users.id = user_id WHERE issue_id = ? ORDER BY comments.id",
-        issue,
+        "SELECT login, body FROM comments JOIN users ON users.id = user_id WHERE issue_id = ?", issue
     )
-    return [{"by": row["login"], "text": normalise(row["body"], names)} for row in rows]
+    found = [{"by": row["login"], "text": normalise(row["body"], names)} for row in rows]
+    return sorted(found, key=lambda comment: (comment["by"], comment["text"]))
 
 
 def _labels(evidence: Evidence, issue: int) -> list[str]:
