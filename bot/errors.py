@@ -49,8 +49,8 @@ class SandboxError(BotError):
 class AgentError(BotError):
     """An agent ended without usable work; `reason` is one word for decisions.
 
-    crash, stall, garbage (no usable answer), no_change, drift (stopped by a rule), auth (no key or a refused one),
-    quota (no more of the provider for now).
+    crash, stall, garbage (no usable answer), no_change, drift (stopped by a rule), budget (its run's money is used up),
+    auth (no key or a refused one), quota (no more of the provider for now).
     """
 
     def __init__(self, reason: str, message: str) -> None:

@@ -459,6 +459,7 @@ class WorkOrder:
     state_dir: Path
     timeout: float  # seconds
     model: str = ""  # `provider:model` that the router chose
+    usd: float | None = None  # the most that its model may cost; None: no limit, or it costs nothing
     command: tuple[str, ...] = ()  # of the agent `custom`, from the repository's file
     idle: float = 600.0  # seconds without a sign of life; longer than the longest legal test command
     notes: Callable[[], Awaitable[str | None]] = (
@@ -481,7 +482,7 @@ class WorkReport:
 class Coder(Protocol):
     """A coding agent; leaves no process behind.
 
-    Raises RunError(crash | stall | garbage | no_change | drift | auth | quota).
+    Raises RunError(crash | stall | garbage | no_change | drift | budget | auth | quota).
     """
 
     name: str

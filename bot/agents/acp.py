@@ -70,7 +70,7 @@ class AcpCoder:
         """Let the agent work until it says that it is done; the box's HOME must be `agent_home(order.state_dir)`."""
         deadline = time.monotonic() + order.timeout
         steering = _Steering(order)
-        room = Room(box, order.worktree, order.state_dir, order.model, tree=order.tree)
+        room = Room(box, order.worktree, order.state_dir, order.model, order.usd, tree=order.tree)
         async with converse(self._preset, self._supplies, room, steering.see) as talking:
             before = await talking.steps.begin()
             text: str | None = order.prompt

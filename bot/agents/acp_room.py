@@ -31,6 +31,7 @@ class Room:
     worktree: Path
     state_dir: Path
     model: str
+    usd: float | None = None  # the most that the model may cost
     read_only: bool = False
     tree: Callable[[], Awaitable[str]] | None = None
 
@@ -44,7 +45,7 @@ async def way_to_model(preset: Preset, supplies: Supplies, room: Room, stack: As
     except AgentError as error:
         raise RunError(error.reason, str(error)) from error
     home = agent_home(room.state_dir)
-    return await stack.enter_async_context(relay(home, endpoint, supplies.price))
+    return await stack.enter_async_context(relay(home, endpoint, supplies.price, room.usd))
 
 
 def prepare(room: Room, launch: Launch, way: Relay | None) -> None:

@@ -103,6 +103,10 @@ class Conversation:
         """Seconds since the last sign of life: an update, or a byte of the model's answer."""
         return time.monotonic() - max(self._alive, self._way.alive if self._way is not None else 0.0)
 
+    @property
+    def _denied(self) -> str:
+        return self._way.denied if self._way is not None else ""
+
     async def begin(self, link: ClientSideConnection, launch: Launch) -> None:
         """Make the session; RunError stall or crash where the agent does not come up."""
         from acp import PROTOCOL_VERSION
@@ -139,7 +143,7 @@ class Conversation:
                 await _first(turn, alarm, min(self._limits.look, idle, max(deadline - time.monotonic(), 0)))
                 if turn.done():
                     break
-                if alarm.is_set():
+                if alarm.is_set() or self._denied:
                     await self._cancel(turn)
                 elif self.idle >= idle:
                     await self._cancel(turn)
@@ -149,7 +153,10 @@ class Conversation:
                     raise self.failed("stall", "did not end in time")
                 else:
                     await look()
-            return turn.result()
+            stopped = turn.result()
+            if self._denied:
+                raise self.failed("budget", "was stopped")
+            return stopped
         finally:
             turn.cancel()
             await asyncio.gather(turn, return_exceptions=True)
@@ -194,10 +201,12 @@ class Conversation:
         return all(inside(self._room.worktree, path) is not None for path in paths_of(call))
 
     def failed(self, reason: str, what: str, rule: str = "") -> RunError:
-        """Make the error of a run; trouble with the model's provider says more than what it led to."""
+        """Make the error of a run; trouble on the way to its model says more than what it led to."""
         status = self._way.trouble if self._way is not None else 0
         name = self._preset.name
-        if status and reason in {"crash", "stall", "garbage", "no_change"}:
+        if self._denied:
+            reason, what = "budget", f"was stopped: {self._denied}"
+        elif status and reason in {"crash", "stall", "garbage", "no_change"}:
             reason = _of_status(status)
             what = f"{what}; its model's provider answered {status}"
         return RunError(reason, f"The agent `{name}` {what}", self.usage, tuple(self.trace), rule)

@@ -74,10 +74,12 @@ class Relay:
 
     endpoint: Endpoint
     price: Callable[[str, Usage], float]
+    most: float | None = None  # dollars; who has used them is refused further calls
     token: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
     usage: Usage = field(default_factory=Usage)
     trouble: int = 0  # the status of the last answer, where it was none of success
     alive: float = 0.0  # monotonic time of the last byte of a good answer
+    denied: str = ""  # why a call was refused for its cost
 
     def add(self, meter: Meter) -> None:
         """Count one answer of the model, whole or cut off."""
@@ -88,10 +90,10 @@ class Relay:
 
 @asynccontextmanager
 async def relay(
-    folder: Path, endpoint: Endpoint, price: Callable[[str, Usage], float]
+    folder: Path, endpoint: Endpoint, price: Callable[[str, Usage], float], most: float | None = None
 ) -> AsyncIterator[Relay]:
     """Lend a relay that listens on a socket in `folder`; at the end nothing of it listens or runs."""
-    open_relay = Relay(endpoint, price)
+    open_relay = Relay(endpoint, price, most)
     running: set[asyncio.Task[None]] = set()
     # Not through a proxy's variables alone: a redirect would lead the key elsewhere, so none is followed.
     async with httpx.AsyncClient(timeout=_TIMEOUT, follow_redirects=False) as client:
@@ -211,6 +213,7 @@ class _Exchange:
         headers["accept-encoding"] = "identity"  # the meter reads along
         if request.method == b"POST":
             body = self._body(body, rules)
+            self._paid()
         url = f"{endpoint.base_url}{target}"
         return self._client.build_request(request.method.decode(), url, headers=headers, content=body)
 
@@ -226,6 +229,12 @@ class _Exchange:
             asked["stream_options"] = {"include_usage": True}
             return json.dumps(asked).encode()
         return body
+
+    def _paid(self) -> None:
+        most = self._relay.most
+        if most is not None and self._relay.usage.usd >= most:
+            self._relay.denied = f"it has used the ${most:.2f} that this run may cost"
+            raise _RefusedError(402, self._relay.denied)
 
     async def _forward(self, outgoing: httpx.Request) -> None:
         answer = await self._client.send(outgoing, stream=True)

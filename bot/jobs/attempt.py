@@ -145,7 +145,7 @@ class Attempts:
                 longest=timedelta(minutes=track.config.limits.task_minutes),
             )
             async with run as spent:
-                report = await self._agent(work, action, worktree, coder, choice)
+                report = await self._agent(work, action, worktree, coder, choice, spent.usd)
                 spent.usage = report.usage
             return replace(report, usage=spent.total), choice.reasons
         except OverBudgetError as error:
@@ -157,7 +157,13 @@ class Attempts:
             raise Stop(error.reason, str(error), usage=usage) from error
 
     async def _agent(
-        self, work: _Work, action: RunTask, worktree: Worktree, coder: Coder, choice: Choice
+        self,
+        work: _Work,
+        action: RunTask,
+        worktree: Worktree,
+        coder: Coder,
+        choice: Choice,
+        usd: float | None,
     ) -> WorkReport:
         track, task = work.track, work.task
         glance = Glance(worktree.path)
@@ -184,6 +190,7 @@ class Attempts:
                 state_dir=session.dir,
                 timeout=track.config.limits.task_minutes * 60.0,
                 model=next(iter(choice.models), ""),
+                usd=usd,
                 command=() if isinstance(track.config.agent, str) else track.config.agent.command,
                 notes=note,
                 observe=self.detector(task.scope, task_class=task.kind, tree=await glance()).observe,

@@ -11,7 +11,9 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +189,20 @@ class Agent:
     def mode_model(self) -> None:
         self.say(self.model("say hello"))
         self.edit()
+
+    def mode_spend(self) -> str:
+        """Asks its model for ever, refused or not."""
+        while not self.cancelled(0.01):
+            with suppress(urllib.error.HTTPError):
+                self.say(self.model("more"))
+        return "cancelled"
+
+    def mode_spend_and_end(self) -> None:
+        """Asks until it is refused, and then calls it a day, as some agents do."""
+        self.edit()
+        with suppress(urllib.error.HTTPError):
+            while True:
+                self.say(self.model("more"))
 
     def model(self, text: str) -> str:
         base, key = os.environ["OPENAI_BASE_URL"], os.environ["OPENAI_API_KEY"]
