@@ -15,7 +15,9 @@ from githubkit import TokenAuthStrategy
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.core.values import Repo
 from bot.errors import ForgeError, NotFoundError, RetryableError
+from bot.forges.github import GitHubForge
 from bot.forges.github.transport import Access, Api, Timing
 from tests.forges.scripted_server import Say, ScriptedServer, scripted_server
 
@@ -219,6 +221,43 @@ async def test_requests_share_a_pool_and_at_most_so_many_travel_at_once(
     assert server.connections <= 3
     assert {asked.headers["authorization"] for asked in server.asked} == {"token t0ken"}
     assert {asked.headers["x-github-api-version"] for asked in server.asked} == {"2022-11-28"}
+
+
+@pytest.mark.parametrize(("said", "most"), [({}, 10), ({"api_limit": 25}, 25)])
+async def test_ten_calls_travel_at_once_unless_the_operator_says_otherwise(
+    server: ScriptedServer, said: dict[str, int], most: int
+) -> None:
+    forge = GitHubForge(server.url, token="t0ken", **said)
+    repo = Repo(7, "o", "r", "main", private=True)
+    server.otherwise = lambda asked: Say(200, {"number": 1, "state": "open"}, delay=0.05)
+    try:
+        await asyncio.gather(*(forge.issue(repo, number) for number in range(4 * most)))
+    finally:
+        await forge.aclose()
+    assert (len(server.asked), server.most_busy) == (4 * most, most)
+
+
+class Crowd(httpx.AsyncBaseTransport):
+    """A network without a limit of its own, which sees how many requests are in it at once."""
+
+    def __init__(self) -> None:
+        self.inside = 0
+        self.most = 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.inside += 1
+        self.most = max(self.most, self.inside)
+        await asyncio.sleep(0)
+        self.inside -= 1
+        return httpx.Response(200, json={}, request=request)
+
+
+async def test_the_limit_does_not_hang_on_the_pool_of_connections() -> None:
+    crowd = Crowd()
+    api = Api("http://forge.test", version="", limit=10, write_gap=0, now=lambda: NOW, transport=crowd)
+    await asyncio.gather(*(api.send("GET", f"/{n}", ME) for n in range(40)))
+    await api.aclose()
+    assert crowd.most == 10
 
 
 async def test_writes_of_one_installation_keep_a_distance_and_others_do_not_wait(
