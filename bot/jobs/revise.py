@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
+
+from pydantic import TypeAdapter
 
 from bot.core import backlog as files
 from bot.core.actions import EditBacklog, ReviseBacklog
@@ -86,6 +88,21 @@ class EditBacklogJob:
 
 
 @dataclass(frozen=True, slots=True)
+class Written:
+    """A note worked into the file: the commit and what it stands on, what is told of it, and what it cost."""
+
+    sha: str
+    tip: str
+    ours: str  # what the file would say without people
+    text: str
+    changed: tuple[str, ...]
+    usage: Usage
+
+
+WRITTEN: TypeAdapter[Written] = TypeAdapter(Written)
+
+
+@dataclass(frozen=True, slots=True)
 class ReviseBacklogJob:
     """Has the backlog model work a person's note in, and commits exactly what that changes."""
 
@@ -98,8 +115,8 @@ class ReviseBacklogJob:
 
     async def __call__(self, track: Track, action: ReviseBacklog) -> BacklogRevised:
         remembered = await self.store.get_id(_key(track, action))
-        if remembered is not None:  # killed after the push, or between commit and push
-            return await self._again(track, action, json.loads(remembered))
+        if remembered:  # killed after the push, or between commit and push
+            return await self._publish(track, action, WRITTEN.validate_json(remembered))
         mirror, tip, text = await self.branch.read(track)
         current = files.load(text).backlog
         if current is None:
@@ -139,27 +156,32 @@ class ReviseBacklogJob:
             track, mirror, tip, {**changed, path_of(track): revision.before.encode()}, subject
         )
         text = _told(revision, track.backlog_pull)
-        said = {"sha": sha, "tip": tip, "ours": ours, "text": text, "changed": revision.tasks}
+        written = Written(sha, tip, ours, text, revision.tasks, usage)
         await mirror.anchor(f"revised/{track.id}/{action.comment}", sha)
-        await self.store.put_id(_key(track, action), json.dumps({**said, "usd": usage.usd}))
-        return await self._again(track, action, said, usage)
+        await self.store.put_id(_key(track, action), WRITTEN.dump_json(written).decode())
+        return await self._publish(track, action, written)
 
-    async def _again(
-        self, track: Track, action: ReviseBacklog, said: Mapping[str, object], usage: Usage | None = None
-    ) -> BacklogRevised:
+    async def _publish(self, track: Track, action: ReviseBacklog, written: Written) -> BacklogRevised:
+        """Push what was written, once; RetryableError where people wrote meanwhile: it is made again on their words."""
+        now = await self.branch.forge.branch_sha(track.repo, track.backlog_branch)
         mirror = await self.branch.repositories.fresh(track.repo)
-        sha, changed = str(said["sha"]), said["changed"]
-        assert isinstance(changed, Sequence)
-        if await self.branch.forge.branch_sha(track.repo, track.backlog_branch) == said["tip"]:
-            await self.branch.push(track, mirror, sha, str(said["tip"]))
+        if now == written.tip:
+            await self.branch.push(track, mirror, written.sha, written.tip)
+        elif (
+            now is None
+            or await mirror.resolve(now) is None
+            or await mirror.merge_base(written.sha, now) != written.sha
+        ):
+            await self.store.put_id(_key(track, action), "")
+            raise RetryableError("the backlog's branch moved meanwhile")
         # What the file would say without people: the next note is worked in where they have not written.
-        await mirror.anchor(f"backlog/{track.id}", str(said["ours"]))
+        await mirror.anchor(f"backlog/{track.id}", written.ours)
         return BacklogRevised(
-            head_sha=sha,
+            head_sha=written.sha,
             comment=action.comment,
-            text=str(said["text"]),
-            changed=tuple(map(str, changed)),
-            usage=usage or Usage(),
+            text=written.text,
+            changed=written.changed,
+            usage=written.usage,
         )
 
     async def _before(self, track: Track, mirror: Mirror) -> str | None:

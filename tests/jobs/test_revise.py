@@ -1,0 +1,175 @@
+"""A person's note worked into the backlog under review: written once, and never over what people write meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from bot.core import backlog
+from bot.core.actions import ReviseBacklog
+from bot.core.backlog import Backlog
+from bot.core.values import Usage
+from bot.engine.ledger import Ledger
+from bot.engine.store import Store
+from bot.errors import RetryableError, StaleRefError
+from bot.jobs.repository import Repositories
+from bot.jobs.revise import Branch, ReviseBacklogJob
+from bot.jobs.spending import Spending
+from bot.models.names import Named
+from bot.models.prices import Price
+from bot.ports import BacklogRefiner, Forge, Identity, Refined
+from tests.core.builders import GOOD, NOW, a_track
+
+TRACK = a_track(state="review", backlog_pull=13, base_sha="base")
+FILE = f"{TRACK.folder}/BACKLOG.yaml"
+NOTE = ReviseBacklog(note="Not so urgent.", by="dana", comment=5)
+COST = Usage(10, 5, 0.0, 1)
+
+
+class _Clock:
+    def now(self) -> datetime:
+        return NOW
+
+
+@dataclass
+class Repository:
+    """One branch with one file, as forge and as mirror; people may be faster than a push."""
+
+    versions: dict[str, tuple[str, str]]  # sha -> parent, text of the file
+    head: str = "first"
+    hindered: int = 0  # pushes that somebody is faster than
+    pushed: list[str] = field(default_factory=list)
+
+    async def fresh(self, _repo: object) -> Repository:
+        return self
+
+    async def branch_sha(self, _repo: object, _branch: str) -> str:
+        return self.head
+
+    @asynccontextmanager
+    async def git_access(self, _repo: object, **_: bool) -> AsyncIterator[None]:
+        yield
+
+    async def read(self, sha: str, path: str) -> bytes | None:
+        return self.versions[sha][1].encode() if path == FILE else None
+
+    async def files(self, _sha: str) -> list[object]:
+        return []
+
+    async def read_many(self, *_: object) -> dict[str, bytes]:
+        return {}
+
+    async def resolve(self, ref: str) -> str | None:
+        return ref if ref in self.versions else None
+
+    async def merge_base(self, one: str, other: str) -> str | None:
+        line = other
+        while line and line != one:
+            line = self.versions[line][0]
+        return line or None
+
+    async def anchor(self, _name: str, _sha: str) -> None: ...
+
+    async def commit_files(self, parent: str, files: Mapping[str, bytes], *_: object) -> str:
+        sha = f"{parent}+{len(self.versions)}"
+        self.versions[sha] = (parent, files[FILE].decode())
+        return sha
+
+    async def push(self, _access: object, sha: str, _branch: str, expected: str) -> None:
+        if self.hindered:
+            self.hindered -= 1
+            self.people_write("goal: Greet.", "goal: Greet all.")
+        if self.head != expected:
+            raise StaleRefError("somebody was faster")
+        self.head = sha
+        self.pushed.append(sha)
+
+    def people_write(self, old: str, new: str) -> None:
+        text = self.versions[self.head][1]
+        assert old in text
+        sha = f"{self.head}*"
+        self.versions[sha] = (self.head, text.replace(old, new))
+        self.head = sha
+
+    @property
+    def text(self) -> str:
+        return self.versions[self.head][1]
+
+
+@dataclass
+class Model:
+    """Makes the first task less urgent; people may write while it thinks."""
+
+    repository: Repository
+    disturbed: int = 0
+    asked: int = 0
+
+    async def revise(self, current: Backlog, _note: str, _number: int) -> Refined:
+        self.asked += 1
+        if self.disturbed:
+            self.disturbed -= 1
+            self.repository.people_write("title: One", "title: The first")
+        first, *rest = current.tasks
+        return Refined(
+            current.model_copy(update={"tasks": (first.model_copy(update={"priority": "low"}), *rest)}), COST
+        )
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    made = await Store.open(f"sqlite:///{tmp_path}/store.sqlite", _Clock())
+    yield made
+    await made.close()
+
+
+def a_repository() -> Repository:
+    assert GOOD.backlog is not None
+    return Repository({"first": ("", backlog.dump(GOOD.backlog))})
+
+
+def a_job(store: Store, repository: Repository, model: Model) -> ReviseBacklogJob:
+    who, clock = Identity("Bot", "bot@example.invalid"), _Clock()
+    branch = Branch(cast(Repositories, repository), cast(Forge, repository), who, clock)
+    spending = Spending(
+        Ledger(store.database, clock), lambda *_: Named(("scripted",)), price=lambda _: Price(0.0, 0.0)
+    )
+    return ReviseBacklogJob(store, branch, lambda _: cast(BacklogRefiner, model), spending)
+
+
+async def test_a_note_is_worked_in_once_however_often_the_job_is_repeated(store: Store) -> None:
+    repository = a_repository()
+    model = Model(repository)
+    job = a_job(store, repository, model)
+    first = await job(TRACK, NOTE)
+    assert "priority: low" in repository.text
+    assert (first.head_sha, first.usage) == (repository.head, COST)
+    repository.people_write("goal: Greet.", "goal: Greet all.")
+    assert await job(TRACK, NOTE) == first
+    assert (len(repository.pushed), model.asked) == (1, 1)
+
+
+@pytest.mark.parametrize("when", ["while the model thinks", "between look and push"])
+async def test_where_people_write_meanwhile_the_note_is_worked_into_their_words(
+    store: Store, when: str
+) -> None:
+    repository = a_repository()
+    thinking = when == "while the model thinks"
+    repository.hindered = 0 if thinking else 1
+    job = a_job(store, repository, Model(repository, disturbed=int(thinking)))
+    done: Any = None
+    for _ in range(4):
+        try:
+            done = await job(TRACK, NOTE)
+            break
+        except RetryableError:
+            continue
+    assert done is not None
+    assert done.head_sha == repository.head
+    assert "priority: low" in repository.text
+    assert ("title: The first" if thinking else "goal: Greet all.") in repository.text
