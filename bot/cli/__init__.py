@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import sys
+from importlib.util import find_spec
+from pathlib import Path
 
 import click
 
 from bot import __version__
 from bot.errors import BotError
 
-# name -> module with a click command called `command`; imported when it is asked for, so that help is quick
+# name -> module with a click command called `command`; imported when it is used, so that help is quick
 COMMANDS: dict[str, str] = {
     "backlog": "bot.cli.backlog",
     "demo": "bot.cli.demo",
@@ -33,6 +36,20 @@ class _Table(click.Group):
         found = importlib.import_module(COMMANDS[name]).command
         assert isinstance(found, click.Command)
         return found
+
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands; what they say of themselves is read, since importing them all takes a second."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, _first_sentence(module)) for name, module in sorted(COMMANDS.items())])
+
+
+def _first_sentence(module: str) -> str:
+    found = find_spec(module)
+    assert found is not None and found.origin is not None
+    tree = ast.parse(Path(found.origin).read_bytes())
+    commands = [each for each in tree.body if isinstance(each, ast.FunctionDef) and each.name == "command"]
+    text = " ".join((ast.get_docstring(commands[0]) or "").partition("\n\n")[0].split())
+    return text.partition(". ")[0].partition("; ")[0].rstrip(".") + "."
 
 
 @click.command(cls=_Table)

@@ -1,0 +1,36 @@
+"""`gitwright --help`: what people read first, and quickly."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+
+from click.testing import CliRunner
+
+from bot.cli import COMMANDS, gitwright
+
+_ASK = "import sys; from bot.cli import gitwright; gitwright(['--help'], standalone_mode=False); print(*sys.modules)"
+
+
+def test_each_command_is_listed_with_the_first_words_of_its_own_help() -> None:
+    said = " ".join(CliRunner().invoke(gitwright, ["--help"]).output.split())
+    said = said.partition("Commands: ")[2]
+
+    for name, module in sorted(COMMANDS.items()):
+        own = " ".join(importlib.import_module(module).command.help.split())
+        assert said.startswith(f"{name} ")
+        sentence, _, _ = said.removeprefix(f"{name} ").partition(". ")
+        assert own.startswith(sentence.removesuffix("."))
+        said = said.removeprefix(f"{name} {sentence}. ")
+
+
+def test_help_does_not_load_the_bot() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _ASK], capture_output=True, text=True, check=True, timeout=60
+    )
+    loaded = done.stdout.splitlines()[-1].split()
+
+    assert "implement" in done.stdout
+    assert "bot.cli" in loaded
+    assert {"bot.wiring", "dbos", "fastapi", "rich"}.isdisjoint(loaded)
