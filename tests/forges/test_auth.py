@@ -141,6 +141,17 @@ async def test_everything_held_is_revoked_at_the_end(server: ScriptedServer, tok
     assert [asked.path for asked in server.asked if asked.method == "DELETE"] == ["/installation/token"] * 2
 
 
+async def test_what_has_ended_by_itself_is_held_no_longer(
+    server: ScriptedServer, tokens: AppTokens, clock: SetClock
+) -> None:
+    for _ in range(5):
+        await tokens.lease(5, 42, READ)
+        clock.at += timedelta(minutes=57)
+    await tokens.aclose()
+    revoked = [asked.headers["authorization"] for asked in server.asked if asked.method == "DELETE"]
+    assert sorted(revoked) == ["token ghs_4", "token ghs_5"], "ghs_4 lived when ghs_5 was made"
+
+
 async def test_permissions_not_accepted_yet_are_done_without(
     server: ScriptedServer, tokens: AppTokens
 ) -> None:

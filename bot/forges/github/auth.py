@@ -172,7 +172,9 @@ class AppTokens:
             )
             answer = await self._ask(installation, repo_id, fewer)
         token = Token(answer.token, installation, dict(wanted), answer.expires_at)
-        self._held[token.id] = token
+        # Those that have ended need no revoking; kept, they would be in the way of it at the end.
+        alive = {id_: held for id_, held in self._held.items() if held.expires_at > self._now()}
+        self._held = {**alive, token.id: token}
         _log.debug("token_minted", token_id=token.id, repo=repo_id, permissions=dict(wanted))
         return token
 
