@@ -469,11 +469,22 @@ async def test_a_token_that_was_revoked_elsewhere_is_replaced(
     if mode == "token":
         pytest.skip("does not apply: a person's token cannot be replaced by us")
     number = server.issue(repo.slug)
-    await forge.issue(repo, number)
-    with sqlite3.connect(server.data / "forge.sqlite") as db:
-        db.execute("UPDATE tokens SET revoked_at = created_at WHERE kind = 'installation'")
-    db.close()
-    assert (await forge.issue(repo, number)).number == number
+
+    async def one() -> None:
+        assert (await forge.issue(repo, number)).number == number
+
+    async def several() -> None:
+        assert await forge.labeled_issues(repo, "none") == []
+
+    async def everywhere() -> None:
+        assert repo in await forge.repos()
+
+    for ask in (one, several, everywhere):
+        await ask()
+        with sqlite3.connect(server.data / "forge.sqlite") as db:
+            db.execute("UPDATE tokens SET revoked_at = created_at WHERE kind = 'installation'")
+        db.close()
+        await ask()
 
 
 # --- deliveries ----------------------------------------------------------------------------------

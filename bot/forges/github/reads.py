@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -16,9 +16,10 @@ from bot.core.values import Check, Comment, Issue, Pull, Repo, ReviewComment, Ro
 from bot.errors import ForgeError, NotFoundError
 from bot.forges.github import views
 from bot.forges.github.auth import METADATA, READ, AppTokens, Permissions, PersonalToken
-from bot.forges.github.transport import Api
+from bot.forges.github.transport import Access, Api
 from bot.ports import Capabilities
 
+_T = TypeVar("_T")
 SEEN = frozenset({"eyes", "rocket", "confused"})  # reactions by which the bot acknowledges a command
 
 
@@ -92,11 +93,12 @@ class GitHubReads:
         async for item in self._api.pages("/app/installations", self._tokens.app):
             installation = views.read(views.InstallationView, item)
             if installation.suspended_at is None:
-                token = await self._tokens.lease(installation.id, 0, METADATA)
-                pages = self._api.pages("/installation/repositories", token.access(), key="repositories")
                 # A server that cannot list them has them known from its deliveries alone.
                 with contextlib.suppress(NotFoundError):
-                    found += [views.read(views.RepoView, each).value(installation.id) async for each in pages]
+                    items = await self._pages(
+                        "/installation/repositories", installation.id, 0, METADATA, key="repositories"
+                    )
+                    found += [views.read(views.RepoView, item).value(installation.id) for item in items]
         return found
 
     async def permission(self, repo: Repo, login: str) -> Role:
@@ -226,9 +228,8 @@ class GitHubReads:
     async def _all(
         self, repo: Repo, path: str, params: Mapping[str, str | int] | None = None, key: str | None = None
     ) -> list[Any]:
-        token = await self._tokens.lease(await self._lane(repo), repo.id, READ)
-        pages = self._api.pages(_path(repo, path), token.access(), params=params, key=key)
-        return [item async for item in pages]
+        lane = await self._lane(repo)
+        return await self._pages(_path(repo, path), lane, repo.id, READ, params=params, key=key)
 
     async def _call(
         self,
@@ -250,16 +251,32 @@ class GitHubReads:
     async def _send(
         self, method: str, path: str, lane: int, repo_id: int, wanted: Permissions, **more: Any
     ) -> httpx.Response:
-        """Send with a leased token; one that the forge refuses (suspended, revoked) is replaced once."""
+        async def send(access: Access) -> httpx.Response:
+            return await self._api.send(method, path, access, **more)
+
+        return await self._leased(lane, repo_id, wanted, send)
+
+    async def _pages(self, path: str, lane: int, repo_id: int, wanted: Permissions, **more: Any) -> list[Any]:
+        async def read(access: Access) -> list[Any]:
+            return [item async for item in self._api.pages(path, access, **more)]
+
+        return await self._leased(lane, repo_id, wanted, read)
+
+    async def _leased(
+        self, lane: int, repo_id: int, wanted: Permissions, use: Callable[[Access], Awaitable[_T]]
+    ) -> _T:
+        """Ask with a leased token; one that the forge refuses (suspended, revoked) is replaced once."""
         token = await self._tokens.lease(lane, repo_id, wanted)
         try:
-            return await self._api.send(method, path, token.access(), **more)
+            return await use(token.access())
         except ForgeError as error:
-            if error.status != 401 or isinstance(self._tokens, PersonalToken):
+            if error.status != 401:
                 raise
             self._tokens.forget(token)
             fresh = await self._tokens.lease(lane, repo_id, wanted)
-            return await self._api.send(method, path, fresh.access(), **more)
+            if fresh is token:  # a person's, which nobody else can replace
+                raise
+        return await use(fresh.access())
 
     async def _lane(self, repo: Repo) -> int:
         if repo.installation is not None:
