@@ -14,6 +14,11 @@ def test_a_copy_of_a_run_dumps_alike(finished: Path, tmp_path: Path) -> None:
     assert dump(finished) == dump(tmp_path / "again")
 
 
+def test_comments_in_another_order_dump_alike(finished: Path, run_folder: Path, tamper: Tamper) -> None:
+    tamper("forge/forge.sqlite", "UPDATE comments SET id = -id")
+    assert dump(run_folder) == dump(finished)
+
+
 def test_the_dump_shows_trees_pulls_comments_and_labels(finished: Path) -> None:
     found = dump(finished)
     assert found["issues"]["#1"]["labels"] == ["agent:done", "agent:plan"]
