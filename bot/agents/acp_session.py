@@ -177,11 +177,13 @@ class Conversation:
     async def _cancel(self, turn: asyncio.Task[str]) -> None:
         """Ask for the end of the turn and wait for it; RunError stall where it does not come."""
         limit = self._limits.drain
-        with suppress(ConnectionError):
-            await self._link.cancel(session_id=self._session)
-        await asyncio.wait({turn}, timeout=limit)
-        if not turn.done():
-            raise self.failed("stall", f"did not stop within {limit:g} s of being asked to")
+        try:
+            async with asyncio.timeout(limit):  # asking waits too, where the agent reads nothing any more
+                with suppress(ConnectionError):
+                    await self._link.cancel(session_id=self._session)
+                await asyncio.wait({turn})
+        except TimeoutError as error:
+            raise self.failed("stall", f"did not stop within {limit:g} s of being asked to") from error
 
     async def take(self, update: JsonDict) -> None:
         """Take what the agent reports of its work."""

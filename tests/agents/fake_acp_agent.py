@@ -231,6 +231,8 @@ class Agent:
             self.send(id=id_, result={"protocolVersion": 1, "agentCapabilities": {}, "authMethods": []})
         elif method == "session/new":
             self.send(id=id_, result={"sessionId": "s-1"})
+            if self.mode == "unread":
+                time.sleep(300)
         elif method == "session/prompt":
             text = "".join(part.get("text", "") for part in message["params"]["prompt"])
             if self.mode in ERRORS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from collections.abc import AsyncIterator
@@ -75,6 +76,13 @@ async def test_an_agent_that_does_not_stop_when_asked_is_killed(walled: Stage) -
     error = await failure(walled, "deaf", idle=0.3)
     assert error.reason == "stall"
     assert "did not stop within 1 s" in str(error)
+
+
+async def test_an_agent_that_reads_nothing_any_more_is_killed(plain: Stage) -> None:
+    more_than_a_pipe_holds = "x" * 1_000_000
+    async with asyncio.timeout(20):
+        error = await failure(plain, "unread", idle=0.3, prompt=more_than_a_pipe_holds)
+    assert error.reason == "stall"
 
 
 async def test_a_late_answer_to_a_cancel_is_waited_for(plain: Stage) -> None:
