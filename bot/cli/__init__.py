@@ -45,7 +45,8 @@ class _Table(click.Group):
 
 def _first_sentence(module: str) -> str:
     found = find_spec(module)
-    assert found is not None and found.origin is not None
+    assert found is not None
+    assert found.origin is not None
     tree = ast.parse(Path(found.origin).read_bytes())
     commands = [each for each in tree.body if isinstance(each, ast.FunctionDef) and each.name == "command"]
     text = " ".join((ast.get_docstring(commands[0]) or "").partition("\n\n")[0].split())

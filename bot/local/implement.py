@@ -138,8 +138,10 @@ class _Driver:
             if task.state == "checking" and task.head_sha and await self._look(track, task):
                 return True
         for task in in_order(track):
-            if task.state == "in_review" and task.pull is not None and task.head_sha:
-                return await self._finish(track, task, task.pull, task.head_sha)
+            if task.state != "in_review" or task.pull is None or not task.head_sha:
+                continue
+            if await self._finish(track, task, task.pull, task.head_sha):
+                return True
         return False
 
     async def _look(self, track: Track, task: TaskTrack, why: str = "") -> bool:

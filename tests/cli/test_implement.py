@@ -234,6 +234,18 @@ def test_what_was_finished_without_merging_is_merged_by_a_later_call(tmp_path: P
     assert (clone.folder / "src" / "one.txt").exists()
 
 
+def test_what_is_in_the_way_of_one_merge_keeps_no_other_from_being_merged(tmp_path: Path) -> None:
+    clone = make(tmp_path)
+    clone.write(FILE, backlog(T_3={"status": "dropped"}))
+    clone.write("src/one.txt", "mine\n")
+
+    ran = clone.scripted(*WORK, "--merge", "--json")
+
+    assert [task["merged"] for task in ran.json["tasks"]] == [False, True, False], ran.err
+    assert "src/one.txt" in ran.json["tasks"][0]["why"]
+    assert (ran.code, (clone.folder / "src" / "one.txt").read_text()) == (1, "mine\n")
+
+
 def test_two_at_once_in_one_clone_are_refused(tmp_path: Path) -> None:
     clone = make(tmp_path)
     clone.write(FILE, backlog())
