@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     import acp
     from acp.client.connection import ClientSideConnection
 
+    from bot.agents.acp_wire import Wire
+
 _CHANGES = frozenset({"edit", "delete", "move", "execute"})
 _AUTH_REQUIRED = -32000
 _SHOWN = 300  # characters of what an agent said when it failed
@@ -53,7 +55,7 @@ async def converse(
         client = cast("acp.Client", Client(talking.allowed))
         link = connect_to_agent(client, wire)
         stack.push_async_callback(_close, link)
-        await talking.begin(link, launch)
+        await talking.begin(link, wire, launch)
         yield talking
 
 
@@ -88,6 +90,7 @@ class Conversation:
         self._way = way
         self._on_step = on_step
         self._link: ClientSideConnection
+        self._wire: Wire
         self._session = ""
         self._said_usage = Usage()
         self._alive = time.monotonic()
@@ -107,12 +110,12 @@ class Conversation:
     def _denied(self) -> str:
         return self._way.denied if self._way is not None else ""
 
-    async def begin(self, link: ClientSideConnection, launch: Launch) -> None:
+    async def begin(self, link: ClientSideConnection, wire: Wire, launch: Launch) -> None:
         """Make the session; RunError stall or crash where the agent does not come up."""
         from acp import PROTOCOL_VERSION
         from acp.schema import ClientCapabilities, Implementation
 
-        self._link = link
+        self._link, self._wire = link, wire
         limit = self._limits.start
         about = Implementation(name="gitwright", version="1")
         with self._failures():
@@ -228,6 +231,8 @@ class Conversation:
             raise self.failed("crash", self._end()) from error
 
     def _end(self) -> str:
+        if self._wire.problem:
+            return f"was cut off: {self._wire.problem}"
         last = redact(self._talk.errors).strip().splitlines()[-1:] or ["it said nothing"]
         return f"ended by itself: {plain(last[0], _SHOWN)}"
 

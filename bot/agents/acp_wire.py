@@ -20,6 +20,7 @@ from bot.ports import JsonDict, Talk
 _CHUNK = 1 << 16
 _LINE = 32 << 20  # bytes of one message
 _TOTAL = 1 << 30  # bytes of a whole session
+_UNREAD = 1_000  # requests whose answers wait to be read
 
 
 class Wire:
@@ -35,10 +36,13 @@ class Wire:
         self._on_update = on_update
         self._rest = bytearray()
         self._seen = 0
+        self._unanswered = 0
 
     async def send(self, message: JsonDict) -> None:
         """Write one message."""
         await self._talk.say(json.dumps(message, ensure_ascii=False).encode() + b"\n")
+        if "method" not in message:
+            self._unanswered -= 1
 
     async def receive(self) -> JsonDict | None:
         """Give the next message that is no update; None when the agent has nothing more to say."""
@@ -47,6 +51,10 @@ class Wire:
             if message is None:
                 continue  # noise of the agent's tools
             if message.get("method") != "session/update":
+                self._unanswered += "method" in message and "id" in message
+                if self._unanswered > _UNREAD:
+                    self.problem = "it reads no answers"
+                    return None
                 return message
             update = (message.get("params") or {}).get("update")
             if isinstance(update, dict):

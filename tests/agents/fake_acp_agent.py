@@ -133,6 +133,11 @@ class Agent:
         while True:
             self.receive(60)
 
+    def mode_flood(self) -> None:
+        """Asks and asks, and reads no answer."""
+        while True:
+            self.send(id="q", method="fs/read_text_file", params={"path": "x" * 100})
+
     def mode_slow_to_stop(self) -> str:
         self.mode_idle()
         time.sleep(0.5)

@@ -47,6 +47,7 @@ async def test_a_request_inside_is_allowed_by_kind_and_one_outside_is_refused(pl
         ("crash", "crash", "segmentation something"),
         ("nothing", "no_change", "without a single step"),
         ("refuse", "garbage", "refusal"),
+        ("flood", "crash", "it reads no answers"),
         ("unauthorized", "auth", "gave up"),
         ("limited", "quota", "gave up"),
         ("broken", "crash", "gave up"),
