@@ -73,6 +73,9 @@ class ForgeReads(Protocol):
 
     capabilities: Capabilities
 
+    def cap(self, repo: Repo, calls: int) -> None:
+        """Let at most so many calls about a repository travel at once; a forge without calls has nothing to do."""
+
     async def identity(self) -> str:
         """Ask the forge who we are: the App's slug, or the person's login in token mode."""
 

@@ -23,7 +23,6 @@ from bot.engine.runner import Runner
 from bot.engine.store import Delivery, Store
 from bot.errors import BotError
 from bot.forges import FORGES
-from bot.forges.github import GitHubForge
 from bot.forges.github.inbound import parse
 from bot.git.worktrees import WorktreeManager
 from bot.jobs.housekeeping import Housekeeper
@@ -145,8 +144,6 @@ def _assembled(
     )
     adjust = local.adjust if local else lambda config: config
     repositories = Repositories(forge, worktrees, lambda config: adjust(overridden(config, settings)))
-    if isinstance(forge, GitHubForge):
-        repositories.cap = forge.cap
     parts = Parts(settings, script, clock, store, forge, repositories, worktrees, sessions, box)
     jobs = table(parts, lambda: bot.runner.engine)
     performer = Performer(store, forge, jobs, valid_now, clock)

@@ -25,9 +25,6 @@ class Repositories:
     forge: Forge
     worktrees: Worktrees
     override: Callable[[RepoConfig], RepoConfig] = lambda config: config  # the operator's settings win
-    cap: Callable[[Repo, int], None] = lambda _repo, _calls: (
-        None
-    )  # hears how many API calls at once a file allows
     _fetched: dict[int, float] = field(default_factory=dict)
 
     def moved(self, repo_id: int) -> None:
@@ -52,7 +49,7 @@ class Repositories:
         raw = await mirror.read(head, CONFIG_PATH) if head else None
         parsed, problems = settings_file.parse(raw.decode(errors="replace") if raw is not None else "")
         config = self.override(parsed)
-        self.cap(repo, config.limits.api)
+        self.forge.cap(repo, config.limits.api)
         return config, tuple(str(problem) for problem in problems)
 
     async def file(self, repo: Repo, sha: str, path: str) -> str | None:

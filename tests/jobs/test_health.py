@@ -42,6 +42,9 @@ class PlainForge:
     standing_: Standing = EVERYTHING
     refusal: str = ""
 
+    def cap(self, _repo: Repo, _calls: int) -> None:
+        return None
+
     @contextlib.asynccontextmanager
     async def git_access(self, _repo: Repo, *, write: bool) -> AsyncIterator[GitAccess]:
         assert not write

@@ -44,6 +44,9 @@ class LocalForge:
 
     # --- reads ---
 
+    def cap(self, _repo: Repo, _calls: int) -> None:
+        """Nothing travels here."""
+
     async def identity(self) -> str:
         return BOT.login
 
