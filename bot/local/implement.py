@@ -69,7 +69,7 @@ async def implement(order: ImplementOrder, display: Display) -> Implemented:
         ended = await driver.drive(sha)
         if order.merge:
             await driver.merge_rest(ended)
-        found = await outcome(place, ended, driver.bases, driver.merger.troubles)
+        found = await outcome(place, ended, driver.bases, given.files, driver.merger.troubles)
     return Implemented(track, problems, ended.findings, found)
 
 

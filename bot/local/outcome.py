@@ -24,7 +24,7 @@ class Branch:
 
 @dataclass(frozen=True, slots=True)
 class Clash:
-    """Two finished branches that cannot both be merged without resolving something."""
+    """A finished branch, and another or what is checked out, that cannot be merged without resolving something."""
 
     one: str
     other: str
@@ -38,6 +38,9 @@ class Outcome:
     tasks: tuple[TaskTrack, ...]
     branches: tuple[Branch, ...]  # in the order to merge them
     clashes: tuple[Clash, ...]
+    in_the_way: tuple[
+        str, ...
+    ]  # files and folders of the working tree that git would not let a merge overwrite
     kept: Mapping[str, str]  # branches of tasks that are not done, by task
     troubles: Mapping[str, str]  # why a branch could not be merged, by task
     usage: Usage
@@ -48,9 +51,12 @@ class Outcome:
         return self.state == "done" and not self.troubles
 
 
-async def outcome(room: Room, track: Track, bases: Bases, troubles: Mapping[str, str]) -> Outcome:
-    """Read where everything stands; conflicts are forecast in the mirror."""
-    head = await room.wanted.clone.commit(None)
+async def outcome(
+    room: Room, track: Track, bases: Bases, given: Mapping[str, bytes], troubles: Mapping[str, str]
+) -> Outcome:
+    """Read where everything stands; conflicts are forecast in the mirror. `given` is what lies in the working tree."""
+    clone = room.wanted.clone
+    head, name = await clone.commit(None), await clone.branch() or "HEAD"
     await room.fetch(head)
     branches, kept = [], {}
     for task in in_order(track):
@@ -60,8 +66,12 @@ async def outcome(room: Room, track: Track, bases: Bases, troubles: Mapping[str,
             branches += [Branch(task.id, task.branch, sha, merged)] if merged or there else []
         elif there:
             kept[task.id] = task.branch
-    clashes = []
-    for one, other in combinations([branch for branch in branches if not branch.merged], 2):
+    clashes, left = [], [branch for branch in branches if not branch.merged]
+    for branch in left:
+        _, paths = await room.mirror.merge_tree(head, branch.sha)
+        if paths:
+            clashes.append(Clash(name, branch.name, tuple(paths)))
+    for one, other in combinations(left, 2):
         _, paths = await room.mirror.merge_tree(one.sha, other.sha)
         files = tuple(path for path in paths if not path.startswith(f"{track.config.tasks_dir}/"))
         if files:
@@ -72,11 +82,21 @@ async def outcome(room: Room, track: Track, bases: Bases, troubles: Mapping[str,
         track.tasks,
         tuple(branches),
         tuple(clashes),
+        await _in_the_way(room, track, head, given) if left else (),
         kept,
         troubles,
         track.usage,
         track.runs,
     )
+
+
+async def _in_the_way(room: Room, track: Track, head: str, given: Mapping[str, bytes]) -> tuple[str, ...]:
+    """List what was given and is not committed as it is: every branch carries it as well."""
+    committed = await room.mirror.read_many(head, list(given))
+    specs = f"{track.folder}/specs"
+    root = room.wanted.clone.root
+    paths = [path for path, data in given.items() if committed.get(path) != data and (root / path).exists()]
+    return tuple(dict.fromkeys(specs if path.startswith(f"{specs}/") else path for path in paths))
 
 
 def in_order(track: Track) -> list[TaskTrack]:

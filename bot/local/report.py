@@ -62,7 +62,11 @@ def _about_task(task: TaskTrack, branch: Branch | None, end: Outcome) -> str:
 def _to_merge(end: Outcome, order: ImplementOrder) -> Iterator[str]:
     left = [branch for branch in end.branches if not branch.merged]
     if left:
-        yield "merge in this order" + (" what is not merged yet:" if order.merge else ":")
+        yield "merge in this order" + (
+            " what is not merged yet:" if order.merge else ", or run it again with --merge:"
+        )
+        if end.in_the_way:  # copies that each branch carries; git would refuse to merge over them
+            yield f"  git stash push --include-untracked -- {' '.join(f':/{path}' for path in end.in_the_way)}"
         yield from (f"  git merge {branch.name}" for branch in left)
 
 
@@ -87,6 +91,7 @@ def implement_json(found: Implemented, order: ImplementOrder) -> Mapping[str, ob
         "merge": order.merge,
         "tasks": [_task_json(task, branches.get(task.id), end) for task in tasks],
         "merge_order": left,
+        "in_the_way": list(end.in_the_way) if end else [],
         "conflicts": [
             {"branches": [c.one, c.other], "files": list(c.files)} for c in (end.clashes if end else ())
         ],

@@ -11,7 +11,7 @@ from bot.local.progress import Display
 
 LOOK = 0.1  # seconds between looks
 _NUMBER = re.compile(r"#([0-9]+)\b")
-_SILENT = ("checks of ",)  # only a forge has them
+_SILENT = ("checks of ", "every task is merged or dropped")  # the words of a forge alone
 # What the history says in a forge's words, and what it is here.
 _WORDS = (
     (re.compile(r"^the backlog of (.*) was merged$"), r"the backlog of \1 was given"),

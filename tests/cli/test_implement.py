@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import signal
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +80,47 @@ def test_the_outcome_names_branches_their_order_and_what_was_spent(finished: tup
         "decisions": [],
         "why": "",
     }
+
+
+def test_typed_as_they_are_printed_the_last_lines_merge_everything(
+    finished: tuple[Clone, Any, str], tmp_path: Path
+) -> None:
+    shutil.copytree(finished[0].folder, tmp_path / "clone", symlinks=True)
+    clone = Clone(tmp_path / "clone", finished[0].home)
+    clone.git("reset", "-q", "--hard")
+
+    ran = clone.scripted(*WORK)
+    typed = [line.strip() for line in ran.out.splitlines() if line.startswith("  git ")]
+    for line in typed:
+        subprocess.run(
+            shlex.split(line), cwd=clone.folder / "src", env=clone.environment(), check=True, timeout=60
+        )
+
+    assert (ran.code, typed[0], len(typed)) == (
+        0,
+        f"git stash push --include-untracked -- :/{FILE}",
+        4,
+    ), ran.err + ran.out
+    assert (clone.folder / "src" / "both.txt").exists()
+    assert (clone.folder / FILE).read_text().count("status: done") == 3
+    assert "is merged or dropped" not in ran.out  # nothing was, before these lines
+
+
+def test_a_branch_that_conflicts_with_what_was_committed_meanwhile_is_named(
+    finished: tuple[Clone, Any, str], tmp_path: Path
+) -> None:
+    shutil.copytree(finished[0].folder, tmp_path / "clone", symlinks=True)
+    clone = Clone(tmp_path / "clone", finished[0].home)
+    clone.git("reset", "-q", "--hard")
+    clone.write("src/two.txt", "mine\n")
+    clone.git("add", "src")
+    clone.git("commit", "-q", "-m", "Mine")
+
+    ran = clone.scripted(*WORK, "--json")
+
+    assert ran.json["conflicts"] == [
+        {"branches": ["main", f"agent/words/T-{number}-a1"], "files": ["src/two.txt"]} for number in (2, 3)
+    ], ran.err
 
 
 def test_given_again_it_finds_everything_done_and_makes_nothing_twice(
