@@ -8,6 +8,7 @@ from collections.abc import Generator, Iterable
 from typing import Any, TypeVar, cast
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["tests.judges.plugin"]
@@ -29,6 +30,14 @@ for _name, _examples in EXAMPLES.items():
     )
 PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "reduced")
 settings.load_profile(PROFILE)
+
+# By default a traceback is drawn with every local value: minutes for one crash, longer than a test may take.
+structlog.configure(
+    processors=[
+        structlog.processors.add_log_level,
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 

@@ -15,12 +15,12 @@ from bot.log import HIDDEN, Redactor, bound, set_up
 
 @pytest.fixture
 def stream() -> Iterator[io.StringIO]:
-    handlers, level = logging.root.handlers, logging.root.level
+    handlers, level, ours = logging.root.handlers, logging.root.level, structlog.get_config()
     out = io.StringIO()
     set_up(secrets=("hook-secret",), stream=out)
     yield out
     logging.root.handlers, logging.root.level = handlers, level
-    structlog.reset_defaults()
+    structlog.configure(**ours)
 
 
 def test_ids_are_bound_once_and_stand_in_every_line(stream: io.StringIO) -> None:
