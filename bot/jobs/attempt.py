@@ -17,8 +17,9 @@ from bot.core.drift import ContextDriftDetector, Step
 from bot.core.messages_pulls import commit_message
 from bot.core.rebasing import Situation
 from bot.core.routing import Choice
-from bot.core.sanitize import redact
+from bot.core.sanitize import code, redact
 from bot.core.track import TaskTrack, Track
+from bot.core.values import Usage
 from bot.engine.store import Store
 from bot.errors import UserError
 from bot.git.glance import Glance
@@ -43,6 +44,8 @@ from bot.ports import (
 )
 
 _log = structlog.get_logger(__name__)
+
+_FAILED = frozenset({"fix_forward", "regenerate"})  # decisions about work that was wrong
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +82,21 @@ class Attempts:
         stand = await ground(mirror, track, action.mode, action.head, self.author, self.clock.now())
         contract = await self.contracts.read(track, task, mirror, stand.base)
         work = _Work(track, task, mirror, stand, contract, f"{track.slug}-{task.id}")
-        coder = self.coder(track.config)
-        worktree = await self.worktrees.create(mirror, work.id, stand.start)
+        made = _contradicted(work) if contract.contradiction else await self._made(work, action)
+        seen = made.situation
+        return replace(made, situation=replace(seen, people=stand.people)) if seen else made
+
+    async def _made(self, work: _Work, action: RunTask) -> Made:
+        stand, contract = work.ground, work.contract
+        coder = self.coder(work.track.config)
+        worktree = await self.worktrees.create(work.mirror, work.id, stand.start)
         trace: tuple[Step, ...] = ()
         try:
             report, route = await self._paid(work, action, worktree, coder)
             trace = report.trace
             sha, changed = await self._ingest(work, worktree, report)
+        except OverBudgetError as error:
+            return _unfit(work, Situation(where="before_push", budget_spent=True), str(error).rstrip("."))
         except RunError as error:
             return _drifted(work, error)
         finally:
@@ -101,8 +112,8 @@ class Attempts:
             agent=coder.name,
             route=route,
         )
-        seen = Seen(mirror, contract.task, trace, changed, stand.conflicts)
-        return await self.judge.judged(track, task, made, seen)
+        seen = Seen(work.mirror, contract.task, trace, changed, stand.conflicts)
+        return await self.judge.judged(work.track, work.task, made, seen)
 
     async def left(self, track: Track, task: TaskTrack, action: RunTask, mirror: Mirror) -> Made | None:
         """Take up what a lost run had pushed already, judged like any other work; None where it pushed nothing."""
@@ -135,8 +146,9 @@ class Attempts:
         files = [file.path for file in await work.mirror.files(work.ground.base)]
         spent: Spent | None = None
         try:
-            # What failed with the cheaper model is not given to it again.
-            choice = await self.spending.route_task(track, task, files, promoted=bool(task.decisions))
+            # What failed with the cheaper model is not given to it again; a conflict or the base is no such failure.
+            promoted = not _FAILED.isdisjoint(task.decisions)
+            choice = await self.spending.route_task(track, task, files, promoted=promoted)
             run = self.spending.run(
                 track,
                 choice.role,
@@ -148,8 +160,6 @@ class Attempts:
                 report = await self._agent(work, action, worktree, coder, choice, spent.usd)
                 spent.usage = report.usage
             return replace(report, usage=spent.total), choice.reasons
-        except OverBudgetError as error:
-            raise Stop("budget", str(error)) from error
         except RunError as error:
             usage = spent.total if spent else error.usage
             if error.reason == "drift":
@@ -255,11 +265,24 @@ def _prompt(work: _Work) -> str:
 
 def _drifted(work: _Work, error: RunError) -> Made:
     """Hand a run that a stop rule ended to RebaseEngine; what lay in its folder is gone with it."""
-    return Made(
-        sha=work.ground.start,
-        tip=work.ground.tip,
-        base=work.ground.base,
-        usage=error.usage,
-        situation=Situation(where="before_push", drifted=error.rule or "DRIFT"),
-        text=f"its agent was stopped: {error}",
+    seen = Situation(where="before_push", drifted=error.rule or "DRIFT")
+    return _unfit(work, seen, f"its agent was stopped: {error}", error.usage)
+
+
+def _contradicted(work: _Work) -> Made:
+    """Ask a person before an agent is paid for what cannot be done."""
+    seen = Situation(where="before_push", contradiction=work.contract.contradiction)
+    made = _unfit(work, seen, "no agent was started")
+    file, spec = code(f"{work.track.folder}/BACKLOG.yaml"), code(work.contract.spec_path)
+    branch = code(work.track.repo.default_branch)
+    return replace(
+        made,
+        details=f"What the task asks for stands in {file} and {spec} on {branch}: change it there first.",
     )
+
+
+def _unfit(work: _Work, seen: Situation, text: str, usage: Usage | None = None) -> Made:
+    """Hand a run that made nothing to RebaseEngine."""
+    stand = work.ground
+    spent = usage or Usage()
+    return Made(sha=stand.start, tip=stand.tip, base=stand.base, usage=spent, situation=seen, text=text)

@@ -20,6 +20,7 @@ class Ground:
     start: str
     parents: tuple[str, ...] = ()  # of the commit to be made, where it is not `start` alone
     conflicts: tuple[str, ...] = ()
+    people: bool = False  # whether the branch so far holds commits that the bot did not make
 
 
 async def ground(
@@ -29,13 +30,13 @@ async def ground(
     tip = await tip_of(mirror, track)
     if mode == "fresh" or not head:
         return Ground(tip, tip, tip)
+    people = bool(await others(mirror, tip, head, author))
     if mode != "conflict":
-        return Ground(tip, await mirror.merge_base(tip, head) or tip, head)
+        return Ground(tip, await mirror.merge_base(tip, head) or tip, head, people=people)
     tree, conflicts = await merged(mirror, track, tip, head)
     start = await mirror.commit_tree(tree, (tip,), "Both sides, conflicts marked", author, when)
-    people = await others(mirror, tip, head, author)
     # A person's commits stay in the history; the bot's own are squashed.
-    return Ground(tip, tip, start, (head, tip) if people else (tip,), conflicts)
+    return Ground(tip, tip, start, (head, tip) if people else (tip,), conflicts, people)
 
 
 async def tip_of(mirror: Mirror, track: Track) -> str:
