@@ -7,13 +7,14 @@ from dataclasses import dataclass, field, replace
 
 from pydantic import TypeAdapter
 
-from bot.core import messy, policy
+from bot.core import leases, messy, policy
 from bot.core.backlog import BacklogTask
 from bot.core.drift import Step
 from bot.core.rebasing import Situation
 from bot.core.sanitize import code
-from bot.core.track import TaskTrack, Track
+from bot.core.track import TRACKS, TaskTrack, Track
 from bot.core.values import Usage
+from bot.engine.store import Store
 from bot.jobs.contract import Stop
 from bot.jobs.ground import marked
 from bot.jobs.trial import Trial, Tried
@@ -61,6 +62,7 @@ class Judge:
     """Says of a commit what is wrong with it; nothing where it may be shown."""
 
     verifier: Verifier
+    store: Store
     protected: Callable[[Sequence[str], Sequence[str], str], tuple[str, ...]] = policy.protected
     new_secrets: Callable[[Mapping[str, bytes], Mapping[str, bytes]], tuple[tuple[str, int, str], ...]] = (
         policy.new_secrets
@@ -76,9 +78,8 @@ class Judge:
         if forbidden is not None:
             return forbidden
         outside = policy.outside(list(lines), task.scope)
-        if outside and track.config.outside_scope == "stop":
-            names = ", ".join(outside)
-            raise Stop("outside_scope", f"it changed files outside its scope: {names}", usage=made.usage)
+        if outside:
+            await self._allowed(track, task, made, outside)
         after = await seen.mirror.read_many(made.sha, seen.conflicts)
         if marked(list(after.values())):
             wrong = Situation(where="before_push", conflicts=seen.conflicts, conflict_persists=True)
@@ -95,6 +96,19 @@ class Judge:
         )
         score = self.messy_score(features)
         return _situated(replace(made, outside=outside, messy=score, tests=tried.said), tried, score)
+
+    async def _allowed(self, track: Track, task: TaskTrack, made: Made, outside: Sequence[str]) -> None:
+        """Stop where the settings or somebody's lease, as it is now, forbid what is outside of the scope."""
+        names = ", ".join(outside)
+        if track.config.outside_scope == "stop":
+            raise Stop("outside_scope", f"it changed files outside its scope: {names}", usage=made.usage)
+        stored = await self.store.load(track.key)
+        now = TRACKS.validate_python(stored.state) if stored else track
+        others = await self.store.others_leases(track.key)
+        lease = leases.in_the_way(replace(now, foreign=others.leases), task.id, outside)
+        if lease is not None:
+            text = f"it changed files outside its scope while {lease.holder} holds some of them: {names}"
+            raise Stop("outside_scope", text, usage=made.usage)
 
     async def _forbidden(self, track: Track, seen: Seen, made: Made, paths: Sequence[str]) -> Made | None:
         """Find protected paths and secrets; what the agent changed in the host's folder counts as well."""

@@ -132,7 +132,7 @@ def _working(parts: Parts, verifier: Verifier, crew: Crew, spending: Spending) -
         author=AUTHOR,
         clock=parts.clock,
         spending=spending,
-        judge=Judge(verifier),
+        judge=Judge(verifier, parts.store),
     )
     return {
         RunTask: WorkJob(parts.store, repositories, forge, attempts),
