@@ -29,6 +29,7 @@ PERMISSIONS = {
     "statuses": "read",
 }
 MODES = ("app", "token")
+MARKER = "<!-- gitwright:status track=issue-1 -->"
 _numbers = itertools.count(1)
 
 

@@ -5,18 +5,14 @@ import json
 import sqlite3
 import subprocess
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from bot.core.values import Annotation, Issue, Repo
-from bot.errors import ForgeError, NotFoundError, RetryableError
-from bot.ports import FailedDelivery, Forge
-from tests.forges.conftest import RunningForge, a_forge
-
-MARKER = "<!-- gitwright:status track=issue-1 -->"
-
+from bot.errors import ForgeError, NotFoundError
+from bot.ports import Forge
+from tests.forges.conftest import MARKER, RunningForge, a_forge
 
 # --- who and where -------------------------------------------------------------------------------
 
@@ -406,104 +402,3 @@ async def test_a_token_is_narrowed_to_its_repository_and_step(
         db.close()
     await forge.aclose()
     assert (json.loads(row[0]), json.loads(row[1])) == ({"contents": "write", "metadata": "read"}, [repo.id])
-
-
-# --- trouble -------------------------------------------------------------------------------------
-
-
-async def test_a_comment_that_was_made_before_the_failure_is_found_not_doubled(
-    forge: Forge, server: RunningForge, repo: Repo
-) -> None:
-    number = server.issue(repo.slug)
-    server.fault("error_after", "POST .*/comments")
-    with pytest.raises(RetryableError):
-        await forge.create_comment(repo, number, f"{MARKER}\nHello")
-    await forge.create_comment(repo, number, f"{MARKER}\nHello")
-    assert len(await forge.comments(repo, number)) == 1
-
-
-async def test_a_pull_request_that_was_made_before_the_failure_is_found_not_doubled(
-    forge: Forge, server: RunningForge, repo: Repo
-) -> None:
-    server.branch(repo.slug, "agent/x")
-    server.fault("error_after", "POST .*/pulls$")
-    with pytest.raises(RetryableError):
-        await forge.open_pull(repo, head="agent/x", base="main", title="T", body="")
-    made = await forge.open_pull(repo, head="agent/x", base="main", title="T", body="")
-    assert [pull["number"] for pull in server.call("GET", f"/repos/{repo.slug}/pulls?state=all")] == [
-        made.number
-    ]
-
-
-LIMITS = "primary_limit_past_reset secondary_limit_retry_after secondary_limit_bare too_many_bare"
-
-
-@pytest.mark.parametrize("mode", ["app"])
-@pytest.mark.parametrize("kind", ["error_before", "cut", *LIMITS.split()])
-async def test_reads_survive_what_passes_and_park_what_takes_long(
-    forge: Forge, server: RunningForge, repo: Repo, mode: str, kind: str
-) -> None:
-    number = server.issue(repo.slug)
-    server.fault(kind, f"GET .*/issues/{number}$", seconds=1)
-    if kind.endswith("_bare"):
-        # Who goes on asking while limited is shut out, so the second time nothing is asked at all.
-        for said in ("issues/1: 4", "asked for a pause"):
-            with pytest.raises(RetryableError, match=said) as caught:
-                await forge.issue(repo, number)
-            assert 50 < (caught.value.after or 0) <= 60
-    else:
-        assert (await forge.issue(repo, number)).number == number
-
-
-async def test_a_forbidden_step_is_said_at_once(forge: Forge, server: RunningForge, repo: Repo) -> None:
-    number = server.issue(repo.slug)
-    server.fault("forbidden_integration", "GET .*/issues/")
-    with pytest.raises(ForgeError, match="Resource not accessible by integration") as caught:
-        await forge.issue(repo, number)
-    assert caught.value.status == 403
-
-
-async def test_a_token_that_was_revoked_elsewhere_is_replaced(
-    forge: Forge, server: RunningForge, repo: Repo, mode: str
-) -> None:
-    if mode == "token":
-        pytest.skip("does not apply: a person's token cannot be replaced by us")
-    number = server.issue(repo.slug)
-
-    async def one() -> None:
-        assert (await forge.issue(repo, number)).number == number
-
-    async def several() -> None:
-        assert await forge.labeled_issues(repo, "none") == []
-
-    async def everywhere() -> None:
-        assert repo in await forge.repos()
-
-    for ask in (one, several, everywhere):
-        await ask()
-        with sqlite3.connect(server.data / "forge.sqlite") as db:
-            db.execute("UPDATE tokens SET revoked_at = created_at WHERE kind = 'installation'")
-        db.close()
-        await ask()
-
-
-# --- deliveries ----------------------------------------------------------------------------------
-
-
-async def test_failed_deliveries_are_listed_and_read(
-    forge: Forge, server: RunningForge, repo: Repo, mode: str
-) -> None:
-    began = datetime.now(UTC) - timedelta(seconds=5)
-    number = server.issue(repo.slug)
-    if mode == "token":
-        assert await forge.failed_deliveries(began) == []
-        with pytest.raises(ForgeError):
-            await forge.delivery_payload(1)
-        return
-    failed: list[FailedDelivery] = []
-    for _ in range(100):
-        if failed := [each for each in await forge.failed_deliveries(began) if each.event == "issues"]:
-            break
-        await asyncio.sleep(0.1)
-    assert (await forge.delivery_payload(failed[0].id))["issue"]["number"] == number
-    assert await forge.failed_deliveries(datetime.now(UTC) + timedelta(hours=1)) == []
