@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from bot.agents.acp_room import COMMAND, Room, prepare, way_to_model
 from bot.agents.acp_steps import Steps, inside, paths_of
+from bot.agents.metering import MOST
 from bot.agents.presets import Launch, Need, Preset
 from bot.agents.relay import Relay
 from bot.agents.sessions import append_history
@@ -173,8 +174,8 @@ class Conversation:
         for step in self.steps.flush():
             self._made(step)
         if answer.usage is not None:
-            told = Usage(answer.usage.input_tokens, answer.usage.output_tokens, 0.0, 1)
-            self._said_usage += told
+            asked, answered = answer.usage.input_tokens, answer.usage.output_tokens
+            self._said_usage += Usage(min(asked, MOST), min(answered, MOST), 0.0, 1)
         return answer.stop_reason
 
     async def _cancel(self, turn: asyncio.Task[str]) -> None:

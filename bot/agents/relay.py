@@ -206,7 +206,9 @@ class _Exchange:
         rules = FORMATS[endpoint.format]
         if not rules.paths.fullmatch(f"{request.method.decode()} {target}"):
             raise _RefusedError(404, "this is not open to agents")
-        headers = {n.decode(): v.decode("latin-1") for n, v in request.headers if _SENT.fullmatch(n)}
+        headers = {
+            n.decode(): v.decode("latin-1") for n, v in request.headers if _SENT.fullmatch(n) and v.isascii()
+        }
         if endpoint.key:
             name, value = rules.key(endpoint.key)
             headers[name] = value
@@ -237,29 +239,39 @@ class _Exchange:
             raise _RefusedError(402, self._relay.denied)
 
     async def _forward(self, outgoing: httpx.Request) -> None:
-        answer = await self._client.send(outgoing, stream=True)
-        counts = outgoing.method == "POST" and answer.is_success
-        meter = Meter(len(outgoing.content), answer.headers.get("content-type", ""))
+        free = outgoing.method != "POST" or outgoing.url.path.endswith("/count_tokens")
+        answer: httpx.Response | None = None
+        meter = Meter(len(outgoing.content), "")
         try:
-            self._relay.trouble = 0 if answer.is_success else answer.status_code
-            headers = [(name, answer.headers[name]) for name in _RETURNED if name in answer.headers]
-            await self._send(
-                h11.Response(status_code=answer.status_code, headers=[*headers, ("connection", "close")])
-            )
-            size = 0
-            async for chunk in answer.aiter_raw():
-                meter.feed(chunk)
-                if answer.is_success:
-                    self._relay.alive = time.monotonic()
-                size += len(chunk)
-                if size > _ANSWER:
-                    return
-                await self._send(h11.Data(data=chunk))
-            await self._send(h11.EndOfMessage())
+            answer = await self._client.send(outgoing, stream=True)
+            meter = Meter(len(outgoing.content), answer.headers.get("content-type", ""))
+            await self._hand_on(answer, meter)
+        except (httpx.ConnectError, httpx.ConnectTimeout):
+            free = True
+            raise
         finally:
-            if counts:
+            # What was asked costs, also where nobody waited for the answer.
+            if not free and (answer is None or answer.is_success):
                 self._relay.add(meter)
-            await answer.aclose()
+            if answer is not None:
+                await answer.aclose()
+
+    async def _hand_on(self, answer: httpx.Response, meter: Meter) -> None:
+        self._relay.trouble = 0 if answer.is_success else answer.status_code
+        headers = [(name, answer.headers[name]) for name in _RETURNED if name in answer.headers]
+        await self._send(
+            h11.Response(status_code=answer.status_code, headers=[*headers, ("connection", "close")])
+        )
+        size = 0
+        async for chunk in answer.aiter_raw():
+            meter.feed(chunk)
+            if answer.is_success:
+                self._relay.alive = time.monotonic()
+            size += len(chunk)
+            if size > _ANSWER:
+                return
+            await self._send(h11.Data(data=chunk))
+        await self._send(h11.EndOfMessage())
 
     async def _say(self, status: int, why: str) -> None:
         """Answer by ourselves, in the shape that every client understands."""

@@ -28,6 +28,7 @@ class Agent:
         self.turn: object = None
         self.asked = 0
         self.prompts: list[str] = []
+        self.told: Json = {}  # with the end of a turn
         os.set_blocking(0, False)
         self.rest = b""
 
@@ -179,6 +180,10 @@ class Agent:
         subprocess.run([sys.executable, "-c", command], stdin=null, stdout=null, stderr=null, check=True)
         self.edit()
 
+    def mode_boast(self) -> None:
+        self.edit()
+        self.told = {"usage": {"inputTokens": 10**400, "outputTokens": 5, "totalTokens": 10**400}}
+
     def mode_nothing(self) -> None:
         self.say("There is nothing to do.")
 
@@ -243,7 +248,7 @@ class Agent:
             if self.mode in ERRORS:
                 self.send(id=id_, error={"code": -32603, "message": ERRORS[self.mode]})
                 return
-            self.send(id=id_, result={"stopReason": self.prompt(text)})
+            self.send(id=id_, result={"stopReason": self.prompt(text), **self.told})
         elif id_ is not None:
             self.send(id=id_, error={"code": -32601, "message": "method not found"})
 

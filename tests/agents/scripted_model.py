@@ -3,7 +3,7 @@
 The script: {"title", "default", "scenarios": [{"when", "plain", "steps": [...]}]}. A scenario is chosen by the newest
 user text that contains its `when`; its step by how often tools were called since. A step is one of
   {"calls": [{"read": {...}, "read_file": {...}}]}   the first name that the agent offers is called
-  {"text": "Done.", "usage": [120, 15], "delay": 0.1} words, and seconds between them
+  {"text": "Done.", "usage": [120, 15], "delay": 0.1} words, and seconds between them (or before all at once)
   {"status": 429, "retry_after": 1, "times": 2}      fails so often, then goes on
 A request that offers no tools gets `title`, unless its scenario is "plain". `{cwd}` in arguments becomes `cwd`.
 """
@@ -125,6 +125,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers.get("content-length") or 0)))
         self.model.keys.append((self.headers.get("authorization") or "").removeprefix("Bearer "))
+        if self.path.endswith("/count_tokens"):
+            self._json({"input_tokens": 7})
+            return
         if not self.path.endswith("/chat/completions"):
             self._json({"error": {"message": f"no such path {self.path}"}}, 404)
             return
@@ -169,6 +172,7 @@ class _Handler(BaseHTTPRequestHandler):
             message["tool_calls"] = calls
         choice = {"index": 0, "message": message, "finish_reason": "tool_calls" if calls else "stop"}
         base = self._base(body, "chat.completion")
+        time.sleep(step.get("delay", 0))
         self._json({**base, "choices": [choice], "usage": self._used(step)})
         self.model.count(step.get("usage", [100, 10]))
 

@@ -14,6 +14,7 @@ import pytest
 from bot import living
 from bot.agents.supplies import Limits
 from bot.core.drift import Signal, Step
+from bot.core.values import Usage
 from bot.ports import JsonDict, RunError
 from tests.agents.scripted_model import ScriptedModel, serving
 from tests.agents.stage import QUICK, Stage, acp_coder, fake, git
@@ -108,6 +109,11 @@ async def test_a_nudge_is_told_to_the_agent_and_the_run_goes_on(plain: Stage) ->
     report = await plain.work(acp_coder(), **fake("nudged"), observe=observe)
     assert report.said == "Followed the note."
     assert "Nothing changes." in (plain.worktree / "note.txt").read_text(encoding="utf-8")
+
+
+async def test_what_an_agent_without_a_relay_says_of_its_usage_is_taken_within_reason(plain: Stage) -> None:
+    report = await plain.work(acp_coder(), **fake("boast"))
+    assert report.usage == Usage(10**9, 5, 0.0, 1)
 
 
 async def test_a_warning_changes_nothing(plain: Stage) -> None:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.agents.endpoints import Endpoint, Endpoints
+from bot.agents.endpoints import Endpoint, Endpoints, WireFormat
 from bot.agents.metering import Meter
 from bot.agents.relay import SOCKET, Relay, relay
 from bot.core.values import Usage
@@ -27,12 +27,12 @@ ASKED: JsonDict = {"model": "m1", "messages": [{"role": "user", "content": "hell
 
 @asynccontextmanager
 async def relayed(
-    folder: Path, *steps: JsonDict
+    folder: Path, *steps: JsonDict, wire: WireFormat = "chat"
 ) -> AsyncIterator[tuple[Relay, httpx.AsyncClient, ScriptedModel]]:
     """Lend a relay to a scripted model, and a client with the session's token."""
     script = {"scenarios": [{"when": "", "plain": True, "steps": list(steps) or [{"text": "hi"}]}]}
     with serving(script) as model:
-        endpoint = Endpoint(model.url, "openai:m1", "chat", "sk-real")
+        endpoint = Endpoint(model.url, "openai:m1", wire, "sk-real")
         async with (
             relay(folder, endpoint, lambda _, used: used.output_tokens / 10) as way,
             httpx.AsyncClient(
@@ -145,6 +145,54 @@ async def test_a_long_folder_is_no_hindrance(tmp_path: Path) -> None:
     async with relay(folder, Endpoint("http://127.0.0.1:9", "openai:m1", "chat"), lambda *_: 0.0):
         assert (folder / SOCKET).is_socket()
     assert list(folder.iterdir()) == []
+
+
+_CACHED = {"input_tokens": 5, "cache_creation_input_tokens": 2, "cache_read_input_tokens": 100}
+_RESPONSES: list[JsonDict] = [
+    {"type": "response.created", "response": {"usage": None}},
+    {"type": "response.completed", "response": {"usage": {"input_tokens": 7, "output_tokens": 3}}},
+]
+_ANTHROPIC: list[JsonDict] = [
+    {"type": "message_start", "message": {"usage": {**_CACHED, "output_tokens": 1}}},
+    {"type": "message_delta", "usage": {"output_tokens": 9}},
+]
+_GEMINI: list[JsonDict] = [
+    {"usageMetadata": {"promptTokenCount": 7, "totalTokenCount": 7}},
+    {"usageMetadata": {"promptTokenCount": 7, "candidatesTokenCount": 2, "thoughtsTokenCount": 4}},
+]
+
+
+@pytest.mark.parametrize(
+    ("events", "used"),
+    [
+        (_RESPONSES, Usage(7, 3)),
+        (_ANTHROPIC, Usage(107, 9)),
+        (_GEMINI, Usage(7, 6)),
+        ([{"usage": {"prompt_tokens": 7, "completion_tokens": 3, "cost": 0.5}}], Usage(7, 3, 0.5)),
+        ([{"usage": {"prompt_tokens": 10**400, "cost": float("inf")}}], Usage(10**9, 0)),
+    ],
+)
+def test_every_format_says_what_was_used(events: list[JsonDict], used: Usage) -> None:
+    meter = Meter(4, "text/event-stream")
+    for event in events:
+        meter.feed(f"event: x\ndata: {json.dumps(event)}\n\n".encode())
+    assert meter.usage() == used
+
+
+async def test_counting_tokens_costs_nothing(tmp_path: Path) -> None:
+    async with relayed(tmp_path, {"text": "hi"}, wire="anthropic") as (way, client, _):
+        await client.post("/v1/messages/count_tokens", json=ASKED)
+    assert way.usage == Usage()
+
+
+async def test_what_was_asked_and_not_answered_when_the_session_ended_is_reckoned(tmp_path: Path) -> None:
+    async with relayed(tmp_path, {"text": "hi", "delay": 2}) as (way, client, model):
+        asking = asyncio.create_task(client.post("/chat/completions", json=ASKED))
+        while not model.requests:
+            await asyncio.sleep(0.01)
+    await asyncio.gather(asking, return_exceptions=True)
+    assert way.usage.requests == 1
+    assert way.usage.input_tokens > 0
 
 
 @given(st.binary(max_size=300), st.lists(st.integers(1, 50), max_size=20))
