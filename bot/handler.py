@@ -55,6 +55,19 @@ class Handler(Generic[E, F]):
     decide: Callable[[Track | None, E, F, datetime], Decision]
 
 
+async def _nothing_read(_track: Track | None, _event: object, _reads: Reads) -> None:
+    """The event carries all that deciding needs."""
+
+
+def on_open_track(event: type[E], step: Callable[[Track, E, datetime], Decision]) -> Handler[E, None]:
+    """Make the handler of an event that carries all that deciding needs, and means nothing to a track that has ended."""
+
+    def decide(track: Track | None, happened: E, _facts: None, now: datetime) -> Decision:
+        return Decision(track=track) if track is None or track.ended else step(track, happened, now)
+
+    return Handler(event=event, gather=_nothing_read, decide=decide)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandCall:
     """A slash command as it was called, with what answering may look at."""

@@ -12,7 +12,6 @@ from handlers import (
     issues,
     issues_changed,
     outcomes,
-    outcomes_people,
     pull_request,
     pull_request_changed,
     push,
@@ -34,6 +33,5 @@ HANDLERS: tuple[AnyHandler, ...] = (
     push.HANDLER,
     given.HANDLER,
     *outcomes.HANDLERS,
-    *outcomes_people.HANDLERS,
     *restored.HANDLERS,
 )

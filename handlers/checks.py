@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bot.core import life, life_work
+from bot.core import life, life_pulls, life_work
 from bot.core.actions import Decision
 from bot.core.checks import Rollup, rollup
 from bot.core.events import ChecksCompleted, ChecksDue, PullClosed
@@ -71,7 +71,7 @@ async def gather_due(track: Track | None, event: ChecksDue, reads: Reads) -> Fac
 def _decide(track: Track | None, facts: Facts, waited: int | None, now: datetime) -> Decision:
     task = track.task(facts.task) if track and facts.task else None
     if track is not None and task is not None and facts.closed is not None:
-        return life_work.task_pull_closed(track, task, facts.closed, now)
+        return life_pulls.task_closed(track, task, facts.closed, now)
     if track is None or task is None or facts.seen is None:
         return life.nothing(track)
     if facts.head_sha and facts.head_sha != task.head_sha:  # people push to it too

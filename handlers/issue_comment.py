@@ -143,7 +143,8 @@ def _task(track: Track | None, event: CommentCreated, found: grammar.Invocation)
     first = found.args[0].upper() if found.args else ""
     if track is None or track.task(first) is not None or not event.is_pull:
         return first if track and track.task(first) else None
-    return next((task.id for task in track.tasks if task.pull == event.number), None)
+    task = track.task_of(event.number)
+    return task.id if task else None
 
 
 def _acknowledged(decision: Decision, event: CommentCreated, content: str) -> Decision:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
@@ -18,14 +19,10 @@ from bot.core.events import (
 from bot.core.sanitize import strip_hidden
 from bot.core.track import Track
 from bot.errors import NotFoundError
-from bot.handler import Handler, Reads
+from bot.handler import Handler, Reads, on_open_track
 from handlers.issues import MAX_FROZEN
 
 E = TypeVar("E", IssueUnlabeled, IssueClosed, IssueReopened, IssueGone)
-
-
-async def _nothing(_track: Track | None, _event: object, _reads: Reads) -> None:
-    """The act itself is all there is to know."""
 
 
 async def gather_edited(track: Track | None, event: IssueEdited, reads: Reads) -> bool | None:
@@ -46,26 +43,21 @@ def decide_edited(track: Track | None, event: IssueEdited, stale: bool | None, n
     return life_issue.issue_edited(track, event, now, stale=stale)
 
 
-def _handler(event: type[E], action: str, step: Callable[[Track, E, datetime], Decision]) -> Handler[E, None]:
-    actions = (action,) if action else ("deleted", "transferred")
-
-    def decide(track: Track | None, happened: E, _facts: None, now: datetime) -> Decision:
-        return life.nothing(track) if track is None or track.ended else step(track, happened, now)
-
-    return Handler(
-        event=event,
+def _handler(
+    event: type[E], actions: tuple[str, ...], step: Callable[[Track, E, datetime], Decision]
+) -> Handler[E, None]:
+    return replace(
+        on_open_track(event, step),
         github="issues",
         actions=actions,
         permissions={"issues": "write"},
         keys=lambda happened: (f"issue:{happened.issue}",),
         sees_hold=True,
-        gather=_nothing,
-        decide=decide,
     )
 
 
 HANDLERS = (
-    _handler(IssueUnlabeled, "unlabeled", life_issue.label_removed),
+    _handler(IssueUnlabeled, ("unlabeled",), life_issue.label_removed),
     Handler(
         event=IssueEdited,
         github="issues",
@@ -76,7 +68,7 @@ HANDLERS = (
         gather=gather_edited,
         decide=decide_edited,
     ),
-    _handler(IssueClosed, "closed", life_issue.issue_closed),
-    _handler(IssueReopened, "reopened", life_issue.issue_reopened),
-    _handler(IssueGone, "", life_issue.issue_gone),
+    _handler(IssueClosed, ("closed",), life_issue.issue_closed),
+    _handler(IssueReopened, ("reopened",), life_issue.issue_reopened),
+    _handler(IssueGone, ("deleted", "transferred"), life_issue.issue_gone),
 )

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
-from bot.core import life, life_planning, life_pulls, life_repair, life_work
+from bot.core import life, life_planning, life_pulls, life_repair, life_review, life_work
 from bot.core.actions import Decision
 from bot.core.events import (
     ActionFailed,
     BacklogProposed,
+    BacklogRevised,
     Closed,
-    Event,
     HealthChecked,
     LeasesFreed,
     PlanFailed,
     PlanMade,
+    PullBack,
+    RecordProposed,
     TaskAssessed,
     TaskFailed,
     TaskProposed,
@@ -25,33 +27,33 @@ from bot.core.events import (
 )
 from bot.core.rebasing import RebaseEngine
 from bot.core.track import Track
-from bot.handler import Handler, Reads
+from bot.handler import Handler, on_open_track
 from handlers.commands import valid_now
 
-E = TypeVar("E", bound=Event)
-
-
-async def _nothing(_track: Track | None, _event: Event, _reads: Reads) -> None:
-    """Results carry all that deciding needs."""
-
-
-def _handler(event: type[E], step: Callable[[Track, E, datetime], Decision]) -> Handler[E, None]:
-    def decide(track: Track | None, happened: E, _facts: None, now: datetime) -> Decision:
-        return life.nothing(track) if track is None or track.ended else step(track, happened, now)
-
-    gather: Callable[[Track | None, E, Reads], Awaitable[None]] = _nothing
-    return Handler(event=event, gather=gather, decide=decide)
+Opened = TypeVar("Opened", BacklogProposed, TaskProposed)
 
 
 def _plan_made(track: Track, event: PlanMade, now: datetime) -> Decision:
     return life_planning.plan_made(track, event, valid_now(track), now)
 
 
-def _proposed(track: Track | None, event: TaskProposed, _facts: None, now: datetime) -> Decision:
-    if track is None:
-        return life.nothing(track)
-    decision = life.nothing(track) if track.ended else life_work.task_proposed(track, event, now)
-    return life_pulls.late(track, event) if decision == life.nothing(track) else decision
+def _back(track: Track, event: PullBack, now: datetime) -> Decision:
+    task = track.task_of(event.pull)
+    return life_pulls.task_reopened(track, task, now, "after a stop") if task else life.nothing(track)
+
+
+def _opening(
+    event: type[Opened], step: Callable[[Track, Opened, datetime], Decision]
+) -> Handler[Opened, None]:
+    """Make the handler of what opened a pull request: nobody waits for it where people acted meanwhile."""
+    plain = on_open_track(event, step)
+
+    def decide(track: Track | None, happened: Opened, _facts: None, now: datetime) -> Decision:
+        decision = plain.decide(track, happened, None, now)
+        unwanted = track is not None and decision == life.nothing(track)
+        return life_pulls.late(track, happened) if unwanted and track else decision
+
+    return replace(plain, decide=decide)
 
 
 def repairs(engine: RebaseEngine) -> Handler[TaskAssessed, None]:
@@ -64,19 +66,22 @@ def repairs(engine: RebaseEngine) -> Handler[TaskAssessed, None]:
         moved, runs = life_work.start_ready(decision.track, now)  # a worker may have become free
         return replace(decision, track=moved, actions=(*decision.actions, *runs))
 
-    return _handler(TaskAssessed, assessed)
+    return on_open_track(TaskAssessed, assessed)
 
 
 HANDLERS = (
-    _handler(HealthChecked, life_work.health_checked),
-    _handler(PlanMade, _plan_made),
-    _handler(PlanFailed, life_planning.plan_failed),
-    _handler(BacklogProposed, life_planning.backlog_proposed),
-    Handler(event=TaskProposed, gather=_nothing, decide=_proposed),
-    _handler(TaskFailed, life_work.task_failed),
+    on_open_track(HealthChecked, life_work.health_checked),
+    on_open_track(PlanMade, _plan_made),
+    on_open_track(PlanFailed, life_planning.plan_failed),
+    _opening(BacklogProposed, life_planning.backlog_proposed),
+    _opening(TaskProposed, life_work.task_proposed),
+    on_open_track(TaskFailed, life_work.task_failed),
     repairs(RebaseEngine()),
-    _handler(TaskRebased, life_repair.task_rebased),
-    _handler(LeasesFreed, life_pulls.leases_freed),
-    _handler(ActionFailed, life_work.action_failed),
-    _handler(Closed, life.closed),
+    on_open_track(TaskRebased, life_repair.task_rebased),
+    on_open_track(LeasesFreed, life_pulls.leases_freed),
+    on_open_track(ActionFailed, life_work.action_failed),
+    on_open_track(RecordProposed, life.record_proposed),
+    on_open_track(PullBack, _back),
+    on_open_track(BacklogRevised, life_review.revised),
+    on_open_track(Closed, life.closed),
 )

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bot.core import life, life_backlog, life_hold, life_pulls, life_work
+from bot.core import life, life_backlog, life_hold, life_pulls
 from bot.core.actions import Decision
 from bot.core.backlog import Loaded
 from bot.core.events import PullClosed
-from bot.core.track import HELD, TaskTrack, Track
+from bot.core.track import HELD, Track
 from bot.handler import Handler, Reads
 
 
@@ -61,23 +61,16 @@ def _closed(track: Track, facts: Facts, now: datetime) -> Decision:
             return life.nothing(track)
         track = replace(track, backlog_pull=facts.closed.number)
         return life_backlog.backlog_closed(track, facts.closed, facts.loaded, now)
-    task = next((task for task in track.tasks if _is_of(task, facts.closed)), None)
-    if task is None:
-        return life.nothing(track)
-    decision = life_work.task_pull_closed(track, task, facts.closed, now)
-    if decision.track is None:
-        return decision
-    taken, looks = life_pulls.take_up(decision.track)  # its files are free for others
-    return replace(decision, track=taken, timers=(*decision.timers, *looks))
+    # By its branch too: see below.
+    task = track.task_of(facts.closed.number) or next(
+        (task for task in track.tasks if task.branch and task.branch == facts.closed.head_branch), None
+    )
+    return life_pulls.task_closed(track, task, facts.closed, now) if task else life.nothing(track)
 
 
 def _is_backlog(track: Track, event: PullClosed) -> bool:
     # By its branch too: after a kill people may merge what the bot has not yet noted that it opened.
     return event.number == track.backlog_pull or event.head_branch == track.backlog_branch
-
-
-def _is_of(task: TaskTrack, event: PullClosed) -> bool:
-    return task.pull == event.number or (bool(task.branch) and task.branch == event.head_branch)
 
 
 HANDLER = Handler(

@@ -15,7 +15,7 @@ from bot.core.snapshot import Block, read_block
 from bot.core.track import ENDED, SETTLED, Frozen, Track
 from bot.core.values import Actor, Pull, Repo
 from bot.errors import UserError
-from bot.handler import Handler, Reads
+from bot.handler import Handler, Reads, on_open_track
 from handlers.issues import read_frozen
 
 MOST_ATTEMPTS = 50  # looked for beyond the one that the block names
@@ -124,16 +124,11 @@ def decide(track: Track | None, _event: TrackLost, facts: Facts, now: datetime) 
     return restoring.restored(restoring.rebuilt(facts.remains, now), facts.remains, now)
 
 
-async def _swept(_track: Track | None, _event: TrackSwept, _reads: Reads) -> None:
-    """The sweep has looked already."""
-
-
-def decide_swept(track: Track | None, event: TrackSwept, _facts: None, now: datetime) -> Decision:
-    """Follow a renamed repository, and revive an end that was given up."""
-    return life.nothing(track) if track is None or track.ended else restoring.swept(track, event.repo, now)
+def _swept(track: Track, event: TrackSwept, now: datetime) -> Decision:
+    return restoring.swept(track, event.repo, now)
 
 
 HANDLERS = (
     Handler(event=TrackLost, sees_hold=True, gather=gather, decide=decide),
-    Handler(event=TrackSwept, gather=_swept, decide=decide_swept),
+    on_open_track(TrackSwept, _swept),
 )

@@ -9,10 +9,9 @@ from bot.core import life, life_pulls
 from bot.core.actions import Decision
 from bot.core.events import ReviewSubmitted
 from bot.core.roles import allows
-from bot.core.track import Track
+from bot.core.track import TaskTrack, Track
 from bot.core.values import Role
 from bot.handler import Handler, Reads
-from handlers.pull_request_changed import task_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +22,7 @@ class Facts:
 
 async def gather(track: Track | None, event: ReviewSubmitted, reads: Reads) -> Facts:
     """Ask what the reviewer may do, and read the comments on lines where they are wanted."""
-    if track is None or track.ended or task_of(track, event.number) is None or event.author.is_bot:
+    if track is None or track.ended or event.author.is_bot or _task(track, event) is None:
         return Facts()
     role = await reads.forge.permission(event.repo, event.author.login)
     if event.state != "changes_requested" or not allows(role, "write"):
@@ -33,9 +32,14 @@ async def gather(track: Track | None, event: ReviewSubmitted, reads: Reads) -> F
     return Facts(role, "\n".join(filter(None, (event.body, *lines))))
 
 
+def _task(track: Track, event: ReviewSubmitted) -> TaskTrack | None:
+    task = track.task_of(event.number)
+    return task if task is not None and task.pull == event.number else None
+
+
 def decide(track: Track | None, event: ReviewSubmitted, facts: Facts, now: datetime) -> Decision:
     """A stranger's review is for people to read."""
-    task = task_of(track, event.number) if track else None
+    task = _task(track, event) if track else None
     if track is None or track.ended or task is None or not allows(facts.role, "write"):
         return life.nothing(track)
     return life_pulls.reviewed(track, task, event, facts.said, now)

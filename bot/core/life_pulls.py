@@ -1,4 +1,4 @@
-"""Owns what people do to the bot's pull requests beside merging them: close, reopen, move, push, review."""
+"""Owns what people do to the bot's pull requests: merge, close, reopen, move, push, review."""
 
 from __future__ import annotations
 
@@ -8,16 +8,26 @@ from datetime import datetime, timedelta
 from bot.core import leases, life_repair, messages
 from bot.core.actions import (
     Action,
+    CancelRuns,
     ClosePull,
     CloseTrack,
     Decision,
+    NoteRun,
     PostComment,
     ReportBacklog,
     SyncStatus,
     Timer,
 )
-from bot.core.events import LeasesFreed, PullClosed, PullEdited, PullPushed, ReviewSubmitted, TaskProposed
-from bot.core.life import moment, nothing, stamp
+from bot.core.events import (
+    BacklogProposed,
+    LeasesFreed,
+    PullClosed,
+    PullEdited,
+    PullPushed,
+    ReviewSubmitted,
+    TaskProposed,
+)
+from bot.core.life import finish, moment, nothing, stamp
 from bot.core.life_repair import look
 from bot.core.life_work import assessed, start_ready
 from bot.core.sanitize import code, strip_hidden
@@ -26,15 +36,14 @@ from bot.core.track import OPEN_PULL, SETTLED, TaskTrack, Track
 LONGEST = 4_000  # characters of a review that an agent is told
 
 
-def backlog_reopened(track: Track, now: datetime, by: str) -> Decision:
-    """A cancelled backlog is in review again."""
+def backlog_reopened(track: Track, head_sha: str, now: datetime, by: str) -> Decision:
+    """A cancelled backlog is in review again; nobody told what was pushed to it meanwhile."""
     if track.state != "cancelled" or track.tasks:
         return nothing(track)
-    track = replace(track, state="review").noting(
-        stamp(now), f"#{track.backlog_pull} was reopened", f"by {by}"
+    track = replace(track, state="review", backlog_sha=head_sha).noting(
+        stamp(now), f"#{track.backlog_pull} was reopened", by
     )
-    report = (ReportBacklog(sha=track.backlog_sha),) if track.backlog_sha else ()
-    return Decision(track=track, actions=(*report, SyncStatus()))
+    return Decision(track=track, actions=(ReportBacklog(sha=head_sha), SyncStatus()))
 
 
 def task_reopened(track: Track, task: TaskTrack, now: datetime, by: str) -> Decision:
@@ -47,13 +56,71 @@ def task_reopened(track: Track, task: TaskTrack, now: datetime, by: str) -> Deci
     return Decision(track=assessed(track), actions=(SyncStatus(),), timers=looks)
 
 
-def late(track: Track, event: TaskProposed) -> Decision:
-    """Close what a run opened after people had stopped or dropped it: nobody waits for it any more."""
-    task = track.task(event.task)
-    if task is not None and task.pull == event.pull:
+def replaced_reopened(track: Track, task: TaskTrack, number: int, now: datetime) -> Decision:
+    """Say what an earlier attempt's pull request still means: no agent works on it, but merged it is the record."""
+    newer = f" (#{task.pull})" if task.pull else ""
+    text = (
+        f"Attempt {task.attempt} of `{task.id}`{newer} took the place of this one, and no agent works on it any more. "
+        f"Merged into {code(track.repo.default_branch)} it finishes `{task.id}`, and the later attempt is ended; "
+        "else close it again."
+    )
+    return Decision(track=track, actions=(_said(track, number, f"replaced-{number}-{moment(now)}", text),))
+
+
+def task_closed(track: Track, task: TaskTrack, event: PullClosed, now: datetime) -> Decision:
+    """A merged pull request is the record, an earlier attempt's too; a closed one holds its task and frees its files."""
+    number, earlier = event.number, event.number in task.replaced
+    recorded = event.merged and event.base_branch == track.repo.default_branch
+    if task.state == "done" or (earlier and not recorded):  # the bot closed that one itself
+        return nothing(track)
+    if not event.merged and (task.pull != number or task.state in SETTLED):
+        return nothing(track)
+    if recorded:
+        state, note, what = "done", "", f"#{number} was merged"
+    elif event.merged:
+        what = f"#{number} was merged into {event.base_branch}, not into {track.repo.default_branch}"
+        state, note = "held", what
+    else:
+        state, note = "held", f"#{number} was closed by {event.actor.login}"
+        what = f"#{number} was closed unmerged"
+    replaced = (*task.replaced, *([task.pull] if earlier and task.pull else []))
+    settled = replace(
+        task,
+        state=state,  # type: ignore[arg-type]  # both are TaskStates
+        note=note,
+        pull=number,
+        replaced=tuple(each for each in replaced if each != number),
+    )
+    over = _over(track, task, event)
+    track = track.with_task(settled).noting(stamp(now), what, f"by {event.actor.login}", task.id)
+    if all(t.state in SETTLED for t in track.tasks):
+        ended = finish(track, now)
+        return replace(ended, actions=(*over, *ended.actions))
+    track, looks = take_up(track)
+    track, runs = start_ready(track, now)
+    return Decision(track=track, actions=(*over, *runs, SyncStatus()), timers=looks)
+
+
+def _over(track: Track, task: TaskTrack, event: PullClosed) -> tuple[Action, ...]:
+    """End what goes on for a pull request that people closed or merged."""
+    actions: list[Action] = []
+    earlier = event.number in task.replaced
+    # A first run whose pull request is not noted yet has ended by itself.
+    if task.state == "running" and (earlier or task.pull is not None):
+        actions.append(CancelRuns(tasks=(task.id,)))
+    if earlier and task.pull is not None:
+        text = f"Closed: #{event.number}, an earlier attempt at `{task.id}`, was merged. Its branch is kept."
+        body = messages.answer(track.id, f"{task.id}-a{task.attempt}-needless", text)
+        actions.append(ClosePull(number=task.pull, body=body))
+    return tuple(actions)
+
+
+def late(track: Track, event: BacklogProposed | TaskProposed) -> Decision:
+    """Close what a job opened after people had stopped or dropped it: nobody waits for it any more."""
+    if event.pull == track.backlog_pull or track.task_of(event.pull) is not None:
         return nothing(track)
     text = "Closed: the run that made this was stopped meanwhile. Its branch is kept."
-    body = messages.answer(track.id, f"late-{event.task}-a{event.attempt}", text)
+    body = messages.answer(track.id, f"late-{event.pull}", text)
     return Decision(track=track, actions=(ClosePull(number=event.pull, body=body),))
 
 
@@ -88,6 +155,8 @@ def record_closed(track: Track, event: PullClosed, now: datetime) -> Decision:
     """The record is merged, or people do not want it: nothing else is left to do."""
     what = f"#{event.number} was merged" if event.merged else f"#{event.number} was closed unmerged"
     track = track.noting(stamp(now), f"{what}: the record", f"by {event.actor.login}")
+    if any(task.state not in SETTLED for task in track.tasks):  # people took one up again meanwhile
+        return Decision(track=replace(track, record_pull=None), actions=(SyncStatus(),))
     return Decision(track=track, actions=(CloseTrack(),))
 
 
@@ -137,12 +206,15 @@ def reviewed(track: Track, task: TaskTrack, event: ReviewSubmitted, said: str, n
     """Note a review by somebody who may write; one that asks for changes goes to the agent in its own words."""
     task = replace(task, reviewed=True)
     track = track.with_task(task)
-    if event.state != "changes_requested" or task.state not in {*OPEN_PULL, "blocked"}:
+    if event.state != "changes_requested" or task.state not in {*OPEN_PULL, "blocked", "running"}:
         return Decision(track=track)
     who = event.author.login
     feedback = strip_hidden(said)[0].strip()[:LONGEST]
     track = track.noting(stamp(now), f"{who} asked for changes of #{task.pull}", "", task.id)
     told = f"A reviewer of your pull request asks for changes:\n{feedback}"
+    if task.state == "running":
+        note = NoteRun(task=task.id, note=told, key=f"review-{event.review}")
+        return Decision(track=track, actions=(note, SyncStatus()))
     track, actions = life_repair.fix(track, task, now, told)
     return Decision(track=assessed(track), actions=(*actions, SyncStatus()))
 

@@ -6,14 +6,23 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from bot.core import leases, life_repair, messages, schedule
-from bot.core.actions import Action, AssessTask, Decision, MakePlan, PostComment, RunTask, SyncStatus, Timer
+from bot.core.actions import (
+    Action,
+    AssessTask,
+    Decision,
+    MakePlan,
+    PostComment,
+    RunTask,
+    SyncStatus,
+    Timer,
+)
 from bot.core.checks import Rollup
-from bot.core.events import ActionFailed, HealthChecked, PullClosed, TaskFailed, TaskProposed
-from bot.core.life import block, finish, nothing, say, stamp
+from bot.core.events import ActionFailed, HealthChecked, TaskFailed, TaskProposed
+from bot.core.life import block, nothing, say, stamp
 from bot.core.life_planning import begin_again
 from bot.core.life_repair import LOOK_AGAIN, look
 from bot.core.sanitize import code, escape, inline
-from bot.core.track import OPEN_PULL, SETTLED, TaskState, TaskTrack, Track
+from bot.core.track import OPEN_PULL, TaskState, TaskTrack, Track
 
 BUSY: frozenset[TaskState] = frozenset({"running", *OPEN_PULL})
 STARTABLE: frozenset[TaskState] = frozenset({"todo", "ready", "waiting"})
@@ -269,31 +278,6 @@ def base_moved(track: Track, now: datetime) -> tuple[Track, tuple[Action, ...]]:
             track = track.with_task(replace(task, waits_for_base=False, note=""))
     track, runs = start_ready(track, now)
     return track, (*actions, *runs)
-
-
-def task_pull_closed(track: Track, task: TaskTrack, event: PullClosed, now: datetime) -> Decision:
-    """A merged pull request is the record; a closed one holds its task for a person."""
-    if not event.merged:
-        if task.pull != event.number or task.state in SETTLED:
-            return nothing(track)
-        held = replace(task, state="held", note=f"#{event.number} was closed by {event.actor.login}")
-        track = track.with_task(held).noting(stamp(now), f"#{event.number} was closed unmerged", "", task.id)
-        track, runs = start_ready(track, now)
-        return Decision(track=track, actions=(*runs, SyncStatus()))
-    if task.state == "done":
-        return nothing(track)
-    if event.base_branch != track.repo.default_branch:
-        note = f"#{event.number} was merged into {event.base_branch}, not into {track.repo.default_branch}"
-        held = replace(task, state="held", note=note, pull=event.number)
-        track, runs = start_ready(track.with_task(held).noting(stamp(now), note, "", task.id), now)
-        return Decision(track=track, actions=(*runs, SyncStatus()))
-    track = track.with_task(replace(task, state="done", note="", pull=event.number)).noting(
-        stamp(now), f"#{event.number} was merged", f"by {event.actor.login}", task.id
-    )
-    if all(t.state in SETTLED for t in track.tasks):
-        return finish(track, now)
-    track, runs = start_ready(track, now)
-    return Decision(track=track, actions=(*runs, SyncStatus()))
 
 
 def action_failed(track: Track, event: ActionFailed, now: datetime) -> Decision:

@@ -194,6 +194,10 @@ class Track:
     def task(self, id_: str) -> TaskTrack | None:
         return next((task for task in self.tasks if task.id == id_), None)
 
+    def task_of(self, pull: int) -> TaskTrack | None:
+        """Give the task that a pull request is for, or was for before a later attempt replaced it."""
+        return next((task for task in self.tasks if pull == task.pull or pull in task.replaced), None)
+
     def with_task(self, changed: TaskTrack) -> Track:
         return replace(self, tasks=tuple(changed if t.id == changed.id else t for t in self.tasks))
 
@@ -208,7 +212,8 @@ class Track:
             keys.append(f"pull:{self.backlog_pull}")
         if self.record_pull is not None:
             keys.append(f"pull:{self.record_pull}")
-        keys += [f"pull:{task.pull}" for task in self.tasks if task.pull is not None]
+        for task in self.tasks:
+            keys += [f"pull:{number}" for number in (task.pull, *task.replaced) if number is not None]
         if not self.ended:
             keys.append(f"branch:{self.repo.default_branch}")
             if self.backlog_branch:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core import backlog, life_backlog, life_planning, life_work
+from bot.core import backlog, life_backlog, life_planning, life_pulls, life_work
 from bot.core.actions import CheckHealth, CloseTrack, Decision, PostComment, RunTask, SyncStatus
 from bot.core.checks import Rollup, Verdict
 from bot.core.config import RepoConfig
@@ -120,20 +120,20 @@ def test_a_merged_task_frees_its_dependents() -> None:
     track = a_track(
         a_task("T-1", state="in_review", pull=20, attempt=1, run=1), a_task("T-2", depends_on=("T-1",))
     )
-    decision = life_work.task_pull_closed(track, track.tasks[0], closed(20), NOW)
+    decision = life_pulls.task_closed(track, track.tasks[0], closed(20), NOW)
     assert RunTask(task="T-2", attempt=1, run=1) in decision.actions
 
 
 def test_the_last_merged_task_closes_the_track() -> None:
     track = a_track(a_task("T-1", state="in_review", pull=20), a_task("T-2", state="dropped"))
-    assert life_work.task_pull_closed(track, track.tasks[0], closed(20), NOW).actions == (CloseTrack(),)
+    assert life_pulls.task_closed(track, track.tasks[0], closed(20), NOW).actions == (CloseTrack(),)
 
 
 def test_a_task_merged_before_its_pull_request_was_noted_is_done_for_good() -> None:
     track = a_track(
         a_task("T-1", state="running", attempt=1, run=1, branch="b"), a_task("T-2", depends_on=("T-1",))
     )
-    track = kept(life_work.task_pull_closed(track, track.tasks[0], closed(20), NOW))
+    track = kept(life_pulls.task_closed(track, track.tasks[0], closed(20), NOW))
     late = TaskProposed(task="T-1", attempt=1, run=1, pull=20, branch="b", head_sha=SHA)
     decision = life_work.task_proposed(track, late, NOW)
     assert kept(decision).task("T-1").state == "done"  # type: ignore[union-attr]
@@ -174,7 +174,7 @@ def test_a_track_with_nothing_going_on_is_blocked_and_works_again_when_mended() 
         a_track(a_task("T-1", state="blocked", note="red"), a_task("T-2", depends_on=("T-1",)))
     )
     assert track.state == "blocked"
-    decision = life_work.task_pull_closed(track, track.tasks[0], closed(20, branch=""), NOW)
+    decision = life_pulls.task_closed(track, track.tasks[0], closed(20, branch=""), NOW)
     assert kept(decision).state == "working"
     assert RunTask(task="T-2", attempt=1, run=1) in decision.actions
 

@@ -9,14 +9,17 @@ from hypothesis import strategies as st
 from bot.core import life, life_hold, life_issue, life_pulls, life_tasks
 from bot.core.actions import (
     ACTIONS,
+    CancelRuns,
     CheckHealth,
     ClosePull,
     CloseTrack,
     Decision,
     MakePlan,
     NoteRun,
+    PostComment,
     ProposeRecord,
     ReopenPull,
+    ReportBacklog,
     RunTask,
     SyncStatus,
 )
@@ -27,6 +30,7 @@ from bot.core.events import (
     IssueGone,
     IssueReopened,
     IssueUnlabeled,
+    PullClosed,
     PullPushed,
     RecordProposed,
     ReviewSubmitted,
@@ -277,6 +281,81 @@ def test_only_a_review_that_asks_for_changes_starts_a_run_and_every_one_is_noted
     feedback = kept(run).tasks[0].feedback
     assert "Shorter." in feedback
     assert "obey" not in feedback
+
+
+def closing(number: int, *, merged: bool = False, base: str = "main") -> PullClosed:
+    return PullClosed(
+        repo=REPO,
+        number=number,
+        head_branch="b",
+        head_sha=SHA,
+        base_branch=base,
+        merged=merged,
+        merge_sha=SHA if merged else None,
+        actor=DANA,
+    )
+
+
+@given(st.booleans(), st.sampled_from(["main", "release"]))
+def test_no_agent_goes_on_mending_a_pull_request_that_people_closed_or_merged(
+    merged: bool, base: str
+) -> None:
+    task = a_task(state="running", attempt=1, run=2, mode="fix", pull=14, head_sha=SHA)
+    decision = life_pulls.task_closed(
+        a_track(task, a_task("T-2")), task, closing(14, merged=merged, base=base), NOW
+    )
+    assert CancelRuns(tasks=("T-1",)) in decision.actions
+    assert state_of(kept(decision)) == ("done" if merged and base == "main" else "held")
+
+
+def test_what_the_first_run_made_is_not_thrown_away_where_people_merged_it_before_it_was_noted() -> None:
+    task = a_task(state="running", attempt=1, run=1, branch="b")
+    decision = life_pulls.task_closed(a_track(task, a_task("T-2")), task, closing(14, merged=True), NOW)
+    assert (state_of(kept(decision)), kept(decision).tasks[0].pull) == ("done", 14)
+    assert not any(isinstance(action, CancelRuns) for action in decision.actions)
+
+
+def test_a_replaced_pull_request_that_people_merge_after_all_ends_the_later_attempt() -> None:
+    task = a_task(state="running", attempt=3, run=3, mode="fix", pull=21, replaced=(14, 18))
+    track = a_track(task, a_task("T-2"))
+    assert {"pull:14", "pull:18", "pull:21"} <= set(track.keys())
+    assert life_pulls.task_closed(track, task, closing(14), NOW) == Decision(track=track)
+    assert life_pulls.task_closed(track, task, closing(14, merged=True, base="x"), NOW).actions == ()
+    decision = life_pulls.task_closed(track, task, closing(14, merged=True), NOW)
+    done = kept(decision).tasks[0]
+    assert (done.state, done.pull, done.replaced) == ("done", 14, (18, 21))
+    assert kinds(decision)[:2] == ["cancel_runs", "close_pull"]
+    assert [a.number for a in decision.actions if isinstance(a, ClosePull)] == [21]
+
+
+def test_a_replaced_pull_request_that_is_opened_again_is_told_what_that_means() -> None:
+    task = in_review(pull=21, replaced=(14,))
+    decision = life_pulls.replaced_reopened(a_track(task), task, 14, NOW)
+    said = decision.actions[0]
+    assert isinstance(said, PostComment)
+    assert (said.number, "#21" in said.body, kept(decision).tasks[0]) == (14, True, task)
+
+
+def test_changes_asked_for_while_an_agent_mends_the_pull_request_reach_it() -> None:
+    task = a_task(state="running", attempt=1, run=2, mode="fix", pull=14, head_sha=SHA)
+    event = ReviewSubmitted(repo=REPO, number=14, review=9, state="changes_requested", body="", author=DANA)
+    decision = life_pulls.reviewed(a_track(task), task, event, "Shorter.", NOW)
+    note = decision.actions[0]
+    assert isinstance(note, NoteRun)
+    assert (note.task, note.key) == ("T-1", "review-9")
+    assert "Shorter." in note.note
+
+
+def test_a_backlog_that_is_opened_again_is_in_review_as_it_is_now() -> None:
+    cancelled = a_track(state="cancelled", backlog_pull=13, backlog_sha=SHA)
+    decision = life_pulls.backlog_reopened(cancelled, "b" * 40, NOW, "dana")
+    assert (kept(decision).state, decision.actions[0]) == ("review", ReportBacklog(sha="b" * 40))
+
+
+def test_the_record_ends_nothing_that_goes_on_again() -> None:
+    track = a_track(a_task(state="reverted"), record_pull=20)
+    decision = life_pulls.record_closed(track, closing(20, merged=True), NOW)
+    assert (decision.actions, kept(decision).record_pull) == ((SyncStatus(),), None)
 
 
 def test_what_a_stopped_run_opens_too_late_is_closed() -> None:

@@ -133,6 +133,17 @@ async def test_a_new_round_is_acknowledged_and_refused_once() -> None:
     assert reaction(issue_comment.decide(track, event, facts, NOW)) == "confused"
 
 
+@pytest.mark.parametrize("number", [21, 14])
+async def test_on_a_pull_request_its_task_is_meant_on_one_that_was_replaced_too(number: int) -> None:
+    track = a_track(a_task(), a_task("T-2", state="in_review", attempt=2, pull=21, replaced=(14,)))
+    event = CommentCreated(repo=REPO, number=number, is_pull=True, comment=5, body="/agent why", author=DANA)
+    assert set(issue_comment.HANDLER.keys(event)) <= set(track.keys())
+    facts = await issue_comment.gather(track, event, cast(Reads, _World()))
+    decision = issue_comment.decide(track, event, facts, NOW)
+    (said,) = (action for action in decision.actions if isinstance(action, PostComment))
+    assert "`T-2` Do T-2: waits for your review" in said.body
+
+
 @pytest.mark.parametrize(
     ("body", "problems"),
     [
