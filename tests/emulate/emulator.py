@@ -1,17 +1,10 @@
-"""The emulator `emulate` as a process: how its package gets here, why it may be missing, how it starts and ends.
-
-`python -m tests.emulate.emulator` installs the package of `js/package-lock.json` with npm into the user's cache.
-"""
+"""The emulator `emulate` as a process: how it starts and ends. `python -m tests.emulate.emulator` installs its package."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import shutil
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -20,47 +13,13 @@ from typing import Any
 
 import httpx
 
+from tests.support.npm import Packages
+
 JsonDict = dict[str, Any]
 
-_SOURCE = Path(__file__).parent / "js"
-_NODE = 20
-_INSTALL_S = 300
+PACKAGES = Packages("emulate", "tests.emulate.emulator", Path(__file__).parent / "js", node=20)
 _READY_S = 30
 _STOP_S = 10
-
-
-def cache_folder() -> Path:
-    """The folder of exactly this version."""
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    digest = hashlib.sha256((_SOURCE / "package-lock.json").read_bytes()).hexdigest()[:12]
-    return base / "gitwright" / f"emulate-{digest}"
-
-
-def missing() -> str | None:
-    """Why the emulator cannot be started here, None if it can."""
-    if shutil.which("node") is None:
-        return "node is not installed"
-    said = subprocess.run(
-        ["node", "--version"], capture_output=True, text=True, timeout=30, check=True
-    ).stdout
-    if int(said.strip().removeprefix("v").partition(".")[0]) < _NODE:
-        return f"emulate needs node {_NODE}, here is {said.strip()}"
-    if not (cache_folder() / "installed").exists():
-        return "emulate is not installed; `python -m tests.emulate.emulator` does it"
-    return None
-
-
-def install() -> None:
-    """Install the locked package; nothing happens if it is there."""
-    folder = cache_folder()
-    if (folder / "installed").exists():
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in ("package.json", "package-lock.json"):
-        shutil.copy(_SOURCE / name, folder)
-    command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-    subprocess.run(command, cwd=folder, check=True, timeout=_INSTALL_S)
-    (folder / "installed").touch()
 
 
 @contextmanager
@@ -71,7 +30,7 @@ def running(tmp: Path, seed: JsonDict) -> Iterator[str]:
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    program = cache_folder() / "node_modules" / "emulate" / "dist" / "index.js"
+    program = PACKAGES.folder / "node_modules" / "emulate" / "dist" / "index.js"
     command = ["node", str(program), "--service", "github", "--port", str(port), "--seed", str(path)]
     with (tmp / "emulator.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=tmp, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
@@ -102,5 +61,4 @@ def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
 
 
 if __name__ == "__main__":
-    install()
-    sys.exit(0)
+    PACKAGES.install()

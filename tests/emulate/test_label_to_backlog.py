@@ -82,7 +82,7 @@ class World:
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    if reason := emulator.missing():
+    if reason := emulator.PACKAGES.missing():
         pytest.skip(reason)
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     private = key.private_bytes(

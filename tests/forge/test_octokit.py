@@ -12,7 +12,7 @@ from tests.judges.world import OWNER, call, world
 
 
 def test_octokit_calls_pages_and_verifies(tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge) -> None:
-    if reason := octokit.missing():
+    if reason := octokit.PACKAGES.missing():
         pytest.skip(reason)
     with (
         receiving() as receiver,
