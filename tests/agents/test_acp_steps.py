@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bot.agents.acp_steps import Steps, inside
 from bot.core.drift import Step
 
-WORK = Path("/work/tree")
+WORK = Path("/some/tree")
 
 
 async def steps_of(*updates: dict[str, Any]) -> list[Step]:
@@ -48,11 +48,11 @@ def content(text: str) -> list[dict[str, Any]]:
 async def test_the_updates_of_a_call_are_merged_into_one_step() -> None:
     found = await steps_of(
         call(title="edit", kind="edit", status="pending"),
-        more(status="in_progress", rawInput={"b": 1, "a": "x"}, locations=[{"path": "/work/tree/a.py"}]),
+        more(status="in_progress", rawInput={"b": 1, "a": "x"}, locations=[{"path": "/some/tree/a.py"}]),
         more(
             status="completed",
             title=None,
-            content=[{"type": "diff", "path": "/work/tree/b.py", "newText": "x"}, *content("took 3.25s")],
+            content=[{"type": "diff", "path": "/some/tree/b.py", "newText": "x"}, *content("took 3.25s")],
         ),
         more(status="completed", content=content("again")),
     )
@@ -114,13 +114,13 @@ async def test_words_become_one_message_until_something_else_follows() -> None:
 @pytest.mark.parametrize(
     ("path", "name"),
     [
-        ("/work/tree/a/b.py", "a/b.py"),
+        ("/some/tree/a/b.py", "a/b.py"),
         ("a/../b.py", "b.py"),
         ("..data/x", "..data/x"),
-        ("/work/tree", "."),
-        ("/work/tree/../x", None),
+        ("/some/tree", "."),
+        ("/some/tree/../x", None),
         ("../x", None),
-        ("/work/tree-2/x", None),
+        ("/some/tree-2/x", None),
         ("/etc/passwd", None),
     ],
 )
