@@ -131,6 +131,7 @@ class Agent:
         return "cancelled"
 
     def mode_deaf(self) -> None:
+        self.leave_a_daemon()
         while True:
             self.receive(60)
 
@@ -174,11 +175,14 @@ class Agent:
         return "end_turn"
 
     def mode_daemon(self) -> None:
+        self.leave_a_daemon()
+        self.edit()
+
+    def leave_a_daemon(self) -> None:
         # A double fork with its streams closed and a session of its own.
         command = "import os,time; os.fork() and os._exit(0); os.setsid(); os.fork() and os._exit(0); time.sleep(300)"
         null = subprocess.DEVNULL
         subprocess.run([sys.executable, "-c", command], stdin=null, stdout=null, stderr=null, check=True)
-        self.edit()
 
     def mode_boast(self) -> None:
         self.edit()

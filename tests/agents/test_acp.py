@@ -11,7 +11,6 @@ from dataclasses import replace
 
 import pytest
 
-from bot import living
 from bot.agents.supplies import Limits
 from bot.core.drift import Signal, Step
 from bot.core.values import Usage
@@ -74,8 +73,8 @@ async def test_noise_between_the_lines_and_unknown_updates_do_no_harm(plain: Sta
     assert report.said == "half a character: \N{REPLACEMENT CHARACTER}, a whole one: \N{GRINNING FACE}"
 
 
-async def test_an_agent_that_does_not_stop_when_asked_is_killed(walled: Stage) -> None:
-    error = await failure(walled, "deaf", idle=0.3)
+async def test_an_agent_that_does_not_stop_when_asked_is_killed_with_what_it_left(stage: Stage) -> None:
+    error = await failure(stage, "deaf", idle=0.3)  # which looks for processes that live on
     assert error.reason == "stall"
     assert "did not stop within 1 s" in str(error)
 
@@ -93,9 +92,7 @@ async def test_a_late_answer_to_a_cancel_is_waited_for(plain: Stage) -> None:
 
 
 async def test_a_daemon_that_it_leaves_is_gone_with_the_box(stage: Stage) -> None:
-    before = set(living.working_in(stage.worktree))
-    await stage.work(acp_coder(), **fake("daemon"))
-    assert before == set(living.working_in(stage.worktree)) == set()
+    await stage.work(acp_coder(), **fake("daemon"))  # which looks for processes that live on
     assert stage.leftovers == []
 
 
