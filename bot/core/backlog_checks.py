@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from bot.core import backlog_graph, yaml_tree
+from bot.core import backlog_graph, backlog_paths, yaml_tree
 from bot.core.backlog_model import CONTEXT_LIMIT, Backlog, BacklogTask
 from bot.core.backlog_problems import Problem, Row, problem
 from bot.core.validation import plain_words
@@ -26,9 +26,8 @@ def check(text: str, files: Collection[str], head_sha: str) -> tuple[Backlog | N
     backlog, schema = _validate(root)
     rows = [_row(node) for node in _task_nodes(root)]
     problems += schema
-    problems += backlog_graph.check(rows)
+    problems += backlog_graph.check(rows, files)
     problems += _scopes_and_contexts(rows, files)
-    problems += backlog_graph.overlapping(rows, files)
     problems += _stale(root, head_sha)
     problems = sorted(dict.fromkeys(problems))
     return (None if any(p.severity == "error" for p in problems) else backlog), problems
@@ -119,7 +118,7 @@ def _scalars(node: yaml_tree.Node | None) -> tuple[yaml_tree.Node, ...]:
 
 
 def _scopes_and_contexts(rows: Collection[Row], files: Collection[str]) -> Iterator[Problem]:
-    folders = {"/".join(parts[:n]) for parts in (f.split("/") for f in files) for n in range(1, len(parts))}
+    tree = backlog_paths.Tree(files)
     for row in rows:
         size = len(row.context.encode())
         if size > CONTEXT_LIMIT:
@@ -131,7 +130,7 @@ def _scopes_and_contexts(rows: Collection[Row], files: Collection[str]) -> Itera
                 "SCOPE_EMPTY", row.node, message, "Name the files or folders that it may change.", row.id
             )
         for path, node in zip(row.paths, row.path_nodes, strict=True):
-            yield from backlog_graph.path_problems(row, path, node, files, folders)
+            yield from backlog_paths.path_problems(row, path, node, tree)
 
 
 def _stale(root: yaml_tree.Node, head_sha: str) -> Iterator[Problem]:

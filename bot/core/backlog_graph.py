@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from itertools import combinations
 
 from bot.core import ordering, scopes
 from bot.core.backlog_problems import Problem, Row, problem
-from bot.core.yaml_tree import Node
 
-MAX_COMPARED = 300  # open tasks whose scopes are compared pair by pair
+# What large files cost stays bounded by these.
+MAX_COMPARED = 300  # open tasks whose scopes, and ids whose spelling, are compared pair by pair
+MAX_STARTS = 50  # tasks of a cycle from which a shorter one is looked for
+MAX_SEARCHED = 20  # pairs for which the tree is searched for a file in both scopes
 
 
-def check(rows: Sequence[Row]) -> Iterator[Problem]:
-    """Find what is wrong with ids and dependencies."""
+def check(rows: Sequence[Row], files: Collection[str]) -> Iterator[Problem]:
+    """Find what is wrong with ids and dependencies, and which scopes meet; in a cycle nobody can say who is first."""
     first: dict[str, int] = {}
     for index, row in enumerate(rows):
         if row.id and first.setdefault(row.id, index) != index:
             line = rows[first[row.id]].node.line
             message = f"The id `{row.id}` is used twice, first in line {line}"
             yield problem("DUP_ID", row.node, message, f"Use a free id, such as `{_free(first)}`.", row.id)
+    numbers = _by_number(first)
     for row in rows:
-        yield from _dependencies(row, first)
+        yield from _dependencies(row, first, numbers)
     edges = {
         (first[row.id], first[dep])
         for row in rows
@@ -30,9 +33,12 @@ def check(rows: Sequence[Row]) -> Iterator[Problem]:
         for dep in row.depends_on
         if dep in first and dep != row.id
     }
-    yield from _cycles(rows, edges)
-    if not ordering.components(len(rows), edges):
-        yield from _reach(rows, first, edges)
+    rings = ordering.components(len(rows), edges)
+    yield from _cycles(rows, rings, edges)
+    if not rings:
+        reach = ordering.descendants(len(rows), edges)
+        yield from _reach(rows, first, reach)
+        yield from _overlapping(rows, reach, files)
 
 
 def _free(taken: Mapping[str, int]) -> str:
@@ -42,13 +48,22 @@ def _free(taken: Mapping[str, int]) -> str:
     return f"T-{number}"
 
 
-def _dependencies(row: Row, first: Mapping[str, int]) -> Iterator[Problem]:
+def _by_number(ids: Iterable[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name in ids:
+        found.setdefault(name.rsplit("-", 1)[-1], []).append(name)
+    return found
+
+
+def _dependencies(
+    row: Row, first: Mapping[str, int], numbers: Mapping[str, Sequence[str]]
+) -> Iterator[Problem]:
     seen: set[str] = set()
     for dep, node in zip(row.depends_on, row.dep_nodes, strict=True):
         if dep == row.id:
             yield problem("SELF_DEP", node, f"`{row.id}` depends on itself", "Remove this entry.", row.id)
         elif dep not in first:
-            near = _nearest(dep, [name for name in first if name != row.id])
+            near = _nearest(dep, row.id, first, numbers)
             hint = f"Did you mean `{near}`?" if near else "Remove this entry or add the task."
             yield problem(
                 "UNKNOWN_DEP", node, f"`{row.id}` depends on `{dep}`, which is no task", hint, row.id
@@ -59,30 +74,38 @@ def _dependencies(row: Row, first: Mapping[str, int]) -> Iterator[Problem]:
         seen.add(dep)
 
 
-def _nearest(dep: str, known: Sequence[str]) -> str:
+def _nearest(dep: str, own: str, known: Collection[str], numbers: Mapping[str, Sequence[str]]) -> str:
     """Suggest a task for a mistyped id: the same number under another prefix, else a similar spelling."""
     number = dep.rsplit("-", 1)[-1].lstrip("0")
-    same = [name for name in known if number and name.rsplit("-", 1)[-1] == number]
-    near = same if len(same) == 1 else get_close_matches(dep.upper(), known, 1)
-    return near[0] if near else ""
+    same = [name for name in numbers.get(number, ()) if name != own]
+    if len(same) == 1:
+        return same[0]
+    others = [name for name in known if name != own] if len(known) <= MAX_COMPARED else []
+    return next(iter(get_close_matches(dep.upper(), others, 1)), "")
 
 
-def _cycles(rows: Sequence[Row], edges: Collection[ordering.Edge]) -> Iterator[Problem]:
-    for members in ordering.components(len(rows), edges):
+def _cycles(
+    rows: Sequence[Row], rings: Sequence[Sequence[int]], edges: Collection[ordering.Edge]
+) -> Iterator[Problem]:
+    for members in rings:
         loop = _shortest_cycle(members, edges)
         path = " -> ".join(f"`{rows[index].id}`" for index in [*loop, loop[0]])
         row, following = rows[loop[0]], rows[loop[1]].id
-        node = next(n for d, n in zip(row.depends_on, row.dep_nodes, strict=True) if d == following)
+        # Of an id that is used twice, any of its tasks may have said so.
+        said = (zip(each.depends_on, each.dep_nodes, strict=True) for each in rows if each.id == row.id)
+        node = next(node for pairs in said for dep, node in pairs if dep == following)
         message = f"These tasks wait for each other: {path}"
         yield problem("CYCLE", node, message, "Remove one of these dependencies.", row.id)
 
 
 def _shortest_cycle(members: Sequence[int], edges: Collection[ordering.Edge]) -> list[int]:
-    """Find a shortest cycle inside a strongly connected component; it starts with its least node."""
-    inside = set(members)
-    after = {node: sorted(b for a, b in edges if a == node and b in inside) for node in members}
+    """Find a short cycle inside a strongly connected component, in a small one the shortest."""
+    after: dict[int, list[int]] = {node: [] for node in members}
+    for a, b in sorted(edges):
+        if a in after and b in after:
+            after[a].append(b)
     best: list[int] = []
-    for start in members:
+    for start in members[:MAX_STARTS]:
         came: dict[int, int] = {}
         ring = [start]
         while ring and start not in came:
@@ -98,11 +121,8 @@ def _shortest_cycle(members: Sequence[int], edges: Collection[ordering.Edge]) ->
     return best
 
 
-def _reach(
-    rows: Sequence[Row], first: Mapping[str, int], edges: Collection[ordering.Edge]
-) -> Iterator[Problem]:
+def _reach(rows: Sequence[Row], first: Mapping[str, int], reach: Sequence[int]) -> Iterator[Problem]:
     """Warn of tasks that can never start, that are done too early, and of dependencies that say nothing new."""
-    reach = ordering.descendants(len(rows), edges)
     dropped = sum(1 << index for index, row in enumerate(rows) if row.status == "dropped")
     for index, row in enumerate(rows):
         if row.id and first[row.id] != index:
@@ -124,27 +144,26 @@ def _reach(
                 yield problem("REDUNDANT_DEP", node, message, "This entry can be removed.", row.id)
 
 
-def overlapping(rows: Sequence[Row], files: Collection[str]) -> Iterator[Problem]:
+def _overlapping(rows: Sequence[Row], reach: Sequence[int], files: Collection[str]) -> Iterator[Problem]:
     """Warn where open tasks can change one path though neither waits for the other."""
-    index = {row.id: place for place, row in reversed(list(enumerate(rows))) if row.id}
-    edges = {(index[r.id], index[d]) for r in rows for d in r.depends_on if r.id and d in index and d != r.id}
-    kept, _ = ordering.break_cycles(len(rows), dict.fromkeys(edges, 1))
-    reach = ordering.descendants(len(rows), kept)
     open_ = [row for row in rows if row.status == "todo" and row.id]
     if len(open_) > MAX_COMPARED:
         message = f"The scopes of {len(open_)} open tasks are not compared with each other"
         hint = f"That is done for at most {MAX_COMPARED}. Leases keep tasks apart that meet while they run."
         yield problem("SCOPE_OVERLAP", open_[0].node, message, hint)
         return
+    searched = 0
     for a, b in sorted(_candidates(rows)):
-        if reach[a] >> b & 1 or reach[b] >> a & 1 or not scopes.overlaps(rows[a].paths, rows[b].paths, files):
+        mine, theirs = rows[a], rows[b]
+        apart = mine.id == theirs.id or reach[a] >> b & 1 or reach[b] >> a & 1
+        if apart or not scopes.overlaps(mine.paths, theirs.paths, files):
             continue
-        where = ", ".join(f"`{path}`" for path in scopes.common(rows[a].paths, rows[b].paths, files, 3))
-        message = f"`{rows[a].id}` and `{rows[b].id}` can change the same path" + (
-            f": {where}" if where else ""
-        )
-        hint = f"They run one after the other. Add `{rows[a].id}` to `depends_on` to fix the order."
-        yield problem("SCOPE_OVERLAP", rows[b].node, message, hint, rows[b].id)
+        searched += 1
+        meeting = scopes.common(mine.paths, theirs.paths, files if searched <= MAX_SEARCHED else (), 3)
+        where = f": {', '.join(f'`{path}`' for path in meeting)}" if meeting else ""
+        message = f"`{mine.id}` and `{theirs.id}` can change the same path{where}"
+        hint = f"They run one after the other. Add `{mine.id}` to `depends_on` to fix the order."
+        yield problem("SCOPE_OVERLAP", theirs.node, message, hint, theirs.id)
 
 
 def _candidates(rows: Sequence[Row]) -> set[tuple[int, int]]:
@@ -166,28 +185,3 @@ def _candidates(rows: Sequence[Row]) -> set[tuple[int, int]]:
             pairs.update((min(a, b), max(a, b)) for a in above for b in here if a != b)
     pairs.update((min(a, b), max(a, b)) for a in loose for b in open_ if a != b)
     return pairs
-
-
-def path_problems(
-    row: Row, path: str, node: Node, files: Collection[str], folders: Collection[str]
-) -> Iterator[Problem]:
-    """Find scope entries that leave the repository, and those that name nothing that exists."""
-    if not scopes.is_safe(path):
-        message = f"The path `{path}` is not inside the repository"
-        yield problem("SCHEMA", node, message, "Write it from the repository's root, without `..`.", row.id)
-        return
-    entry = scopes.clean(path)
-    if not files or entry in files or entry in folders:
-        return
-    if scopes.is_pattern(entry):
-        if not any(scopes.covers(entry, file) for file in files):
-            message = f"The pattern `{path}` matches no file yet"
-            yield problem("SCOPE_MISSING_FILE", node, message, "Right for new files; else mend it.", row.id)
-        return
-    near = get_close_matches(entry, files, 1, 0.8)
-    hint = (
-        f"Right for a new file; or did you mean `{near[0]}`?"
-        if near
-        else "Right for a new file; else mend it."
-    )
-    yield problem("SCOPE_MISSING_FILE", node, f"`{path}` does not exist yet", hint, row.id)

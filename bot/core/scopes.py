@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable
 from fnmatch import fnmatchcase
-from itertools import islice
 
 _SPECIAL = re.compile(r"[*?\[]")
 
@@ -30,7 +29,11 @@ def is_pattern(entry: str) -> bool:
 
 def covers(entry: str, path: str) -> bool:
     """Say whether a scope entry covers a path: the file itself, a folder above it, or an fnmatch pattern."""
-    entry, path = clean(entry), clean(path)
+    return _covers(clean(entry), clean(path))
+
+
+def _covers(entry: str, path: str) -> bool:
+    """Do the same with both written in one way already, as git's paths are."""
     return entry == path or path.startswith(entry + "/") or (is_pattern(entry) and fnmatchcase(path, entry))
 
 
@@ -53,22 +56,22 @@ def common(
 ) -> tuple[str, ...]:
     """Name where two scopes meet, at most `limit` entries or files, sorted."""
     left, right = tuple(map(clean, a)), tuple(map(clean, b))
-    exact = {y if covers(x, y) else x for x in left for y in right if covers(x, y) or covers(y, x)}
+    exact = {y if _covers(x, y) else x for x in left for y in right if _covers(x, y) or _covers(y, x)}
     if not exact:
-        exact = set(islice((f for f in sorted(files) if in_scope(left, f) and in_scope(right, f)), limit))
+        exact = {f for f in files if all(any(_covers(x, f) for x in side) for side in (left, right))}
     return tuple(sorted(exact)[:limit])
 
 
 def _meet(x: str, y: str, files: Collection[str]) -> bool:
-    if covers(x, y) or covers(y, x):
+    if _covers(x, y) or _covers(y, x):
         return True
     patterns = [entry for entry in (x, y) if is_pattern(entry)]
     if not patterns:
         return False
     if len(patterns) == 2:
-        return any(covers(x, path) and covers(y, path) for path in files) or _could_meet(x, y)
+        return _could_meet(x, y)
     fixed = y if is_pattern(x) else x
-    return not _is_file(fixed, files) and _could_meet(patterns[0], fixed + "/*")
+    return _could_meet(patterns[0], fixed + "/*") and not _is_file(fixed, files)
 
 
 def _is_file(path: str, files: Collection[str]) -> bool:

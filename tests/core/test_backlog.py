@@ -328,6 +328,30 @@ def test_each_defect_is_found_and_only_it(change: tuple[str, str], code: str | N
     assert (found.backlog is None) == (severity == "error" and code is not None)
 
 
+def test_a_cycle_through_an_id_that_is_used_twice_is_told_where_it_is_written() -> None:
+    text = """\
+version: 1
+track: issue-12
+tasks:
+  - {id: T-1, title: A, scope: {paths: [a]}, acceptance: [x]}
+  - {id: T-1, title: B, scope: {paths: [b]}, acceptance: [x], depends_on: [T-2]}
+  - {id: T-2, title: C, scope: {paths: [c]}, acceptance: [x], depends_on: [T-1]}
+"""
+    assert [(p.line, p.code) for p in load(text).problems] == [(5, "DUP_ID"), (5, "CYCLE")]
+
+
+def test_a_mistyped_path_is_compared_with_its_folder_and_with_files_of_its_name() -> None:
+    def hint(path: str) -> str:
+        found = load(
+            GOOD.replace("[docs]", f"[{path}]"), ["src/parser.py", "docs/guide.md", "x/deep/guide.md"]
+        )
+        return next(p.hint for p in found.problems if p.code == "SCOPE_MISSING_FILE")
+
+    assert hint("docs/gudie.md") == "Right for a new file; or did you mean `docs/guide.md`?"
+    assert hint("doc/guide.md") == "Right for a new file; or did you mean `docs/guide.md`?"
+    assert hint("docs/other.rst") == "Right for a new file; else mend it."
+
+
 def test_a_dependency_that_follows_from_others_is_named() -> None:
     third = "  - {id: T-3, title: x, depends_on: [T-1, T-2], scope: {paths: [x.py]}, acceptance: [x]}\n"
     assert [(p.code, p.message) for p in load(GOOD + third).problems] == [
