@@ -7,6 +7,7 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import chain, repeat
 
 import structlog
 
@@ -38,7 +39,7 @@ class Reconciler:
 
     async def run(self) -> None:
         """Sweep for ever; a sweep that fails is only logged, the next one does its work."""
-        for sweep, wait in enumerate((*EVERY, *([EVERY[-1]] * 1_000_000))):
+        for sweep, wait in enumerate(chain(EVERY, repeat(EVERY[-1]))):
             await asyncio.sleep(wait)
             try:
                 await self.sweep(tracks=sweep == 0 or wait >= EVERY[-1])
@@ -54,9 +55,14 @@ class Reconciler:
             await self.recall()
         last = await self.store.get_id(LAST)
         since = datetime.fromisoformat(last) - OVERLAP if last else began - KEPT
+        whole = True
         for lost in await self.forge.failed_deliveries(since):
             if not await self.store.knows_delivery(lost.guid):
-                await self._fetch(lost)
+                try:
+                    await self._fetch(lost)
+                except BotError as error:  # one that cannot be fetched must not hide the others
+                    _log.warning("delivery_not_fetched", delivery=lost.guid, error=str(error))
+                    whole = False
         if tracks:
             known = await self.store.all_tracks(open_only=True)
             repos = {repo.id: repo for repo in await self.forge.repos()} if known else {}
@@ -65,7 +71,8 @@ class Reconciler:
                     await self._compare(stored, repos)
                 except (BotError, ValueError) as error:  # one that cannot be read must not hide the others
                     _log.warning("track_not_compared", track=stored.key, error=str(error))
-        await self.store.put_id(LAST, began.isoformat())
+        if whole:
+            await self.store.put_id(LAST, began.isoformat())
 
     async def _fetch(self, lost: FailedDelivery) -> None:
         payload = await self.forge.delivery_payload(lost.id)

@@ -26,7 +26,7 @@ from bot.core.ids import TASK_ID, TRACK_ID, parse_marker
 from bot.core.snapshot import issue_of
 from bot.core.values import Repo
 from bot.engine.store import Store
-from bot.errors import NotFoundError, RetryableError
+from bot.errors import BotError, NotFoundError, RetryableError
 from bot.handler import Reads
 from bot.ports import Forge, JsonDict
 
@@ -62,9 +62,15 @@ class Recall:
         """Look through every repository that the bot is installed on, once in the life of a database."""
         if await self.store.get_id("recalled") is not None:
             return
+        whole = True
         for repo in await self.forge.repos():
-            await self.repository(repo, _later)
-        await self.store.put_id("recalled", "asked")
+            try:
+                await self.repository(repo, _later)
+            except BotError as error:  # one that cannot be read must not hide the others
+                _log.warning("repository_not_looked_through", repo=repo.slug, error=str(error))
+                whole = False
+        if whole:
+            await self.store.put_id("recalled", "asked")
 
     async def repository(self, repo: Repo, drain: Drain) -> None:
         """Look for open issues that bear a status label, once for each repository."""

@@ -16,8 +16,9 @@ from bot.core.messages_status import status
 from bot.core.track import TRACKS, Track
 from bot.core.values import Actor, Comment, Pull, Repo
 from bot.engine.store import Commit, Store
+from bot.errors import ForgeError
 from bot.handler import Reads
-from bot.jobs.reconcile import Reconciler
+from bot.jobs.reconcile import KEPT, OVERLAP, Reconciler
 from bot.jobs.restore import Recall
 from bot.ports import FailedDelivery, Forge, JsonDict
 from tests.core.builders import DANA, NOW, REPO, SHA, a_task, a_track
@@ -40,6 +41,11 @@ class _Forge:
     pulls: dict[int, Pull] = field(default_factory=dict)
     installed: list[Repo] = field(default_factory=lambda: [REPO])
     asked: list[str] = field(default_factory=list)
+    lost: list[FailedDelivery] = field(default_factory=list)
+    broken: set[int] = field(
+        default_factory=set
+    )  # numbers of deliveries and repositories that cannot be read
+    since: list[datetime] = field(default_factory=list)
 
     async def repos(self) -> list[Repo]:
         return self.installed
@@ -55,7 +61,9 @@ class _Forge:
         self.asked.append(f"comments of {number}")
         return self.said
 
-    async def labeled_issues(self, _repo: Repo, label: str) -> list[int]:
+    async def labeled_issues(self, repo: Repo, label: str) -> list[int]:
+        if repo.id in self.broken:
+            raise ForgeError("403 Forbidden")
         self.asked.append(label)
         return self.labeled.get(label, [])
 
@@ -63,8 +71,14 @@ class _Forge:
         self.asked.append(f"pull {number}")
         return self.pulls[number]
 
-    async def failed_deliveries(self, _since: datetime) -> list[FailedDelivery]:
-        return []
+    async def failed_deliveries(self, since: datetime) -> list[FailedDelivery]:
+        self.since.append(since)
+        return self.lost
+
+    async def delivery_payload(self, id_: int) -> JsonDict:
+        if id_ in self.broken:
+            raise ForgeError("500 Internal Server Error")
+        return {"id": id_}
 
 
 class _Reads:
@@ -216,6 +230,18 @@ async def test_where_nobody_says_what_is_meant_a_push_leads_to_the_labels(store:
     assert drained.tracks == ["7/issue-12"]
 
 
+async def test_a_repository_that_cannot_be_read_hides_no_other_and_is_asked_again(store: Store) -> None:
+    suspended = replace(REPO, id=REPO.id + 1, name="suspended")
+    forge = _Forge([status_comment()], {"agent:working": [12]}, installed=[suspended, REPO])
+    forge.broken = {suspended.id}
+    await recall(store, forge).sweep()
+    assert [event["kind"] for event in await events(store)] == ["track_lost"]
+    forge.broken, forge.asked = set(), []
+    for _ in range(2):
+        await recall(store, forge).sweep()
+    assert forge.asked.count("agent:working") == 1
+
+
 # --- the sweep -----------------------------------------------------------------------------------------
 
 
@@ -263,3 +289,17 @@ async def test_a_renamed_repository_is_found_with_and_without_an_app(store: Stor
     assert await swept(store, a_track(a_task(), id="issue-13", issue=13), forge=_Forge(installed=[])) == [
         "track_swept"
     ]
+
+
+async def test_a_delivery_that_cannot_be_fetched_hides_nothing_and_is_asked_for_again(store: Store) -> None:
+    lost = [FailedDelivery(number, f"guid-{number}", "push") for number in (1, 2)]
+    forge = _Forge(lost=lost, broken={1})
+    track = a_track(a_task(state="done"), state="blocked", problem="`close_track` failed")
+    assert await swept(store, track, forge=forge) == ["track_swept"]
+    assert [each.id for each in await store.pending_deliveries(9)] == ["guid-2"]
+    forge.broken = set()
+    sweeper = Reconciler(store, cast(Forge, forge), _Clock())
+    await sweeper.sweep(tracks=False)
+    assert [each.id for each in await store.pending_deliveries(9)] == ["guid-2", "guid-1"]
+    await sweeper.sweep(tracks=False)
+    assert forge.since == [NOW - KEPT, NOW - KEPT, NOW - OVERLAP]
