@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from bot.core import backlog as backlog_file
 from bot.core.actions import ProposeBacklog
 from bot.core.backlog import Loaded
@@ -24,7 +26,8 @@ from bot.local.progress import Display
 from bot.local.watch import LOOK, Watch
 from bot.local.written import unedited, write
 
-_COUNT = "local:backlog:count"
+_COUNT, _USAGE = "local:backlog:count", "local:backlog:usage"
+_USAGES: TypeAdapter[Usage] = TypeAdapter(Usage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,9 @@ async def _drafted(
     made: list[Drafted] = []
 
     async def draft(track: Track, _action: ProposeBacklog) -> None:
-        made.append(await job.draft(track, place.mirror))
+        drafted = await job.draft(track, place.mirror)
+        await store.put_id(_USAGE, _USAGES.dump_json(await spent(place) + drafted.usage).decode())
+        made.append(drafted)
 
     place.bot.jobs[ProposeBacklog] = draft
     store, watch = place.bot.store, Watch(place, order.track, display)
@@ -137,6 +142,12 @@ async def _drafted(
                 return (made[-1] if made else None), track
         display.step(0, 1, f"writes the backlog of {len(found.plan.tasks)} planned tasks")
         await asyncio.sleep(LOOK)
+
+
+async def spent(place: Room) -> Usage:
+    """Give what the backlog of this track has cost, all calls of the command together."""
+    noted = await place.bot.store.get_id(_USAGE)
+    return _USAGES.validate_json(noted) if noted else Usage()
 
 
 def backlog_json(found: Backlogged, order: BacklogOrder) -> Mapping[str, object]:

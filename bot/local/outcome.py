@@ -8,6 +8,7 @@ from itertools import combinations
 
 from bot.core.track import TaskTrack, Track, TrackState
 from bot.core.values import Usage
+from bot.local.backlog import spent
 from bot.local.bases import Bases
 from bot.local.place import Room
 
@@ -43,7 +44,7 @@ class Outcome:
     ]  # files and folders of the working tree that git would not let a merge overwrite
     kept: Mapping[str, str]  # branches of tasks that are not done, by task
     troubles: Mapping[str, str]  # why a branch could not be merged, by task
-    usage: Usage
+    usage: Usage  # with the backlog's
     runs: int
 
     @property
@@ -85,7 +86,7 @@ async def outcome(
         await _in_the_way(room, track, head, given) if left else (),
         kept,
         troubles,
-        track.usage,
+        track.usage + await spent(room),
         track.runs,
     )
 

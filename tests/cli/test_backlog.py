@@ -3,32 +3,41 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-from dirty_equals import IsPartialDict
+from dirty_equals import IsFloat, IsPartialDict
 
 from bot.core import backlog as backlog_file
 from bot.core.plan_file import read_plan
+from bot.settings import MODEL_ROLES
 from tests.cli.clones import CONTEXT, TASKS, Clone, make
 
 BACKLOG = ("backlog", "--plan-file", "tasks/PLAN.md", "--track-id", "my-feature")
 
 
+def planned(tasks: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {"key": t["local_id"], "votes": 3, "sources": [], **{k: v for k, v in t.items() if k != "local_id"}}
+        for t in tasks
+    ]
+
+
 def plan_text(**changes: Any) -> str:
     """A PLAN.md as `plan` writes it; `changes` go into its block."""
-    tasks = [
-        {"key": t["local_id"], "votes": 3, "sources": [], **{k: v for k, v in t.items() if k != "local_id"}}
-        for t in TASKS
-    ]
     data = {
         "version": 1,
         "track": "plan",
         "frozen": {"title": "Say more", "body": CONTEXT, "comments": [], "sha256": "0" * 64},
         "base_sha": "",
         "summary": "Say more.",
-        "tasks": tasks,
+        "tasks": planned(TASKS),
         "minority": [],
         **changes,
     }
@@ -68,6 +77,64 @@ def test_a_plan_that_people_edited_becomes_the_backlog_they_mean(clone: Clone) -
     assert clone.git("status", "--porcelain", "-uall").split("?? ")[1:] == [
         "tasks/BACKLOG.yaml\n", "tasks/PLAN.md\n", "tasks/specs/T-1.md\n", "tasks/specs/T-2.md\n", "tasks/specs/T-3.md",
     ]  # fmt: skip
+
+
+class _Babbling(BaseHTTPRequestHandler):
+    """A model that answers what nobody can use, and has it paid."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        message = {"role": "assistant", "content": "no"}
+        answer = {
+            **{"id": "x", "object": "chat.completion", "created": 1, "model": "m"},
+            "choices": [{"index": 0, "finish_reason": "stop", "message": message}],
+            "usage": {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110},
+        }
+        body = json.dumps(answer).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def babbling() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Babbling)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/v1"
+    finally:
+        server.shutdown()
+        thread.join(10)
+        server.server_close()
+
+
+def test_what_the_backlog_cost_is_in_what_its_work_costs(tmp_path: Path) -> None:
+    clone = make(tmp_path)
+    clone.write("tasks/PLAN.md", plan_text(tasks=planned(TASKS[:1])))
+    models = {**{role: ["scripted"] for role in MODEL_ROLES}, "backlog": ["openai-chat:gpt-6.1-terra"]}
+    with babbling() as url:
+        paid = replace(
+            clone,
+            variables={
+                "OPENAI_API_KEY": "nobody's",
+                "OPENAI_BASE_URL": url,
+                "GITWRIGHT_MODELS": json.dumps(models),
+            },
+        )
+        written = [paid.scripted(*BACKLOG, "--json").json for _ in range(2)]
+        worked = paid.scripted("implement", "--backlog-file", "tasks/BACKLOG.yaml", "--json").json
+
+    each = {"input_tokens": 200, "output_tokens": 20, "requests": 2, "usd": IsFloat(gt=0)}
+    assert [found["usage"] for found in written] == [each, each]
+    assert worked["status"] == "done"
+    assert worked["usage"] == IsPartialDict(input_tokens=400, output_tokens=40, requests=4)
+    assert worked["usage"]["usd"] == pytest.approx(2 * written[0]["usage"]["usd"])
 
 
 def test_repeated_it_writes_the_same_and_never_over_what_people_wrote(clone: Clone) -> None:
