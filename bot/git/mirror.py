@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import re
-import shutil
 import tempfile
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bot import files
 from bot.core.values import TreeFile
 from bot.errors import GitError, StaleRefError, UserError
 from bot.git.runner import Place, git, git_remote, remote_failure, signature
 from bot.ports import CommitInfo, GitAccess, Identity
 
 ANCHORS = "refs/gitwright/"
-_LEFT_SECONDS = 24 * 3600
+_LOCKS = ("*.lock", "refs/**/*.lock")
+_LEFT = (
+    *_LOCKS,
+    "gc.pid",
+    "index-*",
+    "objects/*/tmp_obj_*",
+    "objects/pack/tmp_*",
+    "objects/pack/.tmp-*",
+    "objects/tmp_objdir-*",
+)
 _BATCH_BYTES = 64 << 20  # of what one git process is asked to print
 _BRANCHES = "refs/remotes/origin/"
 _SHA = re.compile(r"[0-9a-f]{40}")
@@ -41,13 +50,14 @@ class GitMirror:
         self._place = Place(git_dir)
         self._fetching = asyncio.Lock()
         self._preparing = asyncio.Lock()
+        self._writers = 0
+        self._interrupted = False
 
     async def prepare(self) -> None:
         """Make the repository where it is missing, and put its configuration back to ours."""
         async with self._preparing:
             if not self.git_dir.exists():
                 await self._make()
-            _sweep(self.git_dir)
             self.git_dir.chmod(0o700)
             config = self.git_dir / "config"
             if config.read_text("utf-8") != _CONFIG:
@@ -63,7 +73,7 @@ class GitMirror:
 
     async def fetch(self, access: GitAccess) -> None:
         """Bring all branches to refs/remotes/origin/*, and drop those that are gone."""
-        async with self._fetching:
+        async with self._fetching, self._writing():
             await git_remote(
                 self._place,
                 access,
@@ -76,6 +86,24 @@ class GitMirror:
                 access.url,
                 f"+refs/heads/*:{_BRANCHES}*",
             )
+
+    @asynccontextmanager
+    async def _writing(self) -> AsyncIterator[None]:
+        """Let git write refs here; once nobody does, the locks of one that was interrupted are taken away.
+
+        A git that is killed leaves them, and every later one would fail over them.
+        """
+        self._writers += 1
+        try:
+            yield
+        except BaseException:
+            self._interrupted = True
+            raise
+        finally:
+            self._writers -= 1
+            if self._interrupted and not self._writers:
+                sweep(self.git_dir, _LOCKS)
+                self._interrupted = False
 
     async def resolve(self, ref: str) -> str | None:
         """Give the sha of a branch name, ref or sha; None where there is none."""
@@ -223,11 +251,13 @@ class GitMirror:
 
     async def anchor(self, name: str, sha: str) -> None:
         """Keep a commit from garbage collection under refs/gitwright/<name>."""
-        await git(self._place, "update-ref", "--end-of-options", ANCHORS + name, _checked(sha))
+        async with self._writing():
+            await git(self._place, "update-ref", "--end-of-options", ANCHORS + name, _checked(sha))
 
     async def release(self, name: str) -> None:
         """Let go of an anchor; one that is not there is fine."""
-        await git(self._place, "update-ref", "-d", "--end-of-options", ANCHORS + name)
+        async with self._writing():
+            await git(self._place, "update-ref", "-d", "--end-of-options", ANCHORS + name)
 
     async def release_tracks(self, tracks: Sequence[str]) -> int:
         """Let go of all anchors of these tracks, and count them.
@@ -240,7 +270,8 @@ class GitMirror:
         gone = [name for name in names if _track_of(name, wanted)]
         commands = "".join(f"delete {ANCHORS}{name}\n" for name in gone).encode()
         if gone:
-            await git(self._place, "update-ref", "--stdin", stdin=commands)
+            async with self._writing():
+                await git(self._place, "update-ref", "--stdin", stdin=commands)
         return len(gone)
 
     async def unpack(self, pack: bytes) -> None:
@@ -286,11 +317,10 @@ def _track_of(anchor: str, tracks: Sequence[str]) -> bool:
     return part in tracks or (own is not None and own[1] in tracks)
 
 
-def _sweep(git_dir: Path) -> None:
-    """Remove private indexes that a killed process left long ago."""
-    for left in git_dir.glob("index-*"):
-        if time.time() - left.stat().st_mtime > _LEFT_SECONDS:
-            shutil.rmtree(left, ignore_errors=True)
+def sweep(git_dir: Path, patterns: Sequence[str] = _LEFT) -> list[Path]:
+    """Remove what a killed git left and give what is gone; to be called when none works there."""
+    left = [path for pattern in patterns for path in git_dir.glob(pattern)]
+    return [path for path in left if not files.remove(path)]
 
 
 _TEXT = ("utf-8", "surrogateescape")

@@ -13,7 +13,7 @@ from bot import files, living, points, process
 from bot.core.values import Repo
 from bot.errors import GitError
 from bot.git.ingest import Order, ingest
-from bot.git.mirror import GitMirror
+from bot.git.mirror import GitMirror, sweep
 from bot.git.runner import Place, git
 from bot.ports import Identity, Ingested, Mirror, Sandbox, SandboxPolicy, Worktree
 
@@ -172,21 +172,11 @@ class WorktreeManager:
         return mirror
 
 
-_LEFT = (
-    "*.lock",
-    "refs/**/*.lock",
-    "index-*",
-    "objects/*/tmp_obj_*",
-    "objects/pack/tmp_*",
-    "objects/tmp_objdir-*",
-)
-
-
 def _sweep(mirrors: Path) -> list[str]:
-    left = list(mirrors.glob("new-*"))
+    gone = [path for path in mirrors.glob("new-*") if not files.remove(path)]
     for mirror in mirrors.glob("*.git"):
-        left += [path for pattern in _LEFT for path in mirror.glob(pattern)]
-    return sorted(str(path.relative_to(mirrors)) for path in left if not files.remove(path))
+        gone += sweep(mirror)
+    return sorted(str(path.relative_to(mirrors)) for path in gone)
 
 
 def _furnish(worktree: TaskWorktree, mirror: GitMirror, index: Path, owner: int | None) -> None:

@@ -37,6 +37,23 @@ async def test_fetches_at_once_do_not_disturb_each_other(
     assert await mirror.resolve("main") == base
 
 
+async def test_a_fetch_that_is_interrupted_leaves_no_lock_behind(
+    mirror: GitMirror, server: GitServer, access: GitAccess, base: str
+) -> None:
+    branches = "".join(f"create refs/heads/b/{n} {base}\n" for n in range(500))
+    server.git("update-ref", "--stdin", stdin=branches)
+    for _ in range(3):
+        fetching = asyncio.create_task(mirror.fetch(access))
+        async with asyncio.timeout(20):
+            while not fetching.done() and not list(mirror.git_dir.rglob("*.lock")):
+                await asyncio.sleep(0)
+        fetching.cancel()
+        await asyncio.wait({fetching})
+        assert list(mirror.git_dir.rglob("*.lock")) == []
+    await mirror.fetch(access)
+    assert await mirror.resolve("b/499") == base
+
+
 async def test_resolve_takes_branches_refs_and_shas_only(mirror: GitMirror, base: str) -> None:
     assert await mirror.resolve(base) == base
     assert await mirror.resolve("refs/remotes/origin/main") == base
