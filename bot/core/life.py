@@ -49,9 +49,9 @@ def closed(track: Track, event: Closed, now: datetime) -> Decision:
     return Decision(track=track, actions=(SyncStatus(),))
 
 
-def block(track: Track, key: str, text: str, now: datetime) -> Decision:
-    """Block the track and say why; `text` is Markdown."""
-    track = replace(track, state="blocked", problem=text).noting(stamp(now), "blocked", key)
+def block(track: Track, key: str, why: str, text: str, now: datetime) -> Decision:
+    """Block the track and say why: in a few plain words in its history, at length in `text`, which is Markdown."""
+    track = replace(track, state="blocked", problem=text).noting(stamp(now), "blocked", why)
     return say(track, key, text, now)
 
 

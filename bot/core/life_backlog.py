@@ -13,7 +13,7 @@ from bot.core.life import block, finish, moment, nothing, say, stamp
 from bot.core.life_planning import begin_again
 from bot.core.life_work import start_ready
 from bot.core.sanitize import code
-from bot.core.track import SETTLED, TaskTrack, Track
+from bot.core.track import SETTLED, STUCK, TaskTrack, Track
 
 
 def backlog_closed(track: Track, event: PullClosed, loaded: Loaded | None, now: datetime) -> Decision:
@@ -28,7 +28,8 @@ def backlog_closed(track: Track, event: PullClosed, loaded: Loaded | None, now: 
             f"{code(track.repo.default_branch)}, so nothing starts. The work starts when "
             f"`{track.folder}/BACKLOG.yaml` arrives on {code(track.repo.default_branch)}."
         )
-        return block(replace(track, merged_sha=event.merge_sha), "backlog-base", text, now)
+        why = f"#{event.number} was merged into {event.base_branch}, not into {track.repo.default_branch}"
+        return block(replace(track, merged_sha=event.merge_sha), "backlog-base", why, text, now)
     track = replace(track, merged_sha=event.merge_sha)
     return backlog_merged(track, loaded, now)
 
@@ -37,13 +38,18 @@ def backlog_merged(track: Track, loaded: Loaded | None, now: datetime) -> Decisi
     """Take the merged file as the contract; an invalid one starts nothing until a valid one is pushed."""
     path = f"{track.folder}/BACKLOG.yaml"
     if loaded is None:
+        why = f"{path} is not on the default branch"
         return block(
-            track, "backlog-missing", f"`{path}` is not on the default branch, so nothing starts.", now
+            track,
+            "backlog-missing",
+            why,
+            f"`{path}` is not on the default branch, so nothing starts. Push it to start.",
+            now,
         )
     if loaded.backlog is None:
         lines = messages.problem_lines(loaded.problems)
         text = f"`{path}` was merged but cannot be read, so nothing starts. Push a valid file to start.\n\n{lines}"
-        return block(track, "backlog-invalid", text, now)
+        return block(track, "backlog-invalid", f"{path} cannot be read", text, now)
     track = replace(
         track,
         state="working",
@@ -109,7 +115,7 @@ def _honoured(known: TaskTrack | None, written: TaskTrack) -> TaskTrack:
         same = replace(written, attempt=known.attempt, run=known.run)
         return same if written.state in SETTLED else replace(same, state=known.state, note=known.note)
     # An open pull request is settled by merging or closing it; where a task is stuck, the line decides.
-    if written.state in SETTLED and known.state in {"blocked", "held", "reverted"}:
+    if written.state in SETTLED and known.state in STUCK:
         return replace(known, state=written.state, note="")
     return known
 

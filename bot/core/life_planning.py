@@ -95,7 +95,7 @@ def _no_agreement(track: Track, event: PlanMade, now: datetime) -> Decision:
         f"Say more exactly in the issue what is wanted, then remove the label {code(track.config.labels.trigger)} "
         f"and set it again.\n\nWhat each of them proposed:\n\n{titles}"
     )
-    return block(track, "plan", text, now)
+    return block(track, "plan", "the planners agree on nothing", text, now)
 
 
 def plan_failed(track: Track, event: PlanFailed, now: datetime) -> Decision:
@@ -103,7 +103,7 @@ def plan_failed(track: Track, event: PlanFailed, now: datetime) -> Decision:
     why = "\n".join(f"- {inline(line)}" for line in event.failures)
     track = replace(track, usage=track.usage + event.usage)
     text = f"No planning agent gave a usable plan:\n\n{why}\n\n{begin_again(track)}"
-    return block(track, "plan", text, now)
+    return block(track, "plan", "no planning agent gave a usable plan", text, now)
 
 
 def begin_again(track: Track) -> str:

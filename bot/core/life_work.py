@@ -11,7 +11,6 @@ from bot.core.actions import (
     AssessTask,
     Decision,
     MakePlan,
-    PostComment,
     RunTask,
     SyncStatus,
     Timer,
@@ -22,7 +21,7 @@ from bot.core.life import block, nothing, say, stamp
 from bot.core.life_planning import begin_again
 from bot.core.life_repair import LOOK_AGAIN, look
 from bot.core.sanitize import code, escape, inline
-from bot.core.track import OPEN_PULL, TaskState, TaskTrack, Track
+from bot.core.track import OPEN_PULL, STUCK, TaskState, TaskTrack, Track
 
 BUSY: frozenset[TaskState] = frozenset({"running", *OPEN_PULL})
 STARTABLE: frozenset[TaskState] = frozenset({"todo", "ready", "waiting"})
@@ -60,7 +59,7 @@ def health_checked(track: Track, event: HealthChecked, now: datetime) -> Decisio
             else f"Every push to {code(track.repo.default_branch)} is looked at again."
         )
         text = f"Not ready for {event.before}:\n\n{messages.findings(stop)}\n\n{then}"
-        return block(track, f"health-{event.before}", text, now)
+        return block(track, f"health-{event.before}", "; ".join(each.text for each in stop), text, now)
     if event.before == "planning":
         track = track.noting(stamp(now), "health checked, planning began", _finding_codes(event))
         return Decision(track=track, actions=(MakePlan(base_sha=event.base_sha),))
@@ -126,13 +125,15 @@ def assessed(track: Track) -> Track:
     """Call the track blocked where nothing goes on before a person mends something, else working."""
     if track.state not in {"working", "blocked"} or not track.healthy:
         return track
-    stuck = [task for task in track.tasks if task.state in {"blocked", "held"}]
-    if not stuck or any(task.state in BUSY for task in track.tasks):
+    stuck = [task for task in track.tasks if task.state in STUCK]
+    goes_on = any(task.state in BUSY or task.waits_for_base for task in track.tasks)
+    if not stuck or goes_on or leases.waits_for_others(track):
         return replace(track, state="working", problem="")
     lines = "\n".join(f"- `{task.id}` is {task.state}: {inline(task.note)}" for task in stuck)
+    again = "`/agent retry <task>`, `/agent skip <task>`" if track.issue else "run the same command again"
     then = (
-        "For each of them: push a fix to its branch, or set its `status` to `done` or `dropped` in "
-        f"`{track.folder}/BACKLOG.yaml` on {code(track.repo.default_branch)}."
+        f"For each of them: {again}, push a fix to the branch of its open pull request, or set its `status` to "
+        f"`done` or `dropped` in `{track.folder}/BACKLOG.yaml` on {code(track.repo.default_branch)}."
     )
     text = f"Nothing can go on before this is mended:\n\n{lines}\n\n{then}"
     return replace(track, state="blocked", problem=text)
@@ -200,8 +201,12 @@ def task_failed(track: Track, event: TaskFailed, now: datetime) -> Decision:
     ):
         track, more = life_repair.next_attempt(track, task, now, why=why)
         return Decision(track=track, actions=(*more, SyncStatus()))
-    text = event.text + _still_wrong(task)
-    blocked = life_repair.stuck(track, task, text, event.details, now, why="")
+    return _stuck(track, task, event.text + _still_wrong(task), event.details, now)
+
+
+def _stuck(track: Track, task: TaskTrack, text: str, details: str, now: datetime) -> Decision:
+    """Block a task, and give its worker to another one."""
+    blocked = life_repair.stuck(track, task, text, details, now)
     assert blocked.track is not None
     track, runs = start_ready(blocked.track, now)
     return Decision(track=track, actions=(*runs, *blocked.actions))
@@ -290,17 +295,19 @@ def action_failed(track: Track, event: ActionFailed, now: datetime) -> Decision:
     if event.what in ASIDE:
         track = track.noting(stamp(now), f"{event.what} failed", event.error, event.task)
         return say(track, f"failed-{event.what}", text, now)
-    task = track.task(event.task) if event.task else None
-    if task is None:
-        return block(track, f"failed-{event.what}", text, now)
-    if task.state != "running" and event.what not in {"assess_task", "rebase_task"}:
-        return Decision(track=track.noting(stamp(now), f"{event.what} failed", event.error, task.id))
-    track = track.with_task(replace(task, state="blocked", note=f"{event.what} failed")).noting(
-        stamp(now), f"{event.what} failed", event.error, task.id
-    )
-    track, runs = start_ready(track, now)
-    said = messages.answer(track.id, f"failed-{task.id}-a{task.attempt}-r{task.run}", text, "problem")
-    return Decision(
-        track=track,
-        actions=(*runs, PostComment(repo=track.repo, number=track.issue, body=said), SyncStatus()),
-    )
+    if event.task is None:
+        then = _tried_again(track)
+        return block(track, f"failed-{event.what}", f"{event.what} failed", f"{text}\n\n{then}", now)
+    task = track.task(event.task)
+    if task is None or (task.state != "running" and event.what not in {"assess_task", "rebase_task"}):
+        return Decision(track=track.noting(stamp(now), f"{event.what} failed", event.error, event.task))
+    return _stuck(track, task, f"{event.what} failed: {event.error}", "", now)
+
+
+def _tried_again(track: Track) -> str:
+    """Say what gets a track going again whose own step was given up."""
+    if not track.tasks:
+        return begin_again(track)
+    if not track.healthy:
+        return f"Every push to {code(track.repo.default_branch)} is looked at again."
+    return "It is tried again within the hour."

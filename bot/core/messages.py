@@ -9,7 +9,7 @@ from bot.core.config import RepoConfig
 from bot.core.health import Finding
 from bot.core.ids import Marker, keyed
 from bot.core.sanitize import inline, truncate
-from bot.core.track import TaskState, Track, TrackState
+from bot.core.track import STUCK, TaskState, Track, TrackState
 from bot.core.values import Usage
 
 COMMENT_LIMIT = 65_000  # characters; GitHub refuses more than 65,536
@@ -71,11 +71,11 @@ def answer(track: str, key: str, body: str, kind: str = "answer") -> str:
 
 
 # Groups of task states that a graph shows by color.
-_CLASSES: dict[str, tuple[frozenset[str], str]] = {
+_CLASSES: dict[str, tuple[frozenset[TaskState], str]] = {
     "done": (frozenset({"done"}), "fill:#dafbe1,stroke:#1a7f37"),
     "active": (frozenset({"running", "checking"}), "fill:#ddf4ff,stroke:#0969da"),
     "review": (frozenset({"in_review"}), "fill:#fff8c5,stroke:#9a6700"),
-    "stuck": (frozenset({"blocked", "held", "reverted"}), "fill:#ffebe9,stroke:#cf222e"),
+    "stuck": (STUCK, "fill:#ffebe9,stroke:#cf222e"),
     "dropped": (frozenset({"dropped"}), "fill:#eaeef2,stroke:#8c959f,stroke-dasharray:4"),
 }
 

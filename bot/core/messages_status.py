@@ -10,7 +10,7 @@ from bot.core.ids import Marker
 from bot.core.sanitize import escape, inline, truncate
 from bot.core.schedule import PRIORITY
 from bot.core.snapshot import state_block
-from bot.core.track import HELD, SETTLED, TaskTrack, Track
+from bot.core.track import HELD, SETTLED, STUCK, TaskTrack, Track
 
 
 def status(track: Track, commands: Sequence[tuple[str, str]]) -> str:
@@ -62,11 +62,11 @@ def waits(track: Track) -> str:
         return f"**Waits for you:** review #{track.backlog_pull} and merge it to start the work."
     if track.state in HELD:
         return _held(track)
-    if track.state == "blocked" and not track.tasks:
-        return "**Waits for you:** see below what is wrong and what to do."
     if track.state not in {"working", "blocked"}:
         return ""
     yours, others = _yours(track), _others(track)
+    if track.state == "blocked" and not yours:
+        yours = "see below what is wrong and what to do."
     first = f"**Waits for you:** {yours}" if yours else "Agents or checks are at work. Nothing waits for you."
     return f"{first}\n\n**Waits for others:** {others}" if others else first
 
@@ -86,7 +86,7 @@ def _yours(track: Track) -> str:
     if track.record_pull:
         return f"merge #{track.record_pull}, the record: it ends the work on this issue."
     pulls = [f"#{t.pull} (`{t.id}`)" for t in merge_order(track) if t.state == "in_review"]
-    stuck = [f"`{t.id}` ({t.state})" for t in track.tasks if t.state in {"blocked", "held", "reverted"}]
+    stuck = [f"`{t.id}` ({t.state})" for t in track.tasks if t.state in STUCK]
     parts = [f"review and merge, suggested in this order: {', '.join(pulls)}."] if pulls else []
     if stuck:
         see = "see below" if track.problem else "the table says why"
@@ -101,7 +101,7 @@ def _others(track: Track) -> str:
         needs = [need for need in task.depends_on if need not in done]
         if task.state in {"todo", "ready"} and needs:
             lines.append(f"`{task.id}` for {', '.join(f'`{need}`' for need in needs)}")
-        elif task.state == "waiting":
+        elif task.state == "waiting" or task.waits_for_base:
             lines.append(f"`{task.id}`: {inline(task.note) or 'a free slot'}")
     return "; ".join(lines) + "." if lines else ""
 

@@ -21,7 +21,7 @@ from bot.core.life_pulls import take_up
 from bot.core.life_repair import BEING_REBASED, look, rebase, run_again
 from bot.core.life_work import assessed, start_ready
 from bot.core.snapshot import Block
-from bot.core.track import HELD, OPEN_PULL, SETTLED, Frozen, TaskState, TaskTrack, Track
+from bot.core.track import HELD, OPEN_PULL, SETTLED, STUCK, Frozen, TaskTrack, Track
 from bot.core.values import Actor, Pull, Repo, Usage
 
 
@@ -166,8 +166,7 @@ def _by_line(seen: Remains, task: TaskTrack, written: BacklogTask | None) -> Tas
             return replace(task, state="reverted", note="its line was set back to todo")
         return task
     unbegun = task.state in {"todo", "ready", "waiting"} and task.attempt == 0
-    stuck: frozenset[TaskState] = frozenset({"blocked", "held", "reverted"})
-    if unbegun or task.state in stuck:
+    if unbegun or task.state in STUCK:
         return replace(task, state=written.status, note="")
     return task
 

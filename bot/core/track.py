@@ -39,6 +39,7 @@ SETTLED: frozenset[TaskState] = frozenset({"done", "dropped"})
 HELD: frozenset[TrackState] = frozenset({"paused", "stopped"})
 RunMode = Literal["fresh", "fix", "conflict", "publish"]
 
+STUCK: frozenset[TaskState] = frozenset({"blocked", "held", "reverted"})  # only a person gets it going again
 OPEN_PULL: frozenset[TaskState] = frozenset({"checking", "in_review"})
 HISTORY = 60  # entries kept for /agent why
 

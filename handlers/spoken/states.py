@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.core.track import SETTLED, TaskTrack, Track
+from bot.core.track import HELD, SETTLED, STUCK, TaskTrack, Track
 
 
 def reviewing(track: Track | None) -> bool:
@@ -31,13 +31,13 @@ def under_way(track: Track | None) -> bool:
 
 def going_on(track: Track | None) -> bool:
     """The track is neither ended nor held."""
-    return track is not None and not track.ended and track.state not in {"paused", "stopped"}
+    return track is not None and not track.ended and track.state not in HELD
 
 
 def paused(track: Track | None) -> bool:
-    return track is not None and track.state in {"paused", "stopped"} and not track.gone
+    return track is not None and track.state in HELD and not track.gone
 
 
 def stuck(task: TaskTrack) -> bool:
     """The task goes on only where a person says so."""
-    return task.state in {"blocked", "held", "reverted"}
+    return task.state in STUCK

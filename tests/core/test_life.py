@@ -22,6 +22,8 @@ from bot.core.events import (
 )
 from bot.core.health import Finding
 from bot.core.ids import identity
+from bot.core.leases import Lease
+from bot.core.messages_status import waits
 from bot.core.planning import MergedPlan, PlannedTask
 from bot.core.track import TaskState, Track
 from bot.core.values import Usage
@@ -177,6 +179,62 @@ def test_a_track_with_nothing_going_on_is_blocked_and_works_again_when_mended() 
     decision = life_pulls.task_closed(track, track.tasks[0], closed(20, branch=""), NOW)
     assert kept(decision).state == "working"
     assert RunTask(task="T-2", attempt=1, run=1) in decision.actions
+
+
+def test_a_track_whose_merged_line_was_set_back_is_blocked_until_a_person_decides() -> None:
+    reverted = a_task("T-1", state="reverted", attempt=1, pull=20, note="its line was set back to todo")
+    track = life_work.assessed(a_track(reverted, a_task("T-2", depends_on=("T-1",))))
+    assert track.state == "blocked"
+    assert "`T-1` is reverted" in track.problem
+    assert "`/agent retry <task>`, `/agent skip <task>`" in track.problem
+
+
+def test_what_goes_on_by_itself_blocks_no_track() -> None:
+    stuck = a_task("T-1", state="blocked", note="red")
+    waits = a_task("T-2", state="waiting", scope=("a.py",))
+    foreign = (Lease("issue-9/T-1", ("a.py",)),)
+    assert life_work.assessed(a_track(stuck, waits, foreign=foreign)).state == "working"
+    assert life_work.assessed(a_track(stuck, replace(waits, waits_for_base=True))).state == "working"
+    assert life_work.assessed(a_track(stuck, waits)).state == "blocked"
+
+
+def test_why_a_track_is_blocked_stands_in_its_history_in_words() -> None:
+    decision = life_planning.plan_failed(a_track(), PlanFailed(failures=("It crashed",)), NOW)
+    assert kept(decision).history[-1].why == "no planning agent gave a usable plan"
+    red = Finding("TOOL", "blocking", "git is too old.", "Install git 2.38.")
+    event = HealthChecked(findings=(red,), base_sha=SHA, config=RepoConfig())
+    assert kept(life_work.health_checked(a_track(), event, NOW)).history[-1].why == "git is too old."
+
+
+def test_a_blocked_track_never_says_that_nothing_waits_for_people() -> None:
+    red = Finding("BASELINE", "blocking", "Its tests fail.", "Mend them.")
+    event = HealthChecked(findings=(red,), base_sha=SHA, config=RepoConfig(), before="work")
+    track = kept(life_work.health_checked(a_track(a_task(), healthy=False), event, NOW))
+    assert waits(track) == "**Waits for you:** see below what is wrong and what to do."
+
+
+def test_what_waits_for_the_default_branch_is_named() -> None:
+    waiting = a_task(state="checking", waits_for_base=True, note="fails on main too")
+    assert "**Waits for others:** `T-1`: fails on main too." in waits(a_track(waiting))
+
+
+@given(
+    st.sampled_from(["run_task", "assess_task", "rebase_task", "make_plan", "check_health", "close_track"])
+)
+def test_a_step_that_is_given_up_says_what_a_person_can_do(what: str) -> None:
+    of_task = what.endswith("_task")
+    task = a_task("T-1", state="running" if of_task else "done", attempt=1, run=1)
+    track = a_track() if what in {"make_plan", "check_health"} else a_track(task)
+    event = ActionFailed(action="7/x#1", what=what, error="500", task="T-1" if of_task else None)
+    decision = life_work.action_failed(track, event, NOW)
+    assert kept(decision).state == "blocked"
+    (said,) = (action for action in decision.actions if isinstance(action, PostComment))
+    assert any(way in said.body for way in ("/agent retry T-1", "comment `/agent plan`", "tried again"))
+
+
+def test_a_run_of_a_task_that_is_gone_blocks_nothing_when_it_fails() -> None:
+    event = ActionFailed(action="7/x#1", what="run_task", error="500", task="T-9")
+    assert kept(life_work.action_failed(a_track(a_task()), event, NOW)).state == "working"
 
 
 def test_a_failing_status_comment_begins_no_chain() -> None:

@@ -155,7 +155,7 @@ async def test_on_a_tasks_pull_request_a_command_means_that_task_and_elsewhere_n
 >
 > - `T-1` is held: `#3` was closed by maintainer
 >
-> For each of them: push a fix to its branch, or set its `status` to `done` or `dropped` in `tasks/issue-1/BACKLOG.yaml` on `main`.
+> For each of them: `/agent retry <task>`, `/agent skip <task>`, push a fix to the branch of its open pull request, or set its `status` to `done` or `dropped` in `tasks/issue-1/BACKLOG.yaml` on `main`.
 
 | task | | state | pull request |
 |---|---|---|---|

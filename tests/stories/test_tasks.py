@@ -184,7 +184,7 @@ What you can do:
                 "> - `<task>` is blocked: the agent ended without changing anything; it was to mend this: checks failed: tests",
                 "> - `<task>` is held: `#<ugly>` was closed by maintainer",
                 ">",
-                "> For each of them: push a fix to its branch, or set its `status` to `done` or `dropped` in `tasks/issue-1/BACKLOG.yaml` on `main`.",
+                "> For each of them: `/agent retry <task>`, `/agent skip <task>`, push a fix to the branch of its open pull request, or set its `status` to `done` or `dropped` in `tasks/issue-1/BACKLOG.yaml` on `main`.",
                 "| `<task>` | Redden the pipeline | blocked: the agent ended without changing anything; it was to mend this: checks failed: tests | #<red> |",
                 "| `<task>` | Displease the maintainer | held: `#<ugly>` was closed by maintainer | #<ugly> |",
                 "| `<task>` | Follow the pipeline | waits for its dependencies |  |",
