@@ -269,9 +269,18 @@ def rebase(track: Track, task: TaskTrack, now: datetime, *, why: str) -> tuple[T
 
 
 def next_attempt(
-    track: Track, task: TaskTrack, now: datetime, *, why: str, evidence: Evidence | None = None
+    track: Track,
+    task: TaskTrack,
+    now: datetime,
+    *,
+    why: str,
+    evidence: Evidence | None = None,
+    asked: bool = False,
 ) -> tuple[Track, tuple[Action, ...]]:
-    """Begin anew from a fresh base, from an improved spec where there is evidence; the branch of before is kept."""
+    """Begin anew from a fresh base, from an improved spec where there is evidence; the branch of before is kept.
+
+    What people asked for does not count towards the limit of regenerations.
+    """
     attempt = task.attempt + 1
     begun = TaskTrack(
         id=task.id,
@@ -287,7 +296,7 @@ def next_attempt(
         attempt=attempt,
         run=task.run + 1,
         branch=task_branch(track.config.branch_prefix, track.id, task.id, attempt),
-        regenerations=task.regenerations + (evidence is not None),
+        regenerations=task.regenerations + (evidence is not None and not asked),
         evidence=(*task.evidence, evidence) if evidence else task.evidence,
         replaced=(*task.replaced, task.pull) if task.pull else task.replaced,
         decisions=task.decisions,

@@ -68,7 +68,7 @@ def regenerate(track: Track, task: TaskTrack, note: str, by: str, now: datetime)
     track = _wanted_again(track, task)
     evidence = Evidence(attempt=task.attempt, decision="regenerate", note=note, reason="person")
     track, actions = life_repair.next_attempt(
-        track, task, now, why=f"{by} asked to regenerate it", evidence=evidence
+        track, task, now, why=f"{by} asked to regenerate it", evidence=evidence, asked=True
     )
     return Decision(track=assessed(track), actions=(*actions, SyncStatus()))
 

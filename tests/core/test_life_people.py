@@ -429,6 +429,7 @@ def test_a_regenerated_task_has_the_note_as_evidence_and_a_retried_one_none() ->
     regenerated = kept(life_tasks.regenerate(track, task, "Keep it short.", "dana", NOW)).tasks[0]
     assert [each.note for each in regenerated.evidence] == ["Keep it short."]
     assert (regenerated.attempt, regenerated.replaced) == (2, (14,))
+    assert regenerated.regenerations == 0, "what people ask for is not counted"
     assert kept(life_tasks.retry(track, task, "dana", NOW)).tasks[0].evidence == ()
 
 
