@@ -14,6 +14,7 @@ import pytest
 from bot import process
 from bot.errors import GitError
 from bot.git import GitMirror, WorktreeManager, task_policy
+from bot.git.runner import Place, git
 from bot.ports import GitAccess
 from bot.sandbox import BwrapSandbox
 from tests.git.conftest import FILES, REPO, WHEN, WHO
@@ -211,8 +212,8 @@ async def test_what_a_kill_leaves_in_a_mirror_is_removed_at_the_next_start(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     (mirror.git_dir.parent / "new-x" / "made.git").mkdir(parents=True)
-    with pytest.raises(GitError):
-        await mirror.anchor("some/0", base)
+    with pytest.raises(GitError, match=r"0\.lock.*File exists"):
+        await git(Place(mirror.git_dir), "update-ref", "refs/gitwright/some/0", base)
     restarted = WorktreeManager(data)
     left = await restarted.sweep()
     assert {
