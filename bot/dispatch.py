@@ -86,6 +86,10 @@ class Dispatcher:
         if not known:
             return [(f"{event.repo.id}/{track_id(issue)}", event)]
         newest = max(known, key=_round)
+        by_person = isinstance(event, IssueLabeled) and not event.actor.is_bot
+        if by_person and await self.store.next_event(newest) is not None:
+            # Taken off and set again at once, the label begins a round only where taking it off has ended one.
+            raise RetryableError(f"{newest} has not looked at what came before")
         stored = await self.store.load(newest)
         ended = stored is not None and not stored.open
         if stored is None or not (handler.begins_anew(event) or (ended and isinstance(event, IssueLabeled))):

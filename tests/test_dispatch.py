@@ -131,6 +131,16 @@ async def test_a_label_opens_the_first_round_and_after_an_ended_track_the_next(s
     assert await routed(store, LABELED) == [("7/issue-12-r2", 3), ("7/issue-12-r3", 3)]
 
 
+async def test_a_label_waits_for_what_happened_to_the_track_before(store: Store) -> None:
+    """Taken off and set again at once: what the first does decides about a new round."""
+    await with_track(store, a_track())
+    await tell(store)
+    with pytest.raises(RetryableError):
+        await routed(store, LABELED)
+    await dispatcher(store, _Heard()).drain({"track": "7/issue-12"})
+    assert await routed(store, LABELED) == [("7/issue-12", 1)]
+
+
 async def test_what_happened_to_a_track_is_decided_in_order(store: Store) -> None:
     await with_track(store, a_track())
     await tell(store, 3)
