@@ -111,16 +111,29 @@ class WorktreeManager:
             raise GitError(f"An earlier worktree `{id_}` cannot be removed: {'; '.join(left[:3])}")
         own = self._own(mirror)
         worktree = TaskWorktree(self, own, id_, base)
-        files.ensure_dir(worktree.folder, 0o711)
-        index = worktree.folder / "index"
-        async with self._checkouts:
-            await own.anchor(f"tasks/{id_}", base)
-            worktree.path.mkdir()
-            points.reached("worktree-begun")
-            place = Place(own.git_dir, worktree.path, index)
-            await git(place, "read-tree", "--reset", "-u", base, timeout=900)
-            await asyncio.to_thread(_furnish, worktree, own, index, self.owner)
+        try:
+            async with self._checkouts:
+                await self._check_out(worktree, own)
+        except BaseException:
+            await self.cleanup(id_)  # who asked has nothing yet that could be cleaned up
+            raise
         return worktree
+
+    async def _check_out(self, worktree: TaskWorktree, mirror: GitMirror) -> None:
+        await mirror.anchor(f"tasks/{worktree.id}", worktree.base)
+        files.ensure_dir(worktree.folder, 0o711)
+        worktree.path.mkdir()
+        points.reached("worktree-begun")
+        index = worktree.folder / "index"
+        place = Place(mirror.git_dir, worktree.path, index)
+        await git(place, "read-tree", "--reset", "-u", worktree.base, timeout=900)
+        furnishing = asyncio.create_task(asyncio.to_thread(_furnish, worktree, mirror, index, self.owner))
+        try:
+            await asyncio.shield(furnishing)
+        finally:
+            await asyncio.wait(
+                {furnishing}
+            )  # a thread cannot be interrupted, and would put back what is removed
 
     async def cleanup(self, id_: str) -> list[str]:
         """Remove a worktree and prove it: an empty list, or what is still there."""

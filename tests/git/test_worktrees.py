@@ -51,6 +51,29 @@ async def test_a_base_that_nobody_refers_to_survives_pruning(
     assert await mirror.read(loose, "a") == b"1"
 
 
+async def test_a_creation_that_fails_leaves_no_folder(manager: WorktreeManager, mirror: GitMirror) -> None:
+    with pytest.raises(GitError):
+        await manager.create(mirror, "T-1", "1" * 40)
+    assert manager.names("") == []
+
+
+async def test_a_creation_that_is_interrupted_at_any_moment_leaves_no_folder(
+    manager: WorktreeManager, mirror: GitMirror, base: str
+) -> None:
+    many = await mirror.commit_files(base, {f"d/{n}": b"x" for n in range(300)}, "Many", WHO, WHEN)
+    met = set()
+    for turn in range(12):
+        creating = asyncio.create_task(manager.create(mirror, "T-1", many))
+        await asyncio.sleep(0.004 * turn)
+        met.update(path.name for path in manager.folder("T-1").glob("*"))
+        creating.cancel()
+        await asyncio.wait({creating})
+        if creating.cancelled():
+            assert manager.names("") == []
+        await manager.cleanup("T-1")
+    assert "wt" in met, "never in the middle"
+
+
 @pytest.mark.parametrize("name", ["", "..", ".x", "a/b", "-x", "a b", "x" * 200])
 async def test_a_name_never_leads_out_of_the_data_folder(
     manager: WorktreeManager, mirror: GitMirror, base: str, name: str
