@@ -2,7 +2,7 @@
 
 load(text, files=(), head_sha="") -> Loaded(backlog | None, problems); dump(backlog) -> str;
 set_status(text, task_id, status) -> str; from_plan(plan, *, track, issue, base_sha, goal, include=()) -> Backlog;
-with_contexts(backlog, {id: text}) -> Backlog; context_sha256(text) -> str; BacklogManager(text).
+separated(backlog, files) -> Backlog; with_contexts(backlog, {id: text}) -> Backlog; context_sha256(text) -> str; BacklogManager(text).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from bot.core.backlog_model import (
     edited_by_person,
     with_contexts,
 )
-from bot.core.backlog_plan import from_plan
+from bot.core.backlog_plan import from_plan, separated
 from bot.core.backlog_problems import Problem
 from bot.core.backlog_text import dump, set_status
 
@@ -40,6 +40,7 @@ __all__ = [
     "edited_by_person",
     "from_plan",
     "load",
+    "separated",
     "set_status",
     "with_contexts",
 ]

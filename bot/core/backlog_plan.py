@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Collection, Sequence
 
 from bot.core import ordering, scopes
@@ -19,7 +21,6 @@ def from_plan(
     base_sha: str,
     goal: str,
     include: Collection[str] = (),
-    files: Collection[str] = (),
 ) -> Backlog:
     """Turn the main tasks, and the minority tasks whose keys are in `include`, into tasks T-1, T-2, ... in order.
 
@@ -27,24 +28,24 @@ def from_plan(
     """
     chosen = _with_needs(plan, include)
     number = {task.key: index for index, task in enumerate(chosen)}
-    scoped = [_scope(task) for task in chosen]
-    edges = {(number[t.key], number[need]) for t in chosen for need in t.depends_on if need in number}
-    edges |= _separating(scoped, edges, files)
     tasks = tuple(
         BacklogTask(
             id=f"T-{index + 1}",
             title=shorten(task.title),
             kind=task.kind,
             priority=task.priority,
-            depends_on=tuple(f"T-{need + 1}" for need in sorted(n for t, n in edges if t == index)),
-            scope=Scope(paths=scoped[index]),
+            depends_on=tuple(
+                f"T-{need + 1}" for need in sorted({number[key] for key in task.depends_on if key in number})
+            ),
+            scope=Scope(paths=_scope(task)),
             acceptance=_acceptance(task),
             estimate=task.estimate,
             votes=task.votes,
         )
         for index, task in enumerate(chosen)
     )
-    return Backlog(track=track, issue=issue, base_sha=base_sha, goal=one_line(goal), tasks=tasks)
+    backlog = Backlog(track=track, issue=issue, base_sha=base_sha, goal=one_line(goal), tasks=tasks)
+    return separated(backlog)
 
 
 def _with_needs(plan: MergedPlan, include: Collection[str]) -> list[PlannedTask]:
@@ -71,19 +72,33 @@ def _scope(task: PlannedTask) -> tuple[str, ...]:
     return tuple(path for path in paths if path) or (WHOLE_TREE,)
 
 
-def _separating(
-    scoped: Sequence[Sequence[str]], edges: Collection[ordering.Edge], files: Collection[str]
-) -> set[ordering.Edge]:
-    """Make the later of two tasks with meeting scopes wait for the earlier, unless one waits for the other already."""
-    added: set[ordering.Edge] = set()
-    for later in range(len(scoped)):
-        for earlier in reversed(range(later)):
-            if not scopes.overlaps(scoped[later], scoped[earlier], files):
-                continue
-            reach = ordering.descendants(len(scoped), {*edges, *added})
-            if not reach[later] >> earlier & 1:
-                added.add((later, earlier))
-    return added
+def separated(backlog: Backlog, files: Collection[str] = ()) -> Backlog:
+    """Make the later of two tasks whose scopes meet wait for the earlier, unless one waits for the other already."""
+    tasks = backlog.tasks
+    index = {task.id: place for place, task in enumerate(tasks)}
+    edges = {(index[t.id], index[need]) for t in tasks for need in t.depends_on if need in index}
+    kept, _ = ordering.break_cycles(len(tasks), dict.fromkeys(edges, 1))
+    order = ordering.arrange(len(tasks), kept, [range(len(tasks))])
+    needs = [{need for task, need in kept if task == place} for place in range(len(tasks))]
+    reach = [0] * len(tasks)
+    made = list(tasks)
+    for rank, later in enumerate(order):
+        task, added = tasks[later], set[int]()
+        reach[later] = _bits(needs[later], reach)
+        for earlier in reversed(order[:rank]):
+            known = reach[later] >> earlier & 1
+            if not known and scopes.overlaps(task.scope.paths, tasks[earlier].scope.paths, files):
+                added.add(earlier)
+                reach[later] |= _bits({earlier}, reach)
+        if added:
+            depends_on = tuple(tasks[place].id for place in sorted(added | needs[later]))
+            made[later] = task.model_copy(update={"depends_on": depends_on})
+    return backlog.model_copy(update={"tasks": tuple(made)})
+
+
+def _bits(needs: Collection[int], reach: Sequence[int]) -> int:
+    """Give these tasks, and all that they need, as the bits of a number."""
+    return functools.reduce(operator.or_, (reach[need] | 1 << need for need in needs), 0)
 
 
 def _acceptance(task: PlannedTask) -> tuple[str, ...]:

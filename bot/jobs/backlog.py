@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -75,7 +75,8 @@ class ProposeBacklogJob:
         """Write the track's files from its plan; nothing is published. UserError where a task is too big."""
         if track.plan is None:
             raise BotError("the plan is gone; `/agent plan` makes a new one")
-        backlog, usage, notes = await self._backlog(track, track.plan)
+        paths = [file.path for file in await mirror.files(track.base_sha)]
+        backlog, usage, notes = await self._backlog(track, track.plan, paths)
         learned = learned or await self.learning.read(mirror, track.base_sha)
         backlog, told = await self._with_contexts(track, mirror, backlog, learned.lessons)
         specs = {task.id: self.specs.first(task, issue=track.issue or None) for task in backlog.tasks}
@@ -100,7 +101,9 @@ class ProposeBacklogJob:
             usage=usage,
         )
 
-    async def _backlog(self, track: Track, plan: MergedPlan) -> tuple[Backlog, Usage, tuple[str, ...]]:
+    async def _backlog(
+        self, track: Track, plan: MergedPlan, paths: Sequence[str]
+    ) -> tuple[Backlog, Usage, tuple[str, ...]]:
         converted = files.from_plan(
             plan,
             track=track.id,
@@ -112,10 +115,16 @@ class ProposeBacklogJob:
         if refiner is None:
             return converted, Usage(), ()
         refined = await self._refined(track, plan, converted, refiner)
-        if refined.backlog is None:
-            note = f"The backlog model gave nothing usable ({refined.problem}); this is the merged plan as it is."
-            return converted, refined.usage, (note,)
-        return refined.backlog, refined.usage, ()
+        problem = refined.problem
+        if refined.backlog is not None:
+            # The model may have widened scopes and cut dependencies.
+            backlog = files.separated(refined.backlog, paths)
+            errors = files.load(files.dump(backlog)).errors
+            if not errors:
+                return backlog, refined.usage, ()
+            problem = errors[0].message
+        note = f"The backlog model gave nothing usable ({problem}); this is the merged plan as it is."
+        return converted, refined.usage, (note,)
 
     async def _refined(
         self, track: Track, plan: MergedPlan, converted: Backlog, refiner: BacklogRefiner
@@ -233,8 +242,8 @@ class ReportBacklogJob:
             )
             return
         paths = await self.repositories.paths(track.repo, action.sha)
-        loaded = files.load(text, files=paths)
-        errors = [p for p in loaded.problems if p.severity == "error"]
+        loaded = await asyncio.to_thread(files.load, text, paths)
+        errors = loaded.errors
         tasks = [task for task in loaded.backlog.tasks if task.status == "todo"] if loaded.backlog else []
         title = (
             messages.count(len(errors), "problem")

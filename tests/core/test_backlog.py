@@ -19,6 +19,7 @@ from bot.core.backlog import (
     edited_by_person,
     from_plan,
     load,
+    separated,
     set_status,
     with_contexts,
 )
@@ -462,6 +463,23 @@ def test_tasks_that_can_meet_wait_for_each_other(plan: MergedPlan) -> None:
         for earlier in tasks[:place]:
             if overlaps(task.scope.paths, earlier.scope.paths):
                 assert earlier.id in needs[task.id]
+
+
+@given(backlogs(), st.lists(planned_files, min_size=8, max_size=8))
+def test_of_any_tasks_those_that_can_meet_are_separated_and_nothing_else_changes(
+    backlog: Backlog, paths: list[list[str]]
+) -> None:
+    scoped = tuple(
+        task.model_copy(update={"scope": Scope(paths=tuple(path for path in some if path) or ("z",))})
+        for task, some in zip(backlog.tasks, paths, strict=False)
+    )
+    before = backlog.model_copy(update={"tasks": scoped})
+    after = separated(before)
+    assert separated(after) == after
+    assert "SCOPE_OVERLAP" not in {problem.code for problem in load(dump(after)).problems}
+    for old, new in zip(before.tasks, after.tasks, strict=True):
+        assert set(old.depends_on) <= set(new.depends_on)
+        assert new.model_copy(update={"depends_on": old.depends_on}) == old
 
 
 def test_a_minority_task_is_included_by_its_key_with_what_it_needs() -> None:

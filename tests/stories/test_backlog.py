@@ -163,3 +163,37 @@ async def test_closed_or_merged_elsewhere_it_starts_nothing_and_says_so(
         path = f"tasks/issue-{elsewhere}/BACKLOG.yaml"
         await s.put(path, await s.text(path, "release"))
         await s.task_pull()
+
+
+def refined(id_: str, title: str, path: str, **more: object) -> JsonDict:
+    """A task as the backlog model of a script gives it."""
+    return {"id": id_, "title": title, "scope": {"paths": [path]}, "acceptance": ["It is there."], **more}
+
+
+async def test_tasks_whose_scopes_the_backlog_model_made_meet_wait_for_each_other(
+    tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
+) -> None:
+    said = [refined("T-1", "Say goodbye", "src/bye.py"), refined("T-2", "Greet loudly", "src")]
+    script = {**TWO_TASKS, "backlog": said}
+    async with story(tmp_path, judge, webhook_judge, script, PATCHES, test="none", ci="true") as s:
+        pull = await s.to_review(await s.open_issue())
+        file = yaml.safe_load(await s.text(FILE, pull["head"]["ref"]))
+        assert [(t["title"], t["depends_on"]) for t in file["tasks"]] == [
+            ("Say goodbye", []),
+            ("Greet loudly", ["T-1"]),
+        ]
+
+
+async def test_a_backlog_of_the_model_that_is_not_valid_gives_way_to_the_merged_plan(
+    tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
+) -> None:
+    script = {**TWO_TASKS, "backlog": [refined("T-1", "Say goodbye", "src/bye.py", depends_on=["T-9"])]}
+    async with story(tmp_path, judge, webhook_judge, script, PATCHES, test="none", ci="true") as s:
+        pull = await s.to_review(await s.open_issue())
+        file = yaml.safe_load(await s.text(FILE, pull["head"]["ref"]))
+        assert [t["title"] for t in file["tasks"]] == ["Say goodbye", "Greet loudly with a shout"]
+        assert [line for line in read(pull["body"]).splitlines() if "gave nothing" in line] == snapshot(
+            [
+                "The backlog model gave nothing usable (`T-1` depends on `T-9`, which is no task); this is the merged plan as it is."
+            ]
+        )
