@@ -10,7 +10,6 @@ import structlog
 
 from bot import prompts
 from bot.agents.sessions import Sessions
-from bot.core import backlog as backlog_file
 from bot.core.actions import RunTask
 from bot.core.config import RepoConfig
 from bot.core.drift import ContextDriftDetector, Step
@@ -24,7 +23,7 @@ from bot.engine.store import Store
 from bot.errors import UserError
 from bot.git.glance import Glance
 from bot.jobs.contract import Contract, Contracts, Stop
-from bot.jobs.ground import Ground, ground, others, tip_of
+from bot.jobs.ground import Ground, ground, others, recorded, tip_of
 from bot.jobs.judge import Judge, Made, Seen
 from bot.jobs.runs import read_notes
 from bot.jobs.spending import OverBudgetError, Spending, Spent
@@ -239,12 +238,7 @@ class Attempts:
 
 def _records(work: _Work) -> dict[str, bytes | None]:
     """Give what the host writes into the commit: the status lines that it records, and the spec where it is improved."""
-    text = work.contract.text
-    for task in work.track.tasks:
-        if task.id == work.task.id:
-            text = backlog_file.set_status(text, task.id, "done")
-        elif task.state == "dropped" and task.id in work.contract.open:
-            text = backlog_file.set_status(text, task.id, "dropped")
+    text = recorded(work.track, work.task.id, work.contract.text)
     records: dict[str, bytes | None] = {f"{work.track.folder}/BACKLOG.yaml": text.encode()}
     if work.contract.improved is not None:
         records[work.contract.spec_path] = work.contract.improved.encode()

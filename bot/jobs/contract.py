@@ -35,7 +35,6 @@ class Contract:
 
     text: str  # of the backlog file at the base
     task: BacklogTask
-    open: frozenset[str]  # tasks that the file calls neither done nor dropped
     spec_path: str
     improved: str | None = None  # the spec's next version, where earlier attempts taught something
     guidance: tuple[str, ...] = ()  # what the spec adds to the contract
@@ -68,7 +67,6 @@ class Contracts:
         return Contract(
             text=text,
             task=verified,
-            open=frozenset(t.id for t in loaded.backlog.tasks if t.status == "todo"),
             spec_path=path,
             improved=improved,
             guidance=guidance,

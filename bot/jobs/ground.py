@@ -1,4 +1,4 @@
-"""Owns what a run stands on: the default branch's head, the branch so far, or both merged with their conflicts shown."""
+"""Owns what a branch stands on, and what the host writes there: the base, both sides merged, the lines it records."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from bot.core import backlog as backlog_file
 from bot.core.track import RunMode, Track
 from bot.errors import RetryableError
 from bot.ports import Identity, Mirror
@@ -70,6 +71,17 @@ async def clashes(mirror: Mirror, base: str, head: str, other: str, tasks_dir: s
 async def others(mirror: Mirror, tip: str, head: str, author: Identity) -> list[str]:
     """List the commits of a branch that the bot did not make."""
     return [c.sha for c in await mirror.commits(tip, head) if c.committer != author.email]
+
+
+def recorded(track: Track, task_id: str, text: str) -> str:
+    """Give the backlog with the lines that a task's branch records: its own, and those of dropped tasks."""
+    loaded = backlog_file.load(text).backlog
+    lines = {task.id: task.status for task in loaded.tasks} if loaded else {}
+    text = backlog_file.set_status(text, task_id, "done")
+    for task in track.tasks:
+        if task.state == "dropped" and lines.get(task.id) == "todo":
+            text = backlog_file.set_status(text, task.id, "dropped")
+    return text
 
 
 def marked(texts: Sequence[bytes]) -> bool:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bot import points
-from bot.core import backlog as backlog_file
 from bot.core.actions import AssessTask, RebaseTask
 from bot.core.checks import rollup
 from bot.core.events import TaskAssessed, TaskRebased
@@ -16,7 +15,7 @@ from bot.core.sanitize import fence, redact
 from bot.core.track import TaskTrack, Track
 from bot.core.values import Check
 from bot.errors import RetryableError, StaleRefError
-from bot.jobs.ground import merged, others, tip_of
+from bot.jobs.ground import merged, others, recorded, tip_of
 from bot.jobs.repository import Repositories
 from bot.ports import Forge, Identity, Mirror
 
@@ -58,7 +57,7 @@ class AssessJob:
             rebased_onto_tip=behind == 0,
             people=bool(people),
         )
-        output = redact("\n\n".join(f"{check.name}: {check.summary}" for check in red))[:EVIDENCE]
+        output = "\n\n".join(_said(check)[: EVIDENCE // len(red)] for check in red)
         return TaskAssessed(
             task=task.id,
             attempt=task.attempt,
@@ -73,7 +72,8 @@ class AssessJob:
 
     async def _red(self, track: Track, head: str) -> list[Check]:
         checks = await self.forge.checks(track.repo, head)
-        failed = set(rollup(checks, [], None).names) if rollup(checks, [], None).verdict == "red" else set()
+        seen = rollup(checks, [], None)
+        failed = seen.names if seen.verdict == "red" else ()
         return [check for check in checks if check.name in failed and not check.ours]
 
     async def _fails_on_base(self, track: Track, tip: str, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -103,6 +103,8 @@ class RebaseJob:
             # After a kill it is done already; else somebody pushed, and what they pushed is looked at.
             onto = await mirror.merge_base(tip, head) or ""
             return TaskRebased(task=task.id, attempt=task.attempt, head_sha=head, onto=onto)
+        if await mirror.merge_base(tip, head) == tip:
+            return TaskRebased(task=task.id, attempt=task.attempt, head_sha=head, onto=tip)  # it stands there
         tree, conflicts = await merged(mirror, track, tip, head)
         if conflicts:
             # The default branch moved since this was decided.
@@ -134,14 +136,14 @@ class RebaseJob:
 async def _own_lines(
     mirror: Mirror, track: Track, task: TaskTrack, tip: str, head: str
 ) -> dict[str, bytes | None]:
-    """Give the host's files as the branch is to have them: the base's bytes with this task's own lines."""
+    """Give the host's files as the branch is to have them: the base's bytes with the branch's own lines."""
     path, spec = f"{track.folder}/BACKLOG.yaml", f"{track.folder}/specs/{task.id}.md"
     texts = await mirror.read_many(tip, [path])
     specs = await mirror.read_many(head, [spec])
     files: dict[str, bytes | None] = {**specs}
     if path in texts:
         text = texts[path].decode(errors="replace")
-        files[path] = backlog_file.set_status(text, task.id, "done").encode()
+        files[path] = recorded(track, task.id, text).encode()
     return files
 
 
@@ -152,6 +154,12 @@ async def _conflicts(
     _, every = await mirror.merge_tree(tip, head)
     _, real = await merged(mirror, track, tip, head)
     return tuple(path for path in every if path not in real), real
+
+
+def _said(check: Check) -> str:
+    """Give what a failed check says, the short of it first: without secrets, even if it is cut later."""
+    parts = (f"{check.name}: {check.summary}", check.text)
+    return redact("\n\n".join(part for part in parts if part))
 
 
 def _text(track: Track, failing: tuple[str, ...], conflicts: tuple[str, ...]) -> str:

@@ -69,7 +69,7 @@ class _Contracts:
 
     async def read(self, *_: object) -> Contract:
         written = cast(BacklogTask, GOOD.backlog and GOOD.backlog.tasks[0])
-        return Contract("", written, frozenset(), "specs/T-1.md", contradiction=self.contradiction)
+        return Contract("", written, "specs/T-1.md", contradiction=self.contradiction)
 
 
 @dataclass
