@@ -9,12 +9,13 @@ import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from bot import files, living, process
-from bot.errors import SandboxError
 from bot.ports import Completed, SandboxPolicy
 from bot.sandbox import launch, seccomp, toolchain
+from bot.sandbox.lend import lend
 
 _HOST_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _HOME = "/home/agent"
@@ -49,18 +50,7 @@ class BwrapSandbox:
 
     def open(self, policy: SandboxPolicy) -> AbstractAsyncContextManager[BwrapBox]:
         """Lend a box; when the block ends everything inside is dead, or SandboxError names what lives."""
-        return _lend(policy, self._program)
-
-
-@asynccontextmanager
-async def _lend(policy: SandboxPolicy, program: str) -> AsyncIterator[BwrapBox]:
-    box = await asyncio.to_thread(BwrapBox, policy, program)
-    try:
-        yield box
-    finally:
-        left = await box.close()
-    if left:
-        raise SandboxError(f"Processes of a sandbox still live: {', '.join(map(str, left))}")
+        return lend(partial(BwrapBox, policy, self._program))
 
 
 class BwrapBox:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 
 from bot import process
 from bot.errors import SandboxError
 from bot.ports import Completed, SandboxPolicy
+from bot.sandbox.lend import lend
 
 FIX = (
     "No sandbox: agents and tests would run with the rights of the bot itself. "
@@ -29,16 +31,7 @@ class NoSandbox:
     def open(self, policy: SandboxPolicy) -> AbstractAsyncContextManager[PlainBox]:
         if not self._allowed:
             raise SandboxError(FIX)
-        return _lend(policy)
-
-
-@asynccontextmanager
-async def _lend(policy: SandboxPolicy) -> AsyncIterator[PlainBox]:
-    box = PlainBox(policy)
-    try:
-        yield box
-    finally:
-        await box.close()
+        return lend(partial(PlainBox, policy))
 
 
 class PlainBox:
