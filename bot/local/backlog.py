@@ -18,7 +18,7 @@ from bot.core.plan_file import PlanFile, PlanProblem, read_plan
 from bot.core.track import Track
 from bot.core.values import Usage
 from bot.errors import UserError
-from bot.jobs.backlog import Drafted, ProposeBacklogJob
+from bot.jobs.backlog import Drafted
 from bot.local.clone import Clone
 from bot.local.place import Room, Wanted, folder_of, room
 from bot.local.plan import usage_json
@@ -103,12 +103,10 @@ async def _drafted(
     place: Room, order: BacklogOrder, found: PlanFile, base: str, display: Display
 ) -> tuple[Drafted | None, Track]:
     """Have the engine draft the files; begun before and killed, it goes on."""
-    job = place.bot.jobs[ProposeBacklog]
-    assert isinstance(job, ProposeBacklogJob)
     made: list[Drafted] = []
 
     async def draft(track: Track, _action: ProposeBacklog) -> None:
-        drafted = await job.draft(track, place.mirror)
+        drafted = await place.proposing.draft(track, place.mirror)
         await store.put_id(_USAGE, _USAGES.dump_json(await spent(place) + drafted.usage).decode())
         made.append(drafted)
 
@@ -121,6 +119,7 @@ async def _drafted(
             "another --track-id."
         )
     await watch.skip()
+    await watch.tell_settings()
     await place.bot.start()
     count = int(await store.get_id(_COUNT) or 0) + 1
     await store.put_id(_COUNT, str(count))

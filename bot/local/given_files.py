@@ -12,10 +12,11 @@ from bot.core.backlog import Backlog, Problem
 from bot.core.given import Finished
 from bot.core.ids import LOCAL_TRACK_ID, backlog_branch, task_branch
 from bot.core.plan_file import read_plan
-from bot.core.track import Frozen
+from bot.core.track import SETTLED, Frozen
 from bot.core.values import Actor, Issue
 from bot.errors import UserError
 from bot.local.place import Room
+from bot.local.progress import Display
 from bot.ports import Identity
 from handlers.issues import freeze
 
@@ -86,18 +87,25 @@ async def committed(room: Room, given: Given, start: str, author: Identity, when
 
 
 async def onto_branch(
-    room: Room, given: Given, base: str, author: Identity, when: datetime
+    room: Room, given: Given, base: str, author: Identity, when: datetime, display: Display
 ) -> tuple[Room, str]:
     """Put the files onto the track's backlog branch, which stands for the default branch while nothing is merged.
 
-    Until a task has begun it is made anew from `base`; after that only the files move on.
+    Until a task has begun it is made anew from `base`; after that only the files move on, and another base is told.
     """
     config, _ = await room.config()
     branch = backlog_branch(config.branch_prefix, given.backlog.track)
     there = await room.mirror.resolve(branch)
-    begun = await room.begun(given.backlog.track) or bool(
+    track = await room.track(given.backlog.track)
+    begun = (track is not None and any(task.attempt for task in track.tasks)) or bool(
         await _first_attempts(room, given, config.branch_prefix)
     )
+    if there and begun and (track is None or any(task.state not in SETTLED for task in track.tasks)):
+        changed = [path for path, _, _ in await room.mirror.diff_stat(there, base)]
+        if any(not path.startswith(f"{room.wanted.folder}/") for path in changed):
+            display.tell(
+                f"work has begun, so it goes on from {branch}, as it was there; {base[:12]} counts for new tracks only"
+            )
     sha = await committed(room, given, there if there and begun else base, author, when)
     if sha != there:
         async with room.forge.git_access(room.repo, write=True) as access:

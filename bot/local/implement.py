@@ -64,7 +64,7 @@ async def implement(order: ImplementOrder, display: Display) -> Implemented:
         if branch is not None and order.merge:
             place, sha = await onto_current(place, given, branch, place.author, when)
         else:
-            place, sha = await onto_branch(place, given, base, place.author, when)
+            place, sha = await onto_branch(place, given, base, place.author, when, display)
         driver = _Driver(place, given, display)
         ended = await driver.drive(sha)
         if order.merge:
@@ -92,6 +92,7 @@ class _Driver:
         """Hand the backlog over and act until all is at rest and nothing is left to do."""
         store = self._place.bot.store
         await self._watch.skip()
+        await self._watch.tell_settings()
         await self._place.bot.start()
         count = int(await store.get_id(_COUNT) or 0) + 1
         await store.put_id(_COUNT, str(count))

@@ -12,7 +12,7 @@ from typing import Any
 from bot import files, log
 from bot.core.actions import ProposeBacklog
 from bot.core.config import RepoConfig
-from bot.core.track import TRACKS
+from bot.core.track import TRACKS, Track
 from bot.core.values import Repo
 from bot.engine.lock import FileLock
 from bot.errors import UserError
@@ -52,6 +52,7 @@ class Room:
     forge: LocalForge
     mirror: GitMirror
     repo: Repo
+    proposing: ProposeBacklogJob  # the bot's own, whatever stands in its place
 
     async def fetch(self, *shas: str) -> None:
         """Bring the mirror up to date, and commits into it that no branch leads to."""
@@ -68,21 +69,16 @@ class Room:
     @property
     def author(self) -> Identity:
         """Who commits what the host writes."""
-        job = self.bot.jobs[ProposeBacklog]
-        assert isinstance(job, ProposeBacklogJob)
-        return job.author
+        return self.proposing.author
 
     async def config(self) -> tuple[RepoConfig, tuple[str, ...]]:
         """Read the repository's settings at what stands for the default branch."""
-        job = self.bot.jobs[ProposeBacklog]
-        assert isinstance(job, ProposeBacklogJob)
-        return await job.repositories.config(self.repo)
+        return await self.proposing.repositories.config(self.repo)
 
-    async def begun(self, track: str) -> bool:
-        """Say whether work on a task of the track has begun."""
-        stored = await self.bot.store.load(f"{REPO_ID}/{track}")
-        found = TRACKS.validate_python(stored.state) if stored else None
-        return found is not None and any(task.attempt for task in found.tasks)
+    async def track(self, name: str) -> Track | None:
+        """Read a track as it is now."""
+        stored = await self.bot.store.load(f"{REPO_ID}/{name}")
+        return TRACKS.validate_python(stored.state) if stored else None
 
 
 @asynccontextmanager
@@ -91,8 +87,16 @@ async def room(wanted: Wanted) -> AsyncIterator[Room]:
     settings = settings_for(wanted)
     files.ensure_dir(settings.data_dir / "stores")
     # Before anything is built: a second process must not sweep away what the first one works with.
-    lock = FileLock(settings.data_dir / "local.lock")
-    lock.take()
+    file = settings.data_dir / "local.lock"
+    lock = FileLock(file)
+    try:
+        lock.take()
+    except UserError:
+        holder = file.read_text(encoding="ascii", errors="replace").strip()
+        raise UserError(
+            f"Another command (process {holder}) works in `{wanted.clone.root}`. Wait for its end or stop it, then run "
+            "the same command again."
+        ) from None
     with (settings.data_dir / "gitwright.log").open("a", encoding="utf-8") as stream:
         log.set_up(secrets=settings.secrets(), stream=stream, json=True)
         repo = Repo(REPO_ID, "local", wanted.clone.root.name, wanted.onto, private=True)
@@ -107,7 +111,9 @@ async def room(wanted: Wanted) -> AsyncIterator[Room]:
         bot = await build(settings, local=Local(forge, lambda config: adjusted(config, wanted.folder)))
         try:
             mirror = await bot.worktrees.mirror(repo)
-            yield Room(wanted, bot, made[0], mirror, repo)
+            proposing = bot.jobs[ProposeBacklog]
+            assert isinstance(proposing, ProposeBacklogJob)
+            yield Room(wanted, bot, made[0], mirror, repo, proposing)
         finally:
             await bot.stop()
             lock.release()

@@ -87,6 +87,7 @@ async def _nothing(_track: Track, _action: ProposeBacklog) -> None:
 async def _planned(place: Room, frozen: Frozen, base: str, display: Display) -> Track:
     """Have the engine plan until nothing is left to do."""
     watch = Watch(place, TRACK, display)
+    await watch.tell_settings()
     asked = f"{frozen.sha256} {base}"
     if await place.bot.store.get_id(_GIVEN) != asked or await watch.load() is None:
         await watch.skip()

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from bot.core.track import TRACKS, Happening, Track
+from bot.core.track import Happening, Track
+from bot.jobs.repository import CONFIG_PATH
 from bot.local.place import REPO_ID, Room
 from bot.local.progress import Display
 
 LOOK = 0.1  # seconds between looks
 _NUMBER = re.compile(r"#([0-9]+)\b")
 _SILENT = ("checks of ", "every task is merged or dropped")  # the words of a forge alone
+_TOLD = ("a setting cannot be read",)  # by `tell_settings`
 # What the history says in a forge's words, and what it is here.
 _WORDS = (
     (re.compile(r"^the backlog of (.*) was merged$"), r"the backlog of \1 was given"),
@@ -26,6 +28,7 @@ class Watch:
 
     def __init__(self, room: Room, track: str, display: Display) -> None:
         self.key = f"{REPO_ID}/{track}"
+        self._track = track
         self._room = room
         self._display = display
         self._last: Happening | None = None
@@ -33,8 +36,7 @@ class Watch:
 
     async def load(self) -> Track | None:
         """Read the track as it is now."""
-        stored = await self._room.bot.store.load(self.key)
-        return TRACKS.validate_python(stored.state) if stored else None
+        return await self._room.track(self._track)
 
     async def skip(self) -> None:
         """Take what has happened so far as told."""
@@ -50,10 +52,29 @@ class Watch:
         merging = self._room.wanted.merging
         for entry in entries:
             # Without --merge a finished branch only counts as merged for what waits for it.
-            silent = entry.what == "blocked" or entry.what.startswith(_SILENT)  # the report says why
+            silent = entry.what == "blocked" or entry.what.startswith(
+                (*_SILENT, *_TOLD)
+            )  # the report says why
             if not silent and (merging or not _MERGED.match(entry.what)):
                 self._display.tell(said(entry, branches))
             self._last = entry
+
+    async def tell_settings(self) -> None:
+        """Tell what is wrong with the repository's settings, in every call: they count for nothing then."""
+        _, problems = await self._room.config()
+        for problem in problems:
+            self._display.tell(f"{CONFIG_PATH}: {problem}")
+        if problems:
+            self._display.tell(f"{CONFIG_PATH} counts as absent until that is mended and committed")
+        file = self._room.wanted.clone.root / CONFIG_PATH
+        here = file.read_bytes() if file.is_file() else None
+        start = self._room.repo.default_branch
+        head = await self._room.mirror.resolve(start)
+        there = await self._room.mirror.read(head, CONFIG_PATH) if head else None
+        if _lines(here) != _lines(there):
+            self._display.tell(
+                f"{CONFIG_PATH} counts as it is committed at {start[:40]}; your file is another"
+            )
 
     async def tell_waits(self) -> None:
         """Tell why something is tried again, once for each try."""
@@ -66,6 +87,11 @@ class Watch:
         """Say whether nothing is under way or queued; timers do not count."""
         counts = await self._room.bot.store.counts()
         return not any(counts[name] for name in ("events", "actions", "submitted"))
+
+
+def _lines(text: bytes | None) -> list[bytes] | None:
+    """Tell contents apart, but not by the line endings that a checkout may change."""
+    return None if text is None else text.splitlines()
 
 
 def said(entry: Happening, branches: Mapping[int, str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import signal
@@ -121,6 +122,20 @@ def test_a_branch_that_conflicts_with_what_was_committed_meanwhile_is_named(
     assert ran.json["conflicts"] == [
         {"branches": ["main", f"agent/words/T-{number}-a1"], "files": ["src/two.txt"]} for number in (2, 3)
     ], ran.err
+
+
+def test_another_base_than_work_began_from_is_told_and_not_used(tmp_path: Path) -> None:
+    clone = make(tmp_path, runs={"one": [{"behave": "no_change"}]})
+    clone.write(".github/gitwright.yml", f"test: {CHECK}\nlimits: {{attempts: 1}}\n")
+    clone.git("commit", "-q", "-a", "-m", "Try once")
+    clone.write(FILE, backlog(T_2={"status": "dropped"}, T_3={"status": "dropped"}))
+    first = clone.scripted(*WORK)
+    before = clone.git("rev-parse", "agent/words/backlog")
+    again = clone.scripted(*WORK, "--base", "HEAD~1")
+
+    told = "work has begun, so it goes on from agent/words/backlog"
+    assert (first.code, told in first.out, again.code, told in again.out) == (1, False, 1, True), again.err
+    assert clone.git("rev-parse", "agent/words/backlog") == before
 
 
 def test_given_again_it_finds_everything_done_and_makes_nothing_twice(
@@ -299,7 +314,8 @@ def test_two_at_once_in_one_clone_are_refused(tmp_path: Path) -> None:
     finally:
         lock.release()
 
-    assert (ran.code, "Another Gitwright" in ran.err) == (1, True)
+    assert ran.code == 1
+    assert f"Another command (process {os.getpid()}) works in `{clone.folder}`. Wait for its end" in ran.err
     assert clone.branches() == {}
 
 

@@ -113,6 +113,25 @@ def test_a_repository_without_tests_is_planned_and_told_so(tmp_path: Path) -> No
     assert "gitwright backlog --plan-file tasks/PLAN.md --track-id NAME" in ran.out
 
 
+def test_settings_that_count_for_nothing_are_told_in_every_call(tmp_path: Path) -> None:
+    clone = make(tmp_path, {**FILES, ".github/gitwright.yml": "test: sh check.sh\nlimits: {workers: many}\n"})
+    clone.write("feature.md", CONTEXT)
+    clone.write(".github/gitwright.yml", "test: sh check.sh\n")
+
+    calls = [
+        clone.scripted(*PLAN),
+        clone.scripted(*PLAN),
+        clone.scripted("backlog", "--plan-file", "tasks/PLAN.md", "--track-id", "words"),
+        clone.scripted("implement", "--backlog-file", "tasks/BACKLOG.yaml"),
+    ]
+
+    for ran in calls:
+        assert ran.out.count(".github/gitwright.yml: line 2: `limits.workers`: this must be") == 1, ran.err
+        assert "counts as absent until that is mended and committed" in ran.out
+        assert ".github/gitwright.yml counts as it is committed at " in ran.out
+        assert "a setting cannot be read" not in ran.out
+
+
 def test_a_clone_without_a_commit_and_an_empty_text_are_refused_with_what_to_do(tmp_path: Path) -> None:
     unborn, clone = make(tmp_path / "unborn", {}), make(tmp_path / "other")
     unborn.write("feature.md", CONTEXT)
