@@ -10,23 +10,13 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bot import files
 from bot.core.values import TreeFile
 from bot.errors import GitError, StaleRefError, UserError
 from bot.git.runner import Place, git, git_remote, remote_failure, signature
+from bot.git.upkeep import LOCKS, sweep
 from bot.ports import CommitInfo, GitAccess, Identity
 
 ANCHORS = "refs/gitwright/"
-_LOCKS = ("*.lock", "refs/**/*.lock")
-_LEFT = (
-    *_LOCKS,
-    "gc.pid",
-    "index-*",
-    "objects/*/tmp_obj_*",
-    "objects/pack/tmp_*",
-    "objects/pack/.tmp-*",
-    "objects/tmp_objdir-*",
-)
 _BATCH_BYTES = 64 << 20  # of what one git process is asked to print
 _BRANCHES = "refs/remotes/origin/"
 _SHA = re.compile(r"[0-9a-f]{40}")
@@ -102,7 +92,7 @@ class GitMirror:
         finally:
             self._writers -= 1
             if self._interrupted and not self._writers:
-                sweep(self.git_dir, _LOCKS)
+                sweep(self.git_dir, LOCKS)
                 self._interrupted = False
 
     async def resolve(self, ref: str) -> str | None:
@@ -315,12 +305,6 @@ def _track_of(anchor: str, tracks: Sequence[str]) -> bool:
     part = anchor.split("/")[1] if "/" in anchor else ""
     own = _WORKTREE.fullmatch(part)
     return part in tracks or (own is not None and own[1] in tracks)
-
-
-def sweep(git_dir: Path, patterns: Sequence[str] = _LEFT) -> list[Path]:
-    """Remove what a killed git left and give what is gone; to be called when none works there."""
-    left = [path for pattern in patterns for path in git_dir.glob(pattern)]
-    return [path for path in left if not files.remove(path)]
 
 
 _TEXT = ("utf-8", "surrogateescape")

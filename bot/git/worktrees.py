@@ -11,10 +11,11 @@ from pathlib import Path
 
 from bot import files, living, points, process
 from bot.core.values import Repo
-from bot.errors import GitError
+from bot.errors import GitError, RetryableError
 from bot.git.ingest import Order, ingest
-from bot.git.mirror import GitMirror, sweep
+from bot.git.mirror import GitMirror
 from bot.git.runner import Place, git
+from bot.git.upkeep import pack, sweep
 from bot.ports import Identity, Ingested, Mirror, Sandbox, SandboxPolicy, Worktree
 
 SCRATCH = "/scratch.git"  # where an agent sees its throw-away repository
@@ -149,6 +150,16 @@ class WorktreeManager:
             return 0
         mirror = self._mirrors.setdefault(repo_id, GitMirror(folder))
         return await mirror.release_tracks(tracks)
+
+    async def pack(self) -> list[str]:
+        """Pack every mirror in which much has piled up, one after another, and say what went wrong."""
+        wrong = []
+        for folder in sorted(self._mirrors_root.glob("*.git")):
+            try:
+                await pack(folder)
+            except (GitError, RetryableError) as error:
+                wrong.append(f"{folder.name}: {error}")
+        return wrong
 
     def names(self, prefix: str) -> list[str]:
         """List the worktrees that lie here and whose names begin so."""

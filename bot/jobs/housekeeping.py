@@ -40,7 +40,7 @@ class Housekeeper:
             await asyncio.sleep(EVERY)
 
     async def tidy(self) -> tuple[int, int]:
-        """Release the commits that ended tracks held, and forget what is older than `keep`; count both."""
+        """Release the commits that ended tracks held, pack, and forget what is older than `keep`; count commits and rows."""
         anchors = 0
         by_repo: dict[int, list[str]] = {}
         for key in await self.store.ended_tracks():
@@ -48,4 +48,6 @@ class Housekeeper:
             by_repo.setdefault(int(repo), []).append(id_)
         for repo_id, ids in by_repo.items():
             anchors += await self.worktrees.release(repo_id, ids)
+        for wrong in await self.worktrees.pack():
+            _log.warning("mirror_not_packed", error=wrong)
         return anchors, await self.store.purge(self.clock.now() - self.keep)

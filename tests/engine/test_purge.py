@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import sqlalchemy as sa
+import structlog
 
 from bot.core.values import Repo
 from bot.engine.store import Commit, Delivery, NewAction, Store, TrackEvent
@@ -60,6 +61,21 @@ async def test_only_what_ended_long_ago_is_forgotten_and_known_ids_are_kept(
         assert await store.load(track) is not None
     assert await store.tracks_by_key(7, "issue:1") == [OLD, NEW, OPEN]
     assert [len(await store.sessions(track)) for track in (OLD, NEW, OPEN)] == [0, 1, 1]
+
+
+async def test_mirrors_are_packed_and_one_that_cannot_be_is_named(
+    clock: SettableClock, tmp_path: Path
+) -> None:
+    (tmp_path / "data/mirrors/1.git").mkdir(parents=True)  # no repository
+    store = await Store.open(f"sqlite:///{tmp_path}/store.sqlite", clock)
+    try:
+        with structlog.testing.capture_logs() as logged:
+            keeper = Housekeeper(store, WorktreeManager(tmp_path / "data"), clock, timedelta(days=90))
+            assert await keeper.tidy() == (0, 0)
+    finally:
+        await store.close()
+    [said] = [entry["error"] for entry in logged if entry["event"] == "mirror_not_packed"]
+    assert said.startswith("1.git: `git gc` failed")
 
 
 async def test_what_is_still_to_be_done_is_never_forgotten(

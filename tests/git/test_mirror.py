@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -226,6 +227,51 @@ async def test_a_failing_server_asks_for_another_try(
 async def test_an_absent_server_asks_for_another_try(mirror: GitMirror) -> None:
     with pytest.raises(RetryableError):
         await mirror.fetch(GitAccess("http://127.0.0.1:9/o/r.git", TOKEN))
+
+
+_PILE = """\
+for n in $(seq $1 $2); do
+    echo $n | git hash-object -w --stdin | tee /dev/stderr | git pack-objects -q objects/pack/pack >/dev/null
+done
+git prune-packed
+"""
+
+
+def pile_up(mirror: GitMirror, first: int, last: int) -> list[str]:
+    """Make a pack for each number, which holds one blob."""
+    command = ["sh", "-c", _PILE, "pile", str(first), str(last)]
+    env = {"PATH": os.environ["PATH"], "GIT_DIR": str(mirror.git_dir)}
+    done = subprocess.run(
+        command, cwd=mirror.git_dir, env=env, capture_output=True, text=True, check=True, timeout=60
+    )
+    return done.stderr.split()
+
+
+async def test_many_packs_become_one_and_nothing_is_lost(
+    manager: WorktreeManager, mirror: GitMirror, base: str
+) -> None:
+    def packs() -> int:
+        return len(list((mirror.git_dir / "objects/pack").glob("*.pack")))
+
+    blobs = pile_up(mirror, 1, 9)
+    few = packs()
+    assert await manager.pack() == []
+    assert packs() == few >= 9, "it was not worth it"
+    blobs += pile_up(mirror, 10, 60)
+    assert await manager.pack() == []
+    assert packs() <= 2
+    # Another job may be about to use what nothing refers to yet.
+    assert [await mirror.blob(sha) for sha in blobs[::20]] == [b"1\n", b"21\n", b"41\n"]
+    assert await mirror.read(base, "docs/a.md") == b"docs\n"
+
+
+async def test_a_mirror_that_cannot_be_packed_hides_no_other(
+    manager: WorktreeManager, mirror: GitMirror, base: str
+) -> None:
+    broken = mirror.git_dir.parent / "1.git"
+    broken.mkdir()
+    [wrong] = await manager.pack()
+    assert wrong.startswith("1.git: `git gc` failed")
 
 
 async def test_a_wrong_token_is_an_error_that_does_not_name_it(mirror: GitMirror, server: GitServer) -> None:
