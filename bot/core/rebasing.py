@@ -49,6 +49,7 @@ class Situation:
     budget_spent: bool = False
     contradiction: str = ""
     people: bool = False  # a person's commit is on the branch
+    may_rebase: bool = True  # the settings allow it, or a person asked for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +126,12 @@ def _only_base(s: Situation) -> bool:
 
 def _red_and_behind(s: Situation) -> bool:
     movable = s.behind > 0 and not s.conflicts and not s.rebased_onto_tip
-    return s.red and movable and not _messy(s)
+    return s.red and movable and s.may_rebase and not _messy(s)
 
 
 def _only_mechanical(s: Situation) -> bool:
-    return bool(s.conflicts) and not _conflict(s) and not s.rebased_onto_tip and not _messy(s)
+    movable = s.may_rebase and not s.rebased_onto_tip
+    return bool(s.conflicts) and not _conflict(s) and movable and not _messy(s)
 
 
 def _conflict(s: Situation) -> tuple[str, ...]:
@@ -143,7 +145,8 @@ def _conflict_with_people(s: Situation) -> bool:
 
 def _new_conflict(s: Situation) -> bool:
     """A rebase with a fix is a fix-forward too: without its limit a busy base would never let an attempt end."""
-    return bool(_conflict(s)) and not s.conflict_persists and not _messy(s) and s.fixes < s.max_fixes
+    fresh = bool(_conflict(s)) and not s.conflict_persists
+    return fresh and s.may_rebase and not _messy(s) and s.fixes < s.max_fixes
 
 
 def _since_green(s: Situation) -> tuple[int, ...]:
@@ -231,6 +234,9 @@ RULES: Sequence[Rule] = (
          "{Trouble}, and starting anew would leave a person's commits behind.", ("people", *_MESS, "trend")),
     Rule("messy", _messy, "regenerate",
          "The run is messy ({mess}): the spec is improved, and the task starts anew from the default branch.", _MESS),
+    Rule("never", lambda s: bool(s.conflicts) and not s.may_rebase, "ask_person",
+         "The branch conflicts with the default branch in {conflicts}, and the settings say `rebase: never`.",
+         ("conflicts", "may_rebase")),
     Rule("persists", lambda s: _persists(s) and _regenerable(s), "regenerate",
          "The agent could not resolve the conflict in {conflicts}: the spec is improved, and the task starts anew "
          "from the default branch.", ("conflicts", "conflict_persists", "regenerations")),
@@ -274,6 +280,7 @@ def _facts(s: Situation) -> dict[str, str]:
         "budget_spent": _yes(s.budget_spent),
         "contradiction": sanitize.inline(s.contradiction[: 3 * LONGEST]) or "no",
         "people": _yes(s.people),
+        "may_rebase": _yes(s.may_rebase),
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from bot import points
@@ -56,6 +56,7 @@ class AssessJob:
             behind=behind,
             rebased_onto_tip=behind == 0,
             people=bool(people),
+            may_rebase=track.config.rebase != "never",
         )
         output = "\n\n".join(_said(check)[: EVIDENCE // len(red)] for check in red)
         return TaskAssessed(
@@ -107,9 +108,10 @@ class RebaseJob:
             return TaskRebased(task=task.id, attempt=task.attempt, head_sha=head, onto=tip)  # it stands there
         tree, conflicts = await merged(mirror, track, tip, head)
         if conflicts:
-            # The default branch moved since this was decided.
+            # The default branch moved since this was decided, or a person asked for it.
             look = AssessTask(task=task.id, attempt=task.attempt, head_sha=head)
-            return await AssessJob(self.repositories, self.forge, self.author)(track, look)
+            seen = await AssessJob(self.repositories, self.forge, self.author)(track, look)
+            return replace(seen, situation=replace(seen.situation, may_rebase=True)) if seen else None
         sha = await self._commit(track, task, mirror, tree, tip, head)
         await mirror.anchor(f"tasks/{track.id}/{task.id}-a{task.attempt}", sha)
         try:

@@ -61,6 +61,7 @@ ROWS = [
     Case("fix", "fix_forward", RED),
     Case("fix", "fix_forward", replace(RED, where="before_push")),
     Case("fix", "fix_forward", replace(RED, people=True)),
+    Case("fix", "fix_forward", replace(RED, behind=3, may_rebase=False)),
     Case("fix", "fix_forward", replace(RED, flaky=RED.failing, reruns=MOST_RERUNS)),
     Case("fix", "fix_forward", replace(RED, flaky=("t::a",))),
     Case("fix", "fix_forward", replace(RED, fails_on_base=("t::a",))),
@@ -77,6 +78,9 @@ ROWS = [
     Case("messy", "regenerate", replace(RED, messy=MESS, behind=1)),
     Case("messy", "regenerate", replace(CLOCKWORK, messy=MESS)),
     Case("messy", "regenerate", replace(TORN, messy=MESS)),
+    Case("messy", "regenerate", replace(TORN, messy=MESS, may_rebase=False)),
+    Case("never", "ask_person", replace(TORN, may_rebase=False)),
+    Case("never", "ask_person", replace(CLOCKWORK, may_rebase=False)),
     Case("persists", "regenerate", replace(TORN, conflict_persists=True, fixes=1)),
     Case("persists", "regenerate", replace(TORN, conflict_persists=True, fixes=1, red=True, trend=(1,))),
     Case("stuck", "regenerate", replace(RED, trend=(2, 2), fixes=1)),
@@ -127,6 +131,7 @@ def test_each_row_says_why_in_a_sentence() -> None:
             "fixes_spent": "`t::a`, `t::b` fail, and the fixes without being asked are used up (2 of 2).",
             "regenerations_spent": "`t::a`, `t::b` fail, and the task was regenerated 2 of 2 times already.",
             "stuck": "The failures do not get fewer (2, 2): the spec is improved, and the task starts anew from the default branch.",
+            "never": "The branch conflicts with the default branch in `src/a.py`, and the settings say `rebase: never`.",
             "persists": "The agent could not resolve the conflict in `src/a.py`: the spec is improved, and the task starts anew from the default branch.",
             "messy": "The run is messy (score 0.50): the spec is improved, and the task starts anew from the default branch.",
             "hopeless_with_people": "The run is messy (score 0.50), and starting anew would leave a person's commits behind.",
@@ -206,6 +211,7 @@ situations = st.builds(
     budget_spent=rarely,
     contradiction=rarely.map(lambda yes: "It must and must not." if yes else ""),
     people=st.booleans(),
+    may_rebase=st.booleans(),
 )
 
 
@@ -272,6 +278,8 @@ def test_no_limit_is_passed(situation: Situation) -> None:
         assert situation.reruns < MOST_RERUNS
     if kind == "rebase":
         assert not situation.rebased_onto_tip
+    if not situation.may_rebase:
+        assert kind not in ("rebase", "rebase_and_fix")
 
 
 # --- it ends -----------------------------------------------------------------------------------------

@@ -12,7 +12,9 @@ import pytest
 
 from bot.core import backlog
 from bot.core.actions import AssessTask, RebaseTask
+from bot.core.config import RepoConfig
 from bot.core.events import TaskAssessed, TaskRebased
+from bot.core.rebasing import RebaseEngine
 from bot.core.track import Track
 from bot.core.values import Check
 from bot.git import GitMirror, WorktreeManager
@@ -49,6 +51,7 @@ class Site:
     main: str = ""
     head: str = ""
     commits: int = 0
+    config: RepoConfig = field(default_factory=RepoConfig)
 
     async def put(self, branch: str, files: Mapping[str, str], who: Identity = BOT) -> str:
         """Commit files on top of a branch and publish that."""
@@ -75,11 +78,15 @@ class Site:
 
     def track(self) -> Track:
         mine = a_task(state="checking", attempt=1, pull=20, head_sha=self.head, branch=BRANCH)
-        return a_track(mine, a_task("T-2", state="dropped", skipped=True), repo=REPO)
+        dropped = a_task("T-2", state="dropped", skipped=True)
+        return a_track(mine, dropped, repo=REPO, config=self.config)
+
+    async def rebase(self) -> TaskRebased | TaskAssessed | None:
+        job = RebaseJob(self.repositories, cast(Forge, self.forge), BOT)
+        return await job(self.track(), RebaseTask(task="T-1", attempt=1, head_sha=self.head))
 
     async def rebased(self) -> TaskRebased:
-        job = RebaseJob(self.repositories, cast(Forge, self.forge), BOT)
-        done = await job(self.track(), RebaseTask(task="T-1", attempt=1, head_sha=self.head))
+        done = await self.rebase()
         assert isinstance(done, TaskRebased)
         return done
 
@@ -171,3 +178,12 @@ async def test_a_real_conflict_is_told_beside_a_persons_commits(site: Site) -> N
     await site.put("main", {"a.py": "a = 3\n"})
     seen = (await site.assessed()).situation
     assert (seen.conflicts, seen.mechanical, seen.people) == (("a.py",), (), True)
+
+
+async def test_where_the_settings_say_never_only_a_person_who_asks_has_it_rebased(site: Site) -> None:
+    site.config = RepoConfig(rebase="never")
+    await site.put("main", {"a.py": "a = 3\n"})
+    assert RebaseEngine().decide((await site.assessed()).situation).kind == "ask_person"
+    asked = await site.rebase()
+    assert isinstance(asked, TaskAssessed)
+    assert RebaseEngine().decide(asked.situation).kind == "rebase_and_fix"
