@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from bot.demo.source import run_git
+from bot.demo.source import git_output
 from bot.errors import GitError, UserError
 
 JsonDict = dict[str, Any]
@@ -59,8 +59,12 @@ class Clone:
     path: Path
 
     def git(self, *args: str, index: Path | None = None) -> str:
+        return self.bytes_of(*args, index=index).decode(errors="replace").strip()
+
+    def bytes_of(self, *args: str, index: Path | None = None) -> bytes:
+        """Give every byte that git says: patches and files need not be UTF-8, and their space counts."""
         env = {"GIT_INDEX_FILE": str(index)} if index else None
-        return run_git(["-C", str(self.path), *args], env=env)
+        return git_output(["-C", str(self.path), *args], env=env)
 
     def sha(self, revision: str) -> str:
         """Name a commit in full; UserError where the clone has none."""
@@ -69,11 +73,11 @@ class Clone:
         except GitError as error:
             raise UserError(f"{self.path} has no commit {revision}.") from error
 
-    def patch(self, commit: str, files: Sequence[str], *options: str) -> str:
+    def patch(self, commit: str, files: Sequence[str], *options: str) -> bytes:
         """Give what a commit changed in these files, as `git apply --3way` takes it."""
         how = ("--full-index", "--binary", "--no-renames", "--no-ext-diff", "--no-color", *options)
-        text = self.git("diff", *how, f"{commit}^", commit, "--", *(f":(literal){path}" for path in files))
-        return f"{text}\n" if text else ""
+        literal = (f":(literal){path}" for path in files)
+        return self.bytes_of("diff", *how, f"{commit}^", commit, "--", *literal)
 
 
 def write_script(clone: Path, base: str, fixes: Sequence[str], folder: Path) -> Path:
@@ -82,16 +86,16 @@ def write_script(clone: Path, base: str, fixes: Sequence[str], folder: Path) -> 
     parts = find_parts(found, found.sha(base), [found.sha(fix) for fix in fixes])
     folder.mkdir(parents=True)
     for number, part in enumerate(parts, 1):
-        (folder / f"task-{number}.patch").write_text(found.patch(part.commit, part.files), encoding="utf-8")
+        (folder / f"task-{number}.patch").write_bytes(found.patch(part.commit, part.files))
     script = _script(parts)
     if parts[0].tests and parts[0].code:
-        (folder / "fault.patch").write_text(found.patch(parts[0].commit, parts[0].tests), encoding="utf-8")
+        (folder / "fault.patch").write_bytes(found.patch(parts[0].commit, parts[0].tests))
         fault = {"patch": "fault.patch", "say": "Tests first; I believe that the code is right as it is."}
         script["tasks"][0]["runs"].insert(0, fault)
     # The later a task, the less else happens to it.
     for index in reversed(range(len(parts))):
         if person := _person(found, base, parts[index], parts):
-            (folder / "person.patch").write_text(person, encoding="utf-8")
+            (folder / "person.patch").write_bytes(person)
             # Searched in the pull request's title, which begins with the task's id.
             when = {"task": f"{re.escape(parts[index].title)}$", "event": "pr_opened"}
             script["people"] = [{"when": when, "patch": "person.patch"}]
@@ -141,7 +145,7 @@ def _applies(clone: Clone, base: str, parts: Sequence[Part]) -> bool:
         clone.git("read-tree", base, index=index)
         for part in parts:
             patch = Path(room, "patch")
-            patch.write_text(clone.patch(part.commit, part.files), encoding="utf-8")
+            patch.write_bytes(clone.patch(part.commit, part.files))
             try:
                 clone.git("apply", "--cached", str(patch), index=index)
             except GitError:
@@ -191,7 +195,7 @@ def _script(parts: Sequence[Part]) -> JsonDict:
     }
 
 
-def _person(clone: Clone, base: str, part: Part, parts: Sequence[Part]) -> str:
+def _person(clone: Clone, base: str, part: Part, parts: Sequence[Part]) -> bytes:
     """Give a person's patch that adds a comment where the part only adds lines; empty where there is no such place."""
     others = {path for other in parts if other is not part for path in other.files}
     for path in (*part.tests, *part.code):
@@ -199,28 +203,27 @@ def _person(clone: Clone, base: str, part: Part, parts: Sequence[Part]) -> str:
         if sign is None or path in others:
             continue
         try:
-            lines = clone.git("show", f"{base}:{path}").splitlines()
+            text = clone.bytes_of("show", f"{base}:{path}")
         except GitError:
             continue  # the part makes this file
+        lines = text.split(b"\n")[:-1]  # a last line without an end is no place to stand at
+        most = len(lines) if text.endswith(b"\n") else len(lines) - 1
         for after in _additions(clone.patch(part.commit, [path], "--unified=0")):
-            if after <= len(lines):
+            if after <= most:
                 return _insertion(path, lines, after, f"{sign} {_SAID}")
-    return ""
+    return b""
 
 
-def _additions(patch: str) -> list[int]:
+def _additions(patch: bytes) -> list[int]:
     """Number the lines after which a patch without context only adds."""
-    return [int(line) for line in re.findall(r"^@@ -([0-9]+),0 \+", patch, re.MULTILINE)]
+    return [int(line) for line in re.findall(rb"^@@ -([0-9]+),0 \+", patch, re.MULTILINE)]
 
 
-def _insertion(path: str, lines: Sequence[str], after: int, text: str) -> str:
+def _insertion(path: str, lines: Sequence[bytes], after: int, text: str) -> bytes:
     """Write a patch that adds one line, with up to three lines around it."""
     first, last = max(after - 3, 0), min(after + 3, len(lines))
-    body = (
-        [f" {line}" for line in lines[first:after]]
-        + [f"+{text}"]
-        + [f" {line}" for line in lines[after:last]]
-    )
     count = last - first
     head = f"--- a/{path}\n+++ b/{path}\n@@ -{first + 1},{count} +{first + 1},{count + 1} @@\n"
-    return f"diff --git a/{path} b/{path}\n{head}" + "\n".join(body) + "\n"
+    body = [*(b" " + line for line in lines[first:after]), f"+{text}".encode()]
+    body += [b" " + line for line in lines[after:last]]
+    return f"diff --git a/{path} b/{path}\n{head}".encode() + b"\n".join(body) + b"\n"

@@ -186,7 +186,10 @@ def _asked(project: Project, path: Path) -> Path:
     url = f"https://api.github.com/repos/{project.slug}/issues/{project.issue}"
     try:
         found = httpx.get(url, timeout=_ASKING, follow_redirects=True).raise_for_status().json()
-    except httpx.HTTPError as error:
+    except (
+        httpx.HTTPError,
+        ValueError,
+    ) as error:  # ValueError: the answer is no JSON, as from a sign-in page
         raise UserError(f"{url} cannot be read; give --issue-file: {error}") from error
     path.write_text(f"# {found['title']}\n\n{found['body'] or ''}\n", encoding="utf-8")
     return path

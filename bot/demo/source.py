@@ -21,6 +21,13 @@ _SOMEBODY = {
 
 
 def run_git(args: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> str:
+    """Give what `git_output` gives as one text without the space around it."""
+    return git_output(args, env=env, cwd=cwd).decode(errors="replace").strip()
+
+
+def git_output(
+    args: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> bytes:
     """Run git without the machine's configuration and prompts; GitError carries the end of what it said."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     clean |= {
@@ -41,12 +48,13 @@ def run_git(args: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: P
         "core.hooksPath=/dev/null",
         *args,
     ]
-    done = subprocess.run(
-        argv, env=clean, cwd=cwd, capture_output=True, text=True, check=False, timeout=_TIMEOUT
-    )
+    try:
+        done = subprocess.run(argv, env=clean, cwd=cwd, capture_output=True, check=False, timeout=_TIMEOUT)
+    except subprocess.TimeoutExpired as error:
+        raise GitError(f"git {args[0]}: no end within {_TIMEOUT:.0f} s") from error
     if done.returncode:
-        raise GitError(f"git {args[0]}: {done.stderr.strip()[-500:]}")
-    return done.stdout.strip()
+        raise GitError(f"git {args[0]}: {done.stderr.decode(errors='replace').strip()[-500:]}")
+    return done.stdout
 
 
 def login(token: str) -> dict[str, str]:

@@ -49,7 +49,7 @@ class Made:
     def _commit(self, subject: str, files: dict[str, str]) -> str:
         for name, text in files.items():
             (self.path / name).parent.mkdir(parents=True, exist_ok=True)
-            (self.path / name).write_text(text)
+            (self.path / name).write_bytes(text.encode("latin-1"))
         source.run_git(["add", "."], cwd=self.path)
         source.run_git(["commit", "--quiet", "-m", subject], cwd=self.path, env=WHO)
         return source.run_git(["rev-parse", "HEAD"], cwd=self.path)
@@ -138,6 +138,20 @@ def test_the_persons_commit_conflicts_with_its_task_and_with_no_other(made: Made
     source.run_git(["apply", "--3way", str(folder / "task-1.patch")], cwd=work)
     with pytest.raises(source.GitError, match="conflict"):
         source.run_git(["apply", "--3way", str(folder / "task-3.patch")], cwd=work)
+
+
+def test_files_keep_every_byte_whatever_their_encoding_line_ends_and_blank_lines(tmp_path: Path) -> None:
+    old = "\n\f\n# caf\xe9\r\nx = 1\ny = 1\n\n\n\n"
+    new = old.replace("y = 1\n", "y = 1\nz = 1\n")
+    made = Made(tmp_path / "clone", ("Odd", {"pkg/odd.py": old}), ("Mend odd", {"pkg/odd.py": new}))
+    made.base, made.fixes = made.shas[1], made.shas[2:]
+    folder, _ = made.script()
+
+    mended, person = made.at("mended", folder / "task-1.patch"), made.at("person", folder / "person.patch")
+
+    assert (mended / "pkg/odd.py").read_bytes() == new.encode("latin-1")
+    said = "y = 1\n# A colleague works here as well.\n"
+    assert (person / "pkg/odd.py").read_bytes() == old.replace("y = 1\n", said).encode("latin-1")
 
 
 def test_the_clone_is_only_read(made: Made) -> None:
