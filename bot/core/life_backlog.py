@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from bot.core import messages
+from bot.core import leases, messages
 from bot.core.actions import CheckHealth, Decision, PostComment, SyncStatus
 from bot.core.backlog import BacklogTask, Loaded
 from bot.core.events import PullClosed
@@ -104,20 +104,37 @@ def backlog_changed(track: Track, loaded: Loaded, now: datetime) -> Decision:
 
 
 def _honoured(known: TaskTrack | None, written: TaskTrack) -> TaskTrack:
-    # What runs was merged as it was: only a task that has not begun takes new words, and a settled line settles it.
+    # What is merged is what runs next; a settled line settles what has not begun or is stuck.
     if known is None:
         return written
     if _set_back(known, written):
-        return replace(known, state="reverted", note="its line was set back to todo")
+        return replace(_reworded(known, written), state="reverted", note="its line was set back to todo")
+    if known.state in SETTLED:
+        return known
     if known.state == "blocked" and known.attempt == 0:
         return written  # it waits for a word of people, and this may be it
-    if known.state in {"todo", "ready"} or (known.state == "waiting" and known.attempt == 0):
-        same = replace(written, attempt=known.attempt, run=known.run)
-        return same if written.state in SETTLED else replace(same, state=known.state, note=known.note)
-    # An open pull request is settled by merging or closing it; where a task is stuck, the line decides.
-    if written.state in SETTLED and known.state in STUCK:
+    # An open pull request is settled by merging or closing it.
+    begun = known.state not in {"todo", "ready"} and (known.state != "waiting" or known.attempt > 0)
+    if written.state in SETTLED and (known.state in STUCK or not begun):
         return replace(known, state=written.state, note="")
-    return known
+    return _reworded(known, written)
+
+
+def _reworded(known: TaskTrack, written: TaskTrack) -> TaskTrack:
+    """Take over what people changed of a task; what its open pull request may touch stays leased."""
+    moved = leases.holds(known) and known.scope != written.scope
+    return replace(
+        known,
+        title=written.title,
+        kind=written.kind,
+        priority=written.priority,
+        estimate=written.estimate,
+        votes=written.votes,
+        depends_on=written.depends_on,
+        scope=written.scope,
+        acceptance=written.acceptance,
+        leased=tuple(dict.fromkeys((*known.leased, *known.scope))) if moved else known.leased,
+    )
 
 
 def _set_back(known: TaskTrack, written: TaskTrack) -> bool:

@@ -269,20 +269,32 @@ def rebase(track: Track, task: TaskTrack, now: datetime, *, why: str) -> tuple[T
 
 
 def next_attempt(
-    track: Track,
-    task: TaskTrack,
-    now: datetime,
-    *,
-    why: str,
-    evidence: Evidence | None = None,
-    asked: bool = False,
+    track: Track, task: TaskTrack, now: datetime, *, why: str, evidence: Evidence | None = None
 ) -> tuple[Track, tuple[Action, ...]]:
-    """Begin anew from a fresh base, from an improved spec where there is evidence; the branch of before is kept.
+    """Begin anew from a fresh base, from an improved spec where there is evidence; the branch of before is kept."""
+    track, closing = put_back(track, task, why=why, evidence=evidence)
+    task = track.task(task.id) or task
+    task = replace(
+        task,
+        state="running",
+        note="",
+        attempt=task.attempt + 1,
+        run=task.run + 1,
+        branch=task_branch(track.config.branch_prefix, track.id, task.id, task.attempt + 1),
+        regenerations=task.regenerations + (evidence is not None),
+    )
+    spec = f", spec version {task.spec}" if task.evidence else ""
+    track = replace(track.with_task(task), runs=track.runs + 1).noting(
+        stamp(now), f"started attempt {task.attempt} of {task.id}{spec}", why, task.id
+    )
+    return track, (*closing, RunTask(task=task.id, attempt=task.attempt, run=task.run))
 
-    What people asked for does not count towards the limit of regenerations.
-    """
-    attempt = task.attempt + 1
-    begun = TaskTrack(
+
+def put_back(
+    track: Track, task: TaskTrack, *, why: str, evidence: Evidence | None = None
+) -> tuple[Track, tuple[ClosePull, ...]]:
+    """Forget how far an attempt came, but not what it taught; the next one begins when its turn comes."""
+    fresh = TaskTrack(
         id=task.id,
         title=task.title,
         kind=task.kind,
@@ -292,24 +304,17 @@ def next_attempt(
         depends_on=task.depends_on,
         scope=task.scope,
         acceptance=task.acceptance,
-        state="running",
-        attempt=attempt,
-        run=task.run + 1,
-        branch=task_branch(track.config.branch_prefix, track.id, task.id, attempt),
-        regenerations=task.regenerations + (evidence is not None and not asked),
+        attempt=task.attempt,
+        run=task.run,
+        regenerations=task.regenerations,
         evidence=(*task.evidence, evidence) if evidence else task.evidence,
         replaced=(*task.replaced, task.pull) if task.pull else task.replaced,
         decisions=task.decisions,
     )
-    spec = f", spec version {begun.spec}" if begun.evidence else ""
-    track = replace(track.with_task(begun), runs=track.runs + 1).noting(
-        stamp(now), f"started attempt {attempt} of {task.id}{spec}", why, task.id
-    )
-    run = RunTask(task=task.id, attempt=attempt, run=begun.run)
+    track = track.with_task(fresh)
     if task.pull is None:
-        return track, (run,)
-    body = messages_pulls.replaced(track, task, begun, why)
-    return track, (ClosePull(number=task.pull, body=body), run)
+        return track, ()
+    return track, (ClosePull(number=task.pull, body=messages_pulls.replaced(track, task, fresh, why)),)
 
 
 def task_rebased(track: Track, event: TaskRebased, now: datetime) -> Decision:

@@ -51,26 +51,29 @@ def needing(track: Track, task: str) -> list[str]:
 
 
 def retry(track: Track, task: TaskTrack, by: str, now: datetime) -> Decision | str:
-    """Begin the next attempt with the same spec."""
-    refusal = _not_again(track, task)
-    if refusal:
-        return refusal
-    track = _wanted_again(track, task)
-    track, actions = life_repair.next_attempt(track, task, now, why=f"{by} asked to retry it")
-    return Decision(track=assessed(track), actions=(*actions, SyncStatus()))
+    """Have the next attempt made with the same spec."""
+    return _again(track, task, None, f"{by} asked to retry it", now)
 
 
 def regenerate(track: Track, task: TaskTrack, note: str, by: str, now: datetime) -> Decision | str:
-    """Begin the next attempt from a spec that is improved by what is known and by a person's note."""
+    """Have the next attempt made from a spec that is improved by what is known and by a person's note.
+
+    What people ask for does not count towards the limit of regenerations.
+    """
+    evidence = Evidence(attempt=task.attempt, decision="regenerate", note=note, reason="person")
+    return _again(track, task, evidence, f"{by} asked to regenerate it", now)
+
+
+def _again(
+    track: Track, task: TaskTrack, evidence: Evidence | None, why: str, now: datetime
+) -> Decision | str:
+    """Have another attempt made, as soon as a worker is free and nobody else works on its files."""
     refusal = _not_again(track, task)
     if refusal:
         return refusal
-    track = _wanted_again(track, task)
-    evidence = Evidence(attempt=task.attempt, decision="regenerate", note=note, reason="person")
-    track, actions = life_repair.next_attempt(
-        track, task, now, why=f"{by} asked to regenerate it", evidence=evidence, asked=True
-    )
-    return Decision(track=assessed(track), actions=(*actions, SyncStatus()))
+    track, closing = life_repair.put_back(_wanted_again(track, task), task, why=why, evidence=evidence)
+    track, runs = start_ready(track.noting(stamp(now), f"{task.id} is wanted again", why, task.id), now)
+    return Decision(track=track, actions=(*closing, *runs, SyncStatus()))
 
 
 def _not_again(track: Track, task: TaskTrack) -> str:

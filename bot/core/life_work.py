@@ -11,7 +11,6 @@ from bot.core.actions import (
     AssessTask,
     Decision,
     MakePlan,
-    RunTask,
     SyncStatus,
     Timer,
 )
@@ -74,7 +73,7 @@ def _finding_codes(event: HealthChecked) -> str:
     return ", ".join(dict.fromkeys(f"{f.code} {f.level}" for f in event.findings))
 
 
-def start_ready(track: Track, now: datetime) -> tuple[Track, tuple[RunTask, ...]]:
+def start_ready(track: Track, now: datetime) -> tuple[Track, tuple[Action, ...]]:
     """Start what can start: dependencies merged, a worker free, no scope in use, not too many pull requests open."""
     if track.state not in {"working", "blocked"} or not track.healthy or not track.readable:
         return track, ()
@@ -99,14 +98,14 @@ def start_ready(track: Track, now: datetime) -> tuple[Track, tuple[RunTask, ...]
         task = track.task(wait.task)
         if task is not None:
             track = track.with_task(replace(task, state="waiting", note=_waits_for(wait)))
-    runs: list[RunTask] = []
+    runs: list[Action] = []
     for chosen in start:
         task = track.task(chosen.id)
         if task is not None:
             track, more = life_repair.next_attempt(
                 track, task, now, why="dependencies merged, a worker is free"
             )
-            runs += [action for action in more if isinstance(action, RunTask)]
+            runs += more
     return assessed(track), tuple(runs)
 
 
@@ -160,7 +159,9 @@ def task_proposed(track: Track, event: TaskProposed, now: datetime) -> Decision:
         pull=event.pull,
         head_sha=event.head_sha,
         branch=event.branch,
-        leased=event.outside,
+        leased=tuple(
+            dict.fromkeys((*task.leased, *event.outside))
+        ),  # what is in the pull request stays leased
         trend=(*task.trend, 0),  # nothing failed before the push
         passed=(),
         judged="",

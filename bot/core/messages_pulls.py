@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from bot.core import messages, messages_spending
 from bot.core.budgets import Line
-from bot.core.ids import Marker
+from bot.core.ids import Marker, task_branch
 from bot.core.lessons import LESSONS_PATH, Lesson
 from bot.core.sanitize import code, escape, fence, inline, plain, truncate
 from bot.core.track import TaskTrack, Track
@@ -122,11 +122,13 @@ def record_pull(track: Track, lessons: Sequence[Lesson] = ()) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def replaced(track: Track, task: TaskTrack, begun: TaskTrack, why: str) -> str:
+def replaced(track: Track, task: TaskTrack, fresh: TaskTrack, why: str) -> str:
     """Say under a pull request that a later attempt takes its place; its branch stays for whoever wants to look."""
-    spec = f" from version {begun.spec} of its spec" if begun.evidence else ""
+    spec = f" from version {fresh.spec} of its spec" if fresh.evidence else ""
+    attempt = task.attempt + 1
+    branch = task_branch(track.config.branch_prefix, track.id, task.id, attempt)
     text = (
-        f"Replaced by attempt {begun.attempt} of `{task.id}`{spec}, on branch {code(begun.branch)}: {escape(why)} "
+        f"Replaced by attempt {attempt} of `{task.id}`{spec}, on branch {code(branch)}: {escape(why)} "
         f"The branch {code(task.branch)} is kept."
     )
     return messages.answer(track.id, f"{task.id}-a{task.attempt}-replaced", text)

@@ -139,7 +139,7 @@ def _with_pull(seen: Remains, task: TaskTrack, found: Attempt) -> TaskTrack:
             trend=(),
             fixes=0,
         )
-    if pull is None:
+    if pull is None or (pull.number in task.replaced and not pull.merged):
         return task
     if pull.merged and pull.base_branch == seen.repo.default_branch:
         return replace(task, state="done", note="", pull=pull.number)

@@ -20,7 +20,7 @@ def answer(call: CommandCall) -> Decision:
         COMMAND,
         lambda task, _: life_tasks.rebase(track, task, by, call.now),
         likely=lambda task: task.pull is not None and task.state in {"blocked", *OPEN_PULL},
-        done=lambda task: f"The branch of #{task.pull} is put onto `{track.repo.default_branch}`.",
+        done=lambda task, _: f"The branch of #{task.pull} is put onto `{track.repo.default_branch}`.",
     )
 
 

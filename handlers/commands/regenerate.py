@@ -5,7 +5,7 @@ from __future__ import annotations
 from bot.core import life_tasks
 from bot.core.actions import Decision
 from bot.handler import Command, CommandCall
-from handlers.spoken.arguments import on_task
+from handlers.spoken.arguments import begins, on_task
 from handlers.spoken.states import at_work, stuck
 
 
@@ -20,10 +20,7 @@ def answer(call: CommandCall) -> Decision:
         lambda task, given: life_tasks.regenerate(track, task, given.note, by, call.now),
         likely=stuck,
         note=True,
-        done=lambda task: (
-            f"Attempt {task.attempt + 1} of `{task.id}` begins, from an improved spec and a fresh base."
-            + (f" #{task.pull} is closed; its branch is kept." if task.pull else "")
-        ),
+        done=lambda before, after: begins(before, after, "from an improved spec and a fresh base"),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bot.core import life_tasks
 from bot.core.actions import Decision
 from bot.handler import Command, CommandCall
-from handlers.spoken.arguments import on_task
+from handlers.spoken.arguments import begins, on_task
 from handlers.spoken.states import at_work, stuck
 
 
@@ -19,14 +19,7 @@ def answer(call: CommandCall) -> Decision:
         COMMAND,
         lambda task, _: life_tasks.retry(track, task, by, call.now),
         likely=stuck,
-        done=lambda task: (
-            f"Attempt {task.attempt + 1} of `{task.id}` begins, with the same spec."
-            + (
-                f" #{task.pull} is closed; its branch is kept."
-                if task.pull and task.state != "reverted"
-                else ""
-            )
-        ),
+        done=lambda before, after: begins(before, after, "with the same spec"),
     )
 
 

@@ -21,7 +21,7 @@ def answer(call: CommandCall) -> Decision:
         COMMAND,
         lambda task, _: life_tasks.skip(call.track, task, by, call.now),  # type: ignore[arg-type]
         likely=lambda task: task.state not in SETTLED,
-        done=lambda task: _dropped(call.track, task),  # type: ignore[arg-type]  # said above: there is a track
+        done=lambda task, _: _dropped(call.track, task),  # type: ignore[arg-type]  # said above: there is a track
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from bot.core import life
 from bot.core.actions import Decision
 from bot.core.ids import TASK_ID, track_id
-from bot.core.sanitize import code
+from bot.core.sanitize import code, inline
 from bot.core.track import TaskTrack
 from bot.handler import Command, CommandCall
 
@@ -79,9 +79,12 @@ def on_task(
     *,
     likely: Callable[[TaskTrack], bool],
     note: bool = False,
-    done: Callable[[TaskTrack], str] = lambda _: "",
+    done: Callable[[TaskTrack, TaskTrack], str],
 ) -> Decision:
-    """Do something with the task that is named or meant; without a name that is the only likely one, if any."""
+    """Do something with the task that is named or meant; without a name that is the only likely one, if any.
+
+    `done` words the answer, from the task as it was and as it is then.
+    """
     assert call.track is not None
     given = read(call, task=True, note=note)
     problems = list(given.problems)
@@ -98,5 +101,15 @@ def on_task(
     decision = act(task, given)
     if isinstance(decision, str):
         return say(call, decision)
-    text = done(task)
-    return say(call, text, decision) if text else decision
+    after = decision.track.task(task.id) if decision.track else None
+    return say(call, done(task, after or task), decision)
+
+
+def begins(before: TaskTrack, after: TaskTrack, how: str) -> str:
+    """Say that another attempt begins, or what it waits for, and what becomes of the one before."""
+    text = f"Attempt {before.attempt + 1} of `{before.id}` begins, {how}."
+    if after.state != "running":
+        why = inline(after.note) or "the work as a whole waits"
+        text = f"Attempt {before.attempt + 1} of `{before.id}` begins as soon as it can, {how}. Until then: {why}."
+    closed = before.pull and before.state != "reverted"
+    return text + (f" #{before.pull} is closed; its branch is kept." if closed else "")

@@ -354,6 +354,17 @@ def test_a_task_whose_line_was_removed_while_it_runs_is_not_forgotten() -> None:
     assert [(task.id, task.state) for task in now.tasks] == [("T-2", "running"), ("T-1", "running")]
 
 
+@given(st.sampled_from(["held", "blocked", "reverted", "checking", "in_review"]))
+def test_words_that_people_merge_are_what_the_next_attempt_runs_by(state: TaskState) -> None:
+    assert GOOD.backlog is not None
+    track = a_track(a_task("T-1", state=state, attempt=1, run=1, pull=20, scope=("old.py",)))
+    changed = kept(life_backlog.backlog_changed(track, GOOD, NOW)).tasks[0]
+    assert (changed.title, changed.scope, changed.acceptance) == ("One", ("a.py",), ("It is.",))
+    assert (changed.state, changed.attempt, changed.pull) == (state, 1, 20)
+    # What an open pull request may have touched stays its own.
+    assert changed.leased == (() if state in {"held", "reverted"} else ("old.py",))
+
+
 def test_nothing_new_starts_while_the_backlog_cannot_be_read_and_the_next_valid_one_starts_it() -> None:
     track = a_track(a_task("T-1"), a_task("T-2", depends_on=("T-1",)))
     track = kept(life_backlog.backlog_changed(track, backlog.load("version: 2"), NOW))

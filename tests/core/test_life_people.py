@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from bot.core import life, life_hold, life_issue, life_pulls, life_tasks
 from bot.core.actions import (
     ACTIONS,
+    Action,
     CancelRuns,
     CheckHealth,
     ClosePull,
@@ -63,6 +64,11 @@ def kept(decision: Decision | str) -> Track:
 def kinds(decision: Decision | str) -> list[str]:
     assert isinstance(decision, Decision), decision
     return [action.kind for action in decision.actions]
+
+
+def kept_actions(decision: Decision | str) -> tuple[Action, ...]:
+    assert isinstance(decision, Decision)
+    return decision.actions
 
 
 def state_of(track: Track, task: str = "T-1") -> str:
@@ -431,6 +437,34 @@ def test_a_regenerated_task_has_the_note_as_evidence_and_a_retried_one_none() ->
     assert (regenerated.attempt, regenerated.replaced) == (2, (14,))
     assert regenerated.regenerations == 0, "what people ask for is not counted"
     assert kept(life_tasks.retry(track, task, "dana", NOW)).tasks[0].evidence == ()
+
+
+@given(st.booleans())
+def test_what_people_want_again_waits_for_its_files_and_a_worker_like_anything_else(improved: bool) -> None:
+    held = a_task(state="held", attempt=1, run=1, pull=14, scope=("a.py",))
+    other = a_task("T-2", state="in_review", attempt=1, run=1, pull=15, scope=("a.py",), head_sha=SHA)
+    track = a_track(held, other)
+    again = (
+        life_tasks.regenerate(track, held, "Shorter.", "dana", NOW)
+        if improved
+        else life_tasks.retry(track, held, "dana", NOW)
+    )
+    assert not any(isinstance(action, RunTask) for action in kept_actions(again))
+    assert state_of(kept(again)) == "waiting"
+    free = life_pulls.task_closed(kept(again), kept(again).tasks[1], closing(15, merged=True), NOW)
+    assert RunTask(task="T-1", attempt=2, run=2) in free.actions
+    begun = kept(free).tasks[0]
+    assert (begun.replaced, len(begun.evidence), begun.regenerations) == ((14,), int(improved), 0)
+
+    busy = [a_task(f"T-{n}", state="running", attempt=1, run=1) for n in (2, 3, 4)]
+    waits = life_tasks.retry(a_track(held, *busy), held, "dana", NOW)
+    assert (state_of(kept(waits)), kept(waits).tasks[0].note) == ("waiting", "too many open pull requests")
+
+
+def test_nothing_is_tried_again_before_the_repository_is_healthy() -> None:
+    stuck = a_task(state="blocked", attempt=1, run=1)
+    again = life_tasks.retry(a_track(stuck, state="blocked", healthy=False), stuck, "dana", NOW)
+    assert kinds(again) == ["sync_status"]
 
 
 def test_a_note_reaches_the_running_agent() -> None:

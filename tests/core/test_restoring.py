@@ -175,6 +175,15 @@ def test_a_pull_request_closed_meanwhile_holds_its_task() -> None:
     )
 
 
+def test_a_task_that_people_wanted_again_still_waits_for_its_turn() -> None:
+    waits = a_track(
+        a_task(state="waiting", attempt=1, run=1, replaced=(20,)), a_task("T-2", state="running", attempt=1)
+    )
+    closed = {"T-1": Attempt(number=1, pull=a_pull(state="closed"))}
+    task = first(remains(waits, attempts=closed))
+    assert (task.state, task.attempt, task.pull) == ("waiting", 1, None)
+
+
 def test_while_planning_everything_begins_again() -> None:
     seen = remains(a_track())
     decision = restored(rebuilt(seen, NOW), seen, NOW)

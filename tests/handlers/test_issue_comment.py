@@ -165,3 +165,14 @@ async def test_every_problem_with_what_was_written_is_named_at_once(body: str, p
     assert "Usage: `/agent" in said
     assert decision.track is not None
     assert decision.track.tasks == a_track(a_task(), a_task("T-2")).tasks
+
+
+async def test_another_attempt_that_has_to_wait_is_not_said_to_begin() -> None:
+    held = a_task(state="held", attempt=1, pull=14, scope=("a.py",))
+    track = a_track(held, a_task("T-2", state="running", attempt=1, scope=("a.py",)))
+    decision = await say("/agent retry T-1", track=track)
+    (said,) = (action for action in decision.actions if isinstance(action, PostComment))
+    assert said.body.splitlines()[2] == (
+        "Attempt 2 of `T-1` begins as soon as it can, with the same spec. Until then: its files are in use by "
+        "issue-12/T-2: a.py. #14 is closed; its branch is kept."
+    )
