@@ -16,7 +16,7 @@ from typing import Literal, Protocol
 
 import structlog
 
-from bot import points
+from bot import living, points
 from bot.ports import JsonDict
 
 SessionKind = Literal["planner", "coder"]
@@ -95,24 +95,10 @@ def prove_deleted(folder: Path) -> DeletionProof:
         leftovers += [str(path) for path in sorted(folder.rglob("*"))[:20]]
     elif folder.parent.is_dir() and folder in folder.parent.iterdir():
         leftovers.append(f"{folder.parent} lists {folder.name}")
-    leftovers += _processes_in(folder)
+    leftovers += [f"process {pid} works in {folder}" for pid in living.working_in(folder)]
     return DeletionProof(
         (f"path {folder}", f"listing {folder.parent}", f"processes in {folder}"), tuple(leftovers)
     )
-
-
-def _processes_in(folder: Path) -> list[str]:
-    """List processes whose working directory is inside; empty where the system has no /proc."""
-    found = []
-    prefix = f"{folder}{os.sep}"
-    for entry in Path("/proc").glob("[0-9]*/cwd"):
-        try:
-            cwd = str(entry.readlink()).removesuffix(" (deleted)")
-        except OSError:  # ended meanwhile, or somebody else's
-            continue
-        if cwd == str(folder) or cwd.startswith(prefix):
-            found.append(f"process {entry.parent.name} works in {cwd}")
-    return found
 
 
 def delete_folder(folder: Path) -> None:
