@@ -110,6 +110,7 @@ class Attempts:
             acceptance=contract.task.acceptance,
             agent=coder.name,
             route=route,
+            drift=contract.drift,
         )
         seen = Seen(work.mirror, contract.task, trace, changed, stand.conflicts)
         return await self.judge.judged(work.track, work.task, made, seen)

@@ -37,6 +37,7 @@ class Made:
     acceptance: tuple[str, ...] = ()
     agent: str = ""
     route: tuple[str, ...] = ()  # why this class of model
+    drift: tuple[str, ...] = ()  # what has changed since the plan
     situation: Situation | None = None
     text: str = ""
     details: str = ""

@@ -71,11 +71,12 @@ class WorkJob:
         notes: tuple[str, ...] = (
             made.tests,
             *made.route,
+            *made.drift,
             *(f"outside scope: {path}" for path in made.outside),
         )
         if pull is None or not await self._is_ours(track, task, pull):
             pull = await self._open(track, task, mirror, made)
-        elif pull.state == "open" and pull.head_sha != made.sha:
+        elif pull.state == "open":
             pull, said = await self._update(track, task, mirror, made, pull)
             notes = (*notes, *said)
         return TaskProposed(
@@ -115,14 +116,18 @@ class WorkJob:
     async def _update(
         self, track: Track, task: TaskTrack, mirror: Mirror, made: Made, pull: Pull
     ) -> tuple[Pull, tuple[str, ...]]:
-        """Move the branch from where the run found it; where somebody pushed meanwhile, theirs stands."""
-        try:
-            await self._push(track, task, mirror, made.sha, task.from_sha)
-        except StaleRefError:
-            return pull, ("somebody pushed to the branch meanwhile: this run's work was left out",)
-        await self.forge.update_pull(
-            track.repo, pull.number, body=await self._body(track, task, mirror, made)
-        )
+        """Move the branch from where the run found it; where somebody pushed meanwhile, theirs stands.
+
+        After a kill the branch, or the text as well, may have been changed already.
+        """
+        if pull.head_sha != made.sha:
+            try:
+                await self._push(track, task, mirror, made.sha, task.from_sha)
+            except StaleRefError:
+                return pull, ("somebody pushed to the branch meanwhile: this run's work was left out",)
+        body = await self._body(track, task, mirror, made)
+        if pull.body.strip() != body.strip():
+            await self.forge.update_pull(track.repo, pull.number, body=body)
         return replace(pull, head_sha=made.sha), ()
 
     async def _push(

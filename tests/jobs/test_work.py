@@ -1,0 +1,122 @@
+"""Publishing what a later run made: once, whatever was killed in between."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from bot.core.actions import RunTask
+from bot.core.events import TaskProposed
+from bot.core.values import Actor, Pull
+from bot.engine.store import Store
+from bot.errors import StaleRefError
+from bot.jobs.attempt import Attempts
+from bot.jobs.judge import MADE, Made
+from bot.jobs.repository import Repositories
+from bot.jobs.work import WorkJob
+from bot.ports import Forge
+from tests.core.builders import NOW, a_task, a_track
+
+BASE, OLD, NEW = "b" * 40, "c" * 40, "d" * 40
+BOT = Actor(99, "gitwright[bot]", is_bot=True)
+MADE_IT = Made(sha=NEW, tip=BASE, base=BASE, said="Mended.", tests="`true` (passed)", drift=("a file moved",))
+TASK = a_task(
+    state="running",
+    attempt=1,
+    run=2,
+    mode="fix",
+    pull=20,
+    head_sha=OLD,
+    from_sha=OLD,
+    branch="agent/issue-12/T-1-a1",
+)
+TRACK = a_track(TASK)
+
+
+class _Clock:
+    def now(self) -> datetime:
+        return NOW
+
+
+@dataclass
+class _Forge:
+    """One pull request of the bot and its branch, as forge and as mirror."""
+
+    pull: Pull
+    writes: list[str] = field(default_factory=list)
+
+    async def find_pull(self, *_: object) -> Pull:
+        return self.pull
+
+    async def bot_ids(self, _repo: object) -> frozenset[int]:
+        return frozenset({BOT.id})
+
+    async def update_pull(self, _repo: object, _number: int, *, body: str) -> None:
+        self.writes.append("text")
+        self.pull = replace(self.pull, body=body)
+
+    @asynccontextmanager
+    async def git_access(self, _repo: object, **_: bool) -> AsyncIterator[None]:
+        yield
+
+    async def fresh(self, _repo: object) -> _Forge:
+        return self
+
+    async def anchor(self, _name: str, _sha: str) -> None: ...
+
+    async def push(self, _access: object, sha: str, _branch: str, expected: str | None) -> None:
+        if self.pull.head_sha != expected:
+            raise StaleRefError("somebody was faster")
+        self.writes.append("push")
+        self.pull = replace(self.pull, head_sha=sha)
+
+
+def a_forge(head: str = OLD) -> _Forge:
+    body = "<!-- gitwright:task track=issue-12 task=T-1 attempt=1 -->\n\nWhat the first run said.\n"
+    return _Forge(Pull(20, "open", "", body, TASK.branch, head, "main", BASE, author=BOT))
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    made = await Store.open(f"sqlite:///{tmp_path}/store.sqlite", _Clock())
+    await made.put_id(f"{TRACK.key}:T-1-a1-r2:made", MADE.dump_json(MADE_IT).decode())
+    yield made
+    await made.close()
+
+
+async def publish(store: Store, forge: _Forge) -> TaskProposed:
+    attempts = cast(Attempts, SimpleNamespace(sandbox=SimpleNamespace(level="bwrap")))
+    job = WorkJob(store, cast(Repositories, forge), cast(Forge, forge), attempts)
+    done = await job(TRACK, RunTask(task="T-1", attempt=1, run=2, mode="fix", head=OLD))
+    assert isinstance(done, TaskProposed)
+    return done
+
+
+async def test_a_later_run_moves_the_branch_and_rewrites_the_text_once(store: Store) -> None:
+    forge = a_forge()
+    first = await publish(store, forge)
+    assert (first.head_sha, "Mended." in forge.pull.body) == (NEW, True)
+    assert "a file moved" in first.notes
+    assert await publish(store, forge) == first
+    assert forge.writes == ["push", "text"]
+
+
+async def test_a_text_that_a_kill_left_from_the_run_before_is_rewritten(store: Store) -> None:
+    forge = a_forge(head=NEW)
+    await publish(store, forge)
+    assert forge.writes == ["text"]
+    assert "Mended." in forge.pull.body
+
+
+async def test_what_somebody_pushed_meanwhile_stands_and_that_is_said(store: Store) -> None:
+    forge = a_forge(head="e" * 40)
+    done = await publish(store, forge)
+    assert (done.head_sha, forge.writes) == ("e" * 40, [])
+    assert any("somebody pushed to the branch meanwhile" in note for note in done.notes)
