@@ -9,6 +9,7 @@ SERIAL = frozenset({"tracks", "status", "health", "repairs"})
 QUEUE_OF = {
     "sync_status": "status",
     "report_backlog": "status",  # two at once would each find no check run, and make one
+    "note_run": "status",  # two at once would each add their note to the same list
     "check_health": "health",
     "make_plan": "plans",
     "run_task": "agents",

@@ -60,6 +60,7 @@ class Spent:
     def __init__(self, spending: Spending, reservation: Reservation, models: tuple[str, ...]) -> None:
         self.models = models
         self.usage: Usage | None = None
+        self._settled: Usage | None = None
         self._spending = spending
         self._reservation = reservation
         self._used: dict[str, Usage] = {}

@@ -93,6 +93,13 @@ async def test_a_run_that_ends_well_costs_what_it_used(town: Town) -> None:
     assert spent.total == Usage(1_000, 500, 0.25, 3)
 
 
+async def test_what_a_run_has_cost_so_far_can_be_read_while_it_runs(town: Town) -> None:
+    async with town.spending.run(TRACK, "planning", ["p:one"], "a") as spent:
+        await spent.before("p:one", 100)
+        await spent.after("p:one", Usage(100_000, 0, requests=1))
+        assert spent.total == Usage(100_000, 0, 0.1, 1)
+
+
 async def test_where_nobody_said_the_money_the_list_price_counts_and_else_the_dearest(town: Town) -> None:
     assert (await spend(town, Usage(1_000_000, 0))).total.usd == 1.0
     assert not (await town.whole()).unknown
