@@ -329,6 +329,22 @@ async def test_after_a_limit_nothing_of_that_installation_travels_until_its_time
     assert server.lines == ["GET /x", "GET /theirs", "GET /z"]
 
 
+async def test_after_the_last_call_that_is_allowed_nothing_travels_until_the_reset(
+    server: ScriptedServer, api: Api, sleeper: Sleeper
+) -> None:
+    reset = {"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(int(NOW.timestamp()) + 100)}
+    server.answers = [Say(200, {}, {**reset, "x-ratelimit-resource": "search"}), Say(200, {}, reset)]
+    await api.send("GET", "/search/issues", ME)
+    await api.send("GET", "/x", ME)
+    with pytest.raises(RetryableError, match="asked for a pause") as caught:
+        await api.send("POST", "/y", ME)
+    assert caught.value.after == 100
+    await api.send("GET", "/theirs", Access(TokenAuthStrategy("other"), 2))
+    sleeper.time += 102
+    await api.send("POST", "/y", ME)
+    assert server.lines == ["GET /search/issues", "GET /x", "GET /theirs", "POST /y"]
+
+
 async def test_a_limit_of_searches_holds_up_nothing_else(server: ScriptedServer, api: Api) -> None:
     search = {"x-ratelimit-remaining": "0", "x-ratelimit-resource": "search"}
     server.answers = [Say(403, {}, search)]

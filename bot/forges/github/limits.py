@@ -23,12 +23,18 @@ def wait_for(status: int, headers: Mapping[str, str], body: str, now: float) -> 
     if after is not None:
         return max(after, LEAST_WAIT)
     if headers.get("x-ratelimit-remaining") == "0":
-        reset = _number(headers.get("x-ratelimit-reset"))
-        return UNSAID_WAIT if reset is None else max(reset - now + LEAST_WAIT, LEAST_WAIT)
+        left = until_reset(headers, now)
+        return UNSAID_WAIT if left is None else max(left, 0) + LEAST_WAIT
     said = body.lower()
     if status == 429 or "secondary rate limit" in said or "abuse detection" in said:
         return UNSAID_WAIT
     return None
+
+
+def until_reset(headers: Mapping[str, str], now: float) -> float | None:
+    """Give the seconds until more calls are allowed, where this was the last one; None where nothing says when."""
+    reset = _number(headers.get("x-ratelimit-reset"))
+    return None if headers.get("x-ratelimit-remaining") != "0" or reset is None else reset - now
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:

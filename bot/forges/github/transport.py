@@ -19,7 +19,7 @@ from githubkit.exception import GitHubException, RequestError, RequestFailed
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 
 from bot.errors import ForgeError, NotFoundError, RetryableError
-from bot.forges.github.limits import covers_all, retry_after, wait_for
+from bot.forges.github.limits import covers_all, retry_after, until_reset, wait_for
 
 _log = structlog.get_logger(__name__)
 
@@ -236,6 +236,9 @@ class Api:
             ) from error
         except GitHubException as error:
             raise ForgeError(f"{where}: {error!r}") from error
+        left = until_reset(answer.headers, self._now().timestamp())
+        if left is not None and left > 0 and covers_all(answer.headers):
+            self._lanes[access.lane].silence(left)
         if answer.raw_response.history and method not in {"GET", "HEAD"}:
             # The redirect may have turned the write into a read; the caller reads the new name and repeats.
             raise RetryableError(f"{where}: was redirected, the repository was probably renamed")
