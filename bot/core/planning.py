@@ -44,10 +44,8 @@ def structured_merge(
 
     The order of the proposals does not matter, the order of tasks within each is that planner's opinion.
     """
-    sides = sorted(
-        (proposal for proposal in proposals if proposal.tasks),
-        key=lambda p: (p.agent_id, p.model_dump_json()),
-    )
+    everyone = sorted(proposals, key=lambda p: (p.agent_id, p.model_dump_json()))
+    sides = [proposal for proposal in everyone if proposal.tasks]
     members = [members_of(index, proposal) for index, proposal in enumerate(sides)]
     documents = [[document(member.task) for member in side] for side in members]
     summaries = [proposal.summary for proposal in sides]
@@ -59,7 +57,13 @@ def structured_merge(
         ),
         key=lambda group: group.order,
     )
-    return _assemble(groups, sides, planners, vectors)
+    merged = _assemble(groups, sides, planners, vectors)
+    return merged.model_copy(
+        update={
+            "risks": union(proposal.risks for proposal in everyone),
+            "questions": union(proposal.questions for proposal in everyone),
+        }
+    )
 
 
 def _assemble(
@@ -88,8 +92,6 @@ def _assemble(
             *plan_conflicts.scopes(groups, in_main, edges, keys),
             *plan_conflicts.duplicates(groups, order, keys, vectors),
         ),
-        risks=union(proposal.risks for proposal in sides),
-        questions=union(proposal.questions for proposal in sides),
     )
 
 

@@ -18,7 +18,7 @@ from bot.core.planning import MergedPlan, PlanProposal, structured_merge
 from bot.core.track import Track
 from bot.core.values import Usage
 from bot.engine.pool import WorkerPool
-from bot.errors import AgentError, RetryableError
+from bot.errors import BotError, RetryableError
 from bot.jobs.repository import Repositories
 from bot.jobs.spending import OverBudgetError, Spending, Spent
 from bot.models.meter import MeteredPlanner
@@ -78,8 +78,7 @@ class PlanJob:
             raise min(waits, key=lambda later: later.after or 0.0)
         proposals = [_based(proposal, base) for proposal in good]
         if not any(proposal.tasks for proposal in proposals):
-            said = tuple(f"{p.agent_id} proposed no task" for p in proposals)
-            return PlanFailed(failures=(*failures, *said), usage=usage)
+            return PlanFailed(failures=(*failures, *map(_without_tasks, proposals)), usage=usage)
         merged = self.merge(proposals, planners=len(outcomes), files=files)
         return PlanMade(plan=merged, usage=usage, failures=failures)
 
@@ -93,21 +92,18 @@ class PlanJob:
     async def _all(self, begun: _Round) -> list[_Outcome]:
         """Run all planners; once most are back, one that hangs gets a bounded grace."""
         began = asyncio.get_running_loop().time()
-        planners = self.planners(begun.track.config)
-        outcomes = {agent_id: _Outcome() for agent_id, _ in planners}
+        planners = dict(self.planners(begun.track.config))
+        outcomes = {agent_id: _Outcome() for agent_id in planners}
         tasks = {
             agent_id: asyncio.create_task(
                 self._one(begun, agent_id, planner, len(planners), outcomes[agent_id])
             )
-            for agent_id, planner in planners
+            for agent_id, planner in planners.items()
         }
         try:
             pending = set(tasks.values())
             while pending:
                 _, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-                for task in tasks.values():
-                    if task.done():
-                        task.result()  # what no planner is meant to raise is not for the plan to hide
                 good = sum(outcome.proposal is not None for outcome in outcomes.values())
                 if pending and good * 2 > len(tasks):
                     took = asyncio.get_running_loop().time() - began
@@ -121,6 +117,11 @@ class PlanJob:
         for agent_id, task in tasks.items():
             if task.cancelled():
                 outcomes[agent_id].failure = f"{agent_id}: gave no answer in time"
+            elif (error := task.exception()) is not None:
+                _log.error("planner_crashed", planner=agent_id, exc_info=error)
+                outcomes[
+                    agent_id
+                ].failure = f"{agent_id}: internal error ({type(error).__name__}); see the bot's log"
         return list(outcomes.values())
 
     async def _one(
@@ -151,7 +152,7 @@ class PlanJob:
             outcome.failure = str(error)
         except RetryableError as error:
             outcome.later, outcome.failure = error, f"{agent_id}: {error}"
-        except AgentError as error:
+        except BotError as error:  # of an agent, its box, its configuration
             outcome.failure = f"{agent_id}: {error}"
         except TimeoutError:
             outcome.failure = f"{agent_id}: gave no answer in {track.config.limits.plan_minutes:g} minutes"
@@ -197,6 +198,12 @@ class _Outcome:
 
 def _based(proposal: PlanProposal, base: str) -> PlanProposal:
     return proposal if proposal.base_sha else proposal.model_copy(update={"base_sha": base})
+
+
+def _without_tasks(proposal: PlanProposal) -> str:
+    questions = " ".join(proposal.questions)
+    asked = f", but asks (answer in a comment on the issue first): {questions}" if questions else ""
+    return f"{proposal.agent_id} proposed no task{asked}"
 
 
 async def read_texts(mirror: Mirror, sha: str) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from collections.abc import Iterable
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -131,13 +132,18 @@ def test_no_text_is_lost_or_invented(given_: list[PlanProposal]) -> None:
         assert planned.description in {task.description for task in own}
         assert set(planned.files) == {clean_path(path) for task in own for path in task.files}
         assert set(planned.symbols) == {name for task in own for name in task.symbols}
-        assert set(planned.acceptance) <= {line for task in own for line in task.acceptance}
+        assert said(planned.acceptance) == said(line for task in own for line in task.acceptance)
         assert planned.kind in {task.kind for task in own}
         assert planned.priority in {task.priority for task in own}
         assert planned.estimate in {task.estimate for task in own}
-    used = [proposal for proposal in given_ if proposal.tasks]
-    assert set(plan.risks) <= {risk for proposal in used for risk in proposal.risks}
-    assert plan.summary in {"", *(proposal.summary for proposal in used)}
+    assert said(plan.risks) == said(risk for proposal in given_ for risk in proposal.risks)
+    assert said(plan.questions) == said(question for proposal in given_ for question in proposal.questions)
+    assert plan.summary in {"", *(proposal.summary for proposal in given_ if proposal.tasks)}
+
+
+def said(lines: Iterable[str]) -> set[str]:
+    """What lines say, however they are spelled."""
+    return {" ".join(line.casefold().split()).rstrip(".") for line in lines if line.strip()}
 
 
 @given(proposals())
@@ -228,9 +234,10 @@ def test_a_single_vote_that_a_main_task_needs_is_main() -> None:
     assert plan.minority == ()
 
 
-def test_an_empty_proposal_is_no_opinion() -> None:
-    plan = structured_merge([a_proposal("a", a_task()), a_proposal("b")], planners=2)
+def test_an_empty_proposal_is_no_opinion_but_its_questions_are_kept() -> None:
+    plan = structured_merge([a_proposal("a", a_task()), a_proposal("b", questions=("Why?",))], planners=2)
     assert (plan.proposals, len(plan.tasks), plan.minority) == (1, 1, ())
+    assert plan.questions == ("Why?",)
 
 
 def test_contradicting_orders_are_settled_and_shown() -> None:
