@@ -30,7 +30,7 @@ def plan(track: Track, merged: MergedPlan, commands: Sequence[tuple[str, str]], 
         _questions(track, merged),
         _bullets("Risks", merged.risks),
         _disagreements(merged, names),
-        _bullets("Planners that gave nothing", track.plan_failures),
+        _failures(track, merged),
         note,
         _cost(track, merged),
         messages.command_list(commands),
@@ -114,6 +114,13 @@ def _bullets(title: str, items: Sequence[str]) -> str:
     return "\n".join([f"**{title}**", "", *(f"- {inline(item)}" for item in items)]) if items else ""
 
 
+def _failures(track: Track, merged: MergedPlan) -> str:
+    found = _bullets("Planners that gave nothing", track.plan_failures)
+    if found and merged.proposals == 1:
+        found += "\n\nSo this is the plan of one planner alone: there was no other to compare it with."
+    return found
+
+
 def _disagreements(merged: MergedPlan, names: Mapping[str, str]) -> str:
     if not merged.conflicts:
         return ""
@@ -146,11 +153,13 @@ def _in_words(conflict: Conflict, names: Mapping[str, str]) -> str:
 def _cost(track: Track, merged: MergedPlan) -> str:
     sizes = [task.estimate for task in merged.tasks]
     parts = [f"{sizes.count(size)} {word}" for size, word in ESTIMATES.items() if sizes.count(size)]
-    ceiling = track.config.budget.track_usd if track.budget_usd is None else track.budget_usd
-    runs = messages.count(len(sizes), "agent run")
+    usual = track.config.budget.track_usd
+    ceiling = usual if track.budget_usd is None else track.budget_usd
+    instead = f", set for this track instead of ${usual:,.2f}" if ceiling != usual else ""
     return (
-        f"**Cost:** planning took {messages.usage(track.usage)}. The work is {', '.join(parts)}: {runs} if nothing has "
-        f"to be repeated. All of it may cost at most ${ceiling:g}; `/agent budget <usd>` changes that."
+        f"**Cost:** planning took {messages.usage(track.usage)}. The work is {', '.join(parts)} "
+        f"{'task' if len(sizes) == 1 else 'tasks'}: {messages.count(len(sizes), 'agent run')} if nothing has to be "
+        f"repeated. All of it may cost at most ${ceiling:,.2f}{instead}; `/agent budget <usd>` changes that."
     )
 
 

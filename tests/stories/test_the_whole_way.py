@@ -53,7 +53,7 @@ Be polite.
 
 </details>
 
-**Cost:** planning took 0 tokens, $0.00. The work is 1 small: 1 agent run if nothing has to be repeated. All of it may cost at most $10; `/agent budget <usd>` changes that.
+**Cost:** planning took 0 tokens, $0.00. The work is 1 small task: 1 agent run if nothing has to be repeated. All of it may cost at most $10.00; `/agent budget <usd>` changes that.
 
 **Commands now:** `/agent plan`, `/agent pause`, `/agent stop`, `/agent budget <usd>`, `/agent status`, `/agent why [task]`, `/agent help`
 
@@ -361,7 +361,7 @@ Be polite.
 
 - `BASELINE`: Tests are switched off (`test: none`), so work is not verified. Set `test` in `.github/gitwright.yml`.
 
-**Cost:** planning took 0 tokens, $0.00. The work is 1 small: 1 agent run if nothing has to be repeated. All of it may cost at most $10; `/agent budget <usd>` changes that.
+**Cost:** planning took 0 tokens, $0.00. The work is 1 small task: 1 agent run if nothing has to be repeated. All of it may cost at most $10.00; `/agent budget <usd>` changes that.
 
 **Commands now:** `/agent plan`, `/agent pause`, `/agent stop`, `/agent budget <usd>`, `/agent status`, `/agent why [task]`, `/agent help`
 

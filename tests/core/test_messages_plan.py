@@ -1,0 +1,69 @@
+"""The plan comment: what a maintainer reads before the backlog."""
+
+import re
+from dataclasses import replace
+
+import pytest
+from inline_snapshot import snapshot
+
+from bot.core.messages_plan import plan
+from bot.core.planning import Estimate, MergedPlan, PlannedTask
+from tests.core.builders import a_track
+
+
+def merged(*estimates: Estimate, proposals: int = 3) -> MergedPlan:
+    tasks = tuple(
+        PlannedTask(key=f"k{n}", title=f"Do {n}", files=("a.py",), estimate=size)
+        for n, size in enumerate(estimates)
+    )
+    return MergedPlan(planners=3, proposals=proposals, summary="S.", tasks=tasks)
+
+
+def part(text: str, title: str) -> str:
+    _, _, rest = text.partition(f"**{title}")
+    return re.split(r"\n\n(?:\*\*|<)", rest)[0].strip()
+
+
+@pytest.mark.parametrize(
+    ("estimates", "usd", "said"),
+    [
+        (
+            ("S",),
+            None,
+            snapshot(
+                "planning took 0 tokens, $0.00. The work is 1 small task: 1 agent run if nothing has to be repeated. All of it may cost at most $10.00; `/agent budget <usd>` changes that."
+            ),
+        ),
+        (
+            ("S", "S", "L", "M"),
+            4.5,
+            snapshot(
+                "planning took 0 tokens, $0.00. The work is 2 small, 1 medium, 1 large tasks: 4 agent runs if nothing has to be repeated. All of it may cost at most $4.50, set for this track instead of $10.00; `/agent budget <usd>` changes that."
+            ),
+        ),
+        (
+            ("S", "S"),
+            1_250_000.0,
+            snapshot(
+                "planning took 0 tokens, $0.00. The work is 2 small tasks: 2 agent runs if nothing has to be repeated. All of it may cost at most $1,250,000.00, set for this track instead of $10.00; `/agent budget <usd>` changes that."
+            ),
+        ),
+    ],
+)
+def test_the_cost_names_the_tasks_by_size_and_the_budget_of_the_track(
+    estimates: tuple[Estimate, ...], usd: float | None, said: str
+) -> None:
+    assert part(plan(replace(a_track(), budget_usd=usd), merged(*estimates), ()), "Cost:**") == said
+
+
+def test_a_plan_of_one_planner_alone_says_that_nothing_was_compared() -> None:
+    track = replace(a_track(), plan_failures=("tests: gave no answer", "smallest: gave no answer"))
+    assert part(plan(track, merged("S", proposals=1), ()), "Planners") == snapshot("""\
+that gave nothing**
+
+- tests: gave no answer
+- smallest: gave no answer
+
+So this is the plan of one planner alone: there was no other to compare it with.\
+""")
+    assert "compare" not in plan(track, merged("S", proposals=2), ())
