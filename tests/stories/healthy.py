@@ -96,6 +96,8 @@ async def _one(s: Story, issue: int, kind: str) -> str:
 async def _is_planned(s: Story, issue: int) -> None:
     labels = await s.labels(issue)
     assert labels == {"agent:plan", "agent:review"}, f"labels while in review: {sorted(labels)}"
+    seen = await s.call("GET", f"{s.path}/issues/{issue}/reactions")
+    assert [each["content"] for each in seen] == ["eyes"], "the issue bears no eyes"
     state = state_of(await _one(s, issue, "status"))
     pull = (await s.pulls("open"))[0]
     assert (state["state"], state["backlog_pull"]) == ("review", pull["number"])
@@ -199,8 +201,9 @@ async def _left_nothing(s: Story, issue: int) -> None:
         assert session.proof["checked"], f"nothing was looked at when {session.id} was deleted"
         assert not session.proof["leftovers"]
     data = s.bot.settings.data_dir
-    left = [path.name for name in ("sessions", "tasks") for path in (data / name).iterdir()]
-    assert left == [".owner"], f"left on the disk: {left}"
+    left = {f"{name}/{path.name}" for name in ("sessions", "tasks") for path in (data / name).iterdir()}
+    left -= {"sessions/.owner"}
+    assert not left, f"left on the disk: {left}"
 
 
 async def _said_nothing_active(s: Story) -> None:

@@ -193,6 +193,16 @@ def unlabelled(bot: Bot) -> None:
     bot.performer = replace(bot.performer, forge=twin(bot.forge, Unlabelled))
 
 
+class Motionless(GitHubForge):
+    async def react(self, repo: Repo, subject: Any, id_: int, content: str) -> bool:
+        """Set no reaction."""
+        return False
+
+
+def motionless(bot: Bot) -> None:
+    bot.performer = replace(bot.performer, forge=twin(bot.forge, Motionless))
+
+
 class Silent(GitHubForge):
     """Posts no receipt, and is sure to have read it."""
 
@@ -270,6 +280,20 @@ class Untidy(WorktreeManager):
 
 def untidy(bot: Bot) -> None:
     attempting(bot, worktrees=twin(bot.worktrees, Untidy))
+
+
+def left_by_a_kill(bot: Bot) -> None:
+    """Leave what a killed process leaves: the folders of a session and of a worktree."""
+    for name in ("sessions", "tasks"):
+        (bot.settings.data_dir / name / "of-a-dead-process" / "wt").mkdir(parents=True)
+
+
+def keeps_dead_worktrees(bot: Bot) -> None:
+    bot.worktrees = twin(bot.worktrees, Untidy)
+
+
+def keeps_dead_sessions(bot: Bot) -> None:
+    bot.sessions = replace(bot.sessions, delete=_keep)
 
 
 def _with_sessions(bot: Bot, sessions: Sessions) -> None:

@@ -27,6 +27,7 @@ EFFECTS: dict[str, tuple[Change, str]] = {
     "state block": (lacking.without_state, "without its block of state"),
     "plan comment": (lacking.without("plan"), "0 comments `plan`"),
     "labels": (lacking.unlabelled, "labels while in review: ['agent:plan']"),
+    "reaction": (lacking.motionless, "the issue bears no eyes"),
     "receipt": (lacking.without_receipt, "0 comments `receipt`"),
     "escaping": (lacking.unescaped, "active Markdown on"),
     "marker of a pull request": (lacking.unmarked_pull, "bears no marker"),
@@ -40,6 +41,8 @@ EFFECTS: dict[str, tuple[Change, str]] = {
     "backlog's validation": (lacking.without_validation, "the backlog's checks say"),
     "BacklogManager's record": (lenient.unrecorded, "merging the task would not record it"),
     "WorktreeManager.cleanup": (lacking.untidy, "the receipt proves nothing"),
+    "WorktreeManager.cleanup_all": (lacking.keeps_dead_worktrees, "left on the disk: {'tasks/of-a-dead"),
+    "sweep of sessions": (lacking.keeps_dead_sessions, "left on the disk: {'sessions/of-a-dead"),
     "deletion of sessions": (lacking.keeps_sessions, "not proved to be deleted"),
     "proof of deletion, believed": (lacking.believes_deletion, "left on the disk"),
     "proof of deletion, empty": (lacking.proves_nothing, "nothing was looked at"),
@@ -47,9 +50,10 @@ EFFECTS: dict[str, tuple[Change, str]] = {
 
 
 async def _tell(tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge, change: Change) -> None:
-    """Tell the story with each effect done twice, as after a kill."""
+    """Tell the story with each effect done twice and with leftovers, as after a kill."""
 
     def changed(bot: Bot) -> None:
+        lacking.left_by_a_kill(bot)
         lacking.stammering(bot)
         change(bot)
         lacking.repeating(bot)
