@@ -20,7 +20,7 @@ from bot.core.snapshot import heard
 from bot.core.track import HELD, TRACKS, Track
 from bot.engine.store import Commit, Delivery, NewAction, NewTimer, Parked, Store, TrackEvent
 from bot.errors import BotError, RetryableError
-from bot.handler import Handler, Reads
+from bot.handler import Handler, Reads, Unfinished
 from bot.ports import Clock, JsonDict
 
 _log = structlog.get_logger(__name__)
@@ -142,7 +142,7 @@ class Dispatcher:
                 key, row, version, Decision(track=track), (await self._among_others(key, track))[1]
             )
             return
-        facts = await handler.gather(track, event, self.reads)
+        facts = await handler.gather(track, event, _TrackReads(self.reads, self.store))
         # Leases of other tracks change more often than the track: decided again from the same facts, they cost no call.
         for _ in range(LEASE_TRIES):
             track, seen = await self._among_others(key, track)
@@ -221,6 +221,29 @@ class Dispatcher:
         said = messages.answer(id_, row.id, text, "problem")
         actions = (PostComment(repo=repo, number=number, body=said),) if repo else ()
         await self._commit(key, row, version, Decision(track=track, actions=actions), seen)
+
+
+class _TrackReads:
+    """Adds what the store knows to what can be read of a repository."""
+
+    def __init__(self, repository: Reads, store: Store) -> None:
+        self.forge, self.config = repository.forge, repository.config
+        self.file, self.backlog, self.paths = repository.file, repository.backlog, repository.paths
+        self._store = store
+
+    async def unfinished(self, track: str) -> tuple[Unfinished, ...]:
+        sessions = {each.task for each in await self._store.sessions(track) if each.deleted_at is None}
+        return tuple(
+            Unfinished(
+                kind=row.kind,
+                task=row.action.get("task"),
+                tries=row.try_,
+                until=row.not_before if row.state == "new" else None,
+                error=row.error or "",
+                session=row.action.get("task") in sessions,
+            )
+            for row in await self._store.open_actions(track)
+        )
 
 
 def _issue(key: str) -> int:

@@ -20,8 +20,20 @@ E = TypeVar("E", bound=Event)
 F = TypeVar("F")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unfinished:
+    """An action of a track that has not ended yet."""
+
+    kind: str
+    task: str | None = None
+    tries: int = 1  # this one included
+    until: datetime | None = None  # when it is tried again
+    error: str = ""  # why it has to be
+    session: bool = False  # an agent is at work on it
+
+
 class Reads(Protocol):
-    """What gathering may look at: the forge, and a repository's settings and files."""
+    """What can be read of a repository: the forge, its settings and files."""
 
     @property
     def forge(self) -> ForgeReads: ...
@@ -39,6 +51,13 @@ class Reads(Protocol):
         """List the repository's files at a commit."""
 
 
+class TrackReads(Reads, Protocol):
+    """What gathering may look at: the repository, and what is on its way for a track."""
+
+    async def unfinished(self, track: str) -> tuple[Unfinished, ...]:
+        """List what a track has had begun and what has not ended, by the track's key."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Handler(Generic[E, F]):
     """One kind of event: how it finds its tracks, what is read for it, and what follows from it."""
@@ -51,7 +70,7 @@ class Handler(Generic[E, F]):
     opens: Callable[[E], int | None] = lambda _: None  # the issue whose track the event may begin
     begins_anew: Callable[[E], bool] = lambda _: False  # whether it asks for a round beside one under way
     sees_hold: bool = False  # it looks at paused tracks as they are; else what it would start is put off
-    gather: Callable[[Track | None, E, Reads], Awaitable[F]]
+    gather: Callable[[Track | None, E, TrackReads], Awaitable[F]]
     decide: Callable[[Track | None, E, F, datetime], Decision]
 
 
@@ -80,6 +99,7 @@ class CommandCall:
     commands: Sequence[Command]
     now: datetime
     backlog: Loaded | None = None  # under review, for commands that read it
+    unfinished: tuple[Unfinished, ...] = ()  # for commands that read it
     frozen: Frozen | None = None  # the issue as it is now, for a command that begins a round
     config: RepoConfig = field(default_factory=RepoConfig)
 
@@ -95,5 +115,6 @@ class Command:
     needs: Role = "write"
     valid: Callable[[Track | None], bool] = lambda _: True
     reads_backlog: bool = False  # it is about the tasks of a backlog that is under review
+    reads_unfinished: bool = False  # it tells what goes on
     begins: bool = False  # it begins a round of its own
     answer: Callable[[CommandCall], Decision]

@@ -16,7 +16,7 @@ from bot.core.roles import allows
 from bot.core.sanitize import code
 from bot.core.track import Frozen, Track
 from bot.core.values import Role
-from bot.handler import Command, CommandCall, Handler, Reads
+from bot.handler import Command, CommandCall, Handler, TrackReads, Unfinished
 from handlers.commands import COMMANDS
 from handlers.issues import read_frozen
 
@@ -30,9 +30,10 @@ class Facts:
     config: RepoConfig | None = None
     frozen: Frozen | None = None
     backlog: Loaded | None = None
+    unfinished: tuple[Unfinished, ...] = ()
 
 
-async def gather(track: Track | None, event: CommentCreated, reads: Reads) -> Facts:
+async def gather(track: Track | None, event: CommentCreated, reads: TrackReads) -> Facts:
     """Ask what the author may do; an ordinary comment costs nothing."""
     found = find(event)
     if found is None or (track is not None and event.comment in track.answered):
@@ -56,7 +57,10 @@ async def gather(track: Track | None, event: CommentCreated, reads: Reads) -> Fa
         path = f"{track.folder}/BACKLOG.yaml"
         sha = await reads.forge.branch_sha(event.repo, track.backlog_branch)
         backlog = await reads.backlog(event.repo, sha or track.backlog_sha, path)
-    return Facts(found, role, config, frozen, backlog)
+    unfinished: tuple[Unfinished, ...] = ()
+    if command.reads_unfinished and track is not None:
+        unfinished = await reads.unfinished(track.key)
+    return Facts(found, role, config, frozen, backlog, unfinished)
 
 
 def find(event: CommentCreated) -> Found | None:
@@ -88,6 +92,7 @@ def decide(track: Track | None, event: CommentCreated, facts: Facts, now: dateti
         commands=COMMANDS,
         now=now,
         backlog=facts.backlog,
+        unfinished=facts.unfinished,
         frozen=facts.frozen,
         config=facts.config,
     )

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -15,11 +16,12 @@ from bot.core.events import ChecksDue, CommentCreated, ForgeEvent, IssueLabeled,
 from bot.core.life_work import start_ready
 from bot.core.track import TRACKS, Track
 from bot.dispatch import PARK, TRIES, Dispatcher
-from bot.engine.store import Commit, Delivery, SeenLeases, Store
+from bot.engine.store import Commit, Delivery, NewAction, SeenLeases, Store
 from bot.errors import BotError, RetryableError, UserError
 from bot.handler import Handler, Reads
 from tests.core.builders import DANA, NOW, REPO, a_task, a_track
 
+UNREAD = SimpleNamespace(forge=None, config=None, file=None, backlog=None, paths=None)
 LABELED = IssueLabeled(repo=REPO, issue=12, label="agent:plan", actor=DANA)
 PUSHED = Pushed(repo=REPO, branch="main", before=None, after="b" * 40, actor=DANA)
 
@@ -79,7 +81,7 @@ async def store(tmp_path: Path, clock: _Clock) -> AsyncIterator[Store]:
 def dispatcher(
     store: Store, heard: _Heard, event: ForgeEvent | None = None, clock: _Clock | None = None
 ) -> Dispatcher:
-    return Dispatcher(store, cast(Reads, None), heard.table(), lambda _: event, clock or _Clock())
+    return Dispatcher(store, cast(Reads, UNREAD), heard.table(), lambda _: event, clock or _Clock())
 
 
 def a_delivery(id_: str = "d-1") -> Delivery:
@@ -167,6 +169,43 @@ async def drained(store: Store, heard: _Heard, clock: _Clock, tries: int) -> lis
             assert await store.tracks_with_events() == []
             clock.time = parked.until
     return waits
+
+
+class _Why(_Heard):
+    """A handler that notes what it reads of what is under way."""
+
+    async def gather(self, track: Track | None, _event: Any, reads: Any) -> None:
+        assert track is not None
+        self.seen += [
+            f"{each.kind} {each.task} {each.tries} {each.error}" for each in await reads.unfinished(track.key)
+        ]
+
+
+async def test_a_handler_sees_what_is_tried_again_and_what_has_ended_no_more(
+    store: Store, clock: _Clock
+) -> None:
+    await with_track(store, a_track(a_task()))
+    await store.add_event("7/issue-12", "seed", {})
+    run = {"kind": "run_task", "task": "T-1", "attempt": 1, "run": 1}
+    actions = tuple(NewAction(id_, "run_task", run | {"task": id_}) for id_ in ("T-1", "T-2"))
+    stored = await store.load("7/issue-12")
+    assert stored is not None
+    await store.commit(
+        Commit(
+            track="7/issue-12",
+            event_id="seed",
+            expected_version=stored.version,
+            state=stored.state,
+            status="working",
+            actions=actions,
+        )
+    )
+    await store.retry_action("T-1", NOW, "the forge is away")
+    await store.finish_action("T-2", None)
+    await tell(store)
+    why = _Why()
+    await dispatcher(store, why, clock=clock).drain({"track": "7/issue-12"})
+    assert why.seen == ["run_task T-1 2 the forge is away", "checks_due"]
 
 
 async def test_what_cannot_be_decided_now_is_tried_again_later_and_waits_longer_each_time(

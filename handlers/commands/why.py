@@ -7,7 +7,7 @@ from bot.core.actions import Decision
 from bot.core.ids import TASK_ID, track_id
 from bot.core.sanitize import code, escape, inline
 from bot.core.track import Track
-from bot.handler import Command, CommandCall
+from bot.handler import Command, CommandCall, Unfinished
 
 LAST = 12  # entries shown
 
@@ -23,12 +23,15 @@ def answer(call: CommandCall) -> Decision:
         known = ", ".join(f"`{task.id}`" for task in call.track.tasks) or "none yet"
         text = f"There is no task {code(unknown)} in `{call.track.id}`; its tasks: {known}."
         return life.answer(call.track, call.event, call.track.id, key, text)
-    return life.answer(call.track, call.event, call.track.id, key, explain(call.track, call.task))
+    return life.answer(call.track, call.event, call.track.id, key, explain(call))
 
 
-def explain(track: Track, task: str | None) -> str:
-    """List the newest decisions first."""
-    now = _now(track, task)
+def explain(call: CommandCall) -> str:
+    """Say what goes on, and list the newest decisions first."""
+    track, task = call.track, call.task
+    assert track is not None
+    waits = [_waits(each) for each in call.unfinished if task is None or each.task == task]
+    now = "\n".join([_now(track, task), *filter(None, waits)])
     entries = [e for e in track.history if task is None or e.task == task]
     if not entries:
         about = f" about `{task}`" if task else ""
@@ -50,10 +53,24 @@ def _now(track: Track, task: str | None) -> str:
     return f"`{known.id}` {inline(known.title)}: {messages.TASK_WORDS[known.state]}{note}."
 
 
+def _waits(action: Unfinished) -> str:
+    """Say why something that was begun is not done yet; "" where it is simply under way."""
+    what = code(action.kind) + (f" of `{action.task}`" if action.task else "")
+    if action.error:
+        when = f"again at {life.stamp(action.until)}" if action.until else "now once more"
+        return (
+            f"\n{what} was tried {messages.count(action.tries - 1, 'time')}, {when}: {escape(action.error)}"
+        )
+    if action.kind == "run_task" and not action.session:
+        return f"\n{what} is being prepared, or waits until one of this bot's workers is free."
+    return ""
+
+
 COMMAND = Command(
     name="why",
     usage="/agent why [task]",
     summary="Prints the last decisions with what they were made from.",
     example="/agent why T-2",
+    reads_unfinished=True,
     answer=answer,
 )

@@ -10,7 +10,7 @@ from bot.core.config import RepoConfig
 from bot.core.events import CommentCreated
 from bot.core.track import Track
 from bot.core.values import Actor, Repo, Role
-from bot.handler import Reads
+from bot.handler import TrackReads, Unfinished
 from handlers import issue_comment
 from tests.core.builders import DANA, NOW, REPO, a_task, a_track
 
@@ -24,6 +24,7 @@ class _World:
     role: Role = "write"
     settings: RepoConfig = field(default_factory=RepoConfig)
     asked: int = 0
+    open: tuple[Unfinished, ...] = ()
 
     @property
     def forge(self) -> "_World":
@@ -32,6 +33,10 @@ class _World:
     async def config(self, _repo: Repo) -> tuple[RepoConfig, tuple[str, ...]]:
         self.asked += 1
         return self.settings, ()
+
+    async def unfinished(self, track: str) -> tuple[Unfinished, ...]:
+        assert track == "7/issue-12"
+        return self.open
 
     async def bot_ids(self, _repo: Repo) -> frozenset[int]:
         return frozenset({BOT.id})
@@ -47,7 +52,7 @@ async def say(
     body: str, world: _World | None = None, author: Actor = DANA, track: Track | None = None
 ) -> Decision:
     event = CommentCreated(repo=REPO, number=12, is_pull=False, comment=5, body=body, author=author)
-    facts = await issue_comment.gather(track, event, cast(Reads, world or _World()))
+    facts = await issue_comment.gather(track, event, cast(TrackReads, world or _World()))
     return issue_comment.decide(track, event, facts, NOW)
 
 
@@ -121,15 +126,15 @@ async def test_a_new_round_is_acknowledged_and_refused_once() -> None:
     )
     world = _World()
     older = issue_comment.decide(
-        track, event, await issue_comment.gather(track, event, cast(Reads, world)), NOW
+        track, event, await issue_comment.gather(track, event, cast(TrackReads, world)), NOW
     )
     assert older.track is not None
     assert (older.track.state, reaction(older)) == ("superseded", None)
 
     stranger = _World("read")
-    facts = await issue_comment.gather(None, event, cast(Reads, stranger))
+    facts = await issue_comment.gather(None, event, cast(TrackReads, stranger))
     assert issue_comment.decide(None, event, facts, NOW).actions == ()
-    facts = await issue_comment.gather(track, event, cast(Reads, stranger))
+    facts = await issue_comment.gather(track, event, cast(TrackReads, stranger))
     assert reaction(issue_comment.decide(track, event, facts, NOW)) == "confused"
 
 
@@ -138,7 +143,7 @@ async def test_on_a_pull_request_its_task_is_meant_on_one_that_was_replaced_too(
     track = a_track(a_task(), a_task("T-2", state="in_review", attempt=2, pull=21, replaced=(14,)))
     event = CommentCreated(repo=REPO, number=number, is_pull=True, comment=5, body="/agent why", author=DANA)
     assert set(issue_comment.HANDLER.keys(event)) <= set(track.keys())
-    facts = await issue_comment.gather(track, event, cast(Reads, _World()))
+    facts = await issue_comment.gather(track, event, cast(TrackReads, _World()))
     decision = issue_comment.decide(track, event, facts, NOW)
     (said,) = (action for action in decision.actions if isinstance(action, PostComment))
     assert "`T-2` Do T-2: waits for your review" in said.body
@@ -176,3 +181,37 @@ async def test_another_attempt_that_has_to_wait_is_not_said_to_begin() -> None:
         "Attempt 2 of `T-1` begins as soon as it can, with the same spec. Until then: its files are in use by "
         "issue-12/T-2: a.py. #14 is closed; its branch is kept."
     )
+
+
+async def test_why_tells_what_is_tried_again_and_what_waits_for_a_worker() -> None:
+    world = _World(
+        open=(
+            Unfinished(kind="run_task", task="T-1"),
+            Unfinished(kind="run_task", task="T-2", session=True),
+            Unfinished(kind="rebase_task", task="T-3", tries=3, until=NOW, error="503 @all"),
+            Unfinished(kind="make_plan", tries=2, error="the forge is away"),
+            Unfinished(kind="sync_status"),
+        )
+    )
+    tasks = [a_task(f"T-{n}", state="running", attempt=1) for n in (1, 2, 3)]
+    (said,) = (
+        a
+        for a in (await say("/agent why", world, track=a_track(*tasks))).actions
+        if isinstance(a, PostComment)
+    )
+    assert said.body.splitlines()[3:10] == [
+        "",
+        "`run_task` of `T-1` is being prepared, or waits until one of this bot's workers is free.",
+        "",
+        "`rebase_task` of `T-3` was tried 2 times, again at 2026-11-22T12:00:00Z: 503 `@all`",
+        "",
+        "`make_plan` was tried 1 time, now once more: the forge is away",
+        "",
+    ]
+    (said,) = (
+        a
+        for a in (await say("/agent why T-2", world, track=a_track(*tasks))).actions
+        if isinstance(a, PostComment)
+    )
+    assert "tried" not in said.body
+    assert "worker" not in said.body
