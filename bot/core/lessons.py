@@ -97,7 +97,17 @@ def parse_lessons(text: str) -> Lessons:
         why = f"the id `{read.id}` is taken" if isinstance(read, Lesson) else read
         problems.append(LessonProblem(number, f"Line {number} is no lesson and is left alone: {why}."))
         foreign.append(line)
-    return Lessons(tuple(lessons.values()), tuple(foreign), tuple(problems))
+    return Lessons(_begun(tuple(lessons.values())), tuple(foreign), tuple(problems))
+
+
+def _begun(lessons: tuple[Lesson, ...]) -> tuple[Lesson, ...]:
+    """Let lines that people wrote without counting begin their life now, not when the file began."""
+    now = Lessons(lessons).run
+    begin = {"last_used": now - 1, "expires": now + KEEP_RUNS}
+    return tuple(
+        lesson.model_copy(update={k: v for k, v in begin.items() if k not in lesson.model_fields_set})
+        for lesson in lessons
+    )
 
 
 def render_lessons(lessons: Lessons) -> str:
@@ -186,13 +196,6 @@ def used(lessons: Lessons, ids: Collection[str], run: int | None = None) -> Less
         for lesson in lessons.lessons
     ]
     return replace(lessons, lessons=_kept(told, now))
-
-
-def without_contradicted(lessons: Lessons, scope: Sequence[str]) -> Lessons:
-    """Take out what a contract that people merged contradicts: leaving a file alone that they want changed."""
-    return replace(
-        lessons, lessons=tuple(lesson for lesson in lessons.lessons if not contradicted(lesson, scope))
-    )
 
 
 def contradicted(lesson: Lesson, scope: Sequence[str]) -> bool:

@@ -27,7 +27,6 @@ from bot.core.lessons import (
     parse_lessons,
     render_lessons,
     used,
-    without_contradicted,
 )
 from bot.core.packet import ContextCompressor, Packet, PacketInput
 from bot.core.secret_patterns import find_secrets
@@ -249,15 +248,14 @@ def test_a_long_lesson_gives_way_to_short_ones() -> None:
     assert told(long, a_lesson("short")) == ["short"]
 
 
-def test_a_lesson_that_forbids_the_tasks_own_file_is_not_told_and_leaves() -> None:
+def test_a_lesson_that_forbids_the_tasks_own_file_is_not_told() -> None:
     lessons = learned(Evidence(attempt=1, outside=("notes.txt",)))
     assert [lesson.rule for lesson in for_task(lessons, scope=SCOPE)] == snapshot(
         ["Leave `notes.txt` as it is unless the task names it: a run changed it unasked."]
     )
     assert for_task(lessons, scope=(*SCOPE, "*.txt")) == ()
     assert contradicted(lessons.lessons[0], ["notes.txt"])
-    assert without_contradicted(lessons, SCOPE) == lessons
-    assert without_contradicted(lessons, ["notes.txt"]).lessons == ()
+    assert not contradicted(lessons.lessons[0], SCOPE)
 
 
 @pytest.mark.parametrize(
@@ -281,6 +279,14 @@ def test_a_lesson_that_was_told_lives_on_and_others_leave_in_time() -> None:
     ]
     assert [each.id for each in used(lessons, [], run=KEEP_RUNS + 1).lessons] == ["a"]
     assert used(lessons, [], run=2 * KEEP_RUNS + 1).lessons == ()
+
+
+def test_a_line_that_people_write_late_lives_as_long_as_any_other() -> None:
+    theirs = '{"id": "ours", "rule": "Write a news fragment."}\n'
+    old = render_lessons(Lessons((a_lesson(last_used=50, expires=70),)))
+    now = used(parse_lessons(old + theirs), [], run=51)
+    assert "Write a news fragment." in rules(now)
+    assert "Write a news fragment." not in rules(used(now, [], run=52 + KEEP_RUNS))
 
 
 def test_above_the_cap_those_leave_that_were_unused_longest() -> None:
