@@ -212,8 +212,11 @@ class Dispatcher:
         except ValidationError:
             stored = await self.store.load(key)
             track, version = None, stored.version if stored else 0
+        try:
+            event: Event | None = EVENTS.validate_python(row.event)
+        except ValidationError:  # stored by another version of the bot
+            event = None
         track, seen = await self._among_others(key, track)
-        event = EVENTS.validate_python(row.event)
         repo = event.repo if isinstance(event, ForgeEvent) else track.repo if track else None
         number = event.number if isinstance(event, CommentCreated) else _issue(key)
         text = f"This could not be handled: {escape(error)}"

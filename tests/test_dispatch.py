@@ -271,6 +271,17 @@ async def test_what_cannot_be_handled_is_said_and_the_next_event_goes_on(store: 
     assert "file @all" not in said[0]["body"]
 
 
+async def test_an_event_that_nobody_can_read_holds_nothing_up_and_is_said(store: Store) -> None:
+    await with_track(store, a_track())
+    await store.add_event("7/issue-12", "odd", {"kind": "of a later version"})
+    await tell(store)
+    heard = _Heard()
+    await dispatcher(store, heard).drain({"track": "7/issue-12"})
+    assert heard.seen == ["checks_due"]
+    (said,) = await store.open_actions("7/issue-12")
+    assert "could not be handled" in said.action["body"]
+
+
 async def test_what_never_can_be_decided_is_said_after_its_tries(store: Store, clock: _Clock) -> None:
     await with_track(store, a_track())
     await tell(store, 2)

@@ -135,7 +135,7 @@ def take_up(track: Track) -> tuple[Track, tuple[Timer, ...]]:
             note = f"open again; waits for its files, in use by {lease.holder}"
             track = track.with_task(replace(task, note=note))
             continue
-        back = replace(task, state="checking", note="", reopened=False, judged="")
+        back = replace(task, state="checking", note="", reopened=False, judged="", rebasing="")
         track = track.with_task(back)
         looks.append(replace(look(back, 0), after=timedelta()))
     return track, tuple(looks)

@@ -109,7 +109,7 @@ def stuck(
     track: Track, task: TaskTrack, text: str, details: str, now: datetime, *, why: str = ""
 ) -> Decision:
     """Block a task and say what happened and what a person can do; `text` is one plain sentence."""
-    track = track.with_task(replace(task, state="blocked", note=text)).noting(
+    track = track.with_task(replace(task, state="blocked", note=text, rebasing="")).noting(
         stamp(now), f"{task.id} is blocked", why or text, task.id
     )
     where = f"#{task.pull} (`{task.id}`)" if task.pull else f"`{task.id}`"

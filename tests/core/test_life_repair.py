@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core import life_repair, life_work
+from bot.core import life_hold, life_pulls, life_repair, life_work
 from bot.core.actions import AssessTask, ClosePull, Decision, PostComment, RebaseTask, RunTask
 from bot.core.checks import Rollup
 from bot.core.config import RepoConfig
-from bot.core.events import TaskAssessed, TaskFailed, TaskRebased
+from bot.core.events import ActionFailed, TaskAssessed, TaskFailed, TaskRebased
 from bot.core.rebasing import DecisionKind, RebaseDecision, RebaseEngine, Situation
 from bot.core.track import Track
 from tests.core.builders import NOW, SHA, a_task, a_track
@@ -101,6 +101,24 @@ def test_a_rebase_under_way_is_not_decided_again_but_a_new_conflict_is() -> None
     assert track is not None
     once_more = assessed(track, mechanical, head_sha="c" * 40, tip="e" * 40)
     assert only(once_more, RebaseTask).head_sha == "c" * 40
+
+
+def test_a_rebase_that_a_stop_or_a_failure_ended_is_begun_again() -> None:
+    behind = seen(behind=2)
+    rebasing = assessed(open_task(), behind).track
+    assert rebasing is not None
+    stopped = life_hold.stop(rebasing, NOW, "dana").track
+    assert stopped is not None
+    resumed = life_hold.resume(stopped, NOW, "dana").track
+    assert resumed is not None
+    opened = life_pulls.task_reopened(resumed, resumed.tasks[0], NOW, "dana").track
+    assert opened is not None
+    assert only(assessed(opened, behind), RebaseTask).head_sha == HEAD
+    failed = ActionFailed(action="7/x#1", what="rebase_task", error="500", task="T-1")
+    given_up = life_work.action_failed(rebasing, failed, NOW).track
+    assert given_up is not None
+    checking = given_up.with_task(replace(given_up.tasks[0], state="checking"))
+    assert only(assessed(checking, behind), RebaseTask).head_sha == HEAD
 
 
 def test_a_conflict_goes_to_the_agent_once_and_then_to_a_better_spec() -> None:
