@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -14,6 +14,7 @@ from bot.engine.tables import inbox, parked, track_events
 
 MAX_GROUP = 500
 MAX_GROUP_BYTES = 64 << 20
+MAX_LEFT_OUT = 30_000  # ids in a query; SQLite takes 32,766
 
 
 class GroupWriter:
@@ -87,9 +88,11 @@ def insert_new(conn: sa.Connection, deliveries: Sequence[Delivery]) -> set[str]:
     return set(conn.execute(statement, rows).scalars())
 
 
-def pending(conn: sa.Connection, limit: int) -> list[Delivery]:
-    """List deliveries not yet routed, in the order they came."""
+def pending(conn: sa.Connection, limit: int, but: Collection[str]) -> list[Delivery]:
+    """List deliveries not yet routed, but for these, in the order they came."""
     query = sa.select(inbox).where(inbox.c.state == "new").order_by(inbox.c.seq).limit(limit)
+    if but:
+        query = query.where(inbox.c.id.not_in(list(but)[:MAX_LEFT_OUT]))
     return [
         Delivery(row.id, row.event, row.headers, row.body, row.received_at) for row in conn.execute(query)
     ]

@@ -57,6 +57,9 @@ class Runner:
         self._poll = poll
         self._wake = asyncio.Event()
         self._loop: asyncio.Task[None] | None = None
+        self._waiting: dict[
+            str, tuple[int, float]
+        ] = {}  # deliveries not routable yet: how often tried, when again
         self._submitted: dict[str, str] = {}  # track -> what its last job was started for
 
     @property
@@ -107,7 +110,7 @@ class Runner:
         """Do what is due; True where there may be more."""
         self._wake.clear()
         fired = await self._store.fire_timers(self._clock.now())
-        deliveries = await self._store.pending_deliveries(BATCH)
+        deliveries = await self._store.pending_deliveries(BATCH, self._put_off())
         for delivery in deliveries:
             await self._route_one(delivery)
         await self._submit_tracks()
@@ -116,11 +119,21 @@ class Runner:
             await self._submit_action(row)
         return bool(fired) or len(deliveries) == BATCH or len(actions) == BATCH
 
+    def _put_off(self) -> list[str]:
+        """List the deliveries that it is too early to try again; those behind them go on."""
+        now = asyncio.get_running_loop().time()
+        # What has been due for long was routed by another process.
+        self._waiting = {id_: one for id_, one in self._waiting.items() if one[1] > now - RESCAN_SECONDS}
+        return [id_ for id_, (_, again) in self._waiting.items() if again > now]
+
     async def _route_one(self, delivery: Delivery) -> None:
+        tries, _ = self._waiting.pop(delivery.id, (0, 0.0))
         try:
             events = await self._route(delivery)
         except RetryableError as error:
-            log.warning("delivery_waits id=%s error=%s", delivery.id, error)
+            wait = error.after or min(self._poll * 2 ** min(tries, 10), RESCAN_SECONDS)
+            log.warning("delivery_waits id=%s seconds=%.1f error=%s", delivery.id, wait, error)
+            self._waiting[delivery.id] = (tries + 1, asyncio.get_running_loop().time() + wait)
             return
         except Exception as error:  # an outermost edge: what cannot be routed is kept and named
             # One delivery that cannot be understood must not hold up those behind it.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -85,9 +85,9 @@ class Store:
         """Tell whether a delivery with this id has been stored."""
         return await self.database.read(lambda conn: inbox.known(conn, id_))
 
-    async def pending_deliveries(self, limit: int) -> list[Delivery]:
-        """List deliveries not yet routed, in the order they came."""
-        return await self.database.read(lambda conn: inbox.pending(conn, limit))
+    async def pending_deliveries(self, limit: int, but: Collection[str] = ()) -> list[Delivery]:
+        """List deliveries not yet routed, but for these, in the order they came."""
+        return await self.database.read(lambda conn: inbox.pending(conn, limit, but))
 
     async def route(self, delivery_id: str, events: Sequence[TrackEvent]) -> bool:
         """Hand a delivery to its tracks (none: completed at once); False where somebody did so before."""

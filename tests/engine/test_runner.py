@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -270,6 +271,29 @@ async def test_a_delivery_that_cannot_be_routed_now_is_routed_later(
     async with running(store, engine, clock, route, poll=0.02):
         await until(lambda: len(engine.ids("track")) == 1)
     assert caplog.text.count("delivery_waits id=d1") == 2
+
+
+async def test_deliveries_that_wait_hold_up_none_behind_them_and_are_not_asked_about_all_the_time(
+    store: Store, clock: SettableClock
+) -> None:
+    asked: Counter[str] = Counter()
+
+    async def route(delivery: Delivery) -> Sequence[TrackEvent]:
+        asked[delivery.id] += 1
+        if delivery.id == "short":
+            raise RetryableError("the forge is away")
+        if delivery.id != "good":
+            raise RetryableError("the forge asked for a pause", 3600)
+        return await to_one_track(delivery)
+
+    engine = ListedEngine()
+    limited = [f"d{n:04}" for n in range(BATCH)]
+    await asyncio.gather(*(deliver(store, clock, id_) for id_ in limited))
+    await deliver(store, clock, "short", "good")
+    async with running(store, engine, clock, route, poll=0.02):
+        await until(lambda: len(engine.ids("track")) == 1)
+        await until(lambda: asked["short"] >= 4)
+    assert asked == {**dict.fromkeys(limited, 1), "short": asked["short"], "good": 1}
 
 
 async def test_more_work_than_one_round_takes_is_done_without_a_pause(
