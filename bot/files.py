@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import stat
+from collections.abc import Iterator
 from contextlib import suppress
+from itertools import count, islice
 from pathlib import Path
 
 _NOFOLLOW = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -50,31 +53,66 @@ def give(path: Path, owner: int | None) -> None:
     if owner is None:
         return
     os.chown(path, owner, owner, follow_symlinks=False)
-    for folder, folders, names in os.walk(path, followlinks=False):
-        for name in (*folders, *names):
-            os.chown(os.path.join(folder, name), owner, owner, follow_symlinks=False)  # noqa: PTH118 - hot loop
+    folders = [
+        os.fspath(path)
+    ]  # no calls in each other: an agent may have nested folders deeper than those go
+    while folders:
+        with os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                os.chown(entry.path, owner, owner, follow_symlinks=False)
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
 
 
 def remove(path: Path) -> list[str]:
-    """Remove a file or folder; give the paths that are still there."""
+    """Remove a file or folder; give the paths that are still there, at most 20 of those inside."""
     if path.is_symlink() or path.is_file():
         path.unlink(missing_ok=True)
     else:
-        shutil.rmtree(path, ignore_errors=True)
-    if path.exists() and os.geteuid() != 0:
-        _unlock(path)
-        shutil.rmtree(path, ignore_errors=True)
+        with suppress(RecursionError):
+            shutil.rmtree(path, ignore_errors=True)
+        if path.is_dir():
+            with suppress(OSError):
+                _flatten(path)
+                path.rmdir()
     if not os.path.lexists(path):
         return []
-    return [str(path), *sorted(str(left) for left in path.rglob("*"))][:20]
+    return [str(path), *sorted(str(left) for left in islice(path.rglob("*"), 20))]
 
 
-def _unlock(path: Path) -> None:
-    """Give back the permissions that an agent took from its folders; root needs none, so it never follows here."""
-    with suppress(OSError):
-        path.chmod(0o700)
-        for folder, folders, _ in os.walk(path, followlinks=False):
-            for name in folders:
-                inner = Path(folder) / name
-                if not inner.is_symlink():
-                    inner.chmod(0o700)
+def _flatten(path: Path) -> None:
+    """Empty a folder however deep it is and whatever its owner locked: what lies deeper is moved up before."""
+    path.chmod(stat.S_IRWXU)
+    new_names = (f"{secrets.token_hex(8)}-{number}" for number in count())
+    top = os.open(path, _NOFOLLOW | os.O_DIRECTORY)
+    try:
+        while found := _entries(top):
+            for name, is_folder in found:
+                if is_folder:
+                    _spill(top, name, new_names)
+                else:
+                    os.unlink(name, dir_fd=top)
+    finally:
+        os.close(top)
+
+
+def _spill(top: int, name: str, new_names: Iterator[str]) -> None:
+    """Remove a folder in the folder `top`; the folders in it come to lie in `top`."""
+    os.chmod(name, stat.S_IRWXU, dir_fd=top)
+    inner = os.open(name, _NOFOLLOW | os.O_DIRECTORY, dir_fd=top)
+    try:
+        for child, is_folder in _entries(inner):
+            if is_folder:
+                os.chmod(child, stat.S_IRWXU, dir_fd=inner)
+                os.rename(child, next(new_names), src_dir_fd=inner, dst_dir_fd=top)
+            else:
+                os.unlink(child, dir_fd=inner)
+    finally:
+        os.close(inner)
+    os.rmdir(name, dir_fd=top)
+
+
+def _entries(folder: int) -> list[tuple[str, bool]]:
+    """List the names in an open folder, and which of them are folders."""
+    with os.scandir(folder) as entries:
+        return [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
