@@ -6,7 +6,7 @@ read(text) -> (Node | None, problems); data(node, scalars="text" | "core") -> pl
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -58,8 +58,8 @@ class Node:
     text: str = ""
     plain: bool = False  # written without quotes, so null and numbers mean themselves
     flow: bool = False  # written with braces or brackets
-    items: list[Node] = field(default_factory=list)
-    entries: list[tuple[Node, Node]] = field(default_factory=list)
+    items: Sequence[Node] = ()
+    entries: Sequence[tuple[Node, Node]] = ()
 
     def get(self, key: str) -> Node | None:
         """Give the value of a mapping's key; the first where it is written twice."""
@@ -96,6 +96,17 @@ def read(text: str) -> tuple[Node | None, list[Fault]]:
     return (None if builder.stopped else builder.root), builder.faults
 
 
+@dataclass(slots=True)
+class _Open:
+    """A list or mapping that is being read; a node of its own has no room for this, as most nodes are scalars."""
+
+    node: Node
+    items: list[Node] = field(default_factory=list)
+    entries: list[tuple[Node, Node]] = field(default_factory=list)
+    key: Node | None = None  # which waits for its value
+    seen: set[str] = field(default_factory=set)  # keys so far
+
+
 class _Builder:
     """Puts the parser's events together to a tree."""
 
@@ -104,9 +115,7 @@ class _Builder:
         self.faults: list[Fault] = []
         self.stopped = False
         self._shift = shift
-        self._open: list[Node] = []
-        self._key: list[Node | None] = []  # for each open node: the key that waits for its value
-        self._seen: list[set[str]] = []  # for each open node: its keys so far
+        self._open: list[_Open] = []
         self._documents = 0
 
     def fault(
@@ -128,9 +137,9 @@ class _Builder:
         elif isinstance(event, yaml.CollectionStartEvent):
             self._start(event)
         elif isinstance(event, yaml.CollectionEndEvent):
-            self._open.pop().end = _mark(event.end_mark).index + self._shift
-            self._key.pop()
-            self._seen.pop()
+            done = self._open.pop()
+            done.node.end = _mark(event.end_mark).index + self._shift
+            done.node.items, done.node.entries = done.items, done.entries
         elif isinstance(event, yaml.AliasEvent):
             node = self._node("scalar", event)
             self.fault(
@@ -155,9 +164,7 @@ class _Builder:
             return
         self._refuse_tag(event, node)
         self._add(node)
-        self._open.append(node)
-        self._key.append(None)
-        self._seen.append(set())
+        self._open.append(_Open(node))
 
     def _refuse_tag(self, event: yaml.NodeEvent, node: Node) -> None:
         tag = getattr(event, "tag", None)
@@ -174,20 +181,21 @@ class _Builder:
         if not self._open:
             self.root = node
             return
-        parent, key = self._open[-1], self._key[-1]
-        if parent.kind == "list":
+        parent = self._open[-1]
+        key = parent.key
+        if parent.node.kind == "list":
             parent.items.append(node)
         elif key is None:
-            self._key[-1] = node
+            parent.key = node
             if node.kind != "scalar":
                 self.fault(node.line, node.column, "A key must be a word", "Put quotes around it.")
         else:
-            if key.text in self._seen[-1]:
+            if key.text in parent.seen:
                 message, hint = f"The key `{key.text}` is written twice", "Keep one of them."
                 self.fault(key.line, key.column, message, hint, "DUP_YAML_KEY")
-            self._seen[-1].add(key.text)
+            parent.seen.add(key.text)
             parent.entries.append((key, node))
-            self._key[-1] = None
+            parent.key = None
 
 
 def _mark(mark: _Mark | None) -> _Mark:
