@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 import yaml
 from inline_snapshot import snapshot
 
@@ -129,6 +130,7 @@ async def test_an_invalid_file_that_is_merged_starts_nothing_until_a_valid_one_i
         await s.merge_all(issue)
 
 
+@pytest.mark.long
 async def test_closed_or_merged_elsewhere_it_starts_nothing_and_says_so(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:

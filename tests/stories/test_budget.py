@@ -91,6 +91,7 @@ class Bottomless(Ledger):
         return await super().reserve(work, want, track_ceiling=10**12, day_ceiling=10**12)
 
 
+@pytest.mark.long
 async def test_without_the_ceiling_the_story_fails(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:

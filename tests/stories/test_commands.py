@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from inline_snapshot import snapshot
 
 from tests.judges.openapi import Judge
@@ -109,6 +110,7 @@ async def test_what_is_no_command_is_left_alone(
         assert len(await s.comments(issue)) == len(NO_COMMANDS)
 
 
+@pytest.mark.long
 async def test_on_a_tasks_pull_request_a_command_means_that_task_and_elsewhere_nothing(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:

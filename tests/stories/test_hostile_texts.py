@@ -44,6 +44,7 @@ OWN_HTML |= {"<details><summary>When each task counts as done</summary>"}
 CLOSING = re.compile(r"\b(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?):?\s+(?:#|GH-)\d", re.IGNORECASE)
 
 
+@pytest.mark.long
 async def test_nothing_that_others_wrote_acts_in_what_the_bot_posts(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:

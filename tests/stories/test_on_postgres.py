@@ -10,6 +10,7 @@ from tests.judges.webhooks import WebhookJudge
 from tests.stories.story import story
 
 
+@pytest.mark.long
 async def test_the_whole_way_on_postgres(
     tmp_path: Path,
     judge: Judge,

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import pytest
 import yaml
 from inline_snapshot import snapshot
 
@@ -44,6 +45,7 @@ PATCHES = {
 }
 
 
+@pytest.mark.long
 async def test_agents_that_fail_and_changes_that_are_refused_end_in_words(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:
@@ -69,7 +71,7 @@ What you can do:
 - `/agent skip <task>`: drop it\
 """)
         assert said["Touch"] == snapshot("""\
-`<task>` is blocked in attempt 1: it changed protected files: .github/workflows/steal.yml
+`<task>` is blocked in attempt 1: it changed protected files: `.github/workflows/steal.yml`
 
 What you can do:
 
@@ -144,6 +146,7 @@ REVIEWED: JsonDict = {
 }
 
 
+@pytest.mark.long
 async def test_a_red_pull_request_waits_for_a_fix_and_a_closed_one_is_held(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:
@@ -210,6 +213,7 @@ def _rows(status: str) -> list[str]:
     ]
 
 
+@pytest.mark.long
 async def test_without_any_ci_a_pull_request_is_reviewed_as_it_is(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:
@@ -225,6 +229,7 @@ async def test_without_any_ci_a_pull_request_is_reviewed_as_it_is(
         await s.merge_all(issue)
 
 
+@pytest.mark.long
 async def test_a_red_baseline_is_no_reason_not_to_plan_but_work_waits_until_it_is_green(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:

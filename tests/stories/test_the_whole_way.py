@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 import yaml
 from inline_snapshot import snapshot
 
@@ -312,6 +313,7 @@ async def _tree(s: Story, sha: str) -> set[str]:
     return {entry["path"] for entry in found["tree"]}
 
 
+@pytest.mark.long
 async def test_planners_that_fail_or_dissent_do_not_stop_the_others(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:
@@ -435,6 +437,7 @@ What each of them proposed:
         assert len(await s.said(issue, "problem")) == 2
 
 
+@pytest.mark.long
 async def test_all_planners_failing_is_said_with_every_reason(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:

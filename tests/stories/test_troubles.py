@@ -39,7 +39,12 @@ FAULTS: dict[str, list[JsonDict]] = {
 }
 
 
-@pytest.mark.parametrize("trouble", FAULTS)
+QUICK = "deliveries that come twice, late and in the wrong order"  # in every run; `make check` goes through all
+
+
+@pytest.mark.parametrize(
+    "trouble", [name if name == QUICK else pytest.param(name, marks=pytest.mark.long) for name in FAULTS]
+)
 async def test_the_track_ends_well_and_everything_is_there_once(
     trouble: str, tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:
