@@ -39,9 +39,9 @@ async def gather(track: Track | None, event: CommentCreated, reads: TrackReads) 
     if found is None or (track is not None and event.comment in track.answered):
         return Facts(None)
     config, _ = await reads.config(event.repo)
-    if event.author.id in await reads.forge.bot_ids(event.repo):
-        return Facts(None)
-    if event.author.is_bot and event.author.id not in config.bots:
+    # The bot's own texts are no commands: in token mode it shares the account of a person, who is heard.
+    may_command = set(config.bots) - await reads.forge.bot_ids(event.repo)
+    if event.author.is_bot and event.author.id not in may_command:
         return Facts(None)
     unsure = track is None or track.heard_until  # nobody, or a lost database, remembers what was answered
     if unsure and await reads.forge.reacted(event.repo, event.comment):

@@ -5,6 +5,7 @@ from typing import cast
 
 import pytest
 
+from bot.core import messages
 from bot.core.actions import Decision, PostComment, React
 from bot.core.config import RepoConfig
 from bot.core.events import CommentCreated
@@ -100,6 +101,13 @@ async def test_bots_are_heard_only_where_the_repository_names_them_and_the_bot_i
     named = RepoConfig.model_validate({"bots": [HELPER.id, BOT.id]})
     assert reaction(await say("/agent status", _World("write", named), HELPER)) == "eyes"
     assert (await say("/agent status", _World("write", named), BOT)).actions == ()
+
+
+async def test_the_person_whose_account_the_bot_shares_is_heard() -> None:
+    shared = Actor(BOT.id, "dana")
+    assert reaction(await say("/agent status", author=shared)) == "eyes"
+    own = messages.answer("issue-12", "x", "/agent status")
+    assert (await say(own, author=shared)).actions == ()
 
 
 async def test_a_command_is_answered_once() -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import cast
 
+from bot.core import messages
 from bot.core.actions import CheckHealth, PostComment, React, SyncStatus
 from bot.core.config import RepoConfig
 from bot.core.events import IssueLabeled
@@ -58,6 +59,17 @@ async def test_only_the_words_of_people_who_may_write_are_frozen_without_what_is
     assert (frozen.title, frozen.body, frozen.comments) == ("Greet", "Say hello.", ("Also say bye.",))
     assert frozen.hidden_removed
     assert frozen.sha256 != issues.freeze(ISSUE, (), "dana").sha256
+
+
+async def test_the_words_of_the_person_whose_account_the_bot_shares_are_frozen_and_the_bots_own_are_not() -> (
+    None
+):
+    shared = Actor(BOT.id, "dana")
+    own = messages.answer("issue-12", "x", "I am at it.")
+    world = _World(said=[Comment(1, "Also say bye.", shared), Comment(2, own, shared)])
+    facts = await issues.gather(None, LABELED, cast(Reads, world))
+    assert facts.frozen is not None
+    assert facts.frozen.comments == ("Also say bye.",)
 
 
 async def test_a_bare_command_is_no_part_of_the_work_but_the_words_after_one_are() -> None:
