@@ -39,7 +39,7 @@ FAULTS: dict[str, list[JsonDict]] = {
 }
 
 
-QUICK = "deliveries that come twice, late and in the wrong order"  # in every run; `make check` goes through all
+QUICK = "deliveries that come twice, late and in the wrong order"  # `make check` goes through all
 
 
 @pytest.mark.parametrize(
