@@ -14,8 +14,7 @@ TIME_LIMIT = 300.0  # seconds
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
 EXAMPLE_REPO = EXAMPLES / "durations"
-# What a folder of an earlier run holds; only such a folder is emptied.
-OURS = ("settings.env", "forge")
+MARK = ".gitwright-demo"  # in every folder of a run, from its first moment; only such a folder is emptied
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,19 +83,26 @@ def choose(wish: Wish) -> Options:
 
 
 def empty_out(out: Path) -> None:
-    """Make the folder anew; UserError where it holds something that no demo left there."""
-    if out.exists():
-        if any(out.iterdir()) and not all((out / name).exists() for name in OURS):
-            raise UserError(
-                f"{out} is not empty and not from an earlier demo: name another folder with --out."
-            )
-        shutil.rmtree(out)
-    out.mkdir(parents=True)
+    """Make the folder anew; UserError where it holds something that no demo left there, or cannot be made."""
+    try:
+        if out.exists():
+            if any(out.iterdir()) and not (out / MARK).exists():
+                raise UserError(
+                    f"{out} is not empty and not from an earlier demo: name another folder with --out."
+                )
+            shutil.rmtree(out)
+        out.mkdir(parents=True)
+        (out / MARK).touch()
+    except OSError as error:
+        raise UserError(f"{out} cannot be made anew: {error}. Name another folder with --out.") from error
 
 
 def read_issue(path: Path) -> tuple[str, str]:
     """Give title and body of an issue file: Markdown, its first line the title."""
-    title, _, body = path.read_text(encoding="utf-8").lstrip().partition("\n")
+    try:
+        title, _, body = path.read_text(encoding="utf-8").lstrip().partition("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read as UTF-8 text: {error}") from error
     title = title.lstrip("#").strip()
     if not title:
         raise UserError(f"{path}: the first line must be the issue's title.")

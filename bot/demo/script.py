@@ -37,7 +37,7 @@ def read_script(path: Path) -> DemoScript:
     """Read `ci` and `people`; everything else belongs to the scripted model. UserError names place and remedy."""
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"The script {path} cannot be read: {error}") from error
     if not isinstance(data, dict):
         raise UserError(f"{path}: a script is a mapping with `planners` and `tasks`.")

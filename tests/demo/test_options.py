@@ -28,10 +28,13 @@ def test_only_a_folder_of_an_earlier_demo_is_emptied(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not from an earlier demo"):
         empty_out(tmp_path)
     assert precious.exists()
-    (tmp_path / "settings.env").touch()
-    (tmp_path / "forge").mkdir()
-    empty_out(tmp_path)
-    assert list(tmp_path.iterdir()) == []
+    out = tmp_path / "out"
+    empty_out(out)
+    (out / "forge").mkdir()  # however early the run before this one ended
+    empty_out(out)
+    assert not (out / "forge").exists()
+    with pytest.raises(UserError, match="cannot be made"):
+        empty_out(precious / "out")
 
 
 def test_an_issue_file_is_title_and_body(tmp_path: Path) -> None:
@@ -41,6 +44,11 @@ def test_an_issue_file_is_title_and_body(tmp_path: Path) -> None:
     path.write_text("\n\n")
     with pytest.raises(UserError, match="title"):
         read_issue(path)
+    path.write_bytes(b"caf\xe9\n")
+    with pytest.raises(UserError, match="UTF-8"):
+        read_issue(path)
+    with pytest.raises(UserError, match="cannot be read"):
+        read_script(path)
 
 
 @pytest.mark.parametrize(
