@@ -84,8 +84,10 @@ async def _in_thread(threads: ThreadPoolExecutor, engine: sa.Engine, work: Work[
 
     try:
         return await asyncio.get_running_loop().run_in_executor(threads, run)
-    except sa.exc.OperationalError as error:
-        # A server that restarts or a disk that is full passes: what was asked for is asked for again.
+    except sa.exc.DBAPIError as error:
+        if not isinstance(error, sa.exc.OperationalError) and not error.connection_invalidated:
+            raise
+        # A server that restarts, a connection that it ended or a full disk passes: what was asked for is asked for again.
         raise RetryableError(f"the database does not answer: {error.orig}") from error
 
 

@@ -16,6 +16,7 @@ from bot.engine.rows import SessionKind
 from bot.engine.store import Commit, Delivery, NewAction, NewTimer, Session, Store, StoredTrack, TrackEvent
 from bot.errors import RetryableError, UserError
 from tests.engine.conftest import Place, SettableClock
+from tests.engine.postgres import PostgresServer
 
 TRACK = "7/issue-1"
 
@@ -415,5 +416,24 @@ async def test_a_frozen_process_does_not_keep_rows_locked(postgres_url: str, clo
     try:
         show = sa.text("show idle_in_transaction_session_timeout")
         assert await store.database.read(lambda conn: conn.scalar(show)) == "5s"
+    finally:
+        await store.close()
+
+
+async def test_a_transaction_that_the_server_ended_is_asked_for_again(
+    postgres_server: PostgresServer, clock: SettableClock
+) -> None:
+    """As after a pause of the machine: the server ends what stands still, lest it hold its locks against others."""
+
+    def paused(conn: sa.Connection) -> None:
+        conn.execute(sa.text("set idle_in_transaction_session_timeout = 50"))
+        time.sleep(0.3)
+        conn.execute(sa.text("select 1"))
+
+    store = await Store.open(postgres_server.fresh_database(), clock)
+    try:
+        with pytest.raises(RetryableError, match="idle-in-transaction timeout"):
+            await store.database.write(paused)
+        assert await store.get_id("x") is None
     finally:
         await store.close()
