@@ -36,6 +36,7 @@ async def _ids(s: Story, branch: str = "main") -> dict[str, str]:
     return {t["title"].split()[0]: t["id"] for t in yaml.safe_load(await s.text(FILE, branch))["tasks"]}
 
 
+@pytest.mark.long
 async def test_a_command_that_means_nothing_now_is_refused_with_what_does(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:

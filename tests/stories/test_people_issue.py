@@ -89,6 +89,7 @@ async def test_the_label_removed_cancels_what_is_not_merged_and_nothing_that_is(
         assert [state_of(body)["state"] for body in await s.said(issue, "status")] == ["superseded", "done"]
 
 
+@pytest.mark.long
 async def test_the_label_set_again_while_a_round_is_under_way_is_answered(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:
@@ -167,6 +168,7 @@ async def test_an_issue_that_is_gone_stops_everything_and_nothing_is_posted_wher
         assert await s.pulls("open") == []
 
 
+@pytest.mark.long
 async def test_a_new_round_by_command_ends_the_older_one(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:

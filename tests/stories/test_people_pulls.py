@@ -100,6 +100,7 @@ async def test_another_base_is_warned_of_before_it_is_merged_in_vain(
         await s.merge_all(issue)
 
 
+@pytest.mark.long
 async def test_a_closed_task_is_held_and_a_reopened_one_goes_on_once_its_files_are_free(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:

@@ -223,6 +223,7 @@ async def test_a_rebase_engine_that_always_asks_a_person_ends_the_story(stage: S
         await STORIES[name](replace(stage, change=always_asking))
 
 
+@pytest.mark.long
 async def test_a_run_that_is_never_called_messy_is_shown_with_its_strays(stage: Stage) -> None:
     with pytest.raises(AssertionError, match="the messy attempt was shown"):
         await regenerated_before_anybody_sees_it(replace(stage, change=never_messy))
