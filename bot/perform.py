@@ -34,7 +34,7 @@ Job = Callable[[Track, Any], Awaitable[OwnEvent | None]]  # the action is the jo
 
 SETTLE = 0.3  # seconds
 BACKOFF = (1.0, 4.0, 15.0, 60.0, 300.0)  # seconds before the next try
-TRIES = 40  # with the waits above some three hours: an outage of the forge loses nothing
+TRIES = 40  # with the waits above at least three hours: an outage, or other runs' hold on the money, loses nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Performer:
             if row.try_ >= TRIES:
                 await self._fail(row, f"{error} (tried {row.try_} times)")
                 return
-            wait = error.after or BACKOFF[min(row.try_ - 1, len(BACKOFF) - 1)]
+            wait = max(error.after or 0.0, BACKOFF[min(row.try_ - 1, len(BACKOFF) - 1)])
             _log.warning("action_retried", action=row.id, seconds=wait, error=str(error))
             await self.store.retry_action(row.id, self.clock.now() + timedelta(seconds=wait), str(error))
             return

@@ -183,6 +183,16 @@ async def test_the_forges_own_waiting_time_is_kept(desk: Desk) -> None:
     assert desk.forge.writes == ["comment"]
 
 
+async def test_short_waits_of_others_making_do_not_use_up_the_tries_any_faster(desk: Desk) -> None:
+    desk.forge.failure = RetryableError("other runs hold the rest of the budget", 30.0)
+    (id_,) = await desk.decide(a_track(), a_text())
+    waited = 0.0
+    while (row := await desk.store.action(id_)) is not None and row.state != "failed":
+        await desk.perform(id_)
+        waited += (row.not_before - NOW).total_seconds() if row.not_before else 0.0
+    assert waited >= sum(BACKOFF) + (TRIES - 1 - len(BACKOFF)) * BACKOFF[-1]
+
+
 @pytest.mark.parametrize(
     ("failure", "said"),
     [

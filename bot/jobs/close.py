@@ -32,7 +32,7 @@ class CloseJob:
     async def __call__(self, track: Track, _action: CloseTrack) -> Closed:
         sessions = await self.store.sessions(track.key)
         left = [f"session {s.id}" for s in sessions if s.deleted_at is None]
-        left += [f"worktree {name}" for name in self.worktrees.names(f"{track.key.replace('/', '-')}-")]
+        left += [f"worktree {name}" for name in self.worktrees.names(f"{track.slug}-")]
         began = datetime.fromisoformat(track.started_at.replace("Z", "+00:00"))
         body = messages_pulls.receipt(
             track,

@@ -217,7 +217,7 @@ class Spending:
         error: BaseException | None = None
         try:
             yield spent
-        except BaseException as raised:
+        except BaseException as raised:  # of a run that is cancelled too somebody has to know what it cost
             error = raised
             raise
         finally:
