@@ -82,9 +82,8 @@ def remove(path: Path) -> list[str]:
 
 def _flatten(path: Path) -> None:
     """Empty a folder however deep it is and whatever its owner locked: what lies deeper is moved up before."""
-    path.chmod(stat.S_IRWXU)
     new_names = (f"{secrets.token_hex(8)}-{number}" for number in count())
-    top = os.open(path, _NOFOLLOW | os.O_DIRECTORY)
+    top = _unlocked(os.fspath(path))
     try:
         while found := _entries(top):
             for name, is_folder in found:
@@ -98,18 +97,28 @@ def _flatten(path: Path) -> None:
 
 def _spill(top: int, name: str, new_names: Iterator[str]) -> None:
     """Remove a folder in the folder `top`; the folders in it come to lie in `top`."""
-    os.chmod(name, stat.S_IRWXU, dir_fd=top)
-    inner = os.open(name, _NOFOLLOW | os.O_DIRECTORY, dir_fd=top)
+    inner = _unlocked(name, top)
     try:
         for child, is_folder in _entries(inner):
             if is_folder:
-                os.chmod(child, stat.S_IRWXU, dir_fd=inner)
+                os.close(_unlocked(child, inner))
                 os.rename(child, next(new_names), src_dir_fd=inner, dst_dir_fd=top)
             else:
                 os.unlink(child, dir_fd=inner)
     finally:
         os.close(inner)
     os.rmdir(name, dir_fd=top)
+
+
+def _unlocked(name: str, above: int | None = None) -> int:
+    """Open a folder and give back the permissions that an agent took from it; root never follows a link here."""
+    try:
+        folder = os.open(name, _NOFOLLOW | os.O_DIRECTORY, dir_fd=above)
+    except PermissionError:
+        os.chmod(name, stat.S_IRWXU, dir_fd=above)
+        folder = os.open(name, _NOFOLLOW | os.O_DIRECTORY, dir_fd=above)
+    os.fchmod(folder, stat.S_IRWXU)
+    return folder
 
 
 def _entries(folder: int) -> list[tuple[str, bool]]:

@@ -6,8 +6,8 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from pydantic import ValidationError
 
@@ -39,13 +39,12 @@ _NEXT_MODEL = frozenset({"auth", "quota", "crash"})  # where another model can h
 
 @dataclass(frozen=True, slots=True)
 class AcpPlanner:
-    """Implements Planner; `models` are tried in their order, `prompt` writes the task and `problem` judges a plan."""
+    """Implements Planner; the brief's models are tried in order, `prompt` writes the task, `problem` judges a plan."""
 
     preset: Preset
     supplies: Supplies
     sandbox: Sandbox
     path: str
-    models: Sequence[str]
     prompt: Callable[[PlanBrief], str]
     problem: Callable[[PlanProposal], str | None]
 
@@ -53,9 +52,10 @@ class AcpPlanner:
         """Give a plan for the brief; RunError says why there is none, and what that cost."""
         spent = Usage()
         failed = RunError("auth", "No model is configured for planning")
-        for model in self.models:
+        for model in brief.models:
+            left = None if brief.usd is None else max(brief.usd - spent.usd, 0.0)
             try:
-                proposed = await self._with(model, brief)
+                proposed = await self._with(model, replace(brief, usd=left))
             except RunError as error:
                 spent += error.usage
                 failed = error
@@ -72,7 +72,7 @@ class AcpPlanner:
             return await self._in(box, model, brief)
 
     async def _in(self, box: Box, model: str, brief: PlanBrief) -> Proposed:
-        room = Room(box, brief.worktree, brief.state_dir, model, read_only=True)
+        room = Room(box, brief.worktree, brief.state_dir, model, brief.usd, read_only=True)
         async with converse(self.preset, self.supplies, room, lambda _: None) as talking:
             proposal = await self._answer(talking, brief)
             named = {"agent_id": brief.agent_id, "base_sha": brief.base_sha}

@@ -6,17 +6,16 @@ import asyncio
 import json
 import os
 import secrets
-import shutil
-import stat
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Literal, Protocol
 
 import structlog
 
-from bot import living, points
+from bot import files, living, points
 from bot.ports import JsonDict
 
 SessionKind = Literal["planner", "coder"]
@@ -92,32 +91,13 @@ def prove_deleted(folder: Path) -> DeletionProof:
     leftovers = []
     if os.path.lexists(folder):
         leftovers.append(f"{folder} exists")
-        leftovers += [str(path) for path in sorted(folder.rglob("*"))[:20]]
+        leftovers += sorted(str(path) for path in islice(folder.rglob("*"), 20))
     elif folder.parent.is_dir() and folder in folder.parent.iterdir():
         leftovers.append(f"{folder.parent} lists {folder.name}")
     leftovers += [f"process {pid} works in {folder}" for pid in living.working_in(folder)]
     return DeletionProof(
         (f"path {folder}", f"listing {folder.parent}", f"processes in {folder}"), tuple(leftovers)
     )
-
-
-def delete_folder(folder: Path) -> None:
-    """Delete a folder as far as that is possible, also what its owner made unwritable; prove_deleted tells the rest."""
-    if folder.is_symlink() or folder.is_file():
-        folder.unlink()
-        return
-    for root, names, _ in os.walk(folder):
-        for path in (Path(root), *(Path(root, name) for name in names)):
-            if not path.is_symlink():
-                _make_writable(path)
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-def _make_writable(path: Path) -> None:
-    try:
-        path.chmod(stat.S_IRWXU)
-    except OSError as error:
-        _log.warning("session_chmod_failed", path=str(path), error=str(error))
 
 
 @dataclass(slots=True)
@@ -127,7 +107,7 @@ class Sessions:
     root: Path
     log: SessionLog
     prove: Callable[[Path], DeletionProof] = prove_deleted
-    delete: Callable[[Path], None] = delete_folder
+    delete: Callable[[Path], object] = files.remove
     new_id: Callable[[], str] = lambda: secrets.token_hex(8)
     hand_over: Callable[[Path], None] = lambda _: (
         None

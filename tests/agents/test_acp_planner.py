@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,23 +33,22 @@ PLAN = {
 
 @asynccontextmanager
 async def planning(
-    stage: Stage, mode: str, models: tuple[str, ...] = ("openai:m1",)
+    stage: Stage, mode: str, models: tuple[str, ...] = ("openai:m1",), usd: float | None = None
 ) -> AsyncIterator[tuple[AcpPlanner, PlanBrief]]:
     """Lend a planner whose agent is the small one in a mode, and a brief for it."""
     script: JsonDict = {
         "scenarios": [{"when": "", "plain": True, "steps": [{"text": "x", "usage": [30, 4]}]}]
     }
     with serving(script) as model:
-        supplies = Supplies(endpoints=Endpoints({"OPENAI_API_KEY": "sk"}, model.url), limits=QUICK)
+        endpoints = Endpoints({"OPENAI_API_KEY": "sk"}, model.url)
+        supplies = Supplies(endpoints=endpoints, price=lambda _, used: used.input_tokens / 300, limits=QUICK)
         preset = custom(("python3", "{home}/fake_acp_agent.py", mode))
         state = stage.folder / "session"
         agent_home(state).mkdir(parents=True)
         (agent_home(state) / FAKE.name).write_bytes(FAKE.read_bytes())
         yield (
-            AcpPlanner(
-                preset, supplies, stage.sandbox, stage.path, models, lambda brief: brief.title, problem
-            ),
-            brief(stage.worktree, state),
+            AcpPlanner(preset, supplies, stage.sandbox, stage.path, lambda brief: brief.title, problem),
+            replace(brief(stage.worktree, state), models=models, usd=usd),
         )
 
 
@@ -106,3 +106,10 @@ async def test_the_next_model_is_tried_and_everything_is_counted(plain: Stage) -
         with pytest.raises(RunError) as caught:
             await planner.propose(order)
     assert (caught.value.reason, caught.value.usage) == ("quota", Usage())
+
+
+async def test_a_planner_spends_what_its_run_was_granted_over_all_models_and_no_more(plain: Stage) -> None:
+    async with planning(plain, "spend", ("openai:m1", "openai:m2"), usd=0.35) as (planner, order):
+        with pytest.raises(RunError, match=r"it has used the \$0\.35 that this run may cost") as caught:
+            await planner.propose(order)
+    assert (caught.value.reason, caught.value.usage.requests) == ("budget", 4)

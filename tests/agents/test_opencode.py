@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -179,10 +180,9 @@ async def test_it_plans_and_can_change_nothing(real: Stage, answering: ScriptedM
     )
     state = real.folder / "session"
     agent_home(state).mkdir(parents=True)
-    planner = AcpPlanner(
-        PRESETS["opencode"], supplies(answering), real.sandbox, real.path, ("openai:m1",), prompt, problem
-    )
-    proposed = await asyncio.wait_for(planner.propose(brief(real.worktree, state)), 200)
+    planner = AcpPlanner(PRESETS["opencode"], supplies(answering), real.sandbox, real.path, prompt, problem)
+    order = replace(brief(real.worktree, state), models=("openai:m1",))
+    proposed = await asyncio.wait_for(planner.propose(order), 200)
     assert [task.title for task in proposed.proposal.tasks] == ["Count from two"]
     assert proposed.usage.requests == len(answering.requests)
     offered = {tool["function"]["name"] for body in answering.requests for tool in body.get("tools") or []}

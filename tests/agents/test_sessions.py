@@ -15,6 +15,7 @@ from bot.agents.sessions import (
     prove_deleted,
 )
 from bot.ports import JsonDict
+from tests.test_files import DEEP, nested
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ async def test_a_cancellation_during_the_deletion_waits_for_the_proof(tmp_path: 
     assert len(log.deleted) == 1
 
 
-async def test_what_the_agent_made_unwritable_is_deleted_too(tmp_path: Path) -> None:
+async def test_what_the_agent_made_hard_to_delete_is_deleted_too(tmp_path: Path) -> None:
     log = ListLog()
     async with Sessions(tmp_path, log).open("coder", "issue-1", "T-1") as session:
         locked = session.home / "locked"
@@ -92,6 +93,7 @@ async def test_what_the_agent_made_unwritable_is_deleted_too(tmp_path: Path) -> 
         (locked / "file").write_text("x", encoding="utf-8")
         (session.home / "link").symlink_to(tmp_path.parent)
         locked.chmod(0o000)
+        nested(session.home, DEEP)
     assert not session.dir.exists()
     assert tmp_path.parent.exists()
 
