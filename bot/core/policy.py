@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from fnmatch import fnmatchcase
 
 from bot.core.sanitize import find_secrets
+from bot.core.scopes import covers, in_scope
 
 # What CI, builds and tools start from: a push runs it, perhaps with secrets, before anybody looks.
 PROTECTED = (
@@ -38,13 +38,9 @@ PROTECTED = (
 
 def matches(path: str, pattern: str) -> bool:
     """Match a path by a file name, a folder or an fnmatch pattern; `**/x` means x at any depth."""
-    pattern = pattern.removesuffix("/")
-    folder = pattern.removesuffix("/**")
-    if path in {pattern, folder} or path.startswith(f"{folder}/"):
-        return True
-    if pattern.startswith("**/"):
-        return fnmatchcase(path, pattern) or fnmatchcase(path, pattern[3:])
-    return fnmatchcase(path, pattern)
+    return any(
+        covers(each, path) for each in (pattern, pattern.removesuffix("/**"), pattern.removeprefix("**/"))
+    )
 
 
 def protected(changed: Sequence[str], more: Sequence[str], tasks_dir: str) -> tuple[str, ...]:
@@ -55,7 +51,7 @@ def protected(changed: Sequence[str], more: Sequence[str], tasks_dir: str) -> tu
 
 def outside(changed: Sequence[str], scope: Sequence[str]) -> tuple[str, ...]:
     """Name changed paths that no entry of the scope covers."""
-    return tuple(path for path in changed if not any(matches(path, pattern) for pattern in scope))
+    return tuple(path for path in changed if not in_scope(scope, path))
 
 
 def new_secrets(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> tuple[tuple[str, int, str], ...]:

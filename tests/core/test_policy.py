@@ -1,6 +1,8 @@
 """What a change may touch."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bot.core import policy
 
@@ -33,6 +35,12 @@ def test_a_scope_covers_files_folders_and_patterns() -> None:
     scope = ("src/pkg", "docs/*.md", "setup.py")
     changed = ["src/pkg/deep/a.py", "docs/a.md", "setup.py", "src/other.py", "setup.pyc"]
     assert policy.outside(changed, scope) == ("src/other.py", "setup.pyc")
+
+
+@given(st.sampled_from(["./src/a.py", "src//a.py", "src/./a.py", "src/", "src/**", "*.py", "src/a.py"]))
+def test_a_change_is_outside_exactly_where_its_scope_does_not_lease_it(entry: str) -> None:
+    assert policy.outside(["src/a.py"], [entry]) == ()
+    assert policy.outside(["docs/a.md"], [entry]) == ("docs/a.md",)
 
 
 def test_only_secrets_on_new_lines_count() -> None:
