@@ -49,13 +49,12 @@ def read_beneath(root: Path, name: str, limit: int) -> bytes | None:
 
 
 def give(path: Path, owner: int | None) -> None:
-    """Hand a folder and all in it to `owner`, a user id; symlinks are never followed. None changes nothing."""
+    """Hand a file, or a folder and all in it, to `owner`, a user id; symlinks are never followed. None changes nothing."""
     if owner is None:
         return
     os.chown(path, owner, owner, follow_symlinks=False)
-    folders = [
-        os.fspath(path)
-    ]  # no calls in each other: an agent may have nested folders deeper than those go
+    # No calls in each other: an agent may have nested folders deeper than those go.
+    folders = [os.fspath(path)] if path.is_dir() and not path.is_symlink() else []
     while folders:
         with os.scandir(folders.pop()) as entries:
             for entry in entries:
