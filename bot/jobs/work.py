@@ -36,7 +36,11 @@ class WorkJob:
         self, track: Track, action: RunTask
     ) -> TaskProposed | TaskFailed | TaskAssessed | None:
         task = track.task(action.task)
-        if task is None or task.attempt != action.attempt or task.state != "running":
+        if (
+            task is None
+            or task.state != "running"
+            or (task.attempt, task.run) != (action.attempt, action.run)
+        ):
             return None  # people decided otherwise meanwhile
         mirror = await self.repositories.fresh(track.repo)
         try:

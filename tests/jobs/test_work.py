@@ -91,12 +91,23 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
     await made.close()
 
 
-async def publish(store: Store, forge: _Forge) -> TaskProposed:
+async def perform(store: Store, forge: _Forge, *, attempt: int = 1, run: int = 2) -> object:
     attempts = cast(Attempts, SimpleNamespace(sandbox=SimpleNamespace(level="bwrap")))
     job = WorkJob(store, cast(Repositories, forge), cast(Forge, forge), attempts)
-    done = await job(TRACK, RunTask(task="T-1", attempt=1, run=2, mode="fix", head=OLD))
+    return await job(TRACK, RunTask(task="T-1", attempt=attempt, run=run, mode="fix", head=OLD))
+
+
+async def publish(store: Store, forge: _Forge) -> TaskProposed:
+    done = await perform(store, forge)
     assert isinstance(done, TaskProposed)
     return done
+
+
+@pytest.mark.parametrize("order", [{"run": 1}, {"attempt": 2}])
+async def test_an_order_of_before_is_left_alone(store: Store, order: dict[str, int]) -> None:
+    forge = a_forge()
+    assert await perform(store, forge, **order) is None
+    assert forge.writes == []
 
 
 async def test_a_later_run_moves_the_branch_and_rewrites_the_text_once(store: Store) -> None:
