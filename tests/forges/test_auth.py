@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from urllib.parse import parse_qsl, urlsplit
 
 import jwt
 import pytest
@@ -217,3 +218,26 @@ def test_an_identity_that_cannot_work_is_said_before_anything_runs(
     with pytest.raises(UserError, match=said) as caught:
         GitHubForge(**identity)
     assert "BEGIN" not in str(caught.value)
+
+
+async def test_lost_deliveries_of_a_busy_app_are_found_however_many_pages_there_are(
+    server: ScriptedServer, clock: SetClock
+) -> None:
+    def page(asked: Asked) -> Say:
+        number = int(dict(parse_qsl(urlsplit(asked.path).query)).get("cursor", 0)) + 1
+        lost = {
+            "id": 1000 - number,
+            "guid": f"g{number}",
+            "event": "push",
+            "delivered_at": "2026-01-01T00:00:00Z",
+        }
+        following = {"link": f'<{server.url}/app/hook/deliveries?cursor={number}>; rel="next"'}
+        return Say(200, [lost], following if number < 130 else {})
+
+    server.otherwise = page
+    forge = GitHubForge(server.url, app_id="77", private_key=pem(rsa_key()), clock=clock)
+    try:
+        found = await forge.failed_deliveries(START)
+    finally:
+        await forge.aclose()
+    assert [each.guid for each in found] == [f"g{number}" for number in range(130, 0, -1)]

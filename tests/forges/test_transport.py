@@ -127,13 +127,16 @@ async def test_a_forbidden_request_is_not_repeated(server: ScriptedServer, api: 
     assert len(server.asked) == 1
 
 
-@pytest.mark.parametrize("failure", [Say(502), Say(cut=True), Say(hang=True)])
+HTML = Say(200, "<h1>Please sign in</h1>", {"content-type": "text/html"})
+
+
+@pytest.mark.parametrize("failure", [Say(502), Say(cut=True), Say(hang=True), HTML])
 async def test_a_read_is_repeated_after_a_failure(server: ScriptedServer, api: Api, failure: Say) -> None:
     server.answers = [failure, failure, Say(200, [1])]
     assert (await api.send("GET", "/x", ME)).json() == [1]
 
 
-@pytest.mark.parametrize("failure", [Say(502), Say(cut=True), Say(hang=True)])
+@pytest.mark.parametrize("failure", [Say(502), Say(cut=True), Say(hang=True), HTML])
 async def test_a_post_is_never_repeated_blindly(
     server: ScriptedServer, api: Api, sleeper: Sleeper, failure: Say
 ) -> None:

@@ -186,10 +186,11 @@ class Api:
         *,
         params: Mapping[str, str | int] | None = None,
         key: str | None = None,
+        most: int = MAX_PAGES,
     ) -> AsyncGenerator[Any, None]:
         """Give the items of every page, 100 at a time; `key` names the list where it is wrapped."""
         query: dict[str, str | int] = {"per_page": 100, **(params or {})}
-        for _ in range(MAX_PAGES):
+        for _ in range(most):
             answer = await self.send("GET", path, access, params=query)
             data = answer.json()
             for item in data[key] if key else data:
@@ -199,7 +200,7 @@ class Api:
                 return
             # Only the query is taken over: the token must not follow a link to another host.
             query = dict(httpx.URL(following).params)
-        raise ForgeError(f"{path} has more than {MAX_PAGES} pages")
+        raise ForgeError(f"{path} has more than {most} pages")
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -242,6 +243,9 @@ class Api:
         if answer.raw_response.history and method not in {"GET", "HEAD"}:
             # The redirect may have turned the write into a read; the caller reads the new name and repeats.
             raise RetryableError(f"{where}: was redirected, the repository was probably renamed")
+        if answer.content and "json" not in answer.headers.get("content-type", ""):
+            # Something between us and the forge answered, such as a proxy with a page for people.
+            raise _PassingError(f"{where}: the answer is no JSON", None, safe)
         return answer.raw_response
 
     def _refusal(self, where: str, answer: httpx.Response, safe: bool, lane: int) -> Exception:

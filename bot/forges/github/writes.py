@@ -22,6 +22,7 @@ from bot.ports import FailedDelivery, JsonDict
 BODY_LIMIT = 65_536  # characters of a comment, an issue or a pull request
 OUTPUT_LIMIT = 65_535  # characters of a check run's summary
 ANNOTATIONS = 50  # of one request
+DELIVERY_PAGES = 2_000  # after days without us a busy App has tens of thousands of deliveries
 _CUT = "\n\n(The rest was cut: GitHub takes no more.)"
 
 
@@ -185,9 +186,8 @@ class GitHubWrites(GitHubReads):
         failed: dict[str, FailedDelivery] = {}
         # A server that keeps no deliveries has none to fetch, and that must not end the caller's other looks.
         with contextlib.suppress(NotFoundError):
-            async with contextlib.aclosing(
-                self._api.pages("/app/hook/deliveries", self._tokens.app)
-            ) as items:
+            pages = self._api.pages("/app/hook/deliveries", self._tokens.app, most=DELIVERY_PAGES)
+            async with contextlib.aclosing(pages) as items:
                 async for item in items:
                     found = views.read(views.DeliveryView, item)
                     if found.delivered_at < since:
