@@ -192,7 +192,7 @@ def test_a_run_that_is_killed_five_times_ends_in_the_same_state(
 @pytest.mark.long
 def test_the_second_example_has_other_faults_and_another_test_runner(tmp_path: Path) -> None:
     if shutil.which("node") is None:
-        pytest.skip("node is missing")
+        pytest.skip("node is not installed")
     example, out = EXAMPLES / "slugs", tmp_path / "out"
     report = demo(
         out,
