@@ -31,6 +31,7 @@ STATE_REPEAT = (3, 4)  # equal steps while no file changed: nudge, stop
 NO_PROGRESS = (12, 15)  # steps without a change of the tree, for a simple task: nudge, stop
 EDIT_FAIL = (3, 5)  # rejected edits in a row: nudge, stop
 MONOLOGUE = 3  # messages without an action
+MOST_STEPS = 5_000  # of a run, messages too: more than an hour of work makes, and a flood is cut off
 # The thresholds were measured on fixes of one file; a complex task has more to read before its first change.
 PATIENCE: Mapping[Kind, int] = {"documentation": 1, "simple": 1, "complex": 2}
 NAME_LIMIT = 40  # characters of an action's name that a signal shows
@@ -86,7 +87,7 @@ class ContextDriftDetector:
         scope: Sequence[str] = (),
         *,
         task_class: Kind = "simple",
-        max_steps: int | None = None,
+        max_steps: int = MOST_STEPS,
         max_tokens: int | None = None,
         tree: str = "",
     ) -> None:
@@ -186,7 +187,7 @@ class ContextDriftDetector:
             said = f"Outside this task's scope: {len(outside)} of {len(self._touched)} changed files."
             advice = "Keep to the scope, and remove files that were only made to try something out."
             yield _signal("SCOPE_DRIFT", "nudge", said, advice)
-        if self._max_steps is not None and len(self._steps) > self._max_steps:
+        if len(self._steps) > self._max_steps:
             yield Signal("BUDGET", "stop", f"The run took more than {self._max_steps} steps.")
         elif self._max_tokens is not None and self._tokens > self._max_tokens:
             yield Signal("BUDGET", "stop", f"The run took more than {self._max_tokens} tokens.")

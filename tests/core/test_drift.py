@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from inline_snapshot import snapshot
 
-from bot.core.drift import ContextDriftDetector, Signal, Step, StepKind, normalize
+from bot.core.drift import MOST_STEPS, ContextDriftDetector, Signal, Step, StepKind, normalize
 from bot.core.plans import Kind
 
 READ = Step(action="read", args="a.py", observation="text", kind="read")
@@ -186,6 +186,9 @@ def test_more_steps_than_allowed_stop() -> None:
     steps = [a_step(n, tree=f"{n}") for n in range(5)]
     assert said(steps[:4], max_steps=4) == set()
     assert at_the_end(steps, max_steps=4) == {("BUDGET", "stop")}
+    flood = [Step(action="message", args=str(n), kind="message") for n in range(MOST_STEPS + 1)]
+    assert ("BUDGET", "stop") not in said(flood[:-1])
+    assert ("BUDGET", "stop") in at_the_end(flood)
 
 
 def test_more_tokens_than_allowed_stop() -> None:
