@@ -407,6 +407,8 @@ class PlanBrief:
     worktree: Path
     session: str  # names its private state directory
     state_dir: Path
+    models: tuple[str, ...] = ()  # those that the router chose, in the order in which they are tried
+    usd: float | None = None  # the most that the plan may cost; None: no limit, or it costs nothing
 
 
 @dataclass(frozen=True, slots=True)

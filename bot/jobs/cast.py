@@ -21,7 +21,7 @@ class Cast:
 
     settings: Settings
     script: Script | None = None
-    over_acp: Callable[[str, Sequence[str]], Planner] | None = None  # by an agent's name and models
+    over_acp: Callable[[str], Planner] | None = None  # by an agent's name
 
     def named(self, config: RepoConfig, role: Role) -> Named:
         """Give the models of a role, and whether free tiers among them are consented to."""
@@ -38,7 +38,7 @@ class Cast:
             names = self.script.planner_names(tuple(config.planners))
             return [(name, ScriptedPlanner(self.script, names)) for name in names]
         if self.settings.planning_agent and self.over_acp is not None:
-            planner = self.over_acp(self.settings.planning_agent, models)
+            planner = self.over_acp(self.settings.planning_agent)
             return [(name, planner) for name in config.planners]
         from bot.models import ModelPlanner  # heavy: only where real models are used
 

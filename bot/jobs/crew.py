@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bot.agents import AGENTS, make_coder
@@ -36,17 +35,10 @@ class Crew:
         names = [name for name in AGENTS if self.script or name != "scripted"]
         return {name: make_coder(name, self._supplies()) for name in names}
 
-    def planner(self, name: str, models: Sequence[str]) -> Planner:
+    def planner(self, name: str) -> Planner:
         """Have an agent plan in a box of its own."""
-        return AcpPlanner(
-            PRESETS[name],
-            self._supplies(),
-            self.sandbox,
-            self.path,
-            models,
-            planning.prompt,
-            planning.problem,
-        )
+        supplies, preset = self._supplies(), PRESETS[name]
+        return AcpPlanner(preset, supplies, self.sandbox, self.path, planning.prompt, planning.problem)
 
     def problems(self, config: RepoConfig) -> dict[str, str]:
         """Say what is wrong with the coding agent that a repository asks for, and with the planning agent."""

@@ -145,7 +145,9 @@ class PlanJob:
                 self.sessions.open("planner", track.key) as session,
             ):
                 counted = planner.metered(spent) if isinstance(planner, MeteredPlanner) else planner
-                proposed = await asyncio.wait_for(counted.propose(begun.brief(agent_id, session)), limit)
+                proposed = await asyncio.wait_for(
+                    counted.propose(begun.brief(agent_id, session, spent.usd)), limit
+                )
                 spent.usage = proposed.usage
             outcome.proposal = proposed.proposal
         except OverBudgetError as error:
@@ -171,7 +173,7 @@ class _Round:
     models: tuple[str, ...]
     places: asyncio.Semaphore  # of this round, beside those of the process
 
-    def brief(self, agent_id: str, session: Session) -> PlanBrief:
+    def brief(self, agent_id: str, session: Session, usd: float | None) -> PlanBrief:
         frozen = self.track.frozen
         return PlanBrief(
             agent_id=agent_id,
@@ -183,6 +185,8 @@ class _Round:
             worktree=self.worktree.path,
             session=session.id,
             state_dir=session.dir,
+            models=self.models,
+            usd=usd,
         )
 
 

@@ -10,6 +10,8 @@ from bot.core.actions import MakePlan
 from bot.core.config import RepoConfig
 from bot.errors import SandboxError, UserError
 from bot.jobs.plan import PlanJob
+from bot.models.names import Named, Terms
+from bot.models.prices import Price
 from bot.ports import PlanBrief, Planner, Proposed
 from bot.wiring import Bot
 from tests.judges.openapi import Judge
@@ -116,6 +118,45 @@ No planning agent gave a usable plan:
 
 To try again, comment `/agent plan`, or remove the label `agent:plan` and set it again.\
 """)
+
+
+@dataclass(frozen=True, slots=True)
+class Noting:
+    """A planner that keeps what it is given."""
+
+    inner: Planner
+    seen: list[PlanBrief]
+
+    async def propose(self, brief: PlanBrief) -> Proposed:
+        self.seen.append(brief)
+        return await self.inner.propose(brief)
+
+
+async def test_planners_are_told_the_models_that_may_be_used_and_the_most_that_they_may_cost(
+    tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
+) -> None:
+    seen: list[PlanBrief] = []
+
+    def change(bot: Bot) -> None:
+        plan = job(bot, MakePlan, PlanJob)
+        spending = replace(
+            plan.spending,
+            named=lambda _config, _role: Named(("x:free", "x:paid")),
+            terms=lambda model: Terms(free_tier=model == "x:free"),  # to which nobody consented
+            price=lambda _: Price(1.0, 1.0),
+        )
+        bot.jobs[MakePlan] = replace(
+            plan,
+            spending=spending,
+            planners=lambda config: [(name, Noting(each, seen)) for name, each in plan.planners(config)],
+        )
+
+    async with story(
+        tmp_path, judge, webhook_judge, {"planners": agreed(BYE_TASK)}, test="none", change=change
+    ) as s:
+        await s.to_review(await s.open_issue())
+    # Of a planner's most, 600,000 tokens at a dollar for a million, nothing else is held back.
+    assert [(brief.models, brief.usd) for brief in seen] == [(("x:paid",), 0.6)] * 3
 
 
 async def test_a_planner_that_is_named_twice_is_asked_once(
