@@ -100,7 +100,7 @@ class Judge:
 
     async def _allowed(self, track: Track, task: TaskTrack, made: Made, outside: Sequence[str]) -> None:
         """Stop where the settings or somebody's lease, as it is now, forbid what is outside of the scope."""
-        names = ", ".join(outside)
+        names = ", ".join(map(code, outside))
         if track.config.outside_scope == "stop":
             raise Stop("outside_scope", f"it changed files outside its scope: {names}", usage=made.usage)
         stored = await self.store.load(track.key)
@@ -117,7 +117,8 @@ class Judge:
         protected = self.protected(touched, track.config.protected_paths, track.config.tasks_dir)
         if protected:
             wrong = Situation(where="before_push", protected=protected)
-            return replace(made, situation=wrong, text=f"it changed protected files: {', '.join(protected)}")
+            names = ", ".join(map(code, protected))
+            return replace(made, situation=wrong, text=f"it changed protected files: {names}")
         after = await seen.mirror.read_many(made.sha, paths)
         before = await seen.mirror.read_many(made.base, paths)
         secrets = self.new_secrets(before, after)
