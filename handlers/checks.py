@@ -90,13 +90,15 @@ def decide_due(track: Track | None, event: ChecksDue, facts: Facts, now: datetim
     return _decide(track, facts, event.waited, now)
 
 
-COMPLETED = Handler(
-    event=ChecksCompleted,
-    github="check_suite",
-    actions=("completed",),
-    permissions={"checks": "write", "statuses": "read", "pull_requests": "write"},
-    keys=lambda event: (f"branch:{event.branch}",) if event.branch else (),
-    gather=gather_completed,
-    decide=decide_completed,
+HANDLERS = (
+    Handler(
+        event=ChecksCompleted,
+        github="check_suite",
+        actions=("completed",),
+        permissions={"checks": "write", "statuses": "read", "pull_requests": "write"},
+        keys=lambda event: (f"branch:{event.branch}",) if event.branch else (),
+        gather=gather_completed,
+        decide=decide_completed,
+    ),
+    Handler(event=ChecksDue, gather=gather_due, decide=decide_due),
 )
-DUE = Handler(event=ChecksDue, gather=gather_due, decide=decide_due)
