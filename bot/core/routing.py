@@ -18,6 +18,12 @@ _DOCUMENT = re.compile(
     r"\.(md|mdx|rst|txt|adoc)$|(^|/)(docs?|website)/|(^|/)(CHANGELOG|README|LICENSE|CONTRIBUTING|AUTHORS)[^/]*$",
     re.I,
 )
+# Looks like a document by its name or place, and is run, built or installed from.
+_NO_DOCUMENT = re.compile(
+    r"\.(py|pyi|[cm]?[jt]sx?|go|rs|java|kt|swift|c|h|cc|cpp|hpp|cs|rb|php|sh|vue|svelte|toml|json|ya?ml|cfg|ini)$"
+    r"|(^|/)(requirements|constraints)[^/]*\.txt$|(^|/)CMakeLists\.txt$",
+    re.I,
+)
 _TEST = re.compile(
     r"(^|/)(tests?|__tests__|snapshots?)/|(^|/)test_[^/]*$|[._](test|spec)\.[^/]+$|\.snap$|[.-]lock(\.|$)",
     re.I,
@@ -80,9 +86,9 @@ class ModelRouter:
         guarded = [p for p in paths if _DELICATE.search(p) or scopes.in_scope(protected, p)]
         if guarded:
             return Route("complex", (f"`{guarded[0]}` is protected or has wide effects",))
-        if all(_DOCUMENT.search(path) for path in paths):
+        if all(map(_is_document, paths)):
             return Route("documentation", ("all files are documentation",))
-        sources = [path for path in paths if not _DOCUMENT.search(path) and not _TEST.search(path)]
+        sources = [path for path in paths if not _is_document(path) and not _TEST.search(path)]
         if len(sources) > 1 or len(paths) > MOST_FILES:
             return Route("complex", (f"{len(paths)} files, {len(sources)} of them source",))
         if dependants or estimate == "L":
@@ -149,6 +155,10 @@ def _order(models: Sequence[str], market: Market) -> str:
     return "models in order: " + ", ".join(map(words, models))
 
 
+def _is_document(path: str) -> bool:
+    return bool(_DOCUMENT.search(path)) and not _NO_DOCUMENT.search(path)
+
+
 def _expand(scope_paths: Sequence[str], files: Collection[str]) -> tuple[list[str], tuple[str, ...]]:
     """Turn a scope into files; what cannot be told apart is a doubt."""
     if not any(path.strip() for path in scope_paths):
@@ -159,7 +169,7 @@ def _expand(scope_paths: Sequence[str], files: Collection[str]) -> tuple[list[st
             paths.append(entry)
             continue
         covered = sorted(path for path in files if scopes.covers(entry, path))
-        if not all(_DOCUMENT.search(path) for path in covered) or not covered:
+        if not all(map(_is_document, covered)) or not covered:
             return [], (f"`{entry}` is more than named files",)
         paths += covered
     return list(dict.fromkeys(paths)), ()
