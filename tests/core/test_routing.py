@@ -19,7 +19,7 @@ TREE = ["docs/a.md", "docs/b.md", "src/a.py", "src/b.py", "tests/test_a.py", "RE
         (["docs"], "documentation"),
         (["docs/*.md"], "documentation"),
         (["docs/new.md"], "documentation"),
-        (["docs/picture.png", "LICENSE"], "documentation"),
+        (["docs/picture.png", "README.md"], "documentation"),
         (["docs/conf.py"], "simple"),
         (["website/src/index.ts", "website/src/theme.ts"], "complex"),
         (["requirements.txt"], "simple"),
