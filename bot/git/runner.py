@@ -63,6 +63,9 @@ _OPTIONS = {
     "transfer.credentialsInUrl": "die",
     "http.followRedirects": "false",
     "http.proxy": "",
+    # A server that falls silent for two minutes; one that is only busy says so every few seconds.
+    "http.lowSpeedLimit": "1",
+    "http.lowSpeedTime": "120",
     "rerere.enabled": "false",
     "advice.detachedHead": "false",
 }
@@ -82,7 +85,7 @@ ENVIRONMENT: dict[str, str] = {
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _PASSING = re.compile(
     r"could not resolve host|failed to connect|couldn't connect|connection (refused|reset|timed out|was)"
-    r"|operation timed out|empty reply|early eof|unexpected disconnect|hung up unexpectedly|rpc failed"
+    r"|operation (timed out|too slow)|empty reply|early eof|unexpected disconnect|hung up unexpectedly|rpc failed"
     r"|requested url returned error: (5\d\d|429)|gnutls|ssl_|network is unreachable|too many requests",
     re.IGNORECASE,
 )

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from bot.errors import GitError, RetryableError, StaleRefError, UserError
 from bot.git import GitMirror, WorktreeManager
+from bot.git.runner import OPTIONS, Place, git_remote
 from bot.ports import GitAccess, Identity
 from tests.git.conftest import FILES, REPO, WHEN, WHO
 from tests.git.server import TOKEN, GitServer
@@ -222,6 +223,20 @@ async def test_a_failing_server_asks_for_another_try(
     for attempt in (mirror.fetch(access), mirror.push(access, base, "agent/x", None)):
         with pytest.raises(RetryableError):
             await attempt
+
+
+async def test_a_server_that_falls_silent_is_given_up_for_later(mirror: GitMirror) -> None:
+    silent = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}/o/r.git"
+    usual = dict(option.split("=", 1) for option in OPTIONS[1::2])
+    assert 0 < int(usual["http.lowSpeedTime"]) <= 120
+    sooner = ("-c", "http.lowSpeedTime=1")
+    try:
+        async with asyncio.timeout(20):
+            with pytest.raises(RetryableError, match="too slow"):
+                await git_remote(Place(mirror.git_dir), GitAccess(url, TOKEN), *sooner, "ls-remote", url)
+    finally:
+        silent.close()
 
 
 async def test_an_absent_server_asks_for_another_try(mirror: GitMirror) -> None:
