@@ -177,15 +177,15 @@ class Attempts:
     ) -> WorkReport:
         track, task = work.track, work.task
         glance = Glance(worktree.path)
-        known = len(await read_notes(self.store, track, task.id))
+        told = 0
 
         async def note() -> str | None:
-            nonlocal known
-            notes = await read_notes(self.store, track, task.id)
-            if len(notes) <= known:
+            nonlocal told
+            notes = await read_notes(self.store, track, task)
+            if len(notes) <= told:
                 return None
-            known += 1
-            return notes[known - 1][1]
+            told += 1
+            return notes[told - 1][1]
 
         async with self.sessions.open("coder", track.key, task.id) as session:
             order = WorkOrder(

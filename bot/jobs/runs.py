@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from bot import points
 from bot.core.actions import CancelRuns, ClosePull, NoteRun, ReopenPull
 from bot.core.events import PullBack
-from bot.core.track import Track
+from bot.core.track import TaskTrack, Track
 from bot.engine.store import OutboxRow, Store
 from bot.errors import NotFoundError
 from bot.ports import Engine, Forge
@@ -80,21 +80,24 @@ class ReopenPullJob:
 
 @dataclass(frozen=True, slots=True)
 class NoteRunJob:
-    """Lays a note where the run of a task looks for it."""
+    """Lays a note where the run of a task looks for it, whether that has begun or waits, or begins again."""
 
     store: Store
 
     async def __call__(self, track: Track, action: NoteRun) -> None:
-        notes = await read_notes(self.store, track, action.task)
+        task = track.task(action.task)
+        if task is None:
+            return
+        notes = await read_notes(self.store, track, task)
         if action.key not in dict(notes):
-            await self.store.put_id(_key(track, action.task), json.dumps([*notes, (action.key, action.note)]))
+            await self.store.put_id(_key(track, task), json.dumps([*notes, (action.key, action.note)]))
 
 
-async def read_notes(store: Store, track: Track, task: str) -> list[tuple[str, str]]:
-    """List a task's notes with their keys, oldest first."""
+async def read_notes(store: Store, track: Track, task: TaskTrack) -> list[tuple[str, str]]:
+    """List the notes for a task's run with their keys, oldest first."""
     text = await store.get_id(_key(track, task))
     return [(str(key), str(note)) for key, note in json.loads(text)] if text else []
 
 
-def _key(track: Track, task: str) -> str:
-    return f"{track.key}:{task}:notes"
+def _key(track: Track, task: TaskTrack) -> str:
+    return f"{track.key}:{task.id}-r{task.run}:notes"

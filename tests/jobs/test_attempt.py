@@ -1,30 +1,38 @@
-"""A run that makes nothing: RebaseEngine hears why, and whether a person's commits are at stake."""
+"""Runs of an agent: what it is told, and what RebaseEngine hears of a run that makes nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from bot.agents.sessions import Sessions
-from bot.core.actions import RunTask
+from bot.core.actions import NoteRun, RunTask
 from bot.core.backlog import BacklogTask
 from bot.core.rebasing import RebaseEngine
+from bot.core.values import Usage
 from bot.engine.store import Store
 from bot.jobs.attempt import Attempts
-from bot.jobs.contract import Contract, Contracts
+from bot.jobs.contract import Contract, Contracts, Stop
 from bot.jobs.judge import Judge, Made
+from bot.jobs.runs import NoteRunJob
 from bot.jobs.spending import OverBudgetError, Spending
 from bot.jobs.verify import Verifier
-from bot.ports import Coder, CommitInfo, Identity, Mirror, RunError, Sandbox, Worktrees
+from bot.ports import Coder, CommitInfo, Identity, Mirror, RunError, Sandbox, WorkOrder, Worktrees
 from tests.core.builders import GOOD, NOW, SHA, a_task, a_track
 
 BOT, HEAD = Identity("Bot", "bot@example.invalid"), "c" * 40
 CIRCLES = RunError("drift", "it went in circles", rule="CYCLE")
 POOR = OverBudgetError("The budget of this track is used up.")
+
+
+ORDER = RunTask(task="T-1", attempt=1, run=2, mode="fix", head=HEAD)
 
 
 class _Clock:
@@ -37,6 +45,7 @@ class _Mirror:
     """A branch with one commit on the default branch's head."""
 
     committer: str
+    git_dir: Path = Path("mirror.git")
 
     async def resolve(self, _ref: str) -> str:
         return SHA
@@ -53,10 +62,12 @@ class _Mirror:
 
 @dataclass
 class _Worktrees:
+    folder: Path = Path("nowhere")
     here: set[str] = field(default_factory=set)
 
-    async def create(self, _mirror: object, id_: str, _base: str) -> None:
+    async def create(self, _mirror: object, id_: str, _base: str) -> SimpleNamespace:
         self.here.add(id_)
+        return SimpleNamespace(path=self.folder, home=self.folder, scratch_git=self.folder)
 
     async def cleanup(self, id_: str) -> list[str]:
         self.here.discard(id_)
@@ -87,6 +98,30 @@ class _Spending:
 class _Coder:
     name = "builtin"
 
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    async def work(self, order: WorkOrder, _box: object) -> None:
+        while (note := await order.notes()) is not None:
+            self.heard.append(note)
+        raise RunError("crash", "it fell over")
+
+
+class _Open:
+    """Opens sessions, boxes and runs with money, and gives what it was told to give."""
+
+    def __init__(self, given: object) -> None:
+        self._given = given
+
+    @asynccontextmanager
+    async def run(self, *_: object, **__: object) -> AsyncIterator[object]:
+        yield self._given
+
+    open = run
+
+    async def route_task(self, *_: object, **__: object) -> SimpleNamespace:
+        return SimpleNamespace(role="simple", models=(), reasons=())
+
 
 async def made(
     error: Exception = CIRCLES,
@@ -97,7 +132,15 @@ async def made(
     **task: Any,
 ) -> Made:
     worktrees = _Worktrees()
-    attempts = Attempts(
+    attempts = an_attempts(worktrees, cast(Spending, spending or _Spending(error)), _Contracts(contradiction))
+    running = a_task(state="running", attempt=1, run=2, **task)
+    found = await attempts.make(a_track(running), running, ORDER, cast(Mirror, _Mirror(committer)))
+    assert worktrees.here == set()
+    return found
+
+
+def an_attempts(worktrees: _Worktrees, spending: Spending, contracts: _Contracts, **parts: Any) -> Attempts:
+    made = Attempts(
         store=cast(Store, None),
         worktrees=cast(Worktrees, worktrees),
         sandbox=cast(Sandbox, None),
@@ -106,15 +149,11 @@ async def made(
         coders=cast(Mapping[str, Coder], {"builtin": _Coder()}),
         author=BOT,
         clock=_Clock(),
-        spending=cast(Spending, spending or _Spending(error)),
+        spending=spending,
         judge=cast(Judge, None),
-        contracts=cast(Contracts, _Contracts(contradiction)),
+        contracts=cast(Contracts, contracts),
     )
-    order = RunTask(task="T-1", attempt=1, run=2, mode="fix", head=HEAD)
-    running = a_task(state="running", attempt=1, run=2, **task)
-    found = await attempts.make(a_track(running), running, order, cast(Mirror, _Mirror(committer)))
-    assert worktrees.here == set()
-    return found
+    return replace(made, **parts)
 
 
 def decided(found: Made) -> str:
@@ -157,3 +196,25 @@ async def test_only_what_was_wrong_is_given_to_a_better_model(
     spending = _Spending(CIRCLES)
     await made(spending=spending, decisions=decisions)
     assert spending.promoted == [promoted]
+
+
+async def test_a_note_that_came_before_the_agent_began_is_told_to_it(tmp_path: Path) -> None:
+    store = await Store.open(f"sqlite:///{tmp_path}/store.sqlite", _Clock())
+    running = a_task(state="running", attempt=1, run=2)
+    track = a_track(running)
+    await NoteRunJob(store)(track, NoteRun(task="T-1", note="Make it polite.", key="comment-5"))
+    coder, spent = _Coder(), SimpleNamespace(usd=None, total=Usage())
+    attempts = an_attempts(
+        _Worktrees(tmp_path),
+        cast(Spending, _Open(spent)),
+        _Contracts(""),
+        store=store,
+        verifier=SimpleNamespace(path=""),
+        sessions=_Open(SimpleNamespace(id="s", dir=tmp_path, home=tmp_path)),
+        sandbox=_Open(None),
+        coders={"builtin": coder},
+    )
+    with pytest.raises(Stop, match="it fell over"):
+        await attempts.make(track, running, ORDER, cast(Mirror, _Mirror(BOT.email)))
+    assert coder.heard == ["Make it polite."]
+    await store.close()

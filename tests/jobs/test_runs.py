@@ -9,7 +9,7 @@ from bot.core.actions import NoteRun
 from bot.engine.store import Store
 from bot.jobs.queues import SERIAL, queue_of
 from bot.jobs.runs import NoteRunJob, read_notes
-from tests.core.builders import NOW, a_track
+from tests.core.builders import NOW, a_task, a_track
 
 
 class _Clock:
@@ -17,12 +17,13 @@ class _Clock:
         return NOW
 
 
-async def test_every_note_is_kept_once_in_its_order(tmp_path: Path) -> None:
+async def test_every_note_is_kept_once_in_its_order_for_the_run_that_it_is_meant_for(tmp_path: Path) -> None:
     store = await Store.open(f"sqlite:///{tmp_path}/store.sqlite", _Clock())
+    first, later = a_task(state="running", attempt=1, run=1), a_task(state="running", attempt=1, run=2)
     for key, note in (("1", "Faster."), ("2", "Smaller."), ("1", "Faster.")):
-        await NoteRunJob(store)(a_track(), NoteRun(task="T-1", note=note, key=key))
-    assert await read_notes(store, a_track(), "T-1") == [("1", "Faster."), ("2", "Smaller.")]
-    assert await read_notes(store, a_track(), "T-2") == []
+        await NoteRunJob(store)(a_track(first), NoteRun(task="T-1", note=note, key=key))
+    assert await read_notes(store, a_track(first), first) == [("1", "Faster."), ("2", "Smaller.")]
+    assert await read_notes(store, a_track(later), later) == []
     await store.close()
 
 
