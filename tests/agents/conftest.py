@@ -6,16 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bot.ports import Sandbox
-from bot.sandbox import NoSandbox, probe
+from bot.sandbox import NoSandbox
 from tests.agents.stage import Stage
-
-
-async def walls() -> Sandbox:
-    found = await probe()
-    if found.level == "none":
-        pytest.skip(f"bubblewrap does not work here: {found.problems}")
-    return found.sandbox
+from tests.support.walls import walls
 
 
 @pytest.fixture(params=["bwrap", "none"])

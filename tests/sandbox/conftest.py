@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from bot.ports import Completed, SandboxPolicy
-from bot.sandbox import BwrapSandbox, probe
+from bot.sandbox import BwrapSandbox
+from tests.support.walls import walls
 
 
 @pytest.fixture
 async def sandbox() -> BwrapSandbox:
-    found = await probe()
-    if not isinstance(found.sandbox, BwrapSandbox):
-        reason = f"bubblewrap does not work here: {found.problems}"
-        pytest.fail(reason) if os.environ.get("GITWRIGHT_REQUIRE") == "all" else pytest.skip(reason)
-    return found.sandbox
+    return await walls()
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ import pytest
 
 from bot import living
 from bot.ports import Sandbox, SandboxPolicy, Talk
-from bot.sandbox import NoSandbox, probe
+from bot.sandbox import NoSandbox
+from tests.support.walls import walls
 
 _LEAVES_MORE = "(setsid sleep 61 >/dev/null 2>&1 &); setsid setsid sleep 62 & echo ready; "
 
@@ -25,12 +26,7 @@ async def line_of(talk: Talk) -> bytes:
 
 @pytest.fixture(params=["bwrap", "none"])
 async def boxes(request: pytest.FixtureRequest) -> Sandbox:
-    if request.param == "none":
-        return NoSandbox(allowed=True)
-    found = await probe()
-    if found.level == "none":
-        pytest.skip(f"bubblewrap does not work here: {found.problems}")
-    return found.sandbox
+    return await walls() if request.param == "bwrap" else NoSandbox(allowed=True)
 
 
 async def test_what_is_said_is_answered_line_by_line(boxes: Sandbox, policy: SandboxPolicy) -> None:
