@@ -20,8 +20,7 @@ CENT: Micros = 10_000
 LEAST: Micros = CENT  # a run that can cost something is not begun with less
 # A second more than the provider's minute: a call arrives later than it was reserved.
 MINUTE = timedelta(seconds=61)
-# While other runs hold what is left: the tries of a job, which each look takes one of, must outlast such a run.
-LOOK_AGAIN = timedelta(minutes=5)
+LOOK_AGAIN = timedelta(seconds=30)  # while other runs hold what is left
 
 
 def micros(usd: float) -> Micros:

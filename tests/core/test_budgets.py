@@ -30,9 +30,6 @@ from bot.core.budgets import (
     said,
     shown,
 )
-from bot.core.config import Limits
-from bot.jobs.spending import MARGIN
-from bot.perform import TRIES
 
 NOW = datetime(2026, 3, 7, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -66,13 +63,6 @@ def test_money_that_others_only_hold_is_waited_for() -> None:
     assert isinstance(answer, Wait)
     assert answer.until > NOW
     assert "$9.00 is reserved" in answer.reason
-
-
-def test_a_job_may_look_again_for_longer_than_a_run_can_hold_money() -> None:
-    answer = admit(Want(2_000_000), WIDE, Purse(50_000_000, 0, 50_000_000), NOW)
-    assert isinstance(answer, Wait)
-    longest = max(timedelta(hours=2), timedelta(minutes=Limits().task_minutes)) + MARGIN
-    assert TRIES * (answer.until - NOW) > longest, "it would fail for a sibling that is only slow, or dead"
 
 
 def test_a_spent_day_waits_for_the_next_one() -> None:
