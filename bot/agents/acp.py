@@ -82,6 +82,8 @@ class AcpCoder:
                     stop = steering.stop
                     raise talking.failed("drift", f"was stopped: {stop.text}", stop.code)
                 interrupted = steering.alarm.is_set() and stopped == "cancelled"
+                if not interrupted:
+                    await steering.look()
                 text = steering.next(ended=not interrupted)
                 if text is None and stopped in _UNFINISHED:
                     raise talking.failed(_UNFINISHED[stopped], f"did not finish its work ({stopped})")

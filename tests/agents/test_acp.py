@@ -96,6 +96,12 @@ async def test_a_daemon_that_it_leaves_is_gone_with_the_box(stage: Stage) -> Non
     assert stage.leftovers == []
 
 
+async def test_a_note_that_came_while_the_agent_ended_is_followed_too(plain: Stage) -> None:
+    seldom = replace(QUICK, look=30.0)
+    report = await plain.work(acp_coder(limits=seldom), **fake("edit"), notes=plain.notes("Once more."))
+    assert [step.kind for step in report.trace] == ["read", "edit", "message"] * 2
+
+
 async def test_a_nudge_is_told_to_the_agent_and_the_run_goes_on(plain: Stage) -> None:
     nudged: list[Step] = []
 
