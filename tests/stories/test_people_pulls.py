@@ -144,6 +144,50 @@ async def test_a_closed_task_is_held_and_a_reopened_one_goes_on_once_its_files_a
         assert [p["number"] for p in await s.pulls()] == [backlog["number"], bye, wave]
 
 
+@pytest.mark.long
+async def test_no_agent_goes_on_mending_what_a_person_closed(
+    tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
+) -> None:
+    script: JsonDict = {
+        "planners": agreed(BYE_TASK),
+        "tasks": [does("goodbye", writes("bye.patch"), {"behave": "stall"}, writes("bye.patch"))],
+    }
+    async with story(tmp_path, judge, webhook_judge, script, PATCHES, test="none", ci="true") as s:
+        issue = await s.open_issue()
+        number = (await s.to_task_pull(issue))["number"]
+        await s.task_in_state(issue, "in_review")
+        await s.comment(number, "/agent revise One more test, please.")
+
+        async def at_work() -> bool:
+            return any(each.kind == "coder" for each in await s.bot.store.open_sessions())
+
+        await s.until("an agent mends it", at_work)
+        await s.close(number)
+        await s.task_in_state(issue, "held")
+        await s.quiet()
+        assert not await at_work()
+
+        # What people want again takes its place; merged after all, it is the record nevertheless.
+        await s.asks(issue, "/agent retry T-1")
+        again = await s.until("another attempt", lambda: _attempt(s, "-a2"))
+        await s.task_in_state(issue, "in_review")
+        await _state(s, number, "open")
+        assert read(
+            await s.hears(number, "answer", 2), {number: "first", again["number"]: "second"}
+        ) == snapshot(
+            "Attempt 2 of `T-1` (#<second>) took the place of this one, and no agent works on it any more. Merged into `main` it finishes `T-1`, and the later attempt is ended; else close it again."
+        )
+        assert "waits for your review" in await s.asks(number, "/agent why")
+        await s.merge(number)
+        await s.in_state(issue, "done")
+        await s.quiet()
+        assert (await s.call("GET", f"{s.path}/pulls/{again['number']}"))["state"] == "closed"
+
+
+async def _attempt(s: Story, end: str) -> JsonDict | None:
+    return next((p for p in await s.pulls("open") if p["head"]["ref"].endswith(end)), None)
+
+
 async def test_what_a_person_pushes_to_a_tasks_branch_is_followed_and_never_rewritten(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:
