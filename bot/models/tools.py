@@ -73,12 +73,16 @@ class ReadTools:
         if ".." in parts or _HIDDEN & set(parts) or "\0" in path:
             raise RefusedError(f"`{path}` is outside the repository")
         found = self._root
-        for part in parts:
-            found = found / part
-            if found.is_symlink():
-                raise RefusedError(f"`{path}` leads through a link, which is not followed")
-        if not found.exists():
-            raise RefusedError(f"`{path}` does not exist")
+        try:
+            for part in parts:
+                found = found / part
+                if found.is_symlink():
+                    raise RefusedError(f"`{path}` leads through a link, which is not followed")
+            there = found.exists()
+        except OSError:  # a name that no file can have, such as a whole text in its place
+            there = False
+        if not there:
+            raise RefusedError(f"`{path[:LINE_LENGTH]}` does not exist")
         return found
 
     def _files(self, start: Path) -> Iterator[Path]:

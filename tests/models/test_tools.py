@@ -61,6 +61,7 @@ def test_a_search_stops_where_nobody_reads_on(tools: ReadTools, tmp_path: Path) 
         "gone",
         "src/\0",
         "/etc/passwd",
+        "def one():\n" * 500,  # a text in the place of a path
     ],
 )
 @pytest.mark.parametrize("use", [ReadTools.list_folder, ReadTools.read_file])
