@@ -6,9 +6,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.actions import CheckHealth, CloseTrack, ReportBacklog, RunTask, SyncStatus
+from bot.core.actions import CheckHealth, CloseTrack, Decision, ReportBacklog, RunTask, SyncStatus
 from bot.core.backlog import Loaded
 from bot.core.config import RepoConfig
+from bot.core.life_hold import held, resume
 from bot.core.messages_status import status
 from bot.core.plan_text import frozen_of, frozen_sha256, plan_text
 from bot.core.planning import MergedPlan
@@ -221,6 +222,36 @@ def test_a_sweep_revives_an_end_that_was_given_up() -> None:
     assert any(isinstance(a, CloseTrack) for a in decision.actions)
     waiting = replace(track, record_pull=9)
     assert swept(waiting, REPO, NOW).actions == ()
+
+
+def test_a_sweep_ends_a_paused_track_too_and_follows_its_repository() -> None:
+    paused = a_track(a_task(state="done"), state="paused", resume_to="working")
+    assert CloseTrack() in held(paused, lambda track: swept(track, REPO, NOW)).actions
+    moved = held(paused, lambda track: swept(track, replace(REPO, name="hello"), NOW)).track
+    assert moved is not None
+    assert (moved.state, moved.repo.slug) == ("paused", "acme/hello")
+
+
+@given(st.sampled_from(["running", "checking", "in_review", "waiting", "blocked", "held"]), st.booleans())
+def test_what_was_put_off_is_not_stored_it_follows_from_the_rest(task: TaskState, lost: bool) -> None:
+    one = a_task(
+        state=task,
+        attempt=1,
+        run=2,
+        pull=20 if task in {"checking", "in_review"} else None,
+        head_sha="b" * 40,
+    )
+    run = RunTask(task="T-1", attempt=1, run=2)
+    paused = a_track(one, state="paused", resume_to="working")
+    if task == "running":
+        paused = held(paused, lambda track: Decision(track=track, actions=(run,))).track or paused
+    if lost:
+        seen = remains(paused, attempts={"T-1": Attempt(number=1, pull=a_pull())} if one.pull else {})
+        paused = restored(rebuilt(seen, NOW), seen, NOW).track or paused
+    resumed = resume(paused, NOW, "dana")
+    started = [a.task for a in resumed.actions if isinstance(a, RunTask)]
+    assert started == (["T-1"] if task in {"running", "waiting"} else [])
+    assert bool(resumed.timers) == (task in {"checking", "in_review"})
 
 
 def test_a_sweep_follows_a_renamed_repository() -> None:
