@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import get_args
 
 from bot.core.drift import Step, StepKind, normalize
 from bot.ports import JsonDict
 
-_KINDS: frozenset[str] = frozenset(get_args(StepKind))
+_KINDS: Mapping[str, StepKind] = {kind: kind for kind in get_args(StepKind)}
 _LOOKED_AT = frozenset(
     {"edit", "delete", "move", "execute", "other"}
 )  # after these the worktree may be another
@@ -85,7 +85,7 @@ class Steps:
         return await self._step(call)
 
     async def _step(self, call: JsonDict) -> Step:
-        kind = _kind(call)
+        kind = _KINDS.get(str(call.get("kind")), "other")
         if kind in _LOOKED_AT:
             self._tree = await self._look()
         return Step(
@@ -116,15 +116,6 @@ def paths_of(call: JsonDict) -> list[str]:
     located = [each.get("path") for each in _dicts(call.get("locations"))]
     changed = [each.get("path") for each in _dicts(call.get("content")) if each.get("type") == "diff"]
     return [path for path in (*located, *changed) if isinstance(path, str) and "\0" not in path]
-
-
-def _kind(call: JsonDict) -> StepKind:
-    named = call.get("kind")
-    for kind in get_args(StepKind):
-        if kind == named:
-            found: StepKind = kind
-            return found
-    return "other"
 
 
 def _arguments(call: JsonDict) -> str:
