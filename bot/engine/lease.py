@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 LOST_LEASE_EXIT = 70
 MAX_RECLAIMS = 5
 _WATCH_SECONDS = 0.05
+_JOIN_SECONDS = (
+    1.0  # for each of three threads; one that waits for the database is left, and ends with the process
+)
 _DDL_LOCK = 0x67697478
 _TABLES = """
 create table if not exists gitwright_lease (
@@ -80,13 +83,17 @@ class Lease:
         self._spawn(self._reap, "lease-reap")
 
     def release(self) -> None:
-        """Give our unfinished jobs back to their queues and the lease with them."""
+        """Give our unfinished jobs back to their queues and the lease with them, where the database can be reached."""
         self._stop.set()
         for thread in self._threads:
-            thread.join(timeout=self._ttl)
-        with self._connect() as conn:
-            self._resume(self._takeover.running(self._me))
-            conn.execute("delete from gitwright_lease where executor_id = %s", (self._me,))
+            thread.join(timeout=_JOIN_SECONDS)
+        try:
+            with self._connect(within=_RELEASE_SECONDS) as conn:
+                self._resume(self._takeover.running(self._me))
+                conn.execute("delete from gitwright_lease where executor_id = %s", (self._me,))
+        except (psycopg.Error, sa.exc.SQLAlchemyError) as error:
+            # The jobs are taken over once the lease has run out; whoever stops has more to put away than this.
+            log.warning("lease_not_released error=%s", error)
 
     def _renew(self) -> None:
         conn: psycopg.Connection[Any] | None = None
@@ -103,7 +110,7 @@ class Lease:
                 _close(conn)
                 conn = None
                 continue
-            if renewed == 0:
+            if renewed == 0 and not self._stop.is_set():
                 _exit_now("another process has taken this one's jobs over")
             self._renewed = began
         _close(conn)
@@ -193,8 +200,8 @@ class Lease:
         for queue, ids in by_queue.items():
             self._takeover.resume(queue, ids)
 
-    def _connect(self, *, autocommit: bool = False) -> psycopg.Connection[Any]:
-        seconds = max(1, int(self._ttl / 2))
+    def _connect(self, *, autocommit: bool = False, within: float = 60.0) -> psycopg.Connection[Any]:
+        seconds = max(1, int(min(self._ttl / 2, within)))
         conn = psycopg.connect(self._conninfo, autocommit=True, connect_timeout=seconds)
         # A reaper that is frozen must not keep a dead process's row locked.
         for limit in ("statement_timeout", "idle_in_transaction_session_timeout"):

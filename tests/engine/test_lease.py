@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,9 +11,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 import psycopg
+import pytest
 
 from bot.engine.database import parse_url
+from bot.engine.dbos_engine import DbosEngine
 from bot.engine.lease import MAX_RECLAIMS, Lease
+from tests.engine.conftest import RealClock
 from tests.engine.postgres import PostgresServer
 
 # Long, since a lease that cannot be renewed ends the process, and this one is the test run itself.
@@ -151,3 +155,17 @@ def test_a_lease_survives_a_connection_that_is_cut(
             until(lambda: conn.execute(cut, (name,)).fetchone() != (0,))
         after = lease_until(postgres_url)
         until(lambda: lease_until(postgres_url) > after)
+
+
+async def test_an_engine_whose_database_is_gone_stops_all_the_same(
+    postgres_server: PostgresServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = postgres_server.fresh_database()
+    engine = DbosEngine(url, {}, {"tracks": 1}, RealClock())
+    await engine.start()
+    with psycopg.connect(postgres_server.dsn("postgres"), autocommit=True) as conn:
+        conn.execute(f'drop database "{parse_url(url).database}" with (force)'.encode())
+    async with asyncio.timeout(15):
+        await engine.stop(0)
+    assert "lease_not_released" in caplog.text
+    await engine.stop(0)
