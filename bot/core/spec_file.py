@@ -31,9 +31,10 @@ PREFIXES = {
 }
 RECORDS = 12  # versions that the head tells of; git keeps the others
 
-_HEADING = re.compile(r" {0,3}##[ \t]+(?P<name>.*?)[ \t]*#*\s*\Z")
+# What ends a line is taken off by hand: a pattern that tries every end takes minutes for a line of blanks.
+_HEADING = re.compile(r" {0,3}##[ \t]+(?P<name>.*)")
 _FENCE = re.compile(r" {0,3}(?P<marks>`{3,}|~{3,})(?P<info>.*)\Z")
-_BULLET = re.compile(r" {0,3}[-*+][ \t]+(?P<text>\S.*?)\s*\Z")
+_BULLET = re.compile(r" {0,3}[-*+][ \t]+(?P<text>\S.*)")
 _ITEM = re.compile(
     r"(?:\*\*)?(?P<id>[A-Z]{3}-(?P<number>[0-9]{1,6}))(?:\*\*)?(?: \(version (?P<version>[0-9]{1,6})\))?[:.]?\s+(?P<text>\S.*)\Z"
 )
@@ -147,7 +148,7 @@ def added(text: str, section: str, lines: Sequence[str]) -> str:
         at = _last_written(all_lines, start, stop)
         closing = closing if stop == len(all_lines) else []
         # A list goes on below a list; anything else stands apart.
-        gap = [] if _BULLET.match(all_lines[at - 1]) and _BULLET.match(new[0]) else [end]
+        gap = [] if _bullet(all_lines[at - 1]) and _bullet(new[0]) else [end]
         return "\n".join([*all_lines[:at], *closing, *gap, *new, *all_lines[at:]])
     later = ORDER[ORDER.index(section) + 1 :]
     following = next((start for name, (start, _) in places if name in later), None)
@@ -224,7 +225,8 @@ def _places(lines: Sequence[str]) -> list[tuple[str, tuple[int, int]]]:
     for at, (line, inside) in enumerate(_fenced(lines)):
         heading = None if inside else _HEADING.match(line)
         if heading:
-            found.append((_ALIASES.get(heading["name"].casefold(), heading["name"]), at + 1))
+            name = heading["name"].rstrip().rstrip("#").rstrip()
+            found.append((_ALIASES.get(name.casefold(), name), at + 1))
     stops = [start - 1 for _, start in found[1:]] + [len(lines)]
     return [(name, (start, stop)) for (name, start), stop in zip(found, stops, strict=True)]
 
@@ -247,13 +249,18 @@ def _bullets(lines: Sequence[str]) -> list[str]:
     found: list[str] = []
     open_ = False
     for line, inside in _fenced(lines):
-        bullet = None if inside or _opens(line) else _BULLET.match(line)
+        bullet = None if inside or _opens(line) else _bullet(line)
         if bullet:
-            found.append(bullet["text"])
+            found.append(bullet)
         elif open_ and not inside and _goes_on(line):
             found[-1] += f" {line.strip()}"
         open_ = bullet is not None or (open_ and bool(line.strip()))
     return found
+
+
+def _bullet(line: str) -> str | None:
+    found = _BULLET.match(line)
+    return found["text"].rstrip() if found else None
 
 
 def _items(lines: Sequence[str], prefix: str) -> tuple[Item, ...]:
@@ -278,8 +285,8 @@ def _goes_on(line: str) -> bool:
 
 
 def _is_record(line: str) -> bool:
-    bullet = _BULLET.match(line)
-    return bullet is not None and _record(bullet["text"]) is not None
+    bullet = _bullet(line)
+    return bullet is not None and _record(bullet) is not None
 
 
 def _record(bullet: str) -> Record | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from typing import Any
 
 import pytest
@@ -235,6 +236,15 @@ def test_the_contract_is_never_contradicted_by_what_runs_print(steps: list[Evide
 def test_any_text_can_be_judged(text: str) -> None:
     found = REPOSITORY.contradiction(REPOSITORY.parse(text))
     assert found is None or found
+
+
+@pytest.mark.parametrize(
+    "line", ["## a" + " " * 50_000 + "b", "## " + "#" * 50_000 + "b", "- x" + " " * 50_000 + "y"]
+)
+def test_a_line_that_is_long_and_empty_is_read_at_once(line: str) -> None:
+    began = time.process_time()
+    assert REPOSITORY.parse(f"{first().text}\n{line}\n").title
+    assert time.process_time() - began < 2
 
 
 # --- what people read ----------------------------------------------------------------------------
