@@ -38,6 +38,7 @@ __all__ = [
     "newly_failing",
     "read_test_output",
     "runner_of",
+    "worst",
 ]
 
 Level = Literal["ok", "degraded", "blocking"]
@@ -114,6 +115,12 @@ class InstrumentationChecker:
 def blocking(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
     """Give the findings that keep the next step from starting."""
     return tuple(finding for finding in findings if finding.level == "blocking")
+
+
+def worst(findings: tuple[Finding, ...]) -> int:
+    """Rank findings by the worst of them: 0 where all is well."""
+    levels: tuple[Level, ...] = ("ok", "degraded", "blocking")
+    return max((levels.index(finding.level) for finding in findings), default=0)
 
 
 def _host(probes: Probes) -> Iterator[Finding]:

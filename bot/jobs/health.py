@@ -16,7 +16,16 @@ from bot import process
 from bot.core.actions import CheckHealth
 from bot.core.config import NO_TEST, RepoConfig
 from bot.core.events import HealthChecked
-from bot.core.health import InstrumentationChecker, Probes, Standing, TestResult, canary, differing, runner_of
+from bot.core.health import (
+    InstrumentationChecker,
+    Probes,
+    Standing,
+    TestResult,
+    canary,
+    differing,
+    runner_of,
+    worst,
+)
 from bot.core.programs import probe, programs, read_probe
 from bot.core.testing import canary_for, commands_for, setup_for
 from bot.core.track import Track
@@ -49,6 +58,18 @@ class Tests:
     def lasting(self) -> bool:
         """Whatever else it was may have been this machine's fault."""
         return self.baseline is not None and self.baseline.state in {"green", "red"}
+
+    def of(self, probes: Probes, command: str) -> Probes:
+        """Add what a command's tests showed to what else was seen."""
+        return replace(
+            probes,
+            test=command,
+            programs=self.programs,
+            setup=self.setup,
+            baseline=self.baseline,
+            canary=self.proof,
+            differing=self.differing,
+        )
 
 
 class Seen:
@@ -100,23 +121,23 @@ class HealthJob:
         config, _ = await self.repositories.config(track.repo)
         files = [file.path for file in await mirror.files(base)]
         commands = commands_for(config, files)
-        tests = await self._tests(track, mirror, base, files, commands, config)
+        seen = [await self._seen(track, mirror, base, files, command, config) for command in commands]
+        ran = any(tests.baseline for tests in seen)
         probes = replace(
             host,
             tools=self.agents(config),
-            programs=tests.programs,
             token="",
             standing=standing,
             models=self.models(config),
-            worktree="" if tests.baseline or not commands else await self._worktree(track, mirror, base),
+            worktree="" if ran or not commands else await self._worktree(track, mirror, base),
             sandbox="" if self.sandbox.level != "none" else None,
-            setup=tests.setup,
-            test=NO_TEST if config.test == NO_TEST else commands[0] if commands else None,
-            baseline=tests.baseline,
+            test=NO_TEST if config.test == NO_TEST else None,
             known_failing=config.known_failing,
-            canary=tests.proof,
-            differing=tests.differing,
         )
+        if commands:
+            suites = [tests.of(probes, command) for command, tests in zip(commands, seen, strict=True)]
+            # Of several commands the one that is worst off is told.
+            probes = max(suites, key=lambda suite: worst(self.checker("work").findings(suite)))
         return HealthChecked(
             findings=self.checker(action.before).findings(probes),
             base_sha=base,
@@ -161,25 +182,15 @@ class HealthJob:
             return str(error)
         return f"left {left[0]} behind" if left else ""
 
-    async def _tests(
-        self,
-        track: Track,
-        mirror: Mirror,
-        base: str,
-        files: list[str],
-        commands: tuple[str, ...],
-        config: RepoConfig,
+    async def _seen(
+        self, track: Track, mirror: Mirror, base: str, files: list[str], command: str, config: RepoConfig
     ) -> Tests:
-        """Run the baseline and see a failing test fail; the first command that is not green tells."""
-        told = Tests()
-        for command in commands:
-            key = (track.repo.id, base, command, setup_for(config, command))
-            found = self.seen.get(key) or await self._look(track, mirror, base, files, command, config)
-            if found.lasting:
-                self.seen.put(key, found)
-            if told.baseline is None or told.baseline.state == "green":
-                told = found
-        return told
+        """Run the baseline and see a failing test fail, or remember that."""
+        key = (track.repo.id, base, command, setup_for(config, command))
+        found = self.seen.get(key) or await self._look(track, mirror, base, files, command, config)
+        if found.lasting:
+            self.seen.put(key, found)
+        return found
 
     async def _look(
         self, track: Track, mirror: Mirror, base: str, files: list[str], command: str, config: RepoConfig

@@ -174,8 +174,7 @@ async def test_each_fault_of_commands_is_found(
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     place.config = RepoConfig(**config)  # type: ignore[arg-type]
     found = [each for each in await place.wrong() if each[0] != "CANARY" or each in wrong]
-    assert found == [each for each in wrong if each in found]
-    assert [each for each in wrong if each[0] != "CANARY"] == [each for each in found if each[0] != "CANARY"]
+    assert found == wrong
 
 
 async def test_a_part_of_the_repository_may_have_a_set_up_of_its_own(place: Place) -> None:
@@ -184,6 +183,16 @@ async def test_a_part_of_the_repository_may_have_a_set_up_of_its_own(place: Plac
     found = await place.look()
     assert texts(found, "SETUP") == "The set-up command works."
     assert "is red on the base" in texts(found, "BASELINE")
+
+
+@pytest.mark.parametrize("order", [1, -1])
+async def test_of_several_commands_the_one_that_is_worst_off_is_told(place: Place, order: int) -> None:
+    good = TestCommand(command="true", canary="false")
+    blind, red = TestCommand(command=": blind", canary="true"), TestCommand(command="exit 3", canary="false")
+    place.config = RepoConfig(test=(good, blind)[::order])
+    assert await place.wrong() == [("CANARY", "blocking")]
+    place.config = RepoConfig(test=(good, red)[::order])
+    assert texts(await place.look(), "BASELINE") == "`exit 3` is red on the base: it ends with an error."
 
 
 async def test_tests_that_do_not_end_alike_are_named(place: Place, tmp_path: Path, server: GitServer) -> None:
