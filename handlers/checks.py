@@ -57,7 +57,7 @@ async def gather_completed(track: Track | None, event: ChecksCompleted, reads: R
     if task is None or task.state == "running":
         return Facts(early=task.id if task else None)
     # A blocked one too: people were asked to push a fix to its branch.
-    return await _read(track, task, reads) if task.state in {*OPEN_PULL, "blocked"} else Facts()
+    return await _read(track, task, reads) if task.rests else Facts()
 
 
 async def gather_due(track: Track | None, event: ChecksDue, reads: Reads) -> Facts:

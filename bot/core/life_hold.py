@@ -81,7 +81,7 @@ def stop(track: Track, now: datetime, why: str) -> Decision:
 def _stopped(task: TaskTrack) -> TaskTrack:
     if task.state in SETTLED or task.state == "held":
         return task
-    if task.reopened or (task.pull is not None and task.state in {"running", "blocked", *OPEN_PULL}):
+    if task.reopened or task.rests or (task.pull is not None and task.state == "running"):
         return replace(task, state="held", note="stopped", stopped=True, reopened=False, judged="")
     return replace(task, state="todo", note="") if task.state in {"running", "waiting"} else task
 

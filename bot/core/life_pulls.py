@@ -31,7 +31,7 @@ from bot.core.life import finish, moment, nothing, stamp
 from bot.core.life_repair import look
 from bot.core.life_work import assessed, start_ready
 from bot.core.sanitize import code, strip_hidden
-from bot.core.track import OPEN_PULL, SETTLED, TaskTrack, Track
+from bot.core.track import SETTLED, TaskTrack, Track
 
 LONGEST = 4_000  # characters of a review that an agent is told
 
@@ -190,7 +190,7 @@ _GOES_INTO = "goes into "
 
 def pushed(track: Track, task: TaskTrack, event: PullPushed, now: datetime, *, ours: bool) -> Decision:
     """Follow a new head; what a person pushed is looked at like any other, and never rewritten."""
-    if task.state not in {*OPEN_PULL, "blocked"} or task.head_sha == event.head_sha:
+    if not task.rests or task.head_sha == event.head_sha:
         return nothing(track)
     task = replace(
         task, state="checking", head_sha=event.head_sha, note="", passed=(), judged="", reruns=0, announced=""
@@ -206,7 +206,7 @@ def reviewed(track: Track, task: TaskTrack, event: ReviewSubmitted, said: str, n
     """Note a review by somebody who may write; one that asks for changes goes to the agent in its own words."""
     task = replace(task, reviewed=True)
     track = track.with_task(task)
-    if event.state != "changes_requested" or task.state not in {*OPEN_PULL, "blocked", "running"}:
+    if event.state != "changes_requested" or not (task.rests or task.state == "running"):
         return Decision(track=track)
     who = event.author.login
     feedback = strip_hidden(said)[0].strip()[:LONGEST]

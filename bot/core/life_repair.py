@@ -23,7 +23,7 @@ from bot.core.ids import task_branch
 from bot.core.life import nothing, stamp
 from bot.core.rebasing import RebaseDecision, RebaseEngine, Situation
 from bot.core.sanitize import escape
-from bot.core.track import OPEN_PULL, RunMode, TaskTrack, Track
+from bot.core.track import RunMode, TaskTrack, Track
 
 # How long to wait before looking at checks again; announced ones are looked at when they come.
 LOOK_AGAIN = (15.0, 30.0, 60.0, 300.0, 900.0)  # seconds
@@ -63,7 +63,7 @@ def _current(task: TaskTrack, event: TaskAssessed) -> bool:
         return False
     if event.situation.where == "before_push":
         return task.state == "running" and task.run == event.run
-    return task.pull is not None and task.state in {*OPEN_PULL, "blocked"} and task.head_sha == event.head_sha
+    return task.rests and task.head_sha == event.head_sha
 
 
 def _complete(track: Track, task: TaskTrack, event: TaskAssessed) -> Situation:
@@ -320,7 +320,7 @@ def put_back(
 def task_rebased(track: Track, event: TaskRebased, now: datetime) -> Decision:
     """The branch has a new head: its checks come next."""
     task = track.task(event.task)
-    if task is None or task.attempt != event.attempt or task.state not in {*OPEN_PULL, "blocked"}:
+    if task is None or task.attempt != event.attempt or not task.rests:
         return nothing(track)
     task = replace(
         task,

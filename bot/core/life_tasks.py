@@ -13,7 +13,7 @@ from bot.core.actions import CancelRuns, ClosePull, Decision, NoteRun, SyncStatu
 from bot.core.evidence import Evidence
 from bot.core.life import finish, stamp
 from bot.core.life_work import assessed, start_ready
-from bot.core.track import OPEN_PULL, SETTLED, TaskTrack, Track
+from bot.core.track import SETTLED, TaskTrack, Track
 
 NOT_BEGUN = frozenset({"todo", "ready", "waiting"})
 
@@ -107,7 +107,7 @@ def _wanted_again(track: Track, task: TaskTrack) -> Track:
 
 def rebase(track: Track, task: TaskTrack, by: str, now: datetime) -> Decision | str:
     """Put the task's branch onto the default branch's head; nothing else changes."""
-    if task.pull is None or task.state not in {"blocked", *OPEN_PULL}:
+    if not task.rests:
         return f"`{task.id}` has no open pull request to rebase: it is {messages.TASK_WORDS[task.state]}."
     track, actions = life_repair.rebase(track, task, now, why=f"{by} asked for it")
     return Decision(track=assessed(track), actions=(*actions, SyncStatus()))
@@ -118,7 +118,7 @@ def revise(track: Track, task: TaskTrack, note: str, by: str, key: str, now: dat
     if task.state == "running":
         track = track.noting(stamp(now), f"handed a note to the agent on {task.id}", f"by {by}", task.id)
         return Decision(track=track, actions=(NoteRun(task=task.id, note=note, key=key), SyncStatus()))
-    if task.pull is not None and task.state in {"blocked", *OPEN_PULL}:
+    if task.rests:
         track, actions = life_repair.fix(track, task, now, f"A maintainer asks:\n{note}")
         return Decision(track=assessed(track), actions=(*actions, SyncStatus()))
     return (

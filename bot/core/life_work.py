@@ -222,7 +222,7 @@ def _still_wrong(task: TaskTrack) -> str:
 
 def checks_read(track: Track, task: TaskTrack, seen: Rollup, waited: int | None, now: datetime) -> Decision:
     """Follow a head's checks; `waited` is None when they were announced, else how often they were looked at."""
-    if task.pull is None or task.head_sha is None or task.state not in {*OPEN_PULL, "blocked"}:
+    if task.head_sha is None or not task.rests:
         return nothing(track)
     again: tuple[Timer, ...] = ()
     if seen.verdict in {"missing", "running", "awaiting_approval"}:

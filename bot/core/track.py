@@ -114,6 +114,11 @@ class TaskTrack:
         """Count the versions of its spec: the first, and one for each time it was improved."""
         return 1 + len(self.evidence)
 
+    @property
+    def rests(self) -> bool:
+        """Tell whether its pull request is open and no agent works on it; a blocked one too waits for a fix there."""
+        return self.pull is not None and self.state in {"blocked", *OPEN_PULL}
+
     def as_written(self, test: str | None = None) -> BacklogTask:
         """Give the task as its file would hold it."""
         settled: Mapping[TaskState, Status] = {"done": "done", "dropped": "dropped"}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bot.core import life_tasks
 from bot.core.actions import Decision
-from bot.core.track import OPEN_PULL
 from bot.handler import Command, CommandCall
 from handlers.spoken.arguments import on_task
 from handlers.spoken.states import at_work
@@ -19,7 +18,7 @@ def answer(call: CommandCall) -> Decision:
         call,
         COMMAND,
         lambda task, _: life_tasks.rebase(track, task, by, call.now),
-        likely=lambda task: task.pull is not None and task.state in {"blocked", *OPEN_PULL},
+        likely=lambda task: task.rests,
         done=lambda task, _: f"The branch of #{task.pull} is put onto `{track.repo.default_branch}`.",
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bot.core import life_review, life_tasks
 from bot.core.actions import Decision
-from bot.core.track import OPEN_PULL, TaskTrack, Track
+from bot.core.track import TaskTrack, Track
 from bot.handler import Command, CommandCall
 from handlers.spoken.arguments import Arguments, read, refuse, say
 from handlers.spoken.states import at_work, reviewing
@@ -51,7 +51,7 @@ def _of_task(call: CommandCall, track: Track, task: TaskTrack, given: Arguments)
 def _where(track: Track) -> str:
     """Say which tasks a note can be for."""
     running = [f"`/agent revise {task.id} <note>`" for task in track.tasks if task.state == "running"]
-    pulls = [f"#{task.pull}" for task in track.tasks if task.pull and task.state in {*OPEN_PULL, "blocked"}]
+    pulls = [f"#{task.pull}" for task in track.tasks if task.rests]
     ways = [f"{', '.join(running)} steers the agent at work"] if running else []
     ways += [f"comment it on {', '.join(pulls)} to have that mended"] if pulls else []
     ways.append("`/agent plan` begins a new round with other words in the issue")
