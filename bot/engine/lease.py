@@ -20,9 +20,8 @@ log = logging.getLogger(__name__)
 LOST_LEASE_EXIT = 70
 MAX_RECLAIMS = 5
 _WATCH_SECONDS = 0.05
-_JOIN_SECONDS = (
-    1.0  # for each of three threads; one that waits for the database is left, and ends with the process
-)
+# At the end: for each of three threads, of which one that waits for the database is left, and for the last words.
+_JOIN_SECONDS, _RELEASE_SECONDS = 1.0, 3.0
 _DDL_LOCK = 0x67697478
 _TABLES = """
 create table if not exists gitwright_lease (
