@@ -19,12 +19,10 @@ from bot.core.backlog import (
     edited_by_person,
     from_plan,
     load,
-    separated,
     set_status,
     with_contexts,
 )
 from bot.core.plans import MergedPlan, PlannedTask
-from bot.core.scopes import overlaps
 from bot.errors import UserError
 
 GOOD = """\
@@ -413,95 +411,3 @@ def test_a_broken_backlog_has_no_ready_tasks() -> None:
     manager = BacklogManager(GOOD.replace("T-2", "T-1"))
     assert manager.get_ready_tasks() == ()
     assert manager.get_stats().total == 0
-
-
-# --- from a plan ---------------------------------------------------------------------------------
-
-planned_files = st.lists(
-    st.sampled_from(["a.py", "b.py", "src", "src/c.py", "../evil", "/etc/x", "*.md", ""]), max_size=3
-)
-
-
-@st.composite
-def plans(draw: st.DrawFn) -> MergedPlan:
-    def task(number: int) -> PlannedTask:
-        return PlannedTask(
-            key=f"k{number}",
-            title=draw(st.text(min_size=1, max_size=200)),
-            files=tuple(draw(planned_files)),
-            acceptance=tuple(draw(st.lists(st.text(max_size=90), max_size=2))),
-            depends_on=tuple(f"k{n}" for n in sorted(draw(st.sets(st.integers(0, number - 1), max_size=2))))
-            if number
-            else (),
-            votes=2,
-        )
-
-    tasks = tuple(task(number) for number in range(draw(st.integers(0, 5))))
-    return MergedPlan(
-        tasks=tasks, minority=tuple(task(len(tasks) + n) for n in range(draw(st.integers(0, 2))))
-    )
-
-
-@given(plans(), st.text(max_size=50), st.sets(st.sampled_from([f"k{n}" for n in range(7)])))
-def test_every_plan_becomes_a_backlog_without_errors(plan: MergedPlan, goal: str, include: set[str]) -> None:
-    backlog = from_plan(plan, track="issue-1", issue=1, base_sha="a" * 40, goal=goal, include=include)
-    found = load(dump(backlog))
-    assert found.errors == ()
-    assert found.backlog == backlog
-    assert len(backlog.tasks) >= len(plan.tasks)
-    assert [task.id for task in backlog.tasks] == [f"T-{n + 1}" for n in range(len(backlog.tasks))]
-    assert "SCOPE_OVERLAP" not in {problem.code for problem in found.problems}
-
-
-@given(plans())
-def test_tasks_that_can_meet_wait_for_each_other(plan: MergedPlan) -> None:
-    tasks = from_plan(plan, track="issue-1", issue=None, base_sha="", goal="").tasks
-    needs: dict[str, set[str]] = {}
-    for task in tasks:
-        needs[task.id] = set(task.depends_on).union(*(needs[need] for need in task.depends_on))
-    for place, task in enumerate(tasks):
-        for earlier in tasks[:place]:
-            if overlaps(task.scope.paths, earlier.scope.paths):
-                assert earlier.id in needs[task.id]
-
-
-@given(backlogs(), st.lists(planned_files, min_size=8, max_size=8))
-def test_of_any_tasks_those_that_can_meet_are_separated_and_nothing_else_changes(
-    backlog: Backlog, paths: list[list[str]]
-) -> None:
-    scoped = tuple(
-        task.model_copy(update={"scope": Scope(paths=tuple(path for path in some if path) or ("z",))})
-        for task, some in zip(backlog.tasks, paths, strict=False)
-    )
-    before = backlog.model_copy(update={"tasks": scoped})
-    after = separated(before)
-    assert separated(after) == after
-    assert "SCOPE_OVERLAP" not in {problem.code for problem in load(dump(after)).problems}
-    for old, new in zip(before.tasks, after.tasks, strict=True):
-        assert set(old.depends_on) <= set(new.depends_on)
-        assert new.model_copy(update={"depends_on": old.depends_on}) == old
-
-
-def test_a_minority_task_is_included_by_its_key_with_what_it_needs() -> None:
-    plan = MergedPlan(
-        tasks=(PlannedTask(key="main", title="Main", files=("m.py",)),),
-        minority=(
-            PlannedTask(key="base", title="Base", files=("b.py",)),
-            PlannedTask(key="extra", title="Extra", files=("e.py",), depends_on=("base",)),
-            PlannedTask(key="other", title="Other", files=("o.py",)),
-        ),
-    )
-    backlog = from_plan(plan, track="t", issue=None, base_sha="", goal="", include=["extra"])
-    assert [(t.title, t.depends_on) for t in backlog.tasks] == [
-        ("Main", ()),
-        ("Base", ()),
-        ("Extra", ("T-2",)),
-    ]
-
-
-def test_a_task_without_files_may_touch_all_and_so_runs_alone() -> None:
-    plan = MergedPlan(
-        tasks=(PlannedTask(key="a", title="A", files=("a.py",)), PlannedTask(key="b", title="B"))
-    )
-    backlog = from_plan(plan, track="t", issue=None, base_sha="", goal="")
-    assert [(t.scope.paths, t.depends_on) for t in backlog.tasks] == [(("a.py",), ()), (("*",), ("T-1",))]
