@@ -95,7 +95,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningForge]:
             assert process.stdout is not None
             ready = json.loads(process.stdout.readline() or b"{}")
             assert ready, (data / "log").read_text(encoding="utf-8")
-            client = httpx.Client(timeout=30)
+            client = httpx.Client(timeout=30, verify=False)
             running = RunningForge(ready["url"], ready["token"], data, client)
             manifest = {
                 "name": "robot",

@@ -48,7 +48,8 @@ class JudgedForge:
         bearer = self.token if token is None else token
         sent = {"Authorization": f"Bearer {bearer}"} if bearer else {}
         accept = {"Accept": "application/vnd.github+json"}
-        return httpx.Client(base_url=self.url, headers=accept | sent | headers, timeout=_CALL_S)
+        # Certificates are for other hosts than this one, and reading them takes 20 ms.
+        return httpx.Client(base_url=self.url, headers=accept | sent | headers, timeout=_CALL_S, verify=False)
 
     def settle(self, timeout: float = _IDLE_S) -> None:
         """Wait until no delivery and no CI job is pending; AssertionError after `timeout` seconds."""

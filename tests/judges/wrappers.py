@@ -65,7 +65,7 @@ class JudgeTransport(httpx.AsyncBaseTransport):
 
     def __init__(self, judge: Judge, inner: httpx.AsyncBaseTransport | None = None) -> None:
         self._judge = judge
-        self._inner = inner or httpx.AsyncHTTPTransport()
+        self._inner = inner or httpx.AsyncHTTPTransport(verify=False)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         body = await request.aread()
@@ -83,7 +83,7 @@ class SyncJudgeTransport(httpx.BaseTransport):
 
     def __init__(self, judge: Judge, inner: httpx.BaseTransport | None = None) -> None:
         self._judge = judge
-        self._inner = inner or httpx.HTTPTransport()
+        self._inner = inner or httpx.HTTPTransport(verify=False)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         body = request.read()
