@@ -9,6 +9,7 @@ from forge import history, merging, pulls, pushing, tokens
 from forge.git import Bare
 from forge.state import Forge
 from tests.forge.conftest import ForgeUnderTest, Person, Running
+from tests.forge.test_git_http import wait_for
 
 
 class Died(BaseException):
@@ -72,6 +73,7 @@ def test_a_start_announces_nothing_twice(dying: ForgeUnderTest) -> None:
     app = dying.create_app(hook_url="http://127.0.0.1:9/hook")
     dying.install(app, repo)
     dying.put_file(ada.api, repo, "a.txt", "a\n")
+    wait_for(lambda: dying.admin.get("/_test/idle").json()["idle"])
     before = len(dying.client(app.jwt()).get("/app/hook/deliveries?per_page=100").json())
     assert before > 0
     dying.running.stop()
