@@ -158,11 +158,8 @@ def without(fault: str, script: dict[str, Any]) -> None:
         script["people"] = [person for person in script["people"] if person["patch"] != patch]
 
 
-@pytest.mark.parametrize(
-    "faults",
-    [tuple(DECISIONS), *(pytest.param((task,), marks=pytest.mark.long) for task in DECISIONS)],
-    ids="-".join,
-)
+@pytest.mark.long
+@pytest.mark.parametrize("faults", [tuple(DECISIONS), *((task,) for task in DECISIONS)], ids="-".join)
 def test_without_the_fault_the_decision_is_gone(tmp_path: Path, faults: tuple[str, ...]) -> None:
     example = Path(shutil.copytree(EXAMPLES, tmp_path / "examples"))
     script = yaml.safe_load((example / "script.yaml").read_text())
