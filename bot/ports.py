@@ -13,6 +13,7 @@ from bot.core.backlog import Backlog
 from bot.core.drift import Signal, Step
 from bot.core.health import Standing
 from bot.core.planning import MergedPlan, PlanProposal
+from bot.core.plans import PlannedTask
 from bot.core.values import (
     Annotation,
     Check,
@@ -437,8 +438,13 @@ class BacklogRefiner(Protocol):
 
     async def refine(self, plan: MergedPlan, converted: Backlog) -> Refined: ...
 
-    async def revise(self, current: Backlog, note: str, number: int) -> Refined:
-        """Give the backlog as a person's note wants it; `number` counts the notes of a track, from 1."""
+    async def revise(
+        self, current: Backlog, note: str, number: int, left_out: Sequence[PlannedTask] = ()
+    ) -> Refined:
+        """Give the backlog as a person's note wants it, who may want what the plan left out.
+
+        `number` counts the notes of a track, from 1.
+        """
 
 
 async def _no_note() -> str | None:

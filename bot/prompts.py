@@ -44,12 +44,13 @@ class BacklogPrompt:
 
 @dataclass(frozen=True, slots=True)
 class RevisePrompt:
-    """What the backlog model is asked when a person wants the backlog otherwise; `tasks` is JSON."""
+    """What the backlog model is asked when a person wants the backlog otherwise; `tasks` and `left_out` are JSON."""
 
     template: ClassVar[str] = "revise.md"
     tasks: str
     note: str
     delimiter: str
+    left_out: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from bot.agents.supplies import Supplies
 from bot.core.backlog import Backlog, BacklogTask
 from bot.core.drift import Step, StepKind, normalize
 from bot.core.planning import MergedPlan, PlanProposal
+from bot.core.plans import PlannedTask
 from bot.core.sanitize import plain
 from bot.core.values import Usage
 from bot.errors import AgentError, UserError
@@ -95,7 +96,9 @@ class ScriptedRefiner:
             return Refined(None, Usage(), f"`{where}`: {first['msg']}")
         return Refined(converted.model_copy(update={"tasks": tuple(tasks)}), Usage())
 
-    async def revise(self, current: Backlog, note: str, number: int) -> Refined:
+    async def revise(
+        self, current: Backlog, note: str, number: int, left_out: Sequence[PlannedTask] = ()
+    ) -> Refined:
         """Give the script's revision `number`: a task's entry names what changes of it, or is a new task whole."""
         if number > len(self._script.revisions):
             return Refined(None, Usage(), f"the script has no revision {number}")

@@ -204,7 +204,9 @@ class ReviseBacklogJob:
             id_ = f"revise:{action.comment}"
             async with self.spending.run(track, "backlog", choice.models, id_) as spent:
                 counted = refiner.metered(spent) if isinstance(refiner, MeteredRefiner) else refiner
-                refined = await counted.revise(current, action.note, number)
+                refined = await counted.revise(
+                    current, action.note, number, track.plan.minority if track.plan else ()
+                )
                 spent.usage = refined.usage
         except OverBudgetError as error:
             return Refined(None, Usage(), str(error))

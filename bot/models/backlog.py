@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from bot import prompts
 from bot.core import backlog as backlog_file
 from bot.core.backlog import Backlog, BacklogTask, Scope
 from bot.core.planning import MergedPlan
-from bot.core.plans import Estimate, Kind, Priority
+from bot.core.plans import Estimate, Kind, PlannedTask, Priority
 from bot.models.meter import Meter
 from bot.models.names import DEFAULT_MODELS
 from bot.models.run import ModelLimits, ask
@@ -45,6 +45,9 @@ class RefinedTasks(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     tasks: tuple[RefinedTask, ...]
+
+
+_LEFT_OUT = TypeAdapter(tuple[PlannedTask, ...])
 
 
 class BacklogModel:
@@ -83,10 +86,14 @@ class BacklogModel:
             return Refined(None, error.usage, str(error))
         return Refined(merged(converted, answer.value), answer.usage)
 
-    async def revise(self, current: Backlog, note: str, number: int) -> Refined:
+    async def revise(
+        self, current: Backlog, note: str, number: int, left_out: Sequence[PlannedTask] = ()
+    ) -> Refined:
         """Give the backlog as the note wants it; without a backlog where the model gave nothing usable."""
         tasks = current.model_dump_json(include={"tasks"}, exclude_none=True)
-        prompt = prompts.render(RevisePrompt(tasks, note, prompts.delimiter(tasks, note)))
+        others = _LEFT_OUT.dump_json(tuple(left_out)).decode() if left_out else ""
+        fence = prompts.delimiter(tasks, note, others)
+        prompt = prompts.render(RevisePrompt(tasks, note, fence, others))
         try:
             answer = await ask(
                 self._models,

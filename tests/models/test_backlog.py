@@ -8,6 +8,7 @@ from pydantic_ai.models.function import AgentInfo, FunctionModel
 
 from bot.core.backlog import Backlog, BacklogTask, Scope
 from bot.core.planning import MergedPlan
+from bot.core.plans import PlannedTask
 from bot.models import BacklogModel
 
 # Nobody sells the model of a test.
@@ -77,3 +78,23 @@ async def test_a_title_that_breaks_the_contract_is_sent_back() -> None:
     refined = await BacklogModel([FunctionModel(answers)]).refine(MergedPlan(), CONVERTED)
     assert refined.backlog is not None
     assert len(answers.asked) == 2
+
+
+async def test_a_note_is_worked_in_knowing_what_the_plan_left_out() -> None:
+    answers = Answers([a_task("T-1"), a_task("T-2"), a_task("T-3", title="Cache the answers")])
+    left_out = PlannedTask(key="cache", title="Cache the answers", files=("src/cache.py",))
+    model = BacklogModel([FunctionModel(answers)])
+    refined = await model.revise(CONVERTED, "Include the cache.", 1, [left_out])
+    assert refined.backlog is not None
+    assert [task.id for task in refined.backlog.tasks] == ["T-1", "T-2", "T-3"]
+    asked = str(answers.asked[0][-1].parts[0])
+    assert "Include the cache." in asked
+    assert '"files":["src/cache.py"]' in asked
+
+
+async def test_a_note_on_a_plan_that_left_nothing_out_speaks_of_nothing_left_out() -> None:
+    answers = Answers([a_task("T-1")])
+    refined = await BacklogModel([FunctionModel(answers)]).revise(CONVERTED, "Only the first.", 1)
+    assert refined.backlog is not None
+    assert [task.id for task in refined.backlog.tasks] == ["T-1"]
+    assert "Left out of the backlog" not in str(answers.asked[0][-1].parts[0])
