@@ -10,7 +10,7 @@ from bot import points
 from bot.core.actions import CancelRuns, ClosePull, NoteRun, ReopenPull
 from bot.core.events import PullBack
 from bot.core.track import TaskTrack, Track
-from bot.engine.store import OutboxRow, Store
+from bot.engine.store import Store
 from bot.errors import NotFoundError
 from bot.ports import Engine, Forge
 
@@ -28,25 +28,21 @@ class CancelRunsJob:
     engine: Callable[[], Engine]
 
     async def __call__(self, track: Track, action: CancelRuns) -> None:
+        open_ = await self.store.open_actions(track.key)
+        ordered = {"tasks": list(action.tasks), "kind": action.kind}
+        # Only what is older: people may have begun the same again meanwhile. Where the same was ordered twice, the
+        # newer order is as good a limit.
+        limit = max((row.seq for row in open_ if row.action == ordered), default=0)
         rows = [
             row
-            for row in await self.store.open_actions(track.key)
-            if row.kind in STOPPED
+            for row in open_
+            if row.seq < limit
+            and row.kind in STOPPED
             and (not action.tasks or row.action.get("task") in action.tasks)
-            and not _wanted_again(track, row)
         ]
         # First ours, then the engine's: a job that ends in between finds that its result is not wanted.
         await self.store.cancel_actions([row.id for row in rows])
         await self.engine().cancel([row.job_id for row in rows])
-
-
-def _wanted_again(track: Track, row: OutboxRow) -> bool:
-    """A run that people began after they had the others stopped is not one of those."""
-    task = track.task(str(row.action.get("task")))
-    if task is None or track.ended or track.state == "stopped" or row.kind != "run_task":
-        return False
-    run = (row.action.get("attempt"), row.action.get("run"))
-    return task.state == "running" and run == (task.attempt, task.run)
 
 
 @dataclass(frozen=True, slots=True)

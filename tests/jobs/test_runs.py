@@ -1,14 +1,30 @@
-"""What is done about runs from outside: notes for a running agent."""
+"""What is done about runs from outside: stopping what is under way, notes for a running agent."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import cast
 
-from bot.core.actions import NoteRun
-from bot.engine.store import Store
+import pytest
+
+from bot.core.actions import (
+    ACTIONS,
+    Action,
+    CancelRuns,
+    CheckHealth,
+    MakePlan,
+    NoteRun,
+    RunTask,
+    SyncStatus,
+)
+from bot.core.track import TRACKS, Track
+from bot.engine.store import Commit, NewAction, Store
 from bot.jobs.queues import SERIAL, queue_of
-from bot.jobs.runs import NoteRunJob, read_notes
+from bot.jobs.runs import CancelRunsJob, NoteRunJob, read_notes
+from bot.ports import Engine
 from tests.core.builders import NOW, a_task, a_track
 
 
@@ -17,14 +33,77 @@ class _Clock:
         return NOW
 
 
-async def test_every_note_is_kept_once_in_its_order_for_the_run_that_it_is_meant_for(tmp_path: Path) -> None:
+@dataclass
+class _Engine:
+    cancelled: list[str] = field(default_factory=list)
+
+    async def cancel(self, ids: Sequence[str]) -> None:
+        self.cancelled += ids
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
     store = await Store.open(f"sqlite:///{tmp_path}/store.sqlite", _Clock())
+    yield store
+    await store.close()
+
+
+async def ordered(store: Store, track: Track, *decisions: Sequence[Action]) -> None:
+    """Commit decisions one after another; the id of an action says which one ordered it."""
+    for version, actions in enumerate(decisions):
+        await store.add_event(track.key, f"e{version}", {})
+        new = tuple(
+            NewAction(
+                f"{version}:{a.kind}:{getattr(a, 'task', '')}", a.kind, ACTIONS.dump_python(a, mode="json")
+            )
+            for a in actions
+        )
+        state = TRACKS.dump_python(track, mode="json")
+        assert await store.commit(
+            Commit(
+                track=track.key, event_id=f"e{version}", expected_version=version, state=state, actions=new
+            )
+        )
+
+
+async def left(store: Store, track: Track) -> list[str]:
+    return [row.id for row in await store.open_actions(track.key) if row.kind != "cancel_runs"]
+
+
+@pytest.mark.parametrize("again", [CheckHealth(before="planning"), MakePlan(base_sha="a" * 40)])
+async def test_what_was_ordered_after_a_stop_is_not_stopped_with_what_went_before(
+    store: Store, again: Action
+) -> None:
+    track, engine, stop = a_track(), _Engine(), CancelRuns()
+    await ordered(store, track, [again], [stop, SyncStatus()], [again])
+    await CancelRunsJob(store, lambda: cast(Engine, engine))(track, stop)
+    assert await left(store, track) == ["1:sync_status:", f"2:{again.kind}:"]
+    assert engine.cancelled == [f"0:{again.kind}::1"]
+
+
+async def test_of_two_stops_the_first_one_may_do_the_work_of_both(store: Store) -> None:
+    runs = [RunTask(task="T-1", attempt=attempt, run=attempt) for attempt in (1, 2, 3)]
+    track, engine, stop = a_track(), _Engine(), CancelRuns()
+    await ordered(store, track, [runs[0]], [stop], [runs[1]], [stop], [runs[2]])
+    for _ in range(2):
+        await CancelRunsJob(store, lambda: cast(Engine, engine))(track, stop)
+        assert await left(store, track) == ["4:run_task:T-1"]
+
+
+async def test_only_the_runs_of_the_tasks_that_are_named_are_stopped(store: Store) -> None:
+    first, second = (RunTask(task=id_, attempt=1, run=1) for id_ in ("T-1", "T-2"))
+    track, engine, stop = a_track(), _Engine(), CancelRuns(tasks=("T-1",))
+    await ordered(store, track, [first, second], [stop], [CancelRuns(tasks=("T-3",))])
+    await CancelRunsJob(store, lambda: cast(Engine, engine))(track, stop)
+    assert await left(store, track) == ["0:run_task:T-2"]
+
+
+async def test_every_note_is_kept_once_in_its_order_for_the_run_that_it_is_meant_for(store: Store) -> None:
     first, later = a_task(state="running", attempt=1, run=1), a_task(state="running", attempt=1, run=2)
     for key, note in (("1", "Faster."), ("2", "Smaller."), ("1", "Faster.")):
         await NoteRunJob(store)(a_track(first), NoteRun(task="T-1", note=note, key=key))
     assert await read_notes(store, a_track(first), first) == [("1", "Faster."), ("2", "Smaller.")]
     assert await read_notes(store, a_track(later), later) == []
-    await store.close()
 
 
 def test_what_reads_before_it_writes_is_never_done_twice_at_once() -> None:
