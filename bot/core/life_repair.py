@@ -71,12 +71,14 @@ def _complete(track: Track, task: TaskTrack, event: TaskAssessed) -> Situation:
     seen = event.situation
     limits = track.config.limits
     conflicts = set(seen.conflicts) - set(seen.mechanical)
+    pushed = seen.where == "after_push"  # what is not pushed is another commit than what the checks ran on
+    passed = [name for name in seen.failing if pushed and name in task.passed]
     return replace(
         seen,
         trend=(*task.trend, len(seen.failing) or 1) if seen.red else task.trend,
-        flaky=tuple(dict.fromkeys([*seen.flaky, *(n for n in seen.failing if n in task.passed)])),
+        flaky=tuple(dict.fromkeys([*seen.flaky, *passed])),
         conflict_persists=seen.conflict_persists or bool(conflicts & set(task.conflict_given)),
-        reruns=task.reruns,
+        reruns=task.reruns if pushed else 0,
         # A branch that somebody reviewed is not moved only because the default branch did.
         behind=0 if task.reviewed and not seen.conflicts else seen.behind,
         rebased_onto_tip=seen.rebased_onto_tip or task.onto == event.tip,

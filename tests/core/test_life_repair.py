@@ -12,7 +12,7 @@ from bot.core.actions import AssessTask, ClosePull, Decision, PostComment, Rebas
 from bot.core.checks import Rollup
 from bot.core.config import RepoConfig
 from bot.core.events import ActionFailed, TaskAssessed, TaskFailed, TaskRebased
-from bot.core.rebasing import DecisionKind, RebaseDecision, RebaseEngine, Situation
+from bot.core.rebasing import MOST_RERUNS, DecisionKind, RebaseDecision, RebaseEngine, Situation
 from bot.core.track import Track
 from tests.core.builders import NOW, SHA, a_task, a_track
 
@@ -163,6 +163,13 @@ def test_what_fails_on_the_base_too_waits_until_that_moves() -> None:
     track, actions = life_work.base_moved(decision.track, NOW)
     assert AssessTask(task="T-1", attempt=1, head_sha=HEAD) in actions
     assert not track.tasks[0].waits_for_base
+
+
+def test_what_the_pushed_commit_was_granted_says_nothing_of_a_new_one() -> None:
+    mending = running(pull=20, head_sha="d" * 40, reruns=MOST_RERUNS, passed=("lint",), fixes=1)
+    again = assessed(mending, seen("before_push", failing=("t",), flaky=("t",)))
+    assert (task(again).decisions, only(again, RunTask).mode) == (("rerun",), "publish")
+    assert task(assessed(mending, seen("before_push"))).decisions == ("fix_forward",)
 
 
 def test_before_the_push_nothing_starts_before_the_base_moves() -> None:
