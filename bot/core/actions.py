@@ -94,7 +94,6 @@ class AssessTask:
     task: str
     attempt: int
     head_sha: str
-    failing: tuple[str, ...] = ()  # names of failed checks
     only_conflicts: bool = False  # the default branch moved: nothing to say where it still merges
     kind: Literal["assess_task"] = "assess_task"
 

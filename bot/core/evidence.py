@@ -48,7 +48,6 @@ class Evidence:
     """What is known of an attempt that did not get through; `output` and all names may be hostile."""
 
     attempt: int
-    decision: str = "regenerate"
     failing: tuple[str, ...] = ()  # ids of tests or names of checks
     output: str = ""
     outside: tuple[str, ...] = ()  # changed paths that the scope does not cover

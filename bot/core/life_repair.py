@@ -204,7 +204,6 @@ def _regenerate(
 ) -> Decision:
     evidence = Evidence(
         attempt=task.attempt,
-        decision=decision.kind,
         failing=event.situation.failing[:20],
         output=event.output[:FEEDBACK],
         outside=event.outside[:20],

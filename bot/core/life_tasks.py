@@ -60,7 +60,7 @@ def regenerate(track: Track, task: TaskTrack, note: str, by: str, now: datetime)
 
     What people ask for does not count towards the limit of regenerations.
     """
-    evidence = Evidence(attempt=task.attempt, decision="regenerate", note=note, reason="person")
+    evidence = Evidence(attempt=task.attempt, note=note, reason="person")
     return _again(track, task, evidence, f"{by} asked to regenerate it", now)
 
 

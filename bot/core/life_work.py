@@ -263,7 +263,7 @@ def _wrong(track: Track, task: TaskTrack, seen: Rollup, now: datetime) -> Decisi
     track = assessed(track.with_task(task)).noting(
         stamp(now), f"checks of #{task.pull} are {seen.verdict}", names, task.id
     )
-    assess = AssessTask(task=task.id, attempt=task.attempt, head_sha=task.head_sha or "", failing=seen.names)
+    assess = AssessTask(task=task.id, attempt=task.attempt, head_sha=task.head_sha or "")
     return Decision(track=track, actions=(assess, SyncStatus()))
 
 

@@ -63,7 +63,7 @@ async def test_green_waits_for_review_and_red_is_assessed() -> None:
     assert task_of(await announce(working())) == ("in_review", SHA, "")
     red = await announce(working(), _World(ran={SHA: [a_check(conclusion="failure")]}))
     assert task_of(red) == ("checking", SHA, "failed: ci")
-    assert AssessTask(task="T-1", attempt=1, head_sha=SHA, failing=("ci",)) in red.actions
+    assert AssessTask(task="T-1", attempt=1, head_sha=SHA) in red.actions
 
 
 async def test_a_blocked_pull_request_goes_on_when_people_pushed_a_fix() -> None:
