@@ -89,12 +89,7 @@ def plan_made(track: Track, event: PlanMade, commands: Sequence[tuple[str, str]]
 
 
 def _no_agreement(track: Track, event: PlanMade, now: datetime) -> Decision:
-    titles = "\n".join(f"- {inline(task.title)}" for task in event.plan.minority)
-    text = (
-        "The planners agree on nothing: no task was proposed by two of them, so there is no backlog. "
-        f"Say more exactly in the issue what is wanted, then remove the label {code(track.config.labels.trigger)} "
-        f"and set it again.\n\nWhat each of them proposed:\n\n{titles}"
-    )
+    text = messages_plan.no_agreement(track, event.plan)
     return block(track, "plan", "the planners agree on nothing", text, now)
 
 

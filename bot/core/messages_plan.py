@@ -11,6 +11,8 @@ from bot.core.sanitize import code, escape, fence, inline, truncate
 from bot.core.track import Track
 
 ESTIMATES: dict[Estimate, str] = {"S": "small", "M": "medium", "L": "large"}
+QUESTIONS = "Open questions"
+PROBLEM_LIMIT = 12_000  # characters of a problem, which the status comment shows beside all else
 FILES = 4  # named of a task's files; the others are counted
 
 
@@ -37,6 +39,21 @@ def plan(track: Track, merged: MergedPlan, commands: Sequence[tuple[str, str]], 
         _frozen(track),
     ]
     return truncate("\n\n".join(part for part in sections if part) + "\n", messages.COMMENT_LIMIT)
+
+
+def no_agreement(track: Track, merged: MergedPlan) -> str:
+    """Say why there is no backlog and what to do: what each planner proposed, and what they would like to know."""
+    answer = ""
+    if merged.questions:
+        answer = "An answer to the open questions below, in the issue or in a comment by somebody who may write, helps most. "
+    text = (
+        "The planners agree on nothing: no task was proposed by two of them, so there is no backlog. "
+        f"Say more exactly in the issue what is wanted, then remove the label {code(track.config.labels.trigger)} "
+        f"and set it again. {answer}".rstrip()
+    )
+    titles = [task.title for task in merged.minority]
+    parts = [text, _bullets("What each of them proposed", titles), _bullets(QUESTIONS, merged.questions)]
+    return truncate("\n\n".join(part for part in parts if part), PROBLEM_LIMIT)
 
 
 def _short(index: int) -> str:
@@ -107,7 +124,7 @@ def _questions(track: Track, merged: MergedPlan) -> str:
         f"{inline(track.frozen.by)}, or anybody else who may write here, can answer: comment "
         "`/agent revise <your answer>` on the pull request with the backlog. Without an answer the plan stands."
     )
-    return "\n".join(["**Open questions**", "", *(f"- {inline(q)}" for q in merged.questions), "", who])
+    return f"{_bullets(QUESTIONS, merged.questions)}\n\n{who}"
 
 
 def _bullets(title: str, items: Sequence[str]) -> str:

@@ -69,6 +69,20 @@ def test_no_agreement_blocks_and_names_what_was_proposed() -> None:
     decision = life_planning.plan_made(a_track(), PlanMade(plan=plan, usage=Usage()), (), NOW)
     assert kept(decision).state == "blocked"
     assert "Only mine" in kept(decision).problem
+    assert "question" not in kept(decision).problem
+
+
+def test_no_agreement_shows_what_the_planners_would_like_to_know_bounded_and_as_plain_text() -> None:
+    questions = ("Greet @all <!-- -->?", *(f"Question {number}: {'why? ' * 100}" for number in range(90)))
+    plan = MergedPlan(
+        minority=(PlannedTask(key="x", title="Only mine"),), questions=questions, planners=3, proposals=2
+    )
+    text = kept(life_planning.plan_made(a_track(), PlanMade(plan=plan, usage=Usage()), (), NOW)).problem
+    assert "**Open questions**\n\n- Greet" in text
+    assert "Question 1: why?" in text
+    assert "Greet `@all`" in text
+    assert "<!--" not in text
+    assert len(text) <= 12_000
 
 
 def test_a_backlog_that_was_merged_before_it_was_noted_stays_merged() -> None:

@@ -401,7 +401,7 @@ async def test_no_plan_blocks_the_track_and_a_new_label_begins_again(
         assert read(await s.hears(issue, "problem")) == snapshot("""\
 The planners agree on nothing: no task was proposed by two of them, so there is no backlog. Say more exactly in the issue what is wanted, then remove the label `agent:plan` and set it again.
 
-What each of them proposed:
+**What each of them proposed**
 
 - Say goodbye
 - Write the manual anew
@@ -416,7 +416,7 @@ What each of them proposed:
 > [!WARNING]
 > The planners agree on nothing: no task was proposed by two of them, so there is no backlog. Say more exactly in the issue what is wanted, then remove the label `agent:plan` and set it again.
 >
-> What each of them proposed:
+> **What each of them proposed**
 >
 > - Say goodbye
 > - Write the manual anew
