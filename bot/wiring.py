@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import structlog
 
@@ -87,14 +88,30 @@ class Bot:
         _log.info("started", sandbox=self.sandbox.level, mode=self.settings.mode)
 
     async def stop(self) -> None:
-        """Stop within seconds: jobs reach a checkpoint or are interrupted, tokens are revoked, files closed."""
+        """Stop within seconds: jobs reach a checkpoint or are interrupted, tokens are revoked, files closed.
+
+        No step is left out because an earlier one failed; the first failure is raised at the end.
+        """
+        first: BaseException | None = None
+        for step in (
+            self._stop_sweeping,
+            partial(self.runner.stop, GRACE),
+            self.forge.aclose,
+            self.store.close,
+        ):
+            try:
+                await step()
+            except BaseException as error:  # noqa: BLE001 - nobody else would revoke the tokens, also after a cancellation
+                first = first or error
+                _log.exception("stop_step_failed")
+        if first is not None:
+            raise first
+        _log.info("stopped")
+
+    async def _stop_sweeping(self) -> None:
         for sweeping in self._sweeping:
             sweeping.cancel()
         await asyncio.gather(*self._sweeping, return_exceptions=True)
-        await self.runner.stop(GRACE)
-        await self.forge.aclose()
-        await self.store.close()
-        _log.info("stopped")
 
     async def ready(self) -> dict[str, str]:
         """Ask the database and the forge."""

@@ -1,10 +1,17 @@
 """What is put together from the settings alone, without anything running."""
 
+import asyncio
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
 import pytest
 
 from bot.jobs.queues import QUEUE_OF, SERIAL, queues
 from bot.jobs.table import tool_path
-from bot.settings import load_settings
+from bot.settings import Settings, load_settings
+from bot.wiring import Bot, Local, build
 
 
 @pytest.mark.parametrize(
@@ -32,3 +39,45 @@ def test_limits_of_the_process_are_settings() -> None:
     assert found.keys() >= SERIAL | set(QUEUE_OF.values()) | {"tracks", "forge"}
     usual = load_settings(None, token="t", webhook_secret="w")
     assert (usual.workers, usual.planners, usual.api_calls, usual.keep_days) == (3, 3, 10, 90)
+
+
+@dataclass
+class Part:
+    """Stands for a part of the bot at its end: notes that it was asked to stop, and may fail at it."""
+
+    failure: BaseException | None = None
+    asked: list[str] = field(default_factory=list)
+
+    async def stop(self, _grace: float) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        self.asked.append("stop")
+        if self.failure is not None:
+            raise self.failure
+
+
+def _settings(data: Path) -> Settings:
+    return load_settings(None, token="t", webhook_secret="w", data_dir=data, sandbox="none")
+
+
+async def _built(data: Path, forge: Part) -> Bot:
+    return await build(_settings(data), local=Local(lambda _: cast(Any, forge), lambda config: config))
+
+
+@pytest.mark.parametrize("of_forge", [None, OSError("no route to the forge")])
+@pytest.mark.parametrize("of_runner", [None, OSError("disk full"), asyncio.CancelledError()])
+async def test_the_end_revokes_tokens_and_closes_files_whatever_fails_before(
+    tmp_path: Path, of_runner: BaseException | None, of_forge: BaseException | None
+) -> None:
+    forge, runner = Part(of_forge), Part(of_runner)
+    bot = await _built(tmp_path, forge)
+    bot.runner = cast(Any, runner)
+    opened = tmp_path / "gitwright.sqlite-shm"
+    assert opened.exists()
+    failure = of_runner or of_forge
+    with pytest.raises(type(failure)) if failure else nullcontext() as raised:
+        await bot.stop()
+    assert failure is None or (raised is not None and raised.value is failure)
+    assert forge.asked == runner.asked == ["stop"]
+    assert not opened.exists()
