@@ -18,18 +18,15 @@ from bot.handler import Handler, Reads
 @dataclass(frozen=True, slots=True)
 class Facts:
     config: RepoConfig
-    config_problems: tuple[str, ...]
     loaded: Loaded | None = None
 
 
 async def gather(_track: Track | None, event: FilesGiven, reads: Reads) -> Facts:
     """Read the settings and, where there is one, the backlog as it was given."""
-    config, problems = await reads.config(event.repo)
+    config, _ = await reads.config(event.repo)  # what is wrong with them is told where the command was given
     if event.step != "work":
-        return Facts(config, problems)
-    return Facts(
-        config, problems, await reads.backlog(event.repo, event.sha, f"{config.tasks_dir}/BACKLOG.yaml")
-    )
+        return Facts(config)
+    return Facts(config, await reads.backlog(event.repo, event.sha, f"{config.tasks_dir}/BACKLOG.yaml"))
 
 
 def decide(track: Track | None, event: FilesGiven, facts: Facts, now: datetime) -> Decision:
@@ -78,8 +75,6 @@ def _begin(track: Track | None, event: FilesGiven, facts: Facts, now: datetime) 
             config=facts.config,
             started_at=life.stamp(now),
         )
-        for problem in facts.config_problems:
-            track = track.noting(life.stamp(now), f"a setting cannot be read, its default holds: {problem}")
     return replace(
         track,
         repo=event.repo,

@@ -90,8 +90,10 @@ def decide(track: Track | None, event: IssueLabeled, facts: Facts, now: datetime
         event.repo, event.issue, event.round, id_, facts.frozen, facts.config, now, why
     )
     if facts.config_problems:
-        text = "`.github/gitwright.yml` has problems; defaults hold for what cannot be read.\n\n" + "\n".join(
-            f"- {inline(problem)}" for problem in facts.config_problems
+        lines = "\n".join(f"- {inline(problem)}" for problem in facts.config_problems)
+        text = (
+            "`.github/gitwright.yml` has mistakes, so it counts as absent: the defaults hold for all settings until "
+            f"they are mended.\n\n{lines}"
         )
         said = life.answer(None, event, id_, f"config-{life.moment(now)}", text)
         return Decision(track=decision.track, actions=(*decision.actions, *said.actions))

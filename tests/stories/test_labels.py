@@ -36,7 +36,7 @@ async def test_only_the_trigger_label_set_by_somebody_who_may_write_begins_a_tra
         await s.in_state(issue, "review")
         assert await s.labels(issue) == {"bug", "agent:plan", "agent:review"}
         assert read(await s.hears(issue, "answer", 2)) == snapshot("""\
-`.github/gitwright.yml` has problems; defaults hold for what cannot be read.
+`.github/gitwright.yml` has mistakes, so it counts as absent: the defaults hold for all settings until they are mended.
 
 - line 1: `limits.workers`: this must be a whole number. See docs/configuration.md.
 - line 2: `rebase`: this must be 'needed', 'always' or 'never'. See docs/configuration.md.\
