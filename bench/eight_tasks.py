@@ -10,14 +10,13 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from bench.place import machine, table
+from bench.place import machine, scratch, table
 
 JsonDict = dict[str, Any]
 
@@ -90,9 +89,9 @@ def prepare(folder: Path, tasks: int) -> list[str]:
 
 def one_track(tasks: int) -> Cost:
     """Run the demo to its end and count."""
-    with tempfile.TemporaryDirectory(prefix="gitwright-bench-") as place:
-        out = Path(place) / "out"
-        options = prepare(Path(place) / "made", tasks)
+    with scratch() as place:
+        out = place / "out"
+        options = prepare(place / "made", tasks)
         command = [sys.executable, "-m", "bot", "demo", "--json", "--out", str(out), *options]
         done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=False)
         assert done.returncode == 0, done.stderr[-3000:]

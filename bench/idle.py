@@ -8,12 +8,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.place import free_port, machine, place, started, table
+from bench.place import free_port, machine, place, scratch, started, table
 
 SETTLE = 8.0  # seconds after the start: the first two sweeps are over, the next comes after 30 s
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -70,9 +69,9 @@ def watch(pid: int, seconds: float) -> Cost:
 
 def empty(seconds: float) -> Cost:
     port = free_port()
-    with tempfile.TemporaryDirectory(prefix="gitwright-bench-") as folder:
+    with scratch() as folder:
         argv = [sys.executable, "-c", _EMPTY, str(port)]
-        with started(argv, os.environ, Path(folder), f"http://127.0.0.1:{port}/") as server:
+        with started(argv, os.environ, folder, f"http://127.0.0.1:{port}/") as server:
             return watch(server.pid, seconds)
 
 

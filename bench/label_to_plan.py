@@ -11,7 +11,6 @@ import os
 import re
 import statistics
 import subprocess
-import tempfile
 import time
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,7 +19,7 @@ from typing import Any
 
 import httpx
 
-from bench.place import Place, machine, place, table
+from bench.place import Place, machine, place, scratch, table
 from bot.demo.options import read_issue
 
 JsonDict = dict[str, Any]
@@ -162,8 +161,7 @@ def main() -> None:
     given = argparse.ArgumentParser(description=__doc__)
     given.add_argument("--labels", type=int, default=5, help="labels after the first")
     args = given.parse_args()
-    with place() as there, tempfile.TemporaryDirectory(prefix="gitwright-bench-") as made:
-        folder = Path(made)
+    with place() as there, scratch() as folder:
         first = one_label(there)
         wait_until_quiet(there)
         by_hand = ByHand(

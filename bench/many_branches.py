@@ -9,12 +9,12 @@ import argparse
 import asyncio
 import os
 import subprocess
-import tempfile
+import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench.place import machine, table
+from bench.place import machine, scratch, table
 from bot.core.values import Repo
 from bot.git.mirror import GitMirror
 from bot.git.worktrees import WorktreeManager
@@ -22,7 +22,7 @@ from bot.ports import GitAccess, Identity
 
 BOT = Identity("bench", "bench@localhost")
 WHEN = datetime(2026, 1, 1, tzinfo=UTC)
-TIMES = 5
+TIMES = 3
 _ENV = {
     **os.environ,
     "GIT_CONFIG_GLOBAL": os.devnull,
@@ -108,10 +108,15 @@ def tried(clone: Path, new: str, others: list[str]) -> tuple[float, int]:
     return time.perf_counter() - begin, conflicts
 
 
+def say(what: str) -> None:
+    """Tell what is being done: a busy machine takes minutes for all of it."""
+    print(f"{what} ...", file=sys.stderr, flush=True)
+
+
 async def main(files: int, count: int) -> None:
     """Measure both and print the tables."""
-    with tempfile.TemporaryDirectory(prefix="gitwright-bench-") as place:
-        folder = Path(place)
+    with scratch() as folder:
+        say(f"making a repository of {files} files")
         source = repository(folder / "source", files)
         manager = WorktreeManager(folder / "data")
         mirror = await manager.mirror(Repo(1, "bench", "bench", "main", True))
@@ -120,22 +125,25 @@ async def main(files: int, count: int) -> None:
         # In turns, and the best of each: whatever else the machine does only ever adds.
         worktrees, clones = [], []
         for number in range(TIMES):
+            say(f"a clone and a worktree, {number + 1} of {TIMES}")
             clones.append(measured_clone(source, folder / f"clone{number}"))
             worktrees.append(await measured_worktree(manager, mirror, base))
         worktree, clone = min(worktrees), min(clones)
+        say(f"making {count + 1} branches")
         open_branches = await branches(mirror, base, count + 1)
         for number, sha in enumerate(open_branches):
             await mirror.anchor(f"bench/{number}", sha)
         target = folder / "clone0"
         git("fetch", "--quiet", mirror.git_dir.as_uri(), "+refs/gitwright/*:refs/bench/*", cwd=target)
+        say(f"forecasting and trying {count} merges")
         foretold, expected = await forecast(mirror, open_branches[0], open_branches[1:])
         by_trying, found = tried(target, open_branches[0], open_branches[1:])
         assert expected == found, f"foretold {expected} conflicts, {found} came"
     print(f"# Many branches: {files} files, {count} open branches\n\n{machine()}\n")
     rows = [
         ["", "seconds", "ratio"],
-        ["full clone (best of 5)", f"{clone:.2f}", "1.00"],
-        ["worktree from the mirror (best of 5)", f"{worktree:.2f}", f"{worktree / clone:.2f}"],
+        [f"full clone (best of {TIMES})", f"{clone:.2f}", "1.00"],
+        [f"worktree from the mirror (best of {TIMES})", f"{worktree:.2f}", f"{worktree / clone:.2f}"],
         ["", "", ""],
         [f"trying {count} merges in a checkout", f"{by_trying:.2f}", "1.00"],
         [

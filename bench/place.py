@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import FrameType
 
 import httpx
 
@@ -46,10 +48,23 @@ class Place:
 
 
 @contextmanager
+def scratch() -> Iterator[Path]:
+    """Lend a folder; it is removed at the end, and where the benchmark is told to end before."""
+    signal.signal(signal.SIGTERM, _leave)
+    with tempfile.TemporaryDirectory(prefix="gitwright-bench-") as folder:
+        yield Path(folder)
+
+
+def _leave(number: int, _frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_IGN)  # tidying up takes a while on a busy machine
+    raise SystemExit(128 + number)
+
+
+@contextmanager
 def place(**settings: str) -> Iterator[Place]:
     """Start forge and bot in a temporary folder; `settings` are the bot's, beside those that it needs."""
-    with tempfile.TemporaryDirectory(prefix="gitwright-bench-") as folder:
-        options = replace(choose(Wish(out=Path(folder))), time_limit=0)
+    with scratch() as folder:
+        options = replace(choose(Wish(out=folder)), time_limit=0)
         run = uuid.uuid4().hex
         forge, url, token = start_forge(run, options)
         try:

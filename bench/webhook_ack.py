@@ -15,16 +15,14 @@ import os
 import random
 import sqlite3
 import sys
-import tempfile
 import time
 import uuid
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 
-from bench.place import ROOT, Place, free_port, machine, percentile, place, started, table
+from bench.place import ROOT, Place, free_port, machine, percentile, place, scratch, started, table
 
 CONNECTIONS = 32
 REPEATED = 0.1  # this share of the deliveries is sent twice
@@ -190,10 +188,10 @@ def measure(port: int, secret: str, rate: float, count: int) -> Measured:
 
 def baseline(kind: str, rate: float, count: int) -> Run:
     port, secret = free_port(), "bench"
-    with tempfile.TemporaryDirectory(prefix="gitwright-bench-") as folder:
-        argv = [sys.executable, "-m", "bench.ack_server", kind, str(port), secret, folder]
+    with scratch() as folder:
+        argv = [sys.executable, "-m", "bench.ack_server", kind, str(port), secret, str(folder)]
         env = os.environ | {"PYTHONPATH": str(ROOT)}
-        with started(argv, env, Path(folder), f"http://127.0.0.1:{port}/healthz"):
+        with started(argv, env, folder, f"http://127.0.0.1:{port}/healthz"):
             found = measure(port, secret, rate, count)
     return Run(found.acks, found.most, found.refused)
 
