@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import structlog
 import yaml
 from click.testing import CliRunner
 
@@ -129,14 +131,17 @@ class Clone:
         return Ran(child.returncode, out, err)
 
     def typed(self, *args: str) -> Ran:
-        """Give words to the command line of this process: quick, for what ends before any work begins."""
-        with contextlib.chdir(self.folder):
-            done = CliRunner().invoke(gitwright, list(args))
+        """Give words to the command line of this process: starting one takes longer than most commands work."""
+        runner = CliRunner(env={**dict.fromkeys(os.environ), **self.environment()})
+        with contextlib.chdir(self.folder), _logging_kept():
+            done = runner.invoke(gitwright, list(args))
+        if done.exception is not None and not isinstance(done.exception, BotError | SystemExit):
+            raise done.exception
         said = str(done.exception) if isinstance(done.exception, BotError) else ""
         return Ran(done.exit_code, done.stdout, done.stderr + said)
 
     def scripted(self, *args: str) -> Ran:
-        return self.run(*args, "--script", str(self.script))
+        return self.typed(*args, "--script", str(self.script))
 
     @property
     def script(self) -> Path:
@@ -215,6 +220,18 @@ def backlog(track: str = "words", **changes: Mapping[str, Any]) -> str:
     return yaml.safe_dump(
         {"version": 1, "track": track, "goal": "Say more.", "tasks": tasks}, sort_keys=False
     )
+
+
+@contextmanager
+def _logging_kept() -> Iterator[None]:
+    """Undo what a command sets up for the whole process."""
+    handlers, level, events = logging.root.handlers, logging.root.level, structlog.get_config()
+    try:
+        yield
+    finally:
+        logging.root.handlers = handlers
+        logging.root.setLevel(level)
+        structlog.configure(**events)
 
 
 @contextmanager

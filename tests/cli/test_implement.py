@@ -28,9 +28,18 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Clone, Any, str]
     clone.write("README.md", "# Greet, being edited\n")
     clone.git("add", "README.md")
     before = clone.git("status", "--porcelain", "--branch")
-    ran = clone.scripted(*WORK, "--json")
+    ran = clone.run(*WORK, "--script", str(clone.script), "--json")
     assert ran.code == 0, ran.err + ran.out
     return clone, ran.json, before
+
+
+@pytest.fixture
+def copied(finished: tuple[Clone, Any, str], tmp_path: Path) -> Clone:
+    """What that run left, to go on from; nothing of it is merged, and the working tree is clean but for the backlog."""
+    shutil.copytree(finished[0].folder, tmp_path / "clone", symlinks=True)
+    clone = Clone(tmp_path / "clone", finished[0].home)
+    clone.git("reset", "-q", "--hard")
+    return clone
 
 
 def test_each_task_ends_as_a_branch_that_holds_what_it_needs_and_nothing_else(
@@ -83,13 +92,8 @@ def test_the_outcome_names_branches_their_order_and_what_was_spent(finished: tup
     }
 
 
-def test_typed_as_they_are_printed_the_last_lines_merge_everything(
-    finished: tuple[Clone, Any, str], tmp_path: Path
-) -> None:
-    shutil.copytree(finished[0].folder, tmp_path / "clone", symlinks=True)
-    clone = Clone(tmp_path / "clone", finished[0].home)
-    clone.git("reset", "-q", "--hard")
-
+def test_typed_as_they_are_printed_the_last_lines_merge_everything(copied: Clone) -> None:
+    clone = copied
     ran = clone.scripted(*WORK)
     typed = [line.strip() for line in ran.out.splitlines() if line.startswith("  git ")]
     for line in typed:
@@ -107,12 +111,8 @@ def test_typed_as_they_are_printed_the_last_lines_merge_everything(
     assert "is merged or dropped" not in ran.out  # nothing was, before these lines
 
 
-def test_a_branch_that_conflicts_with_what_was_committed_meanwhile_is_named(
-    finished: tuple[Clone, Any, str], tmp_path: Path
-) -> None:
-    shutil.copytree(finished[0].folder, tmp_path / "clone", symlinks=True)
-    clone = Clone(tmp_path / "clone", finished[0].home)
-    clone.git("reset", "-q", "--hard")
+def test_a_branch_that_conflicts_with_what_was_committed_meanwhile_is_named(copied: Clone) -> None:
+    clone = copied
     clone.write("src/two.txt", "mine\n")
     clone.git("add", "src")
     clone.git("commit", "-q", "-m", "Mine")
@@ -150,11 +150,8 @@ def test_given_again_it_finds_everything_done_and_makes_nothing_twice(
     assert again.json["tasks"] == found["tasks"]
 
 
-def test_git_alone_is_enough_to_find_everything_done(
-    finished: tuple[Clone, Any, str], tmp_path: Path
-) -> None:
-    shutil.copytree(finished[0].folder, tmp_path / "clone", symlinks=True)
-    clone = Clone(tmp_path / "clone", finished[0].home)
+def test_git_alone_is_enough_to_find_everything_done(finished: tuple[Clone, Any, str], copied: Clone) -> None:
+    clone = copied
     shutil.rmtree(clone.folder / ".git" / "gitwright")
     before = clone.git("for-each-ref")
 
@@ -193,7 +190,7 @@ def test_killed_in_the_middle_the_same_command_makes_the_same_branches(
 
 def test_a_signal_ends_it_in_order_and_says_how_to_go_on(tmp_path: Path) -> None:
     clone = make(tmp_path, runs={"one": [{"behave": "stall"}]})
-    clone.write(FILE, backlog())
+    clone.write(FILE, backlog(T_2={"status": "dropped"}, T_3={"status": "dropped"}))
     state = clone.folder / ".git" / "gitwright"
 
     def working() -> bool:
@@ -292,9 +289,8 @@ def test_what_was_finished_without_merging_is_merged_by_a_later_call(tmp_path: P
     assert (clone.folder / "src" / "one.txt").exists()
 
 
-def test_what_is_in_the_way_of_one_merge_keeps_no_other_from_being_merged(tmp_path: Path) -> None:
-    clone = make(tmp_path)
-    clone.write(FILE, backlog(T_3={"status": "dropped"}))
+def test_what_is_in_the_way_of_one_merge_keeps_no_other_from_being_merged(copied: Clone) -> None:
+    clone = copied
     clone.write("src/one.txt", "mine\n")
 
     ran = clone.scripted(*WORK, "--merge", "--json")
@@ -310,7 +306,7 @@ def test_two_at_once_in_one_clone_are_refused(tmp_path: Path) -> None:
     lock = FileLock(clone.folder / ".git" / "gitwright" / "local.lock")
     lock.take()
     try:
-        ran = clone.run(*WORK)
+        ran = clone.typed(*WORK)
     finally:
         lock.release()
 

@@ -76,7 +76,7 @@ def test_without_a_model_it_says_how_to_get_one(tmp_path: Path) -> None:
     clone = make(tmp_path)
     clone.write("feature.md", CONTEXT)
 
-    ran = clone.run(*PLAN)
+    ran = clone.typed(*PLAN)
 
     assert ran.code == 1
     assert "blocking: " in ran.out
