@@ -12,7 +12,7 @@ from pathlib import Path
 import uvicorn
 
 from bot.engine.store import Delivery
-from bot.web.app import Parts, create_app
+from bot.web.app import create_app
 from bot.web.webhook import Webhook
 
 
@@ -58,14 +58,10 @@ async def _fine() -> dict[str, str]:
     return {}
 
 
-async def _idle() -> None:
-    """Nothing starts and nothing stops."""
-
-
 def main(kind: str, port: int, secret: str, folder: Path) -> None:
     """Serve the application with a store of this kind: `nothing` or `commit`."""
     store = Nothing() if kind == "nothing" else CommitEach(folder / "baseline.sqlite")
-    app = create_app(Parts(Webhook([secret.encode()], store.add, Now()), _fine, _idle, _idle))
+    app = create_app(Webhook([secret.encode()], store.add, Now()), _fine)
     uvicorn.run(app, host="127.0.0.1", port=port, log_config=None, access_log=False)
 
 
