@@ -73,8 +73,10 @@ class Probes:
     """What was seen; None: not looked at. A text names what went wrong, an empty one means that nothing did."""
 
     git_version: str | None = None  # as `git --version` says it
-    tools: Mapping[str, str] = field(default_factory=dict)  # tool -> what went wrong
-    programs: Mapping[str, str] = field(default_factory=dict)  # the same for those of the declared commands
+    tools: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # tool -> what went wrong, what to do
+    programs: Mapping[str, str] = field(
+        default_factory=dict
+    )  # what went wrong with those of declared commands
     token: str | None = None
     standing: Standing | None = None
     models: Mapping[str, str] = field(default_factory=dict)  # model -> what went wrong
@@ -126,8 +128,8 @@ def worst(findings: tuple[Finding, ...]) -> int:
 def _host(probes: Probes) -> Iterator[Finding]:
     if probes.git_version is not None:
         yield _git(probes.git_version)
-    for tool, wrong in sorted(probes.tools.items()):
-        yield _simple("TOOL", f"`{tool}`", wrong, f"Install `{tool}` where the bot runs.")
+    for tool, (wrong, remedy) in sorted(probes.tools.items()):
+        yield _simple("TOOL", f"`{tool}`", wrong, remedy)
     if probes.disk:
         yield _simple("DISK", "The disk", probes.disk, "The bot's data folder must be writable.")
     elif probes.disk_free is not None:

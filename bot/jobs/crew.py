@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bot.agents import AGENTS, make_coder
@@ -40,20 +41,28 @@ class Crew:
         supplies, preset = self._supplies(), PRESETS[name]
         return AcpPlanner(preset, supplies, self.sandbox, self.path, planning.prompt, planning.problem)
 
-    def problems(self, config: RepoConfig) -> dict[str, str]:
-        """Say what is wrong with the coding agent that a repository asks for, and with the planning agent."""
-        found = {}
+    def problems(self, config: RepoConfig) -> dict[str, tuple[str, str]]:
+        """Say what is wrong with the coding agent that a repository asks for, and with the planning agent; and what to do."""
         name = config.agent if isinstance(config.agent, str) else "custom"
         if name not in AGENTS:
-            problem = f"it is not built; known are {', '.join(AGENTS)}, set by GITWRIGHT_AGENT"
+            problem = "there is no such agent"
         elif name == "scripted":
             problem = "" if self.script else "it needs a script, GITWRIGHT_SCRIPT"
         else:
             command = () if isinstance(config.agent, str) else config.agent.command
             problem = missing(name, command, self.path)
-        found[f"agent {name}"] = problem
-        if self.settings.planning_agent:
-            found[f"planning agent {self.settings.planning_agent}"] = missing(
-                self.settings.planning_agent, (), self.path
-            )
+        others = [each for each in (*PRESETS, *(["scripted"] if self.script else [])) if each != name]
+        setting = f"`GITWRIGHT_AGENT` (or `agent` in `.github/gitwright.yml`) to one of: {_listed(others)}."
+        known = name in PRESETS or name == "custom"
+        remedy = f"Install it where the bot runs, or set {setting}" if known else f"Set {setting}"
+        found = {f"agent {name}": (problem, remedy)}
+        planner = self.settings.planning_agent
+        if planner:
+            rest = _listed(each for each in PRESETS if each != planner)
+            remedy = f"Install it where the bot runs, or set `GITWRIGHT_PLANNING_AGENT` to one of: {rest}."
+            found[f"planning agent {planner}"] = (missing(planner, (), self.path), remedy)
         return found
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)

@@ -103,7 +103,7 @@ class HealthJob:
     sandbox: Sandbox
     data_dir: Path
     models: Callable[[RepoConfig], Mapping[str, str]]  # model -> what is wrong with its configuration
-    agents: Callable[[RepoConfig], Mapping[str, str]]  # the same for the coding agent
+    agents: Callable[[RepoConfig], Mapping[str, tuple[str, str]]]  # agent -> what is wrong, what to do
     checker: Callable[[Literal["planning", "work"]], InstrumentationChecker] = InstrumentationChecker
     seen: Seen = field(default_factory=Seen)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -59,21 +60,30 @@ def test_a_missing_program_is_named_with_its_remedy(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("agent", "said"),
+    ("agent", "said", "remedy"),
     [
-        ("opencode", "npm install"),
-        ("builtin", "not built"),
-        ("scripted", "GITWRIGHT_SCRIPT"),
-        ({"command": ["my-agent"]}, "`my-agent` is not on the PATH"),
+        ("opencode", "npm install", "Install it where the bot runs, or set `GITWRIGHT_AGENT`"),
+        (
+            "builtin",
+            "there is no such agent",
+            "Set `GITWRIGHT_AGENT` (or `agent` in `.github/gitwright.yml`)",
+        ),
+        ("scripted", "GITWRIGHT_SCRIPT", "Set `GITWRIGHT_AGENT`"),
+        ({"command": ["my-agent"]}, "`my-agent` is not on the PATH", "Install it"),
     ],
 )
 def test_the_health_check_is_told_what_the_agent_of_a_repository_lacks(
-    tmp_path: Path, agent: object, said: str
+    tmp_path: Path, agent: object, said: str, remedy: str
 ) -> None:
     settings = load_settings(None, planning_agent="gemini")
     crew = Crew(settings, None, NoSandbox(allowed=True), str(tmp_path))
     found = crew.problems(RepoConfig.model_validate({"agent": agent}))
     name = agent if isinstance(agent, str) else "custom"
-    assert said in found[f"agent {name}"]
-    assert "gemini-cli" in found["planning agent gemini"]
+    wrong, told = found[f"agent {name}"]
+    assert said in wrong
+    assert told.startswith(remedy)
+    assert set(re.findall(r"`([a-z]+)`", told)) >= {*PRESETS} - {name}
+    wrong, told = found["planning agent gemini"]
+    assert "gemini-cli" in wrong
+    assert "GITWRIGHT_PLANNING_AGENT" in told
     assert set(crew.coders()) == {"custom", *PRESETS}

@@ -20,7 +20,7 @@ from bot.core.health import (
 GREEN, RED = TestResult("green", (), 3, 3), TestResult("red", ("t.py::test_a",), 2, 3)
 WELL = Probes(
     git_version="git version 2.39.5 (Apple Git-154)",
-    tools={"sh": ""},
+    tools={"sh": ("", "")},
     token="",
     models={"scripted": ""},
     disk_free=5 << 30,
@@ -57,7 +57,7 @@ def test_a_healthy_repository() -> None:
     [
         ({"git_version": "git version 2.30.2"}, "TOOL", "blocking"),
         ({"git_version": "command not found"}, "TOOL", "blocking"),
-        ({"tools": {"node": "not found"}}, "TOOL", "blocking"),
+        ({"tools": {"node": ("not found", "Install it.")}}, "TOOL", "blocking"),
         ({"programs": {"make": "it is not installed", "sh": ""}}, "TOOL", "blocking"),
         ({"disk": "read-only file system"}, "DISK", "blocking"),
         ({"standing": Standing({"contents": "read", "issues": "write", "pull_requests": "write", "checks": "write"})}, "AUTH", "blocking"),
