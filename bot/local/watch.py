@@ -13,7 +13,6 @@ from bot.local.progress import Display
 LOOK = 0.1  # seconds between looks
 _NUMBER = re.compile(r"#([0-9]+)\b")
 _SILENT = ("checks of ", "every task is merged or dropped")  # the words of a forge alone
-_TOLD = ("a setting cannot be read",)  # by `tell_settings`
 # What the history says in a forge's words, and what it is here.
 _WORDS = (
     (re.compile(r"^the backlog of (.*) was merged$"), r"the backlog of \1 was given"),
@@ -52,9 +51,7 @@ class Watch:
         merging = self._room.wanted.merging
         for entry in entries:
             # Without --merge a finished branch only counts as merged for what waits for it.
-            silent = entry.what == "blocked" or entry.what.startswith(
-                (*_SILENT, *_TOLD)
-            )  # the report says why
+            silent = entry.what == "blocked" or entry.what.startswith(_SILENT)  # the report says why
             if not silent and (merging or not _MERGED.match(entry.what)):
                 self._display.tell(said(entry, branches))
             self._last = entry
