@@ -20,6 +20,7 @@ from bot.core.events import ForgeEvent, Pushed
 from bot.dispatch import Dispatcher
 from bot.engine.dbos_engine import DbosEngine
 from bot.engine.ledger import Ledger
+from bot.engine.lock import FileLock
 from bot.engine.runner import Runner
 from bot.engine.store import Delivery, Store
 from bot.errors import BotError
@@ -67,10 +68,12 @@ class Bot:
     reconciler: Reconciler
     housekeeper: Housekeeper
     handlers: list[AnyHandler]
+    _lock: FileLock
     _sweeping: tuple[asyncio.Task[None], ...] = ()
 
     async def start(self) -> None:
-        """Remove what a killed process left, then take up the work."""
+        """Remove what a killed process left, then take up the work; UserError where another one works in this folder."""
+        self._lock.take()
         for proof in await self.sessions.sweep():
             if not proof.holds:
                 _log.error("session_left_behind", leftovers=proof.leftovers)
@@ -104,6 +107,7 @@ class Bot:
             except BaseException as error:  # noqa: BLE001 - nobody else would revoke the tokens, also after a cancellation
                 first = first or error
                 _log.exception("stop_step_failed")
+        self._lock.release()
         if first is not None:
             raise first
         _log.info("stopped")
@@ -187,6 +191,7 @@ def _assembled(
         reconciler,
         housekeeper,
         handlers,
+        FileLock(settings.data_dir / "bot.lock"),
     )
     return bot
 

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytest
 
+from bot.errors import UserError
 from bot.jobs.queues import QUEUE_OF, SERIAL, queues
 from bot.jobs.table import tool_path
 from bot.settings import Settings, load_settings
@@ -48,6 +49,10 @@ class Part:
     failure: BaseException | None = None
     asked: list[str] = field(default_factory=list)
 
+    async def start(self) -> None: ...
+
+    async def run(self) -> None: ...
+
     async def stop(self, _grace: float) -> None:
         await self.aclose()
 
@@ -62,7 +67,9 @@ def _settings(data: Path) -> Settings:
 
 
 async def _built(data: Path, forge: Part) -> Bot:
-    return await build(_settings(data), local=Local(lambda _: cast(Any, forge), lambda config: config))
+    bot = await build(_settings(data), local=Local(lambda _: cast(Any, forge), lambda config: config))
+    bot.runner = bot.reconciler = bot.housekeeper = cast(Any, Part())
+    return bot
 
 
 @pytest.mark.parametrize("of_forge", [None, OSError("no route to the forge")])
@@ -81,3 +88,29 @@ async def test_the_end_revokes_tokens_and_closes_files_whatever_fails_before(
     assert failure is None or (raised is not None and raised.value is failure)
     assert forge.asked == runner.asked == ["stop"]
     assert not opened.exists()
+
+
+async def test_a_second_bot_on_the_same_folder_is_refused_before_it_sweeps_anything_away(
+    tmp_path: Path,
+) -> None:
+    bots = [await _built(tmp_path, Part()) for _ in range(3)]
+    try:
+        await bots[0].start()
+        held = tmp_path / "mirrors/1.git/refs/heads/main.lock"
+        worktree = tmp_path / "tasks/1-issue-1-T-1"
+        for folder in (held.parent, worktree):
+            folder.mkdir(parents=True)
+        held.touch()
+        for other in bots[1:]:
+            with pytest.raises(UserError, match="Another Gitwright"):
+                await other.start()
+            await bots[1].stop()  # what it never held it does not give back
+        assert held.exists()
+        assert worktree.exists()
+        await bots[0].stop()
+        await bots[2].start()
+        assert not held.exists()
+        assert not worktree.exists()
+    finally:
+        for bot in bots:
+            await bot.stop()
