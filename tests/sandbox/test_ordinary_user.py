@@ -48,7 +48,10 @@ def _private(wanted: Path) -> Path | None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="does not apply: this is an ordinary user already")
-def test_boxes_and_worktrees_hold_for_an_ordinary_user(folder: Path, sandbox: BwrapSandbox) -> None:
+@pytest.mark.parametrize("which", ["not long", pytest.param("long", marks=pytest.mark.long)])
+def test_boxes_and_worktrees_hold_for_an_ordinary_user(
+    folder: Path, sandbox: BwrapSandbox, which: str
+) -> None:
     opened: list[str] = []
     for wanted in {Path(sys.base_prefix), Path(sys.prefix), _REPO}:
         if (private := _private(wanted)) is not None:
@@ -67,6 +70,8 @@ def test_boxes_and_worktrees_hold_for_an_ordinary_user(folder: Path, sandbox: Bw
         "tests/agents/test_acp.py",
         "tests/sandbox/test_sudden_death.py",
         "tests/git",
+        "-m",
+        which,
         "-k",
         "written or seen or way_out or interpreter or time_out or works_for_the_agent or in_its_box or proves or outlives "
         "or lives_on or is_done_and_told or reached_out or found_inside",
