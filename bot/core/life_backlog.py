@@ -114,7 +114,7 @@ def _honoured(known: TaskTrack | None, written: TaskTrack) -> TaskTrack:
     if known.state == "blocked" and known.attempt == 0:
         return written  # it waits for a word of people, and this may be it
     # An open pull request is settled by merging or closing it.
-    begun = known.state not in {"todo", "ready"} and (known.state != "waiting" or known.attempt > 0)
+    begun = known.state != "todo" and (known.state != "waiting" or known.attempt > 0)
     if written.state in SETTLED and (known.state in STUCK or not begun):
         return replace(known, state=written.state, note="")
     return _reworded(known, written)

@@ -15,7 +15,7 @@ from bot.core.life import finish, stamp
 from bot.core.life_work import assessed, start_ready
 from bot.core.track import SETTLED, TaskTrack, Track
 
-NOT_BEGUN = frozenset({"todo", "ready", "waiting"})
+NOT_BEGUN = frozenset({"todo", "waiting"})
 
 
 def skip(track: Track, task: TaskTrack, by: str, now: datetime) -> Decision | str:

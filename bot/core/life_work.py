@@ -23,7 +23,7 @@ from bot.core.sanitize import code, escape, inline
 from bot.core.track import OPEN_PULL, STUCK, TaskState, TaskTrack, Track
 
 BUSY: frozenset[TaskState] = frozenset({"running", *OPEN_PULL})
-STARTABLE: frozenset[TaskState] = frozenset({"todo", "ready", "waiting"})
+STARTABLE: frozenset[TaskState] = frozenset({"todo", "waiting"})
 TELLING = frozenset({"sync_status", "post_comment", "react"})
 # What fails beside the work is told, and the work goes on.
 ASIDE = frozenset(

@@ -27,7 +27,6 @@ STATE_WORDS: dict[TrackState, str] = {
 }
 TASK_WORDS: dict[TaskState, str] = {
     "todo": "waits for its dependencies",
-    "ready": "ready",
     "waiting": "waits for a free slot",
     "running": "an agent works on it",
     "checking": "checks are running",

@@ -99,7 +99,7 @@ def _others(track: Track) -> str:
     lines = []
     for task in track.tasks:
         needs = [need for need in task.depends_on if need not in done]
-        if task.state in {"todo", "ready"} and needs:
+        if task.state == "todo" and needs:
             lines.append(f"`{task.id}` for {', '.join(f'`{need}`' for need in needs)}")
         elif task.state == "waiting" or task.waits_for_base:
             lines.append(f"`{task.id}`: {inline(task.note) or 'a free slot'}")

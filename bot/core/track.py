@@ -22,7 +22,6 @@ TrackState = Literal[
 ]
 TaskState = Literal[
     "todo",
-    "ready",
     "waiting",
     "running",
     "checking",

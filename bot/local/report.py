@@ -20,7 +20,6 @@ _WORDS = {
     "held": "held",
     "waiting": "waiting",
     "todo": "not begun",
-    "ready": "not begun",
 }
 
 

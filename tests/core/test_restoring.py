@@ -20,7 +20,7 @@ from bot.core.values import Pull
 from tests.core.builders import GOOD, NOW, REPO, SHA, a_task, a_track
 
 TASK_STATES: tuple[TaskState, ...] = (
-    "todo", "ready", "waiting", "running", "checking", "in_review", "held", "blocked", "reverted", "done", "dropped",
+    "todo", "waiting", "running", "checking", "in_review", "held", "blocked", "reverted", "done", "dropped",
 )  # fmt: skip
 TRACK_STATES: tuple[TrackState, ...] = (
     "planning", "review", "working", "paused", "stopped", "blocked", "done", "cancelled", "superseded",
