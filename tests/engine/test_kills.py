@@ -80,6 +80,7 @@ async def assert_all_recorded_once(
         assert action.state == "done"
 
 
+@pytest.mark.parametrize("place", ["sqlite", pytest.param("postgres", marks=pytest.mark.long)], indirect=True)
 @pytest.mark.parametrize(
     ("seed", "kills"), [(1, 2), *(pytest.param(s, 6, marks=pytest.mark.long) for s in range(2, 8))]
 )
@@ -106,6 +107,7 @@ async def test_killed_at_any_moment_and_started_again_nothing_is_lost_or_recorde
     await assert_all_recorded_once(store, children, deliveries)
 
 
+@pytest.mark.long  # a frozen peer's work is taken over in every run
 async def test_a_killed_peers_work_is_taken_over(shared_store: Store, peers: Children) -> None:
     deliveries = {f"d{n}": [TRACKS[n % 5]] for n in range(12)}
     first, second = peers.start(), peers.start()
@@ -167,6 +169,7 @@ async def test_a_stopped_process_hands_its_work_on_at_once(shared_store: Store, 
     await assert_all_recorded_once(shared_store, peers, deliveries)
 
 
+@pytest.mark.long  # tests/test_shutdown.py asks the real bot to stop, and starts it again, in every run
 async def test_a_process_that_is_asked_to_stop_ends_in_time_and_the_next_goes_on(tmp_path: Path) -> None:
     place = Place("sqlite", f"sqlite:///{tmp_path}/store.sqlite", f"sqlite:///{tmp_path}/engine.sqlite")
     store = await Store.open(place.store_url, RealClock())
