@@ -11,9 +11,8 @@ from typing import ClassVar
 
 import jinja2
 
+from bot.core.config import PLANNERS
 from bot.errors import UserError
-
-BRIEFS = ("architecture", "tests", "smallest")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +77,8 @@ def render(prompt: Prompt) -> str:
 
 def brief(agent_id: str) -> str:
     """Give the point of view of a planning agent; an unknown name is a UserError that lists the known ones."""
-    if agent_id not in BRIEFS:
-        known = ", ".join(f"`{name}`" for name in BRIEFS)
+    if agent_id not in PLANNERS:
+        known = ", ".join(f"`{name}`" for name in PLANNERS)
         raise UserError(f"There is no planner `{agent_id}`. Set `planners` to some of: {known}")
     return _packaged(f"briefs/{agent_id}.md").strip()
 

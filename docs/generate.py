@@ -142,6 +142,8 @@ def _shape(shape: Mapping[str, Any]) -> str:
     if "$ref" in shape:
         return "`{command: [...]}`" if shape["$ref"].endswith("AgentCommand") else "a mapping"
     if shape.get("type") == "array":
+        if "enum" in shape["items"]:
+            return f"list of {_shape(shape['items'])}, each at most once"
         return f"list of {_shape(shape['items'])}s" if "$ref" not in shape["items"] else "list of mappings"
     words = {"string": "text", "integer": "number", "number": "number", "boolean": "`true` or `false`"}
     word = words.get(shape.get("type", ""), "mapping")

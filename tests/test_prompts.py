@@ -11,8 +11,9 @@ from inline_snapshot import snapshot
 from jinja2 import meta
 
 from bot import prompts
+from bot.core.config import PLANNERS
 from bot.errors import UserError
-from bot.prompts import BRIEFS, BacklogPrompt, PlannerPrompt, RevisePrompt, WorkerPrompt
+from bot.prompts import BacklogPrompt, PlannerPrompt, RevisePrompt, WorkerPrompt
 
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=80)
 
@@ -69,7 +70,7 @@ def test_a_worker_prompt_without_extras_has_no_empty_sections() -> None:
     assert "tests are run" not in text
 
 
-@pytest.mark.parametrize("agent_id", BRIEFS)
+@pytest.mark.parametrize("agent_id", PLANNERS)
 def test_every_planner_has_its_own_point_of_view(agent_id: str) -> None:
     text = prompts.render(
         PlannerPrompt(
@@ -113,4 +114,4 @@ def test_every_text_in_the_folder_is_used() -> None:
     top = {path.name for path in files("prompts").iterdir() if path.name.endswith(".md")}
     briefs = {path.name for path in files("prompts").joinpath("briefs").iterdir()}
     assert top == {kind.template for kind in (PlannerPrompt, BacklogPrompt, RevisePrompt, WorkerPrompt)}
-    assert briefs == {f"{name}.md" for name in BRIEFS}
+    assert briefs == {f"{name}.md" for name in PLANNERS}

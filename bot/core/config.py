@@ -6,19 +6,23 @@ parse(text) -> (RepoConfig, problems): a file with a mistake gives the defaults 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from bot.core import yaml_tree
 from bot.core.validation import plain_words
 from bot.core.values import Role
 
 NO_TEST = "none"  # `test: none`: work goes on without verification, and every pull request says so
+
+Planner = Literal["architecture", "tests", "smallest"]
+PLANNERS: tuple[Planner, ...] = get_args(Planner)  # each has a brief in prompts/briefs/
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Folder = Annotated[
@@ -28,6 +32,21 @@ Prefix = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_
 Host = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*(:[0-9]{1,5})?$")]
 Count = Annotated[int, Field(ge=1, le=100)]
 Usd = Annotated[float, Field(ge=0, le=1_000_000)]
+
+
+def _once(names: tuple[Planner, ...]) -> tuple[Planner, ...]:
+    """Take names of which none comes twice: plans and votes are counted by them."""
+    for name in names:
+        if names.count(name) > 1:
+            raise PydanticCustomError("repeated", "`{name}` is named more than once", {"name": name})
+    return names
+
+
+Planners = Annotated[
+    tuple[Planner, ...],
+    Field(min_length=1, json_schema_extra={"uniqueItems": True}),
+    AfterValidator(_once),
+]
 
 
 class _Model(BaseModel):
@@ -106,7 +125,7 @@ class RepoConfig(_Model):
     labels: Labels = Labels()
     commands: dict[Text, Role] = {"default": "write"}
     bots: tuple[int, ...] = ()
-    planners: Annotated[tuple[Text, ...], Field(min_length=1)] = ("architecture", "tests", "smallest")
+    planners: Planners = PLANNERS
     agent: Text | AgentCommand = "builtin"
     models: Models = Models()
     limits: Limits = Limits()
@@ -183,7 +202,12 @@ def _explain(root: yaml_tree.Node, errors: Sequence[ErrorDetails]) -> Iterator[C
             hint = f"Did you mean `{near[0]}`?" if near else "Remove it."
             yield ConfigProblem(key.line, f"The key `{name}` is not known", hint)
         else:
-            yield ConfigProblem(node.line, f"`{name}`: {plain_words(details)}", "See docs/configuration.md.")
+            words = plain_words(details)
+            # Of pydantic's words: 'this', 'that' or 'another'.
+            choices = re.findall("'([^']*)'", words) if details["type"] == "literal_error" else []
+            near = get_close_matches(node.text, choices, 1, 0.7)
+            hint = f"Did you mean `{near[0]}`?" if near else "See docs/configuration.md."
+            yield ConfigProblem(node.line, f"`{name}`: {words}", hint)
 
 
 _TEXT = ("str", "constrained-str")

@@ -83,6 +83,23 @@ def test_every_mistake_is_named_with_its_line_and_what_was_probably_meant() -> N
     )
 
 
+def test_planners_that_do_not_exist_or_come_twice_are_named() -> None:
+    config, problems = parse("push: drect\nplanners:\n  - tests\n  - architect\n  - oracle\n")
+    assert config == RepoConfig()
+    assert [str(problem) for problem in problems] == snapshot(
+        [
+            "line 1: `push`: this must be 'auto', 'direct' or 'ask'. Did you mean `direct`?",
+            "line 4: `planners.1`: this must be 'architecture', 'tests' or 'smallest'. Did you mean `architecture`?",
+            "line 5: `planners.2`: this must be 'architecture', 'tests' or 'smallest'. See docs/configuration.md.",
+        ]
+    )
+    _, problems = parse("planners: [tests, smallest, tests]\n")
+    assert [str(problem) for problem in problems] == snapshot(
+        ["line 1: `planners`: `tests` is named more than once. See docs/configuration.md."]
+    )
+    assert parse("planners: [smallest, tests]\n")[0].planners == ("smallest", "tests")
+
+
 @pytest.mark.parametrize(
     "text",
     [
