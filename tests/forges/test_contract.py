@@ -304,6 +304,34 @@ async def test_annotations_are_neither_lost_nor_doubled(
     assert max(newest, key=lambda each: int(each["id"]))["output"]["annotations_count"] == 0
 
 
+async def test_of_very_many_annotations_the_worst_are_shown_and_the_summary_counts_the_rest(
+    forge: Forge, server: RunningForge, repo: Repo, mode: str
+) -> None:
+    if mode == "token":
+        pytest.skip(
+            "does not apply: a person's token cannot make check runs, and statuses have no annotations"
+        )
+    sha = server.branch(repo.slug, "agent/x")
+    notes = [
+        Annotation("README.md", 1, "failure" if n >= 1_990 else "warning", f"Note {n}") for n in range(2_000)
+    ]
+    for _ in range(2):
+        await forge.set_check(
+            repo,
+            sha,
+            "gitwright/backlog",
+            conclusion="failure",
+            title="T",
+            summary="S" * 70_000,
+            annotations=notes,
+        )
+    [run] = server.call("GET", f"/repos/{repo.slug}/commits/{sha}/check-runs")["check_runs"]
+    assert run["output"]["annotations_count"] == 200
+    assert run["output"]["summary"].endswith("1800 more are not shown at their lines.")
+    shown = server.call("GET", f"/repos/{repo.slug}/check-runs/{run['id']}/annotations?per_page=50")
+    assert [each["message"] for each in shown[:11]] == [*(f"Note {n}" for n in range(1_990, 2_000)), "Note 0"]
+
+
 # --- git -----------------------------------------------------------------------------------------
 
 

@@ -22,6 +22,7 @@ from bot.ports import FailedDelivery, JsonDict
 BODY_LIMIT = 65_536  # characters of a comment, an issue or a pull request
 OUTPUT_LIMIT = 65_535  # characters of a check run's summary
 ANNOTATIONS = 50  # of one request
+MOST_ANNOTATIONS = 200  # of one check: nobody reads more, and each request counts against the limits
 DELIVERY_PAGES = 2_000  # after days without us a busy App has tens of thousands of deliveries
 _CUT = "\n\n(The rest was cut: GitHub takes no more.)"
 
@@ -131,18 +132,22 @@ class GitHubWrites(GitHubReads):
         summary: str,
         annotations: Sequence[Annotation] = (),
     ) -> None:
-        """Create or update the bot's check run of this name on this sha; a commit status where it may not."""
+        """Create or update the bot's check run of this name on this sha; a commit status where it may not.
+
+        Of more annotations than anybody reads the failures come first, and the summary counts the rest.
+        """
         if not self.capabilities.checks:
             await self._set_status(repo, sha, name, conclusion, title)
             return
-        output = {"title": title[:255], "summary": cut(summary, OUTPUT_LIMIT)}
+        shown = sorted(annotations, key=lambda each: each.level != "failure")[:MOST_ANNOTATIONS]
+        output = {"title": title[:255], "summary": _summary(summary, len(annotations) - len(shown))}
         state: dict[str, Any] = {"status": "in_progress"}
         if conclusion is not None:
             state = {"status": "completed", "conclusion": conclusion}
         existing = await self._own_run(repo, sha, name)
-        if existing is not None and _says(existing, state, output, len(annotations)):
+        if existing is not None and _says(existing, state, output, len(shown)):
             return
-        notes = [_annotation(each) for each in annotations]
+        notes = [_annotation(each) for each in shown]
         first = {**output, "annotations": notes[:ANNOTATIONS]}
         # GitHub only ever adds annotations to a run, so new ones need a new run, which then counts.
         if existing is None or existing.output.annotations_count:
@@ -218,6 +223,11 @@ class GitHubWrites(GitHubReads):
 def cut(text: str, limit: int = BODY_LIMIT) -> str:
     """Cut a text to what GitHub takes; its first line, the marker, stays."""
     return text if len(text) <= limit else text[: limit - len(_CUT)] + _CUT
+
+
+def _summary(text: str, not_shown: int) -> str:
+    rest = f"\n\n{not_shown} more are not shown at their lines." if not_shown else ""
+    return cut(text, OUTPUT_LIMIT - len(rest)) + rest
 
 
 def _annotation(each: Annotation) -> dict[str, Any]:
