@@ -142,9 +142,9 @@ def _shape(shape: Mapping[str, Any]) -> str:
     if "$ref" in shape:
         return "`{command: [...]}`" if shape["$ref"].endswith("AgentCommand") else "a mapping"
     if shape.get("type") == "array":
-        if "enum" in shape["items"]:
-            return f"list of {_shape(shape['items'])}, each at most once"
-        return f"list of {_shape(shape['items'])}s" if "$ref" not in shape["items"] else "list of mappings"
+        items = shape["items"]
+        end = ", each at most once" if "enum" in items else "s"
+        return "list of mappings" if "$ref" in items else f"list of {_shape(items)}{end}"
     words = {"string": "text", "integer": "number", "number": "number", "boolean": "`true` or `false`"}
     word = words.get(shape.get("type", ""), "mapping")
     low, high = shape.get("minimum", shape.get("exclusiveMinimum")), shape.get("maximum")
