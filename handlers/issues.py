@@ -123,6 +123,8 @@ def freeze(issue: Issue, comments: tuple[Comment, ...], by: str) -> Frozen:
         sha256=frozen_sha256(title, body, rest),
         by=by,
         hidden_removed=any(found for _, found in cleaned),
+        labels=issue.labels,
+        closed=issue.state != "open",
     )
 
 

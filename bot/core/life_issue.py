@@ -24,6 +24,7 @@ from bot.core.track import SETTLED, Track
 
 def issue_closed(track: Track, event: IssueClosed, now: datetime) -> Decision:
     """Pause; where every task is settled it is the end itself that closes the issue."""
+    track = replace(track, closed=True)
     if track.tasks and all(task.state in SETTLED for task in track.tasks):
         return nothing(track)
     return pause(track, now, f"{event.actor.login} closed the issue; reopening it goes on")
@@ -31,6 +32,7 @@ def issue_closed(track: Track, event: IssueClosed, now: datetime) -> Decision:
 
 def issue_reopened(track: Track, event: IssueReopened, now: datetime) -> Decision:
     """Go on; what was stopped on purpose waits for `/agent resume`."""
+    track = replace(track, closed=False)
     if track.state != "paused":
         return nothing(track)
     return resume(track, now, f"{event.actor.login} reopened the issue")
@@ -66,6 +68,8 @@ def issue_edited(track: Track, event: IssueEdited, now: datetime, *, stale: bool
 
 def label_removed(track: Track, event: IssueUnlabeled, now: datetime) -> Decision:
     """Cancel what nobody has merged yet; work that was merged goes on."""
+    if event.label == track.label:
+        track = replace(track, label="")
     if event.label != track.config.labels.trigger or track.ended or track.merged_sha is not None:
         return nothing(track)
     if track.state == "blocked" and track.backlog_pull is None:
@@ -80,6 +84,7 @@ def label_removed(track: Track, event: IssueUnlabeled, now: datetime) -> Decisio
 
 def label_set_again(track: Track, event: IssueLabeled, now: datetime) -> Decision:
     """Answer that a round is under way; a label alone never throws work away."""
+    track = replace(track, label=event.label)
     state = messages.STATE_WORDS[track.state].lower()
     text = (
         f"`{track.id}` is under way already ({state}), so {code(event.label)} changes nothing. "

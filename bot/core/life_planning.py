@@ -36,6 +36,7 @@ def begin(
     why: str,
 ) -> Decision:
     """Begin a track: acknowledge, show the status, see whether planning can succeed here."""
+    trigger = config.labels.trigger
     track = Track(
         id=id_,
         repo=repo,
@@ -44,6 +45,8 @@ def begin(
         frozen=frozen,
         config=config,
         started_at=stamp(now),
+        closed=frozen.closed,
+        label=trigger if trigger in frozen.labels else "",
     ).noting(stamp(now), why)
     return Decision(
         track=track,

@@ -81,6 +81,8 @@ def rebuilt(seen: Remains, now: datetime) -> Track:
         stale=block.stale,
         budget_usd=block.budget_usd,
         record_pull=block.record_pull,
+        closed=block.closed,
+        label=block.label,
         gone=block.gone,
         tasks=_tasks(seen),
         heard_until=seen.written_at,

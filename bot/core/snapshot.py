@@ -86,6 +86,8 @@ class Block(_Value):
     started: _Text = ""
     issue_sha256: _Text = ""
     stale: bool = False
+    closed: bool = False
+    label: _Text = ""
     gone: bool = False
     problem: _Text = ""
     base_sha: _Text = ""
@@ -143,6 +145,8 @@ def _data(track: Track, shorten: Callable[[TaskTrack], TaskTrack | None]) -> dic
     optional: dict[str, Any] = {
         "resume_to": track.resume_to,
         "stale": track.stale,
+        "closed": track.closed,
+        "label": track.label,
         "gone": track.gone,
         # Where tasks are stuck the problem is worked out from them.
         "problem": "" if track.tasks and track.healthy else track.problem[:4_000],

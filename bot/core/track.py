@@ -53,6 +53,8 @@ class Frozen:
     sha256: str
     by: str  # login of who asked
     hidden_removed: bool = False
+    labels: tuple[str, ...] = ()
+    closed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +172,8 @@ class Track:
     budget_usd: float | None = None  # ceiling set by `/agent budget`; None: that of the settings
     record_pull: int | None = None  # carries what no task's pull request can record
     put_off: tuple[str, ...] = ()  # actions as JSON that came due while the track was paused or stopped
+    closed: bool = False  # its issue is closed, as far as was heard
+    label: str = ""  # the trigger label, while its issue is known to bear it
     gone: bool = False  # its issue was deleted or moved away: nothing can be said there any more
     heard_until: str = (
         ""  # forge's time of the last status comment before the track was taken up again from it

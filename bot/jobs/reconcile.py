@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import chain, repeat
 
 import structlog
 
-from bot.core.events import EVENTS, ChecksDue, Event, PullClosed, PullPushed, PullReopened, TrackSwept
+from bot.core.events import (
+    EVENTS,
+    ChecksDue,
+    Event,
+    IssueClosed,
+    IssueReopened,
+    IssueUnlabeled,
+    PullClosed,
+    PullPushed,
+    PullReopened,
+    TrackSwept,
+)
 from bot.core.track import OPEN_PULL, SETTLED, TRACKS, TaskTrack, Track
-from bot.core.values import Actor, Pull, Repo
+from bot.core.values import Actor, Issue, Pull, Repo
 from bot.engine.store import Delivery, Store, StoredTrack
-from bot.errors import BotError
+from bot.errors import BotError, NotFoundError
 from bot.ports import Clock, FailedDelivery, Forge
 
 _log = structlog.get_logger(__name__)
@@ -84,7 +95,7 @@ class Reconciler:
             _log.info("lost_delivery_fetched", delivery=lost.guid, delivered_event=lost.event)
 
     async def _compare(self, stored: StoredTrack, repos: Mapping[int, Repo]) -> None:
-        """Tell a track what happened to its pull requests, checks and repository while nobody listened."""
+        """Tell a track what happened to its issue, pull requests, checks and repository while nobody listened."""
         track = TRACKS.validate_python(stored.state)
         if not track.issue or track.gone:
             return
@@ -97,6 +108,7 @@ class Reconciler:
         )
         if renamed or await self._stands_still(track):
             await self._tell(track, f"{id_}/swept", TrackSwept(repo=repo))
+        await self._ask_issue(track, id_)
         for number, task in _waiting(track):
             pull = await self.forge.pull(repo, number)
             if pull.state != "open":
@@ -106,6 +118,18 @@ class Reconciler:
                 await self._tell(track, f"{id_}/{number}", _reopened(repo, pull))
             elif task is not None and task.state in {*OPEN_PULL, "blocked"}:
                 await self._look(track, task, pull, id_)
+
+    async def _ask_issue(self, track: Track, id_: str) -> None:
+        """Tell what happened to the issue; one that its track's end closes is not looked at."""
+        if track.tasks and all(task.state in SETTLED for task in track.tasks):
+            return
+        try:
+            issue = await self.forge.issue(track.repo, track.issue)
+        except NotFoundError as error:  # gone, or out of sight: only a delivery says which
+            _log.warning("issue_not_compared", track=track.key, error=str(error))
+            return
+        for event in _of_issue(track, issue):
+            await self._tell(track, f"{id_}/{event.kind}", event)
 
     async def _look(self, track: Track, task: TaskTrack, pull: Pull, id_: str) -> None:
         """Have a new head followed, or the checks of this one read again."""
@@ -144,6 +168,14 @@ def _waiting(track: Track) -> list[tuple[int, TaskTrack | None]]:
     if track.backlog_pull is not None and not track.tasks and track.merged_sha is None:
         found.append((track.backlog_pull, None))
     return found
+
+
+def _of_issue(track: Track, issue: Issue) -> Iterator[IssueClosed | IssueReopened | IssueUnlabeled]:
+    if track.closed != (issue.state != "open"):
+        kind = IssueReopened if track.closed else IssueClosed
+        yield kind(repo=track.repo, issue=track.issue, actor=SOMEBODY)
+    if track.label and track.merged_sha is None and track.label not in issue.labels:
+        yield IssueUnlabeled(repo=track.repo, issue=track.issue, label=track.label, actor=SOMEBODY)
 
 
 def _closed(repo: Repo, pull: Pull) -> PullClosed:

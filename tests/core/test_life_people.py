@@ -209,6 +209,7 @@ def test_closing_the_issue_pauses_and_reopening_it_goes_on_but_a_stop_stays() ->
     assert kept(life_issue.issue_reopened(paused, again, NOW)).state == "working"
     stopped = kept(life_hold.stop(a_track(a_task()), NOW, "dana"))
     assert kept(life_issue.issue_reopened(stopped, again, NOW)).state == "stopped"
+    assert (paused.closed, kept(life_issue.issue_reopened(paused, again, NOW)).closed) == (True, False)
 
 
 def test_the_end_that_closes_the_issue_is_no_pause() -> None:

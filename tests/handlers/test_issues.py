@@ -1,6 +1,6 @@
 """What a label begins, who may set it, and which text is frozen."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 from bot.core import messages
@@ -91,6 +91,18 @@ async def test_a_label_begins_with_a_look_at_the_repositorys_health() -> None:
     assert decision.track.state == "planning"
 
 
+async def test_a_track_knows_what_its_issue_was_like_when_it_began() -> None:
+    facts = await issues.gather(None, LABELED, cast(Reads, _World()))
+    assert facts.frozen is not None
+    for frozen, known in (
+        (facts.frozen, (False, "")),
+        (replace(facts.frozen, labels=("bug", "agent:plan"), closed=True), (True, "agent:plan")),
+    ):
+        track = issues.decide(None, LABELED, replace(facts, frozen=frozen), NOW).track
+        assert track is not None
+        assert (track.closed, track.label) == known
+
+
 async def test_somebody_who_may_not_write_gets_an_answer_and_no_track() -> None:
     facts = await issues.gather(None, LABELED, cast(Reads, _World(roles={"dana": "triage"})))
     decision = issues.decide(None, LABELED, facts, NOW)
@@ -106,7 +118,7 @@ async def test_other_labels_are_left_alone_and_a_round_under_way_is_told_of() ->
         facts = await issues.gather(track, LABELED, cast(Reads, _World()))
         decision = issues.decide(track, LABELED, facts, NOW)
         assert [type(action) for action in decision.actions] == [PostComment]
-        assert decision.track == track
+        assert decision.track == replace(track, label="agent:plan")
     done = a_track(state="done")
     facts = await issues.gather(done, LABELED, cast(Reads, _World()))
     assert issues.decide(done, LABELED, facts, NOW).actions == ()

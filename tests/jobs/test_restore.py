@@ -14,9 +14,9 @@ from bot.core.config import RepoConfig
 from bot.core.events import ChecksCompleted, CommentCreated, ForgeEvent, IssueClosed, PullClosed, Pushed
 from bot.core.messages_status import status
 from bot.core.track import TRACKS, Track
-from bot.core.values import Actor, Comment, Pull, Repo
+from bot.core.values import Actor, Comment, Issue, Pull, Repo
 from bot.engine.store import Commit, Store
-from bot.errors import ForgeError
+from bot.errors import ForgeError, NotFoundError
 from bot.handler import Reads
 from bot.jobs.reconcile import KEPT, OVERLAP, Reconciler
 from bot.jobs.restore import Recall
@@ -24,6 +24,7 @@ from bot.ports import FailedDelivery, Forge, JsonDict
 from tests.core.builders import DANA, NOW, REPO, SHA, a_task, a_track
 
 BOT = Actor(99, "gitwright[bot]", is_bot=True)
+LABELED = Issue(12, "Greet", "Say hello.", "open", DANA, ("agent:plan",))
 
 
 @dataclass
@@ -46,6 +47,7 @@ class _Forge:
         default_factory=set
     )  # numbers of deliveries and repositories that cannot be read
     since: list[datetime] = field(default_factory=list)
+    about: Issue | None = LABELED
 
     async def repos(self) -> list[Repo]:
         return self.installed
@@ -66,6 +68,11 @@ class _Forge:
             raise ForgeError("403 Forbidden")
         self.asked.append(label)
         return self.labeled.get(label, [])
+
+    async def issue(self, _repo: Repo, number: int) -> Issue:
+        if self.about is None:
+            raise NotFoundError("404 Not Found")
+        return replace(self.about, number=number)
 
     async def pull(self, _repo: Repo, number: int) -> Pull:
         self.asked.append(f"pull {number}")
@@ -276,6 +283,38 @@ async def test_checks_and_new_heads_of_open_pull_requests_are_read(store: Store)
         a_task("T-2", state="in_review", attempt=1, pull=21, head_sha="old"),
     )
     assert await swept(store, track, a_pull(20), a_pull(21)) == ["checks_due", "pull_pushed"]
+
+
+IN_PLANNING = a_track(label="agent:plan")
+AT_WORK = a_track(a_task(), label="agent:plan")
+
+
+@pytest.mark.parametrize(
+    ("track", "about", "told"),
+    [
+        (AT_WORK, LABELED, []),
+        (AT_WORK, replace(LABELED, state="closed"), ["issue_closed"]),
+        (replace(AT_WORK, closed=True, state="paused"), replace(LABELED, state="closed"), []),
+        (replace(AT_WORK, closed=True, state="paused"), LABELED, ["issue_reopened"]),
+        (replace(AT_WORK, state="paused"), LABELED, []),  # by a command
+        # The end itself closes it.
+        (a_track(a_task(state="done")), replace(LABELED, state="closed"), ["track_swept"]),
+        (AT_WORK, replace(LABELED, labels=()), []),
+        (IN_PLANNING, LABELED, []),
+        (IN_PLANNING, replace(LABELED, labels=("bug",)), ["issue_unlabeled"]),
+        (a_track(), replace(LABELED, labels=()), []),  # begun by a command, on an issue without the label
+        (IN_PLANNING, replace(LABELED, state="closed", labels=()), ["issue_closed", "issue_unlabeled"]),
+    ],
+)
+async def test_what_happened_to_the_issue_unheard_is_found(
+    store: Store, track: Track, about: Issue, told: list[str]
+) -> None:
+    assert await swept(store, track, forge=_Forge(about=about)) == told
+
+
+async def test_an_issue_that_cannot_be_read_hides_nothing(store: Store) -> None:
+    track = a_track(a_task(state="in_review", attempt=1, pull=20, head_sha="old"))
+    assert await swept(store, track, a_pull(20), forge=_Forge(about=None)) == ["pull_pushed"]
 
 
 async def test_an_end_that_was_given_up_is_found(store: Store) -> None:
