@@ -44,10 +44,11 @@ CONFIG = {
     "`/agent budget` sets another one.",
     "budget.day_usd": "Ceiling of a UTC day in US dollars, over all tracks of the process; what does not fit waits for the next day.",
     "egress": "Hosts that an agent may reach, beside the models. Today an agent has no network at all.",
-    "rebase": "When task branches are rebased.",
+    "rebase": "When task branches are put onto the default branch: `needed`: in conflict, or red and behind; `always`: whenever "
+    "the default branch moved, unless somebody reviewed them; `never`: only when a person asks with `/agent rebase`.",
     "overlap": "Whether two tasks of the repository, of one track or two, may work on the same files at once.",
-    "outside_scope": "What happens to files changed outside a task's scope: `lease` lets them pass and names them in the "
-    "pull request, `stop` ends the attempt.",
+    "outside_scope": "What happens to files changed outside a task's scope: `lease` lets the task hold them too and names them in "
+    "the pull request, unless they are protected or another task holds them; `stop` ends the attempt.",
     "push": "Whether branches are pushed at once or a person is asked first. Today they are always pushed.",
     "draft": "Whether task pull requests are opened as drafts.",
     "keep_records": "Whether the files in `tasks_dir` stay after the end; else a last pull request removes them.",
