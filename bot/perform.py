@@ -46,6 +46,7 @@ class Performer:
     jobs: Mapping[type[Action], Job]
     commands: Callable[[Track], Sequence[tuple[str, str]]]  # what is valid now: usage and summary
     clock: Clock
+    log: str = "the log"  # what to call it to people: where it is, if they have it
 
     async def run(self, args: JsonDict) -> None:
         """Perform one action of the outbox and store its result; what ended before is left alone."""
@@ -69,7 +70,7 @@ class Performer:
         except Exception as error:  # noqa: BLE001 - the outermost edge: a bug must reach a person too
             _log.exception("action_crashed", action=row.id)
             await self._fail(
-                row, f"internal error ({type(error).__name__}); the log names it as action {row.id}"
+                row, f"internal error ({type(error).__name__}); {self.log} names it as action {row.id}"
             )
             return
         await self.store.finish_action(row.id, _result(row, result) if result else None)

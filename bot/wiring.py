@@ -135,10 +135,14 @@ class Bot:
 
 @dataclass(frozen=True, slots=True)
 class Local:
-    """What is different where the bot works for a clone on this machine: the forge, and settings that follow from it."""
+    """What is different where the bot works for a clone on this machine: the forge, and settings that follow from it.
+
+    `log` is what people are told to look into after an internal error.
+    """
 
     forge: Callable[[WorktreeManager], Forge]
     adjust: Callable[[RepoConfig], RepoConfig]
+    log: str = "the log"
 
 
 async def build(settings: Settings, clock: Clock | None = None, local: Local | None = None) -> Bot:
@@ -167,7 +171,7 @@ def _assembled(
     repositories = Repositories(forge, worktrees, lambda config: adjust(overridden(config, settings)))
     parts = Parts(settings, script, clock, store, forge, repositories, worktrees, sessions, box)
     jobs = table(parts, lambda: bot.runner.engine)
-    performer = Performer(store, forge, jobs, valid_now, clock)
+    performer = Performer(store, forge, jobs, valid_now, clock, local.log if local else "the log")
 
     async def perform(args: JsonDict) -> None:
         await bot.performer.run(args)  # the one that the bot has then: it can be replaced before the start

@@ -105,7 +105,7 @@ class Desk:
     async def perform(self, id_: str) -> None:
         jobs: dict[type[Action], Job] = {CloseTrack: self.job} if self.job else {}
         performer = Performer(
-            self.store, cast(Forge, self.forge), jobs, lambda _: (("/agent help", ""),), _Clock()
+            self.store, cast(Forge, self.forge), jobs, lambda _: (("/agent help", ""),), _Clock(), "`bot.log`"
         )
         await performer.run({"action": id_})
 
@@ -199,7 +199,7 @@ async def test_short_waits_of_others_making_do_not_use_up_the_tries_any_faster(d
         (UserError("Mend the file."), "Mend the file."),
         (
             ZeroDivisionError("division by zero"),
-            "internal error (ZeroDivisionError); the log names it as action {id}",
+            "internal error (ZeroDivisionError); `bot.log` names it as action {id}",
         ),
     ],
     ids=["ours", "a bug"],

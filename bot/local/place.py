@@ -97,7 +97,8 @@ async def room(wanted: Wanted) -> AsyncIterator[Room]:
             f"Another command (process {holder}) works in `{wanted.clone.root}`. Wait for its end or stop it, then run "
             "the same command again."
         ) from None
-    with (settings.data_dir / "gitwright.log").open("a", encoding="utf-8") as stream:
+    log_file = settings.data_dir / "gitwright.log"
+    with log_file.open("a", encoding="utf-8") as stream:
         log.set_up(secrets=settings.secrets(), stream=stream, json=True)
         repo = Repo(REPO_ID, "local", wanted.clone.root.name, wanted.onto, private=True)
         records = Records(settings.data_dir / "stores" / f"{wanted.store}.json")
@@ -108,7 +109,10 @@ async def room(wanted: Wanted) -> AsyncIterator[Room]:
             made.append(LocalForge(common, records, worktrees.mirror, repo, merging=wanted.merging))
             return made[-1]
 
-        bot = await build(settings, local=Local(forge, lambda config: adjusted(config, wanted.folder)))
+        local = Local(
+            forge, lambda config: adjusted(config, wanted.folder), _shown(log_file, wanted.clone.root)
+        )
+        bot = await build(settings, local=local)
         try:
             mirror = await bot.worktrees.mirror(repo)
             proposing = bot.jobs[ProposeBacklog]
@@ -117,6 +121,11 @@ async def room(wanted: Wanted) -> AsyncIterator[Room]:
         finally:
             await bot.stop()
             lock.release()
+
+
+def _shown(path: Path, root: Path) -> str:
+    """Write a path as people would from the clone's folder."""
+    return f"`{path.relative_to(root) if path.is_relative_to(root) else path}`"
 
 
 def adjusted(config: RepoConfig, folder: str) -> RepoConfig:

@@ -133,7 +133,7 @@ class Clone:
     def typed(self, *args: str) -> Ran:
         """Give words to the command line of this process: starting one takes longer than most commands work."""
         runner = CliRunner(env={**dict.fromkeys(os.environ), **self.environment()})
-        with contextlib.chdir(self.folder), _logging_kept():
+        with contextlib.chdir(self.folder), logging_kept():
             done = runner.invoke(gitwright, list(args))
         if done.exception is not None and not isinstance(done.exception, BotError | SystemExit):
             raise done.exception
@@ -223,7 +223,7 @@ def backlog(track: str = "words", **changes: Mapping[str, Any]) -> str:
 
 
 @contextmanager
-def _logging_kept() -> Iterator[None]:
+def logging_kept() -> Iterator[None]:
     """Undo what a command sets up for the whole process."""
     handlers, level, events = logging.root.handlers, logging.root.level, structlog.get_config()
     try:
