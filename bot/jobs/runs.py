@@ -76,7 +76,7 @@ class ReopenPullJob:
 
 @dataclass(frozen=True, slots=True)
 class NoteRunJob:
-    """Lays a note where the run of a task looks for it, whether that has begun or waits, or begins again."""
+    """Lays a note where the runs of a task look for it, whether one has begun or waits, or begins again."""
 
     store: Store
 
@@ -84,16 +84,33 @@ class NoteRunJob:
         task = track.task(action.task)
         if task is None:
             return
-        notes = await read_notes(self.store, track, task)
-        if action.key not in dict(notes):
-            await self.store.put_id(_key(track, task), json.dumps([*notes, (action.key, action.note)]))
+        notes = await _all_notes(self.store, track, task)
+        if action.key not in {key for key, _, _ in notes}:
+            notes.append((action.key, action.note, _start(task)))
+            await self.store.put_id(_key(track, task), json.dumps(notes))
 
 
 async def read_notes(store: Store, track: Track, task: TaskTrack) -> list[tuple[str, str]]:
-    """List the notes for a task's run with their keys, oldest first."""
+    """List the notes for a task's run with their keys, oldest first: its own, and those whose work it has not.
+
+    A run that begins from the default branch has none of what was done before; one that begins where another began
+    takes the place of that one, which came to nothing.
+    """
+    start = _start(task)
+    notes = await _all_notes(store, track, task)
+    return [(key, note) for key, note, began in notes if start in {"", began}]
+
+
+async def _all_notes(store: Store, track: Track, task: TaskTrack) -> list[tuple[str, str, str]]:
+    """Read each note's key, its words, and what the run that it was given to began from."""
     text = await store.get_id(_key(track, task))
-    return [(str(key), str(note)) for key, note in json.loads(text)] if text else []
+    return [(str(key), str(note), str(began)) for key, note, began in json.loads(text)] if text else []
+
+
+def _start(task: TaskTrack) -> str:
+    """Give the commit that a task's run goes on from; "" where it begins from the default branch."""
+    return "" if task.mode == "fresh" else task.from_sha
 
 
 def _key(track: Track, task: TaskTrack) -> str:
-    return f"{track.key}:{task.id}-r{task.run}:notes"
+    return f"{track.key}:{task.id}:notes"

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -99,11 +99,30 @@ async def test_only_the_runs_of_the_tasks_that_are_named_are_stopped(store: Stor
 
 
 async def test_every_note_is_kept_once_in_its_order_for_the_run_that_it_is_meant_for(store: Store) -> None:
-    first, later = a_task(state="running", attempt=1, run=1), a_task(state="running", attempt=1, run=2)
+    first = a_task(state="running", attempt=1, run=1)
+    later = a_task(state="running", attempt=1, run=2, mode="fix", from_sha="b" * 40)
     for key, note in (("1", "Faster."), ("2", "Smaller."), ("1", "Faster.")):
         await NoteRunJob(store)(a_track(first), NoteRun(task="T-1", note=note, key=key))
     assert await read_notes(store, a_track(first), first) == [("1", "Faster."), ("2", "Smaller.")]
     assert await read_notes(store, a_track(later), later) == []
+
+
+async def test_a_note_reaches_the_run_that_follows_one_that_came_to_nothing(store: Store) -> None:
+    async def told(**task: Any) -> list[str]:
+        run = a_task(state="running", **task)
+        return [note for _, note in await read_notes(store, a_track(run), run)]
+
+    async def noted(key: str, **task: Any) -> None:
+        run = a_task(state="running", **task)
+        await NoteRunJob(store)(a_track(run), NoteRun(task="T-1", note=key, key=key))
+
+    await noted("first", attempt=1, run=1)
+    assert await told(attempt=2, run=2) == ["first"], "the next attempt begins from nothing"
+    assert await told(attempt=1, run=2, mode="fix", from_sha="b" * 40) == [], "its work is in the branch"
+    await noted("second", attempt=1, run=2, mode="fix", from_sha="b" * 40)
+    assert await told(attempt=1, run=3, mode="fix", from_sha="b" * 40) == ["second"], "the same again"
+    assert await told(attempt=1, run=4, mode="fix", from_sha="c" * 40) == [], "it goes on from there"
+    assert await told(attempt=3, run=5) == ["first", "second"]
 
 
 def test_what_reads_before_it_writes_is_never_done_twice_at_once() -> None:
