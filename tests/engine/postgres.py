@@ -48,11 +48,10 @@ def running_postgres() -> Iterator[PostgresServer]:
     # A short path: the name of a socket holds about 100 characters.
     folder = Path(tempfile.mkdtemp(prefix="gwpg", dir="/tmp"))
     data = folder / "data"
-    become = _become(folder)
+    owner = _owner(folder)
     try:
         _run(
             [
-                *become,
                 str(binaries / "initdb"),
                 "-D",
                 str(data),
@@ -63,17 +62,18 @@ def running_postgres() -> Iterator[PostgresServer]:
                 "-E",
                 "UTF8",
                 "-N",
-            ]
+            ],
+            owner,
         )
         options = (
             f"-k {folder} -c listen_addresses= -c fsync=off -c max_connections=200 -c shared_buffers=32MB"
         )
         log = str(folder / "log")
-        _run([*become, str(binaries / "pg_ctl"), "-D", str(data), "-l", log, "-w", "-o", options, "start"])
+        _run([str(binaries / "pg_ctl"), "-D", str(data), "-l", log, "-w", "-o", options, "start"], owner)
         try:
             yield PostgresServer(folder)
         finally:
-            _run([*become, str(binaries / "pg_ctl"), "-D", str(data), "-w", "-m", "immediate", "stop"])
+            _run([str(binaries / "pg_ctl"), "-D", str(data), "-w", "-m", "immediate", "stop"], owner)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -101,17 +101,16 @@ def _binaries() -> Path | None:
     return None
 
 
-def _become(folder: Path) -> list[str]:
-    """Give the prefix that drops root, which PostgreSQL refuses, and hand the folder over."""
+def _owner(folder: Path) -> pwd.struct_passwd | None:
+    """Give the user to run as instead of root, whom PostgreSQL refuses, and hand the folder over; None: as we are."""
     if os.geteuid() != 0:
-        return []
+        return None
     user = next((found for found in ("postgres", "nobody") if _exists(found)), None)
-    setpriv = shutil.which("setpriv")
-    if user is None or setpriv is None:
-        pytest.skip("PostgreSQL refuses to run as root, and there is no setpriv or no other user here")
+    if user is None:
+        pytest.skip("PostgreSQL refuses to run as root, and there is no user `postgres` or `nobody` here")
     entry = pwd.getpwnam(user)
     os.chown(folder, entry.pw_uid, entry.pw_gid)
-    return [setpriv, f"--reuid={entry.pw_uid}", f"--regid={entry.pw_gid}", "--clear-groups"]
+    return entry
 
 
 def _exists(user: str) -> bool:
@@ -122,8 +121,18 @@ def _exists(user: str) -> bool:
     return True
 
 
-def _run(argv: list[str]) -> None:
-    done = subprocess.run(argv, cwd="/", capture_output=True, text=True, timeout=_SECONDS, check=False)
+def _run(argv: list[str], owner: pwd.struct_passwd | None) -> None:
+    done = subprocess.run(
+        argv,
+        cwd="/",
+        capture_output=True,
+        text=True,
+        timeout=_SECONDS,
+        check=False,
+        user=owner and owner.pw_uid,
+        group=owner and owner.pw_gid,
+        extra_groups=[] if owner else None,
+    )
     if done.returncode != 0:
         raise AssertionError(f"{argv} ended with {done.returncode}: {done.stdout}{done.stderr}")
 

@@ -14,8 +14,9 @@ import pytest
 from bot.core.values import Repo
 from bot.git import GitMirror, WorktreeManager
 from bot.ports import GitAccess, Identity
-from bot.sandbox import BwrapSandbox, probe
+from bot.sandbox import BwrapSandbox
 from tests.git.server import TOKEN, GitServer
+from tests.support.walls import walls
 
 WHO = Identity("Gitwright", "bot@example.invalid")
 WHEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -93,8 +94,4 @@ async def base(mirror: GitMirror) -> str:
 
 @pytest.fixture
 async def sandbox() -> BwrapSandbox:
-    found = await probe()
-    if not isinstance(found.sandbox, BwrapSandbox):
-        reason = f"bubblewrap does not work here: {found.problems}"
-        pytest.fail(reason) if os.environ.get("GITWRIGHT_REQUIRE") == "all" else pytest.skip(reason)
-    return found.sandbox
+    return await walls()
