@@ -77,6 +77,7 @@ async def _listen(bot: Bot) -> int:
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=2,
+        lifespan="off",  # the bot runs around its server, and an early signal ends that one quietly
     )
     pid = settings.data_dir / "serve.pid"
     server = Server(config, pid)

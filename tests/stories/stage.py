@@ -96,7 +96,7 @@ async def served(bot: Bot, listening: socket.socket) -> AsyncIterator[None]:
     """Have the bot at work and its web application served, as `gitwright serve` does."""
     secrets = [secret.get_secret_value().encode() for secret in bot.settings.webhook_secret]
     app = create_app(Webhook(secrets, bot.store.add_delivery, bot.clock), bot.ready)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off"))
     server.capture_signals = _NoSignals  # type: ignore[assignment]  # the test process keeps its own
     try:
         await bot.start()
