@@ -226,7 +226,11 @@ async def test_a_failing_server_asks_for_another_try(
 
 
 async def test_a_server_that_falls_silent_is_given_up_for_later(mirror: GitMirror) -> None:
-    silent = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0)
+    async def silence(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        held.append(writer)
+
+    held: list[asyncio.StreamWriter] = []
+    silent = await asyncio.start_server(silence, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}/o/r.git"
     usual = dict(option.split("=", 1) for option in OPTIONS[1::2])
     assert 0 < int(usual["http.lowSpeedTime"]) <= 120
@@ -236,7 +240,10 @@ async def test_a_server_that_falls_silent_is_given_up_for_later(mirror: GitMirro
             with pytest.raises(RetryableError, match="too slow"):
                 await git_remote(Place(mirror.git_dir), GitAccess(url, TOKEN), *sooner, "ls-remote", url)
     finally:
+        for writer in held:
+            writer.transport.abort()
         silent.close()
+        await asyncio.sleep(0)
 
 
 async def test_an_absent_server_asks_for_another_try(mirror: GitMirror) -> None:

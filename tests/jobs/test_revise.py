@@ -14,6 +14,8 @@ import pytest
 from bot.core import backlog
 from bot.core.actions import ReviseBacklog
 from bot.core.backlog import Backlog
+from bot.core.planning import MergedPlan
+from bot.core.plans import PlannedTask
 from bot.core.values import Usage
 from bot.engine.ledger import Ledger
 from bot.engine.store import Store
@@ -26,7 +28,8 @@ from bot.models.prices import Price
 from bot.ports import BacklogRefiner, Forge, Identity, Refined
 from tests.core.builders import GOOD, NOW, a_track
 
-TRACK = a_track(state="review", backlog_pull=13, base_sha="base")
+LEFT_OUT = PlannedTask(key="cache", title="Cache the answers")
+TRACK = a_track(state="review", backlog_pull=13, base_sha="base", plan=MergedPlan(minority=(LEFT_OUT,)))
 FILE = f"{TRACK.folder}/BACKLOG.yaml"
 NOTE = ReviseBacklog(note="Not so urgent.", by="dana", comment=5)
 COST = Usage(10, 5, 0.0, 1)
@@ -109,9 +112,13 @@ class Model:
     repository: Repository
     disturbed: int = 0
     asked: int = 0
+    left_out: tuple[PlannedTask, ...] = ()
 
-    async def revise(self, current: Backlog, _note: str, _number: int) -> Refined:
+    async def revise(
+        self, current: Backlog, _note: str, _number: int, left_out: tuple[PlannedTask, ...]
+    ) -> Refined:
         self.asked += 1
+        self.left_out = left_out
         if self.disturbed:
             self.disturbed -= 1
             self.repository.people_write("title: One", "title: The first")
@@ -151,7 +158,7 @@ async def test_a_note_is_worked_in_once_however_often_the_job_is_repeated(store:
     assert (first.head_sha, first.usage) == (repository.head, COST)
     repository.people_write("goal: Greet.", "goal: Greet all.")
     assert await job(TRACK, NOTE) == first
-    assert (len(repository.pushed), model.asked) == (1, 1)
+    assert (len(repository.pushed), model.asked, model.left_out) == (1, 1, (LEFT_OUT,))
 
 
 @pytest.mark.parametrize("when", ["while the model thinks", "between look and push"])
