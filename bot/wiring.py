@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
 
 import structlog
 
@@ -93,29 +92,22 @@ class Bot:
     async def stop(self) -> None:
         """Stop within seconds: jobs reach a checkpoint or are interrupted, tokens are revoked, files closed.
 
-        No step is left out because an earlier one failed; the first failure is raised at the end.
+        No step is left out because an earlier one failed; of several failures each names the one before it.
         """
-        first: BaseException | None = None
-        for step in (
-            self._stop_sweeping,
-            partial(self.runner.stop, GRACE),
-            self.forge.aclose,
-            self.store.close,
-        ):
+        try:
+            for sweeping in self._sweeping:
+                sweeping.cancel()
+            await asyncio.gather(*self._sweeping, return_exceptions=True)
+            await self.runner.stop(GRACE)
+        finally:
             try:
-                await step()
-            except BaseException as error:  # noqa: BLE001 - nobody else would revoke the tokens, also after a cancellation
-                first = first or error
-                _log.exception("stop_step_failed")
-        self._lock.release()
-        if first is not None:
-            raise first
+                await self.forge.aclose()
+            finally:
+                try:
+                    await self.store.close()
+                finally:
+                    self._lock.release()
         _log.info("stopped")
-
-    async def _stop_sweeping(self) -> None:
-        for sweeping in self._sweeping:
-            sweeping.cancel()
-        await asyncio.gather(*self._sweeping, return_exceptions=True)
 
     async def ready(self) -> dict[str, str]:
         """Ask the database and the forge."""
