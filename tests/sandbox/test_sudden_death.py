@@ -22,6 +22,7 @@ from bot.sandbox import BwrapSandbox
 
 _REPO = Path(__file__).parents[2]
 _SECONDS = 5  # for the last process to be gone after the kill
+_LOOKS = 10  # in a row that find nobody
 _BOXES = """\
 import asyncio, pathlib, sys
 from bot.ports import SandboxPolicy
@@ -97,9 +98,13 @@ def _alive(place: Path) -> dict[int, str]:
 
 def _none_lives_on(place: Path) -> None:
     deadline = time.monotonic() + _SECONDS
-    while _alive(place) and time.monotonic() < deadline:
+    left: dict[int, str] = {}
+    empty = 0
+    # One empty look proves nothing: a process that just becomes another program has no command line for a moment.
+    while empty < _LOOKS and time.monotonic() < deadline:
+        left = _alive(place)
+        empty = 0 if left else empty + 1
         time.sleep(0.02)
-    left = _alive(place)
     for pid in left:
         os.kill(pid, signal.SIGKILL)
     assert left == {}
