@@ -49,7 +49,9 @@ class Outcome:
 
     @property
     def good(self) -> bool:
-        return self.state == "done" and not self.troubles
+        """Whether nothing is left to do; a task whose line was set back to todo is."""
+        undone = any(task.state == "reverted" for task in self.tasks)
+        return self.state == "done" and not self.troubles and not undone
 
 
 async def outcome(
