@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,19 +86,9 @@ async def room(wanted: Wanted) -> AsyncIterator[Room]:
     """Build the bot; it is stopped in order at the end, whether it was started or not."""
     settings = settings_for(wanted)
     files.ensure_dir(settings.data_dir / "stores")
-    # Before anything is built: a second process must not sweep away what the first one works with.
-    file = settings.data_dir / "local.lock"
-    lock = FileLock(file)
-    try:
-        lock.take()
-    except UserError:
-        holder = file.read_text(encoding="ascii", errors="replace").strip()
-        raise UserError(
-            f"Another command (process {holder}) works in `{wanted.clone.root}`. Wait for its end or stop it, then run "
-            "the same command again."
-        ) from None
     log_file = settings.data_dir / "gitwright.log"
-    with log_file.open("a", encoding="utf-8") as stream:
+    # Before anything is built: a second process must not sweep away what the first one works with.
+    with _alone(wanted, settings.data_dir), log_file.open("a", encoding="utf-8") as stream:
         log.set_up(secrets=settings.secrets(), stream=stream, json=True)
         repo = Repo(REPO_ID, "local", wanted.clone.root.name, wanted.onto, private=True)
         records = Records(settings.data_dir / "stores" / f"{wanted.store}.json")
@@ -120,7 +110,24 @@ async def room(wanted: Wanted) -> AsyncIterator[Room]:
             yield Room(wanted, bot, made[0], mirror, repo, proposing)
         finally:
             await bot.stop()
-            lock.release()
+
+
+@contextmanager
+def _alone(wanted: Wanted, folder: Path) -> Iterator[None]:
+    file = folder / "local.lock"
+    lock = FileLock(file)
+    try:
+        lock.take()
+    except UserError:
+        holder = file.read_text(encoding="ascii", errors="replace").strip()
+        raise UserError(
+            f"Another command (process {holder}) works in `{wanted.clone.root}`. Wait for its end or stop it, then run "
+            "the same command again."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _shown(path: Path, root: Path) -> str:
