@@ -56,6 +56,7 @@ def good(report: dict[str, Any]) -> bool:
     return True
 
 
+@pytest.mark.long
 def test_the_example_goes_from_a_label_to_a_receipt(plain: Path) -> None:
     report = json.loads((plain / "report.json").read_text())
     assert good(report)
@@ -74,6 +75,7 @@ def test_the_example_goes_from_a_label_to_a_receipt(plain: Path) -> None:
         assert (plain / name).exists()
 
 
+@pytest.mark.long
 def test_the_merged_branch_holds_all_changes_and_passes_its_tests(plain: Path, tmp_path: Path) -> None:
     source.run_git(
         ["clone", "--quiet", str(plain / "forge/repos/maintainer/durations.git"), str(tmp_path / "work")]
@@ -89,6 +91,7 @@ def test_the_merged_branch_holds_all_changes_and_passes_its_tests(plain: Path, t
     assert "47 passed" in done.stdout
 
 
+@pytest.mark.long
 def test_git_shows_what_each_decision_did(plain: Path) -> None:
     report = json.loads((plain / "report.json").read_text())
     pulls = {task["id"]: task["pr"] for task in report["tasks"]}
@@ -131,6 +134,7 @@ def test_git_shows_what_each_decision_did(plain: Path) -> None:
     assert [decided(message) for message in own("T-4")] == ["", "fix_forward"]
 
 
+@pytest.mark.long
 def test_pull_requests_and_receipt_name_what_was_decided(plain: Path) -> None:
     text = (plain / "transcript.md").read_text()
     assert "**Spec:** version 2, improved from what earlier attempts showed." in text

@@ -15,7 +15,9 @@ from tests.judges.webhooks import WebhookJudge
 from tests.recovery.killed import Outcome, played
 from tests.stories.scripts import JsonDict
 
-QUICK = ("branch-pushed",)
+# Each of these plays a whole track twice; engine and shutdown tests kill processes in every run.
+pytestmark = pytest.mark.long
+
 # The first time most points are reached is while planning; these lie in the work, and in the second attempt.
 LATER = (
     "worktree-begun:6",
@@ -63,9 +65,7 @@ def assert_same(found: Outcome, expected: Outcome) -> None:
     assert found.dump == expected.dump
 
 
-@pytest.mark.parametrize(
-    "point", [pytest.param(p, marks=() if p in QUICK else pytest.mark.long) for p in (*POINTS, *LATER)]
-)
+@pytest.mark.parametrize("point", [*POINTS, *LATER])
 def test_a_kill_at_a_point_changes_nothing(
     point: str, tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge, undisturbed: Outcome
 ) -> None:
@@ -87,7 +87,6 @@ def told(dump: JsonDict) -> JsonDict:
 
 
 # Before the status comment stands there is nothing to take up; the label's webhook is then fetched again.
-@pytest.mark.long
 @pytest.mark.parametrize("point", LOST)
 def test_the_data_lost_at_a_point_changes_nothing_that_counts(
     point: str, tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge, undisturbed: Outcome
@@ -115,7 +114,6 @@ def at_random(seed: int) -> Callable[[], bool]:
     return strike
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("seed", range(4))
 def test_kills_at_any_moment_change_nothing(
     seed: int, tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge, undisturbed: Outcome
