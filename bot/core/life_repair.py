@@ -295,6 +295,7 @@ def put_back(
     track: Track, task: TaskTrack, *, why: str, evidence: Evidence | None = None
 ) -> tuple[Track, tuple[ClosePull, ...]]:
     """Forget how far an attempt came, but not what it taught; the next one begins when its turn comes."""
+    open_pull = None if task.state == "reverted" else task.pull  # what was merged stays merged
     fresh = TaskTrack(
         id=task.id,
         title=task.title,
@@ -309,13 +310,13 @@ def put_back(
         run=task.run,
         regenerations=task.regenerations,
         evidence=(*task.evidence, evidence) if evidence else task.evidence,
-        replaced=(*task.replaced, task.pull) if task.pull else task.replaced,
+        replaced=(*task.replaced, open_pull) if open_pull else task.replaced,
         decisions=task.decisions,
     )
     track = track.with_task(fresh)
-    if task.pull is None:
+    if open_pull is None:
         return track, ()
-    return track, (ClosePull(number=task.pull, body=messages_pulls.replaced(track, task, fresh, why)),)
+    return track, (ClosePull(number=open_pull, body=messages_pulls.replaced(track, task, fresh, why)),)
 
 
 def task_rebased(track: Track, event: TaskRebased, now: datetime) -> Decision:

@@ -171,6 +171,10 @@ def task_proposed(track: Track, event: TaskProposed, now: datetime) -> Decision:
     track = replace(track.with_task(task), usage=track.usage + event.usage).noting(
         stamp(now), f"{what} #{event.pull} for {task.id}", "; ".join(event.notes), task.id
     )
+    if event.unheard:
+        track, fixes = life_repair.fix(track, task, now, "\n\n".join(event.unheard))
+        track, runs = start_ready(track, now)
+        return Decision(track=track, actions=(*fixes, *runs, SyncStatus()))
     track, runs = start_ready(track, now)
     later = look(task, 0)
     if task.announced == event.head_sha:

@@ -63,6 +63,7 @@ class TaskProposed:
     usage: Usage = field(default_factory=Usage)
     notes: tuple[str, ...] = ()
     outside: tuple[str, ...] = ()  # files outside the scope that it changed, leased with it
+    unheard: tuple[str, ...] = ()  # people's notes that came when the agent had ended
     kind: Literal["task_proposed"] = "task_proposed"
 
 

@@ -25,7 +25,7 @@ from bot.git.glance import Glance
 from bot.jobs.contract import Contract, Contracts, Stop
 from bot.jobs.ground import Ground, ground, others, recorded, tip_of
 from bot.jobs.judge import Judge, Made, Seen
-from bot.jobs.runs import read_notes
+from bot.jobs.notes import Notes
 from bot.jobs.spending import OverBudgetError, Spending, Spent
 from bot.jobs.verify import Verifier
 from bot.jobs.verify import policy as sandbox_policy
@@ -177,15 +177,17 @@ class Attempts:
     ) -> WorkReport:
         track, task = work.track, work.task
         glance = Glance(worktree.path)
-        told = 0
+        notes, told = Notes(self.store, track, task), 0
 
         async def note() -> str | None:
             nonlocal told
-            notes = await read_notes(self.store, track, task)
-            if len(notes) <= told:
+            given = await notes.for_run()
+            if len(given) <= told:
                 return None
+            key, words = given[told]
             told += 1
-            return notes[told - 1][1]
+            await notes.heard(key)
+            return words
 
         async with self.sessions.open("coder", track.key, task.id) as session:
             order = WorkOrder(

@@ -96,7 +96,7 @@ class Written:
     ours: str  # what the file would say without people
     text: str
     changed: tuple[str, ...]
-    usage: Usage
+    usage: Usage = field(default_factory=Usage)
 
 
 WRITTEN: TypeAdapter[Written] = TypeAdapter(Written)

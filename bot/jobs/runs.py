@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from bot import points
 from bot.core.actions import CancelRuns, ClosePull, NoteRun, ReopenPull
 from bot.core.events import PullBack
-from bot.core.track import TaskTrack, Track
+from bot.core.track import Track
 from bot.engine.store import Store
 from bot.errors import NotFoundError
+from bot.jobs.notes import Notes
 from bot.ports import Engine, Forge
 
 # What a stop leaves running: telling people, and what ends by itself at once.
@@ -84,33 +84,4 @@ class NoteRunJob:
         task = track.task(action.task)
         if task is None:
             return
-        notes = await _all_notes(self.store, track, task)
-        if action.key not in {key for key, _, _ in notes}:
-            notes.append((action.key, action.note, _start(task)))
-            await self.store.put_id(_key(track, task), json.dumps(notes))
-
-
-async def read_notes(store: Store, track: Track, task: TaskTrack) -> list[tuple[str, str]]:
-    """List the notes for a task's run with their keys, oldest first: its own, and those whose work it has not.
-
-    A run that begins from the default branch has none of what was done before; one that begins where another began
-    takes the place of that one, which came to nothing.
-    """
-    start = _start(task)
-    notes = await _all_notes(store, track, task)
-    return [(key, note) for key, note, began in notes if start in {"", began}]
-
-
-async def _all_notes(store: Store, track: Track, task: TaskTrack) -> list[tuple[str, str, str]]:
-    """Read each note's key, its words, and what the run that it was given to began from."""
-    text = await store.get_id(_key(track, task))
-    return [(str(key), str(note), str(began)) for key, note, began in json.loads(text)] if text else []
-
-
-def _start(task: TaskTrack) -> str:
-    """Give the commit that a task's run goes on from; "" where it begins from the default branch."""
-    return "" if task.mode == "fresh" else task.from_sha
-
-
-def _key(track: Track, task: TaskTrack) -> str:
-    return f"{track.key}:{task.id}:notes"
+        await Notes(self.store, track, task).add(action.key, action.note)

@@ -19,6 +19,7 @@ from bot.jobs.attempt import Attempts
 from bot.jobs.contract import Stop
 from bot.jobs.ground import clashes
 from bot.jobs.judge import MADE, Made
+from bot.jobs.notes import Notes
 from bot.jobs.repository import Repositories
 from bot.ports import Forge, Mirror
 
@@ -93,6 +94,7 @@ class WorkJob:
             usage=made.usage,
             notes=tuple(note for note in notes if note),
             outside=made.outside,
+            unheard=await Notes(self.store, track, task).unheard(),
         )
 
     async def _is_ours(self, track: Track, task: TaskTrack, pull: Pull) -> bool:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core import backlog, life_backlog, life_planning, life_pulls, life_work
+from bot.core import backlog, life_backlog, life_planning, life_pulls, life_repair, life_work
 from bot.core.actions import CheckHealth, CloseTrack, Decision, PostComment, RunTask, SyncStatus
 from bot.core.checks import Rollup, Verdict
 from bot.core.config import RepoConfig
@@ -154,6 +154,25 @@ def test_a_task_merged_before_its_pull_request_was_noted_is_done_for_good() -> N
     decision = life_work.task_proposed(track, late, NOW)
     assert kept(decision).task("T-1").state == "done"  # type: ignore[union-attr]
     assert decision.actions == ()
+
+
+def test_a_note_that_came_when_the_agent_had_ended_is_worked_on_at_once() -> None:
+    track = a_track(a_task("T-1", state="running", attempt=1, run=1, branch="b", mode="fix", pull=20))
+    event = TaskProposed(
+        task="T-1", attempt=1, run=1, pull=20, branch="b", head_sha=SHA, unheard=("Smaller.", "Faster.")
+    )
+    decision = life_work.task_proposed(track, event, NOW)
+    assert RunTask(task="T-1", attempt=1, run=2, mode="fix", head=SHA) in decision.actions
+    task = kept(decision).task("T-1")
+    assert task is not None
+    assert (task.state, task.feedback, task.fixes) == ("running", "Smaller.\n\nFaster.", 0)
+
+
+def test_the_merged_pull_request_of_a_task_that_is_done_again_is_no_replaced_one() -> None:
+    reverted = a_task("T-1", state="reverted", attempt=1, pull=20)
+    track, actions = life_repair.put_back(a_track(reverted), reverted, why="a maintainer asked for it")
+    assert track.tasks[0].replaced == ()
+    assert actions == ()
 
 
 def test_a_crash_is_tried_again_up_to_the_limit_and_then_a_person_is_asked() -> None:

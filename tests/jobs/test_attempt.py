@@ -21,6 +21,7 @@ from bot.engine.store import Store
 from bot.jobs.attempt import Attempts
 from bot.jobs.contract import Contract, Contracts, Stop
 from bot.jobs.judge import Judge, Made
+from bot.jobs.notes import Notes
 from bot.jobs.runs import NoteRunJob
 from bot.jobs.spending import OverBudgetError, Spending
 from bot.jobs.verify import Verifier
@@ -217,4 +218,5 @@ async def test_a_note_that_came_before_the_agent_began_is_told_to_it(tmp_path: P
     with pytest.raises(Stop, match="it fell over"):
         await attempts.make(track, running, ORDER, cast(Mirror, _Mirror(BOT.email)))
     assert coder.heard == ["Make it polite."]
+    assert await Notes(store, track, running).unheard() == ()
     await store.close()

@@ -22,8 +22,9 @@ from bot.core.actions import (
 )
 from bot.core.track import TRACKS, Track
 from bot.engine.store import Commit, NewAction, Store
+from bot.jobs.notes import Notes
 from bot.jobs.queues import SERIAL, queue_of
-from bot.jobs.runs import CancelRunsJob, NoteRunJob, read_notes
+from bot.jobs.runs import CancelRunsJob, NoteRunJob
 from bot.ports import Engine
 from tests.core.builders import NOW, a_task, a_track
 
@@ -103,14 +104,14 @@ async def test_every_note_is_kept_once_in_its_order_for_the_run_that_it_is_meant
     later = a_task(state="running", attempt=1, run=2, mode="fix", from_sha="b" * 40)
     for key, note in (("1", "Faster."), ("2", "Smaller."), ("1", "Faster.")):
         await NoteRunJob(store)(a_track(first), NoteRun(task="T-1", note=note, key=key))
-    assert await read_notes(store, a_track(first), first) == [("1", "Faster."), ("2", "Smaller.")]
-    assert await read_notes(store, a_track(later), later) == []
+    assert await Notes(store, a_track(first), first).for_run() == [("1", "Faster."), ("2", "Smaller.")]
+    assert await Notes(store, a_track(later), later).for_run() == []
 
 
 async def test_a_note_reaches_the_run_that_follows_one_that_came_to_nothing(store: Store) -> None:
     async def told(**task: Any) -> list[str]:
         run = a_task(state="running", **task)
-        return [note for _, note in await read_notes(store, a_track(run), run)]
+        return [note for _, note in await Notes(store, a_track(run), run).for_run()]
 
     async def noted(key: str, **task: Any) -> None:
         run = a_task(state="running", **task)
@@ -127,3 +128,20 @@ async def test_a_note_reaches_the_run_that_follows_one_that_came_to_nothing(stor
 
 def test_what_reads_before_it_writes_is_never_done_twice_at_once() -> None:
     assert {queue_of(kind) for kind in ("note_run", "report_backlog", "sync_status")} <= SERIAL
+
+
+async def test_a_note_that_no_agent_heard_is_known_as_such_until_another_run_goes_on(store: Store) -> None:
+    run = a_task(state="running", attempt=1, run=1, mode="fix", from_sha="b" * 40)
+    notes = Notes(store, a_track(run), run)
+    for key in ("heard", "late"):
+        await notes.add(key, f"{key}!")
+    await notes.heard("heard")
+    assert await notes.unheard() == ("late!",)
+    after = a_task(state="running", attempt=1, run=2, mode="fix", from_sha="c" * 40)
+    assert await Notes(store, a_track(after), after).unheard() == ()
+
+
+async def test_notes_of_an_earlier_version_are_read(store: Store) -> None:
+    run = a_task(state="running", attempt=1, run=1)
+    await store.put_id(f"{a_track(run).key}:T-1:notes", '[["comment-5", "Faster."]]')
+    assert await Notes(store, a_track(run), run).for_run() == [("comment-5", "Faster.")]
