@@ -122,13 +122,14 @@ class WorkJob:
     async def _update(
         self, track: Track, task: TaskTrack, mirror: Mirror, made: Made, pull: Pull
     ) -> tuple[Pull, tuple[str, ...]]:
-        """Move the branch from where the run found it; where somebody pushed meanwhile, theirs stands.
+        """Move the branch from the head that the track knows; where somebody pushed meanwhile, theirs stands.
 
-        After a kill the branch, or the text as well, may have been changed already.
+        That head stays as it was while the task runs; what the run began from may be an earlier run's work, which
+        nobody has seen. After a kill the branch, or the text as well, may have been changed already.
         """
         if pull.head_sha != made.sha:
             try:
-                await self._push(track, task, mirror, made.sha, task.from_sha)
+                await self._push(track, task, mirror, made.sha, task.head_sha or task.from_sha)
             except StaleRefError:
                 return pull, ("somebody pushed to the branch meanwhile: this run's work was left out",)
         body = await self._body(track, task, mirror, made)

@@ -14,6 +14,7 @@ import pytest
 
 from bot.core.actions import RunTask
 from bot.core.events import TaskProposed
+from bot.core.track import RunMode, Track
 from bot.core.values import Actor, Pull
 from bot.engine.store import Store
 from bot.errors import StaleRefError
@@ -91,14 +92,16 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
     await made.close()
 
 
-async def perform(store: Store, forge: _Forge, *, attempt: int = 1, run: int = 2) -> object:
+async def perform(
+    store: Store, forge: _Forge, *, attempt: int = 1, run: int = 2, track: Track = TRACK
+) -> object:
     attempts = cast(Attempts, SimpleNamespace(sandbox=SimpleNamespace(level="bwrap")))
     job = WorkJob(store, cast(Repositories, forge), cast(Forge, forge), attempts)
-    return await job(TRACK, RunTask(task="T-1", attempt=attempt, run=run, mode="fix", head=OLD))
+    return await job(track, RunTask(task="T-1", attempt=attempt, run=run, mode="fix", head=OLD))
 
 
-async def publish(store: Store, forge: _Forge) -> TaskProposed:
-    done = await perform(store, forge)
+async def publish(store: Store, forge: _Forge, track: Track = TRACK) -> TaskProposed:
+    done = await perform(store, forge, track=track)
     assert isinstance(done, TaskProposed)
     return done
 
@@ -131,3 +134,21 @@ async def test_what_somebody_pushed_meanwhile_stands_and_that_is_said(store: Sto
     done = await publish(store, forge)
     assert (done.head_sha, forge.writes) == ("e" * 40, [])
     assert any("somebody pushed to the branch meanwhile" in note for note in done.notes)
+
+
+UNSEEN = "f" * 40
+
+
+@pytest.mark.parametrize("mode", ["fix", "conflict"])
+async def test_a_run_that_goes_on_from_work_nobody_has_seen_moves_the_branch_too(
+    store: Store, mode: RunMode
+) -> None:
+    """The run before was red, so its commit was never pushed: the branch is where it was."""
+    track = a_track(replace(TASK, mode=mode, from_sha=UNSEEN))
+    done = await publish(store, forge := a_forge(), track)
+    assert (done.head_sha, forge.pull.head_sha) == (NEW, NEW)
+    assert not any("somebody pushed" in note for note in done.notes)
+    theirs = a_forge(head="e" * 40)
+    stands = await publish(store, theirs, track)
+    assert (stands.head_sha, theirs.writes) == ("e" * 40, [])
+    assert any("somebody pushed to the branch meanwhile" in note for note in stands.notes)
