@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from bot.core import messages, messages_pulls
+from bot.core import life_seen, messages, messages_pulls
 from bot.core.actions import (
     Action,
     ClosePull,
@@ -36,9 +36,9 @@ Step = Callable[[Track, TaskTrack, TaskAssessed, RebaseDecision, datetime], Deci
 def task_assessed(track: Track, event: TaskAssessed, now: datetime, engine: RebaseEngine) -> Decision:
     """Decide what happens to a run or pull request that is red, messy or in conflict, and begin it."""
     task = track.task(event.task)
-    if task is None or not _current(task, event):
+    if task is None or not life_seen.current(task, event):
         return nothing(track)
-    situation = _complete(track, task, event)
+    situation = life_seen.complete(track, task, event)
     if not (situation.red or situation.conflicts or situation.where == "before_push"):
         return _only_behind(track, task, situation, now)
     decision = engine.decide(situation)
@@ -55,38 +55,6 @@ def task_assessed(track: Track, event: TaskAssessed, now: datetime, engine: Reba
         task.id,
     )
     return _STEPS[decision.kind](track, task, event, decision, now)
-
-
-def _current(task: TaskTrack, event: TaskAssessed) -> bool:
-    """Tell whether what was assessed is still what the task is about: people act meanwhile."""
-    if task.attempt != event.attempt:
-        return False
-    if event.situation.where == "before_push":
-        return task.state == "running" and task.run == event.run
-    return task.rests and task.head_sha == event.head_sha
-
-
-def _complete(track: Track, task: TaskTrack, event: TaskAssessed) -> Situation:
-    """Add what only the track remembers: earlier verdicts, fixes, attempts."""
-    seen = event.situation
-    limits = track.config.limits
-    conflicts = set(seen.conflicts) - set(seen.mechanical)
-    pushed = seen.where == "after_push"  # what is not pushed is another commit than what the checks ran on
-    passed = [name for name in seen.failing if pushed and name in task.passed]
-    return replace(
-        seen,
-        trend=(*task.trend, len(seen.failing) or 1) if seen.red else task.trend,
-        flaky=tuple(dict.fromkeys([*seen.flaky, *passed])),
-        conflict_persists=seen.conflict_persists or bool(conflicts & set(task.conflict_given)),
-        reruns=task.reruns if pushed else 0,
-        # A branch that somebody reviewed is not moved only because the default branch did.
-        behind=0 if task.reviewed and not seen.conflicts else seen.behind,
-        rebased_onto_tip=seen.rebased_onto_tip or task.onto == event.tip,
-        fixes=task.fixes,
-        max_fixes=limits.fix_forward,
-        regenerations=task.regenerations,
-        max_regenerations=limits.regenerations,
-    )
 
 
 def _only_behind(track: Track, task: TaskTrack, situation: Situation, now: datetime) -> Decision:
