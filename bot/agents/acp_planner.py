@@ -15,7 +15,7 @@ from bot.agents.acp_room import Room
 from bot.agents.acp_session import Conversation, converse
 from bot.agents.presets import Preset
 from bot.agents.sessions import agent_home
-from bot.agents.supplies import Supplies
+from bot.agents.supplies import PLANNING, Supplies
 from bot.core.planning import PlanProposal
 from bot.core.values import Usage
 from bot.ports import Box, PlanBrief, Proposed, RunError, Sandbox, SandboxPolicy
@@ -72,7 +72,7 @@ class AcpPlanner:
             return await self._in(box, model, brief)
 
     async def _in(self, box: Box, model: str, brief: PlanBrief) -> Proposed:
-        room = Room(box, brief.worktree, brief.state_dir, model, brief.usd, read_only=True)
+        room = Room(box, brief.worktree, brief.state_dir, model, brief.usd, PLANNING, read_only=True)
         async with converse(self.preset, self.supplies, room, lambda _: None) as talking:
             proposal = await self._answer(talking, brief)
             named = {"agent_id": brief.agent_id, "base_sha": brief.base_sha}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
 from bot.core.values import Usage
 from bot.ports import JsonDict
@@ -11,12 +13,20 @@ from bot.ports import JsonDict
 _LINE = 4 << 20  # bytes of an event, or of an answer that comes in one piece, that are looked at
 _BYTES_A_TOKEN = 4
 MOST = 10**9  # of anything in one answer
-_ASKED = (
-    ("prompt_tokens", "input_tokens", "promptTokenCount"),
-    ("cache_creation_input_tokens",),  # Anthropic does not count these as input
-    ("cache_read_input_tokens",),
-)
-_ANSWERED = (("completion_tokens", "output_tokens", "candidatesTokenCount"), ("thoughtsTokenCount",))
+_TOTAL = ("prompt_tokens", "promptTokenCount")
+_INPUT = "input_tokens"
+_DETAILS = ("prompt_tokens_details", "input_tokens_details")  # who gives them counts the cached as input
+_READ = ("cache_read_input_tokens", "cachedContentTokenCount", "prompt_cache_hit_tokens", "cached_tokens")
+_WRITTEN = ("cache_creation_input_tokens", "cache_write_tokens")
+_ANSWERED = ("completion_tokens", "output_tokens", "candidatesTokenCount")
+
+
+@dataclass(frozen=True, slots=True)
+class Cached:
+    """How many of the tokens asked came out of the provider's cache, and went into it."""
+
+    read: int = 0
+    written: int = 0
 
 
 class Meter:
@@ -28,6 +38,7 @@ class Meter:
         self._rest = b""
         self._events = 0
         self._told: Usage | None = None
+        self.cached = Cached()  # known after `usage`
 
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes of the answer."""
@@ -57,8 +68,14 @@ class Meter:
                     self._hear(_dict(place.get(name)))
 
     def _hear(self, told: JsonDict) -> None:
-        asked, answered = _of(told, _ASKED), _of(told, _ANSWERED)
+        details = [_dict(told.get(name)) for name in _DETAILS]
+        read, written = (_first(names, told, *details) for names in (_READ, _WRITTEN))
+        asked = _first(_TOTAL, told)
+        if not asked:  # Anthropic does not count what is cached as input
+            asked = _count(told.get(_INPUT)) + (0 if any(details) else read + written)
+        answered = _first(_ANSWERED, told) + _count(told.get("thoughtsTokenCount"))
         if asked or answered:
+            self.cached = Cached(max(self.cached.read, read), max(self.cached.written, written))
             before = self._told or Usage()
             self._told = Usage(
                 max(before.input_tokens, asked),
@@ -67,9 +84,10 @@ class Meter:
             )
 
 
-def _of(told: JsonDict, names: tuple[tuple[str, ...], ...]) -> int:
-    """Add up the parts of a count; each part has one name in each format."""
-    return sum(next((count for name in part if (count := _count(told.get(name)))), 0) for part in names)
+def _first(names: Sequence[str], *places: JsonDict) -> int:
+    """Give a count, which has one name and place in each format."""
+    counts = (_count(place.get(name)) for place in places for name in names)
+    return next((count for count in counts if count), 0)
 
 
 def _dict(value: object) -> JsonDict:

@@ -23,6 +23,7 @@ import structlog
 from bot import process
 from bot.agents.endpoints import Endpoint, WireFormat
 from bot.agents.metering import Meter
+from bot.agents.supplies import MORE, Price
 from bot.core.values import Usage
 from bot.ports import JsonDict
 
@@ -38,6 +39,7 @@ _CHUNK = 1 << 16
 _TOKEN_HEADERS = (b"authorization", b"x-api-key", b"x-goog-api-key")
 _SENT = re.compile(rb"content-type|accept|anthropic-(version|beta)")
 _RETURNED = ("content-type", "retry-after")
+_MUCH = Usage(1_000_000, 1_000_000)  # has a cost wherever something has one
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,32 +70,59 @@ FORMATS: Mapping[WireFormat, _Format] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """Where calls end: at the dollars, or where a model's price is unknown, at the tokens, not at guessed dollars."""
+
+    usd: float
+    tokens: int
+
+
 @dataclass(slots=True)
 class Relay:
     """What an agent needs to reach its model, and what was seen of that."""
 
     endpoint: Endpoint
-    price: Callable[[str, Usage], float]
-    most: float | None = None  # dollars; who has used them is refused further calls
+    price: Price
+    limit: Limit | None = None
     token: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
     usage: Usage = field(default_factory=Usage)
     trouble: int = 0  # the status of the last answer, where it was none of success
     alive: float = 0.0  # monotonic time of the last byte of a good answer
     denied: str = ""  # why a call was refused for its cost
+    _known: float = 0.0  # dollars of answers whose price is known
+    _unpriced: int = 0  # tokens of the others
 
     def add(self, meter: Meter) -> None:
         """Count one answer of the model, whole or cut off."""
-        used = meter.usage()
-        usd = used.usd or self.price(self.endpoint.name, used)
+        used, cached = meter.usage(), meter.cached
+        usd, guessed = used.usd, False
+        if not usd:
+            usd, guessed = self.price(self.endpoint.name, used, cached.read, cached.written)
+        if guessed:  # a cached token weighs as little as it usually costs
+            self._unpriced += used.input_tokens - cached.read * 9 // 10 + used.output_tokens
+        else:
+            self._known += usd
         self.usage += Usage(used.input_tokens, used.output_tokens, usd, 1)
+
+    def used_up(self) -> str:
+        """Say what of the limit is used up, if anything."""
+        if self.limit is None:
+            return ""
+        usd, unpriced = self.price(self.endpoint.name, _MUCH, 0, 0)
+        if unpriced and self._unpriced >= self.limit.tokens:
+            return f"it has used the {self.limit.tokens:,} tokens that this run may use of a model without a list price"
+        if self._known >= self.limit.usd and (self._known if unpriced else usd):
+            return f"it has used the ${self.limit.usd:.2f} that this run may cost"
+        return ""
 
 
 @asynccontextmanager
 async def relay(
-    folder: Path, endpoint: Endpoint, price: Callable[[str, Usage], float], most: float | None = None
+    folder: Path, endpoint: Endpoint, price: Price, limit: Limit | None = None
 ) -> AsyncIterator[Relay]:
     """Lend a relay that listens on a socket in `folder`; at the end nothing of it listens or runs."""
-    open_relay = Relay(endpoint, price, most)
+    open_relay = Relay(endpoint, price, limit)
     running: set[asyncio.Task[None]] = set()
     # Not through a proxy's variables alone: a redirect would lead the key elsewhere, so none is followed.
     async with httpx.AsyncClient(timeout=_TIMEOUT, follow_redirects=False) as client:
@@ -233,9 +262,8 @@ class _Exchange:
         return body
 
     def _paid(self) -> None:
-        most = self._relay.most
-        if most is not None and self._relay.usage.usd >= most:
-            self._relay.denied = f"it has used the ${most:.2f} that this run may cost"
+        if used_up := self._relay.used_up():
+            self._relay.denied = f"{used_up}. {MORE}"
             raise _RefusedError(402, self._relay.denied)
 
     async def _forward(self, outgoing: httpx.Request) -> None:

@@ -9,10 +9,35 @@ from bot.agents.endpoints import Endpoints
 from bot.agents.script import Script
 from bot.core.values import Usage
 
+# Dollars of a usage of `provider:model`, of whose input so many tokens were read from a cache and so many written to
+# one; and whether they are a guess, since nobody knows the model's price.
+Price = Callable[[str, Usage, int, int], tuple[float, bool]]
 
-def free(model: str, usage: Usage) -> float:
+
+def free(model: str, usage: Usage, read: int, written: int) -> tuple[float, bool]:
     """Take no money."""
-    return 0.0
+    return 0.0, False
+
+
+@dataclass(frozen=True, slots=True)
+class Most:
+    """What one run may cost and use at all."""
+
+    usd: float
+    tokens: int
+
+    def tokens_for(self, usd: float) -> int:
+        """Give the bound of a model whose price nobody knows; who allows more money allows more of them."""
+        return int(self.tokens * max(1.0, usd / self.usd))
+
+
+# What somebody can do about a run that ended at its limit; a part of a longer text.
+MORE = (
+    "`/agent budget <usd>` with a higher ceiling than now lets the next run cost more; a cheaper model, or a smaller "
+    "task, needs less"
+)
+PLANNING = Most(2.0, 600_000)
+CODING = Most(3.0, 2_000_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,5 +55,5 @@ class Supplies:
 
     script: Script | None = None
     endpoints: Endpoints = field(default_factory=lambda: Endpoints({}))
-    price: Callable[[str, Usage], float] = free  # dollars, by `provider:model`
+    price: Price = free
     limits: Limits = field(default_factory=Limits)

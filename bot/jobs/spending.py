@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from bot import points
+from bot.agents.supplies import CODING, MORE, PLANNING, Most
 from bot.core import messages
 from bot.core.budgets import Hold, Micros, Refused, Wait, Want, dollars, micros
 from bot.core.config import Models, RepoConfig
@@ -35,18 +36,10 @@ QUIET = timedelta(minutes=15)  # a longer wait is told to people
 MARGIN = timedelta(minutes=10)  # beyond a run's own time limit
 
 
-@dataclass(frozen=True, slots=True)
-class Most:
-    """What one run of a role may cost and use at all."""
-
-    usd: float
-    tokens: int
-
-
 MOST: Mapping[Role, Most] = {
-    "planning": Most(2.0, 600_000),
+    "planning": PLANNING,
     "backlog": Most(1.0, 200_000),
-    **{kind: Most(3.0, 2_000_000) for kind in CLASSES},
+    **dict.fromkeys(CLASSES, CODING),
 }
 
 
@@ -57,8 +50,11 @@ class OverBudgetError(UserError):
 class Spent:
     """What a run costs so far; it is the meter of models that count each call, else `usage` is set at the end."""
 
-    def __init__(self, spending: Spending, reservation: Reservation, models: tuple[str, ...]) -> None:
+    def __init__(
+        self, spending: Spending, reservation: Reservation, models: tuple[str, ...], most: Most
+    ) -> None:
         self.models = models
+        self._kind = most
         self.usage: Usage | None = None
         self._settled: Usage | None = None
         self._spending = spending
@@ -92,10 +88,8 @@ class Spent:
 
     async def before(self, model: str, tokens: int) -> Wait | Refused | None:
         """Ask for one call; it is refused where the run would cost more than it may."""
-        most = self._reservation.most
-        spent = sum(cost.micros for cost in (self.costs(None)[0] or {}).values())
-        if most and spent + self._spending.cost(model, Usage(input_tokens=tokens))[0].micros > most:
-            return Refused(f"this run has used the ${dollars(most):.2f} that it may cost")
+        if used_up := self._used_up(model, tokens):
+            return Refused(f"this run has used the {used_up}. {MORE}")
         quota = self._spending.terms(model).quota
         call: int | None = None
         if quota is not None:
@@ -106,6 +100,33 @@ class Spent:
         self._used.setdefault(model, Usage())
         self._asked[model] = (tokens, call)
         return None
+
+    def _used_up(self, model: str, tokens: int) -> str:
+        """Say what such a call would pass: dollars, or tokens of models whose price is a guess."""
+        most = self._reservation.most
+        if not most:
+            return ""
+        last, guess = self._spending.cost(model, Usage(input_tokens=tokens))
+        known, unpriced = last.micros, tokens
+        for each, used in self._sent():
+            cost, guessed = self._spending.cost(each, used)
+            known += 0 if guessed else cost.micros
+            unpriced += used.input_tokens + used.output_tokens if guessed else 0
+        bound = self._kind.tokens_for(dollars(most))
+        if guess:
+            return (
+                f"{bound:,} tokens that it may use of a model without a list price"
+                if unpriced > bound
+                else ""
+            )
+        return f"${dollars(most):.2f} that it may cost" if last.micros and known > most else ""
+
+    def _sent(self) -> list[tuple[str, Usage]]:
+        """List what the calls of a metered run have used; of those without an answer, what was sent."""
+        waiting = [
+            (model, Usage(input_tokens=tokens, requests=1)) for model, (tokens, _) in self._asked.items()
+        ]
+        return [*self._used.items(), *waiting]
 
     async def after(self, model: str, usage: Usage) -> None:
         """Count what a call used."""
@@ -120,9 +141,9 @@ class Spent:
 
     def costs(self, error: BaseException | None) -> tuple[dict[str, Cost] | None, bool]:
         """Give the cost by model, None where nobody knows it, and whether a part of it is a guess."""
-        used = dict(self._used)
-        for model, (tokens, _) in self._asked.items():  # sent, and the run ended before the answer
-            used[model] += Usage(input_tokens=tokens, requests=1)
+        used: dict[str, Usage] = {}
+        for model, one in self._sent():
+            used[model] = used.get(model, Usage()) + one
         if not used:
             usage = error.usage if self.usage is None and isinstance(error, RunError) else self.usage
             if usage is None:
@@ -210,10 +231,10 @@ class Spending:
         """
         usable = tuple(models) or (OWN_MODEL,)
         work = Work(f"{track.key}:{id}", track.key, role, usable[0], longest + MARGIN)
-        most = await asyncio.to_thread(self._most, role, usable)
+        most = await asyncio.to_thread(self._most, track, role, usable)
         reservation = await self._reserve(track, work, Want(most, among))
         points.reached("money-reserved")
-        spent = Spent(self, reservation, tuple(models))
+        spent = Spent(self, reservation, tuple(models), MOST[role])
         error: BaseException | None = None
         try:
             yield spent
@@ -237,13 +258,14 @@ class Spending:
         guess = found is None and usage.input_tokens + usage.output_tokens > 0
         return Cost(usage, micros((found or DEAREST).cost(usage))), guess
 
-    def _most(self, role: Role, models: Sequence[str]) -> Micros:
-        """Reckon what a run can cost at all, by the dearest of its models."""
-        most = MOST[role]
+    def _most(self, track: Track, role: Role, models: Sequence[str]) -> Micros:
+        """Reckon what a run can cost at all, by the dearest of its models; a raised budget raises it as much."""
+        most, usual = MOST[role], track.config.budget.track_usd
+        raised = max(1.0, track.budget_usd / usual) if track.budget_usd and usual else 1.0
         prices = [self.price(model) for model in models]
         if any(found is None for found in prices):
-            return micros(most.usd)
-        return micros(min(most.usd, max(p.mixed for p in prices if p) * most.tokens / MILLION))
+            return micros(most.usd * raised)
+        return micros(min(most.usd, max(p.mixed for p in prices if p) * most.tokens / MILLION) * raised)
 
     async def _reserve(self, track: Track, work: Work, want: Want) -> Reservation:
         budget = track.config.budget

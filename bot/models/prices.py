@@ -19,15 +19,22 @@ class Price:
 
     input: float
     output: float
+    read: float | None = None  # of input that came from the provider's cache; None: a tenth of `input`
+    written: float | None = None  # of input that went into it; None: a quarter more than `input`
 
     @property
     def mixed(self) -> float:
         """Give one figure to compare models by."""
         return self.input * INPUT_SHARE + self.output * (1 - INPUT_SHARE)
 
-    def cost(self, usage: Usage) -> float:
-        """Give the dollars of a usage; cached input counts as if it were not, so this is rather too much."""
-        return (usage.input_tokens * self.input + usage.output_tokens * self.output) / MILLION
+    def cost(self, usage: Usage, read: int = 0, written: int = 0) -> float:
+        """Give the dollars of a usage, of whose input so many tokens were read from a cache or written to one."""
+        read = min(read, usage.input_tokens)
+        written = min(written, usage.input_tokens - read)
+        asked = (usage.input_tokens - read - written) * self.input
+        asked += read * (self.input * 0.1 if self.read is None else self.read)
+        asked += written * (self.input * 1.25 if self.written is None else self.written)
+        return (asked + usage.output_tokens * self.output) / MILLION
 
 
 # What an unknown model is reckoned at: above every list price of a general model as of 2026-11-22.
@@ -46,14 +53,21 @@ def price(model: str) -> Price | None:
     from genai_prices import Usage as Tokens  # only where real models are used
     from genai_prices import calc_price
 
+    kinds = (
+        Tokens(input_tokens=1000),
+        Tokens(output_tokens=1000),
+        Tokens(input_tokens=1000, cache_read_tokens=1000),
+        Tokens(input_tokens=1000, cache_write_tokens=1000),
+    )
     try:
-        reading = calc_price(Tokens(input_tokens=1000, output_tokens=0), name, provider_id=provider)
-        writing = calc_price(Tokens(input_tokens=0, output_tokens=1000), name, provider_id=provider)
+        return Price(
+            *(float(calc_price(kind, name, provider_id=provider).total_price) * 1000 for kind in kinds)
+        )
     except LookupError:
         return None
-    return Price(float(reading.total_price) * 1000, float(writing.total_price) * 1000)
 
 
-def cost(model: str, usage: Usage) -> float:
-    """Give the dollars of a usage; of a model that the list does not know, rather too many."""
-    return (price(model) or DEAREST).cost(usage)
+def cost(model: str, usage: Usage, read: int = 0, written: int = 0) -> tuple[float, bool]:
+    """Give the dollars of a usage and whether they are a guess, rather too high, since the list has no such model."""
+    found = price(model)
+    return (found or DEAREST).cost(usage, read, written), found is None

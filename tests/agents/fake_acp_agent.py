@@ -204,6 +204,11 @@ class Agent:
         self.say(self.model("say hello"))
         self.edit()
 
+    def mode_pay_and_crash(self) -> None:
+        """Asks its model once, then ends."""
+        self.model("hello")
+        self.mode_crash()
+
     def mode_spend(self) -> str:
         """Asks its model for ever, refused or not."""
         while not self.cancelled(0.01):

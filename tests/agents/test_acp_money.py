@@ -26,7 +26,9 @@ CALL = {"text": "more", "usage": [1_000, 0]}
 def spender(model: ScriptedModel) -> Coder:
     """Give an agent whose model takes a dime a call."""
     return acp_coder(
-        {"OPENAI_API_KEY": "sk-the-real-key"}, model.url, price=lambda _, used: used.input_tokens / 10_000
+        {"OPENAI_API_KEY": "sk-the-real-key"},
+        model.url,
+        price=lambda _, used, *cached: (used.input_tokens / 10_000, False),
     )
 
 

@@ -14,7 +14,7 @@ from bot.agents.acp_planner import AcpPlanner
 from bot.agents.endpoints import Endpoints
 from bot.agents.presets import custom
 from bot.agents.sessions import agent_home
-from bot.agents.supplies import Supplies
+from bot.agents.supplies import Price, Supplies
 from bot.core.planning import PlanProposal
 from bot.core.values import Usage
 from bot.models.planner import problem
@@ -33,7 +33,11 @@ PLAN = {
 
 @asynccontextmanager
 async def planning(
-    stage: Stage, mode: str, models: tuple[str, ...] = ("openai:m1",), usd: float | None = None
+    stage: Stage,
+    mode: str,
+    models: tuple[str, ...] = ("openai:m1",),
+    usd: float | None = None,
+    price: Price = lambda _, used, *cached: (used.input_tokens / 300, False),
 ) -> AsyncIterator[tuple[AcpPlanner, PlanBrief]]:
     """Lend a planner whose agent is the small one in a mode, and a brief for it."""
     script: JsonDict = {
@@ -41,7 +45,7 @@ async def planning(
     }
     with serving(script) as model:
         endpoints = Endpoints({"OPENAI_API_KEY": "sk"}, model.url)
-        supplies = Supplies(endpoints=endpoints, price=lambda _, used: used.input_tokens / 300, limits=QUICK)
+        supplies = Supplies(endpoints=endpoints, price=price, limits=QUICK)
         preset = custom(("python3", "{home}/fake_acp_agent.py", mode))
         state = stage.folder / "session"
         agent_home(state).mkdir(parents=True)
@@ -113,3 +117,14 @@ async def test_a_planner_spends_what_its_run_was_granted_over_all_models_and_no_
         with pytest.raises(RunError, match=r"it has used the \$0\.35 that this run may cost") as caught:
             await planner.propose(order)
     assert (caught.value.reason, caught.value.usage.requests) == ("budget", 4)
+
+
+async def test_a_fallback_that_costs_nothing_is_asked_when_the_money_is_used(plain: Stage) -> None:
+    def price(model: str, _used: Usage, _read: int, _written: int) -> tuple[float, bool]:
+        return (1.0 if model == "openai:m1" else 0.0), False
+
+    models = ("openai:m1", "openai:free")
+    async with planning(plain, "pay_and_crash", models, usd=0.5, price=price) as (planner, order):
+        with pytest.raises(RunError) as caught:
+            await planner.propose(order)
+    assert (caught.value.reason, caught.value.usage.requests, caught.value.usage.usd) == ("crash", 2, 1.0)

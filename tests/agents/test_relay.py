@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.agents.endpoints import Endpoint, Endpoints, WireFormat
-from bot.agents.metering import Meter
-from bot.agents.relay import SOCKET, Relay, relay
+from bot.agents.metering import Cached, Meter
+from bot.agents.relay import SOCKET, Limit, Relay, relay
+from bot.agents.supplies import MORE, Price, free
 from bot.core.values import Usage
 from bot.errors import AgentError
 from bot.ports import JsonDict
@@ -25,16 +26,25 @@ from tests.agents.scripted_model import ScriptedModel, serving
 ASKED: JsonDict = {"model": "m1", "messages": [{"role": "user", "content": "hello"}]}
 
 
+def a_dime(_model: str, used: Usage, _read: int, _written: int) -> tuple[float, bool]:
+    """Take a dime for each token of an answer."""
+    return used.output_tokens / 10, False
+
+
 @asynccontextmanager
 async def relayed(
-    folder: Path, *steps: JsonDict, wire: WireFormat = "chat"
+    folder: Path,
+    *steps: JsonDict,
+    wire: WireFormat = "chat",
+    price: Price | None = None,
+    limit: Limit | None = None,
 ) -> AsyncIterator[tuple[Relay, httpx.AsyncClient, ScriptedModel]]:
     """Lend a relay to a scripted model, and a client with the session's token."""
     script = {"scenarios": [{"when": "", "plain": True, "steps": list(steps) or [{"text": "hi"}]}]}
     with serving(script) as model:
         endpoint = Endpoint(model.url, "openai:m1", wire, "sk-real")
         async with (
-            relay(folder, endpoint, lambda _, used: used.output_tokens / 10) as way,
+            relay(folder, endpoint, price or a_dime, limit) as way,
             httpx.AsyncClient(
                 transport=httpx.AsyncHTTPTransport(uds=str(folder / SOCKET)),
                 base_url="http://model",
@@ -120,7 +130,7 @@ async def test_what_the_provider_answers_is_remembered_and_handed_on(tmp_path: P
 async def test_a_model_that_cannot_be_reached_is_told_without_its_address(tmp_path: Path) -> None:
     endpoint = Endpoint("http://127.0.0.1:9", "openai:m1", "chat", "sk-real")
     async with (
-        relay(tmp_path, endpoint, lambda *_: 0.0) as way,
+        relay(tmp_path, endpoint, free) as way,
         httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(uds=str(tmp_path / SOCKET))) as client,
     ):
         headers = {"x-api-key": way.token}
@@ -142,7 +152,7 @@ async def test_rubbish_and_silence_end_with_the_session(tmp_path: Path) -> None:
 async def test_a_long_folder_is_no_hindrance(tmp_path: Path) -> None:
     folder = tmp_path / ("deep" * 25)
     folder.mkdir()
-    async with relay(folder, Endpoint("http://127.0.0.1:9", "openai:m1", "chat"), lambda *_: 0.0):
+    async with relay(folder, Endpoint("http://127.0.0.1:9", "openai:m1", "chat"), free):
         assert (folder / SOCKET).is_socket()
     assert list(folder.iterdir()) == []
 
@@ -177,6 +187,84 @@ def test_every_format_says_what_was_used(events: list[JsonDict], used: Usage) ->
     for event in events:
         meter.feed(f"event: x\ndata: {json.dumps(event)}\n\n".encode())
     assert meter.usage() == used
+
+
+_TOTAL: JsonDict = {"prompt_tokens": 100, "completion_tokens": 3}
+
+
+@pytest.mark.parametrize(
+    ("told", "input_tokens", "cached"),
+    [
+        ({**_CACHED, "output_tokens": 1}, 107, Cached(100, 2)),
+        ({**_TOTAL, "prompt_tokens_details": {"cached_tokens": 90}}, 100, Cached(90)),
+        (
+            {**_TOTAL, "prompt_tokens_details": {"cached_tokens": 9, "cache_write_tokens": 5}},
+            100,
+            Cached(9, 5),
+        ),
+        # A gateway that says everything twice.
+        ({**_TOTAL, "cache_read_input_tokens": 90, "cache_creation_input_tokens": 5}, 100, Cached(90, 5)),
+        ({"input_tokens": 100, "input_tokens_details": {"cached_tokens": 90}}, 100, Cached(90)),
+        ({"promptTokenCount": 100, "cachedContentTokenCount": 90}, 100, Cached(90)),
+        ({"prompt_tokens": 100, "prompt_tokens_details": None}, 100, Cached()),
+    ],
+)
+def test_what_came_from_a_cache_is_known_and_no_token_counts_twice(
+    told: JsonDict, input_tokens: int, cached: Cached
+) -> None:
+    for place in ("usage", "usageMetadata"):
+        meter = Meter(4, "application/json")
+        meter.feed(json.dumps({place: told}).encode())
+        assert (meter.usage().input_tokens, meter.cached) == (input_tokens, cached)
+
+
+async def test_a_cached_context_costs_what_it_costs(tmp_path: Path) -> None:
+    asked: list[tuple[Usage, int, int]] = []
+
+    def price(_model: str, used: Usage, read: int, written: int) -> tuple[float, bool]:
+        asked.append((used, read, written))
+        return 0.25, False
+
+    meter = Meter(4, "application/json")
+    meter.feed(json.dumps({"usage": {**_CACHED, "output_tokens": 1}}).encode())
+    way = Relay(Endpoint("http://127.0.0.1:9", "anthropic:m1", "anthropic"), price)
+    way.add(meter)
+    assert asked == [(Usage(107, 1), 100, 2)]
+    assert way.usage == Usage(107, 1, 0.25, 1)
+
+
+async def calls_until_refused(way: Relay, client: httpx.AsyncClient, most: int = 8) -> int:
+    for made in range(most):
+        answer = await client.post("/chat/completions", json=ASKED)
+        if answer.status_code == 402:
+            assert MORE in answer.json()["error"]["message"]
+            assert MORE in way.denied
+            return made
+    return most
+
+
+async def test_a_model_that_costs_nothing_is_never_refused_for_money(tmp_path: Path) -> None:
+    async with relayed(tmp_path, {"text": "hi"}, price=free, limit=Limit(0.0, 0)) as (way, client, _):
+        assert await calls_until_refused(way, client) == 8
+    assert way.denied == ""
+
+
+async def test_where_nobody_knows_the_price_tokens_end_a_run_and_no_guessed_dollars(tmp_path: Path) -> None:
+    def guess(_model: str, used: Usage, _read: int, _written: int) -> tuple[float, bool]:
+        return 99.0, True
+
+    step = {"text": "hi", "usage": [400, 100]}
+    async with relayed(tmp_path, step, price=guess, limit=Limit(0.01, 1_500)) as (way, client, _):
+        assert await calls_until_refused(way, client) == 3
+    assert "used the 1,500 tokens" in way.denied
+    assert way.usage.usd == 297.0  # what the ledger reckons with
+
+
+async def test_a_run_ends_at_its_dollars_where_the_price_is_known(tmp_path: Path) -> None:
+    step = {"text": "hi", "usage": [400, 10]}
+    async with relayed(tmp_path, step, limit=Limit(2.5, 10)) as (way, client, _):
+        assert await calls_until_refused(way, client) == 3
+    assert "used the $2.50" in way.denied
 
 
 async def test_counting_tokens_costs_nothing(tmp_path: Path) -> None:

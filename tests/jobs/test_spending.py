@@ -163,6 +163,46 @@ async def test_a_run_is_stopped_where_it_would_cost_more_than_it_may(town: Town)
         assert "$0.10" in refused.text
 
 
+async def test_a_run_of_a_model_without_a_list_price_ends_at_its_tokens_and_not_at_guessed_dollars(
+    town: Town,
+) -> None:
+    unknown = "ollama:own"
+    async with town.spending.run(TRACK, "planning", [unknown], "a") as spent:
+        assert await spent.before(unknown, 500_000) is None
+        await spent.after(unknown, Usage(500_000, 50_000))
+        assert micros(DEAREST.cost(Usage(500_000, 50_000))) > micros(spent.usd or 0)
+        assert await spent.before(unknown, 50_000) is None
+        await spent.after(unknown, Usage(50_000))
+        refused = await spent.before(unknown, 1)
+        assert isinstance(refused, Refused)
+        assert "600,000 tokens" in refused.text
+        assert "/agent budget" in refused.text
+    assert (await town.whole()).unknown > micros(2.0)  # the ledger reckons with the guess
+
+
+async def test_a_higher_ceiling_lets_a_run_cost_more(town: Town) -> None:
+    dear = with_budget(10, 1_000)
+    async with town.spending.run(dear, "planning", ["ollama:own"], "a") as spent:
+        assert spent.usd == 2.0
+        spent.usage = Usage()
+    raised = replace(dear, budget_usd=30.0)
+    async with town.spending.run(raised, "planning", ["ollama:own"], "b") as spent:
+        assert spent.usd == 6.0
+        assert await spent.before("ollama:own", 1_800_000) is None
+        await spent.after("ollama:own", Usage())
+    async with town.spending.run(replace(dear, budget_usd=5.0), "planning", ["ollama:own"], "c") as spent:
+        assert spent.usd == 2.0
+        spent.usage = Usage()
+
+
+async def test_a_model_that_costs_nothing_is_asked_when_the_money_is_used(town: Town) -> None:
+    async with town.spending.run(with_budget(0.1), "planning", ["p:one", "scripted"], "a") as spent:
+        assert await spent.before("p:one", 1_000) is None
+        await spent.after("p:one", Usage(200_000, 0))
+        assert isinstance(await spent.before("p:one", 1_000), Refused)
+        assert await spent.before("scripted", 1_000) is None
+
+
 async def test_a_spent_budget_is_refused_and_another_ceiling_opens_it(town: Town) -> None:
     await spend(town, Usage(usd=2.0))
     poor = with_budget(2)

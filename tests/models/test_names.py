@@ -7,7 +7,7 @@ import pytest
 from bot.core.config import Models, RepoConfig
 from bot.core.values import Usage
 from bot.models.names import DEFAULT_MODELS, Named, missing_key, named, terms
-from bot.models.prices import DEAREST, price
+from bot.models.prices import DEAREST, Price, cost, price
 
 
 def test_the_operator_s_choice_comes_before_the_repository_s_and_both_before_the_default() -> None:
@@ -47,6 +47,18 @@ def test_a_list_price_is_known_for_each_default_and_none_is_invented() -> None:
     assert price("openai:nobody-s-model") is None
     assert price("nobody:gpt-6.1-terra") is None
     assert price("no-provider") is None
+
+
+def test_cached_input_costs_what_the_list_says_and_else_a_tenth_and_a_quarter_more() -> None:
+    asked = Usage(1_000_000, 0)
+    plain = Price(10.0, 50.0)
+    assert [plain.cost(asked), plain.cost(asked, 1_000_000), plain.cost(asked, 0, 1_000_000)] == [10, 1, 12.5]
+    assert plain.cost(Usage(100), 10**9, 10**9) == plain.cost(Usage(100), 100)  # never more than there was
+    listed = price("anthropic:claude-sonnet-4-5")
+    assert listed is not None
+    assert (listed.input, listed.read, listed.written) == pytest.approx((3.0, 0.3, 3.75))
+    assert cost("anthropic:claude-sonnet-4-5", asked, 1_000_000)[0] == pytest.approx(0.3)
+    assert cost("ollama:own", asked, 1_000_000) == (3.0, True)
 
 
 def test_a_script_costs_nothing_and_a_million_tokens_their_price() -> None:
