@@ -17,6 +17,7 @@ from bot.core.actions import (
     SyncStatus,
     Timer,
 )
+from bot.core.base_wait import owes_work
 from bot.core.events import ChecksDue, TaskAssessed, TaskRebased
 from bot.core.evidence import Evidence
 from bot.core.ids import task_branch
@@ -44,8 +45,15 @@ def task_assessed(track: Track, event: TaskAssessed, now: datetime, engine: Reba
     decision = engine.decide(situation)
     if decision.kind == "rebase" and task.state == "checking" and task.rebasing == event.head_sha:
         return nothing(track)  # under way: it takes the default branch as it is when it comes to that
+    owed = owes_work(task)
     task = replace(
-        task, trend=situation.trend, decisions=(*task.decisions, decision.kind), waits_for_base=False
+        task,
+        trend=situation.trend,
+        decisions=(*task.decisions, decision.kind),
+        rebasing="",
+        waits_for_base=owed and decision.kind in {"rerun", "rebase"},
+        # Words of a run that is over are nothing to wait with, and nothing to tell the next one.
+        feedback=task.feedback if owed or situation.where == "before_push" else "",
     )
     inputs = ", ".join(f"{name} {value}" for name, value in decision.inputs)
     track = replace(track.with_task(task), usage=track.usage + event.usage).noting(
@@ -79,9 +87,8 @@ def stuck(
     track: Track, task: TaskTrack, text: str, details: str, now: datetime, *, why: str = ""
 ) -> Decision:
     """Block a task and say what happened and what a person can do; `text` is one plain sentence."""
-    track = track.with_task(replace(task, state="blocked", note=text, rebasing="")).noting(
-        stamp(now), f"{task.id} is blocked", why or text, task.id
-    )
+    track = track.with_task(replace(task, state="blocked", note=text, rebasing="", waits_for_base=False))
+    track = track.noting(stamp(now), f"{task.id} is blocked", why or text, task.id)
     where = f"#{task.pull} (`{task.id}`)" if task.pull else f"`{task.id}`"
     parts = [
         f"{where} is blocked in attempt {task.attempt}: {escape(text)}" + (f". {escape(why)}" if why else ""),
@@ -126,12 +133,15 @@ def _rerun(
 
 
 def _wait_for_base(
-    track: Track, task: TaskTrack, event: TaskAssessed, _decision: RebaseDecision, _now: datetime
+    track: Track, task: TaskTrack, event: TaskAssessed, _decision: RebaseDecision, now: datetime
 ) -> Decision:
     branch = track.repo.default_branch
-    note = (
-        f"fails on {branch} too ({', '.join(event.situation.fails_on_base[:3])}): waits until {branch} moves"
-    )
+    names = ", ".join(event.situation.fails_on_base[:3])
+    if event.situation.where == "before_push" and not may_run_again(track, task):
+        # Whatever is pushed there next may leave it red, and each time a run would be paid.
+        text = f"{branch} fails in the same way ({names}), and this was tried as often as the settings allow: mend {branch} first"
+        return stuck(track, task, text, event.details, now)
+    note = f"fails on {branch} too ({names}): waits until {branch} moves"
     # An open pull request stays what it is about, also where only a run that was to mend it met this.
     state = "waiting" if task.pull is None else "checking"
     task = replace(task, state=state, note=note, waits_for_base=True)  # type: ignore[arg-type]  # both are TaskStates
@@ -197,7 +207,9 @@ _STEPS: dict[str, Step] = {
 
 
 def _again(track: Track, task: TaskTrack, mode: RunMode, head: str, feedback: str, now: datetime) -> Decision:
-    track, run = _run_on(track, task, mode, head, feedback, now)
+    """Have what failed mended; what an earlier run was asked for is told as well: it is on no branch yet."""
+    before = f"\n\nThe run before was told:\n{task.feedback}"[: FEEDBACK // 2] if task.feedback else ""
+    track, run = _run_on(track, task, mode, head, feedback[: FEEDBACK - len(before)] + before, now)
     return Decision(track=track, actions=(run, SyncStatus()))
 
 
@@ -206,12 +218,26 @@ def _run_on(
 ) -> tuple[Track, RunTask]:
     """Start another run inside the attempt, from what it has made so far."""
     task = replace(
-        task, state="running", run=task.run + 1, mode=mode, from_sha=head, feedback=feedback, note=""
+        task,
+        state="running",
+        note="",
+        run=task.run + 1,
+        mode=mode,
+        from_sha=head,
+        feedback=feedback,
+        rebasing="",
+        waits_for_base=False,
     )
     track = replace(track.with_task(task), runs=track.runs + 1).noting(
         stamp(now), f"started run {task.run} of {task.id} in attempt {task.attempt}", mode, task.id
     )
     return track, RunTask(task=task.id, attempt=task.attempt, run=task.run, mode=mode, head=head)
+
+
+def may_run_again(track: Track, task: TaskTrack) -> bool:
+    """Tell whether the settings allow another paid run where one came to nothing: a fix, or a new attempt."""
+    limits = track.config.limits
+    return task.fixes < limits.fix_forward if task.pull is not None else task.attempt < limits.attempts
 
 
 def run_again(track: Track, task: TaskTrack, now: datetime) -> tuple[Track, RunTask]:

@@ -14,6 +14,7 @@ from bot.core.actions import (
     SyncStatus,
     Timer,
 )
+from bot.core.base_wait import owes_work, waits_for_base
 from bot.core.checks import Rollup
 from bot.core.events import ActionFailed, HealthChecked, TaskFailed, TaskProposed
 from bot.core.life import block, nothing, say, stamp
@@ -81,7 +82,9 @@ def start_ready(track: Track, now: datetime) -> tuple[Track, tuple[Action, ...]]
     busy = [task for task in track.tasks if leases.holds(task)]
     running = sum(task.state == "running" for task in busy)
     begun = {
-        task.id for task in track.tasks if task.state not in STARTABLE or task.waits_for_base or task.reopened
+        task.id
+        for task in track.tasks
+        if task.state not in STARTABLE or waits_for_base(task) or task.reopened
     }
     ready = [
         task for task in schedule.ready_tasks([t.as_written() for t in track.tasks]) if task.id not in begun
@@ -125,7 +128,7 @@ def assessed(track: Track) -> Track:
     if track.state not in {"working", "blocked"} or not track.healthy:
         return track
     stuck = [task for task in track.tasks if task.state in STUCK]
-    goes_on = any(task.state in BUSY or task.waits_for_base for task in track.tasks)
+    goes_on = any(task.state in BUSY or waits_for_base(task) for task in track.tasks)
     if not stuck or goes_on or leases.waits_for_others(track):
         return replace(track, state="working", problem="")
     lines = "\n".join(f"- `{task.id}` is {task.state}: {inline(task.note)}" for task in stuck)
@@ -194,16 +197,12 @@ def task_failed(track: Track, event: TaskFailed, now: datetime) -> Decision:
         return nothing(track)
     track = replace(track, usage=track.usage + event.usage)
     why = f"{event.reason}: {event.text}"
-    fixable = task.fixes < track.config.limits.fix_forward
-    if event.reason in FAILURES_WORTH_A_RETRY and task.pull is not None and fixable:
+    again = event.reason in FAILURES_WORTH_A_RETRY and life_repair.may_run_again(track, task)
+    if again and task.pull is not None:
         # The pull request stands: what failed is only the run that was to mend it.
         track, run = life_repair.run_again(track, replace(task, fixes=task.fixes + 1), now)
         return Decision(track=track, actions=(run, SyncStatus()))
-    if (
-        event.reason in FAILURES_WORTH_A_RETRY
-        and task.pull is None
-        and task.attempt < track.config.limits.attempts
-    ):
+    if again:
         track, more = life_repair.next_attempt(track, task, now, why=why)
         return Decision(track=track, actions=(*more, SyncStatus()))
     return _stuck(track, task, event.text + _still_wrong(task), event.details, now)
@@ -235,6 +234,8 @@ def checks_read(track: Track, task: TaskTrack, seen: Rollup, waited: int | None,
     task = replace(task, passed=tuple(dict.fromkeys([*task.passed, *seen.passed])))
     if seen.verdict in {"red", "conflicted"}:
         return _wrong(track, task, seen, now)
+    if owes_work(task):
+        return _still_owed(track, task, again)
     states: dict[str, tuple[str, str]] = {
         "green": ("in_review", ""),
         "no_ci": ("in_review", "this repository has no checks"),
@@ -256,6 +257,13 @@ def checks_read(track: Track, task: TaskTrack, seen: Rollup, waited: int | None,
     return Decision(track=track, actions=(SyncStatus(),), timers=again)
 
 
+def _still_owed(track: Track, task: TaskTrack, again: tuple[Timer, ...]) -> Decision:
+    """Leave what waits with work for the default branch: checks of the head before that work do not end the wait."""
+    told = task.note or f"waits until {track.repo.default_branch} moves, and is worked on then"
+    tell = () if told == task.note else (SyncStatus(),)
+    return Decision(track=track.with_task(replace(task, note=told)), actions=tell, timers=again)
+
+
 def _wrong(track: Track, task: TaskTrack, seen: Rollup, now: datetime) -> Decision:
     """Find out what decides about a red or conflicted head, once for each head and verdict."""
     judged = f"{task.head_sha} {seen.verdict} {' '.join(seen.names)}".strip()
@@ -275,7 +283,12 @@ def base_moved(track: Track, now: datetime) -> tuple[Track, tuple[Action, ...]]:
     """Look again at what the default branch decides about: open pull requests, and what failed there too."""
     actions: list[Action] = []
     for task in track.tasks:
-        if task.pull is not None and task.head_sha and (task.state in OPEN_PULL or task.waits_for_base):
+        if owes_work(task):
+            # From the branch as it is now: people may have pushed since.
+            wanted = replace(task, from_sha="", fixes=task.fixes + 1)
+            track, run = life_repair.run_again(track, wanted, now)
+            actions.append(run)
+        elif task.pull is not None and task.head_sha and task.state in OPEN_PULL:
             alone = not task.waits_for_base and track.config.rebase != "always"
             task = replace(task, waits_for_base=False, judged="" if task.waits_for_base else task.judged)
             track = track.with_task(task)
@@ -284,7 +297,7 @@ def base_moved(track: Track, now: datetime) -> tuple[Track, tuple[Action, ...]]:
                     task=task.id, attempt=task.attempt, head_sha=str(task.head_sha), only_conflicts=alone
                 )
             )
-        elif task.waits_for_base:
+        elif task.pull is None and waits_for_base(task):
             track = track.with_task(replace(task, waits_for_base=False, note=""))
     track, runs = start_ready(track, now)
     return track, (*actions, *runs)

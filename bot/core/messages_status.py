@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 
 from bot.core import messages
+from bot.core.base_wait import waits_for_base
 from bot.core.ids import Marker
 from bot.core.sanitize import escape, inline, truncate
 from bot.core.schedule import PRIORITY
@@ -101,7 +102,7 @@ def _others(track: Track) -> str:
         needs = [need for need in task.depends_on if need not in done]
         if task.state == "todo" and needs:
             lines.append(f"`{task.id}` for {', '.join(f'`{need}`' for need in needs)}")
-        elif task.state == "waiting" or task.waits_for_base:
+        elif task.state == "waiting" or waits_for_base(task):
             lines.append(f"`{task.id}`: {inline(task.note) or 'a free slot'}")
     return "; ".join(lines) + "." if lines else ""
 

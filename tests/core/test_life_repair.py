@@ -8,13 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core import life_hold, life_pulls, life_repair, life_work
-from bot.core.actions import AssessTask, ClosePull, Decision, PostComment, RebaseTask, RunTask
-from bot.core.checks import Rollup
+from bot.core.actions import AssessTask, ClosePull, Decision, PostComment, RebaseTask, RunTask, SyncStatus
+from bot.core.base_wait import waits_for_base
+from bot.core.checks import Rollup, Verdict
 from bot.core.config import RepoConfig
-from bot.core.events import ActionFailed, TaskAssessed, TaskFailed, TaskRebased
+from bot.core.events import ActionFailed, PullPushed, TaskAssessed, TaskFailed, TaskRebased
+from bot.core.messages_status import waits
 from bot.core.rebasing import MOST_RERUNS, DecisionKind, RebaseDecision, RebaseEngine, Situation
-from bot.core.track import Track
-from tests.core.builders import NOW, SHA, a_task, a_track
+from bot.core.track import STUCK, TaskState, Track
+from tests.core.builders import DANA, NOW, REPO, SHA, a_task, a_track
 
 HEAD = "b" * 40
 
@@ -189,6 +191,132 @@ def test_a_fix_that_fails_on_the_base_too_keeps_its_pull_request_and_is_looked_a
     assert (track.tasks[0].attempt, track.tasks[0].pull) == (1, 20)
     told = assessed(track, seen())
     assert only(told, RunTask).mode == "fix"
+
+
+def owing(**changes: Any) -> Track:
+    """A fix that people asked for met what fails on the default branch too; the head was green when they asked."""
+    asked = {
+        "mode": "fix",
+        "from_sha": HEAD,
+        "run": 2,
+        "feedback": "A reviewer asks:\nShorter.",
+        "trend": (0,),
+    }
+    fixing = open_task(state="running", **{**asked, **changes})
+    red = seen("before_push", failing=("t",), fails_on_base=("t",))
+    waiting = assessed(fixing, red, run=2, head_sha="c" * 40).track
+    assert waiting is not None
+    return waiting
+
+
+def read(track: Track, verdict: Verdict, head: str = HEAD) -> Decision:
+    changed = replace(track.tasks[0], head_sha=head)
+    return life_work.checks_read(track, changed, Rollup(verdict, ("lint",)), 0, NOW)
+
+
+@pytest.mark.parametrize("verdict", ["green", "no_ci", "running", "missing", "awaiting_approval"])
+def test_what_people_asked_for_is_begun_again_when_the_base_moves_whatever_the_head_says(
+    verdict: Verdict,
+) -> None:
+    looked = read(owing(), verdict)
+    assert task(looked) == owing().tasks[0]
+    assert bool(looked.timers) == (verdict in {"running", "missing", "awaiting_approval"})
+    assert looked.track is not None
+    track, actions = life_work.base_moved(looked.track, NOW)
+    assert RunTask(task="T-1", attempt=1, run=3, mode="fix", head=HEAD) in actions
+    assert not any(isinstance(action, AssessTask) for action in actions)
+    assert (track.tasks[0].feedback, track.tasks[0].waits_for_base) == ("A reviewer asks:\nShorter.", False)
+
+
+def test_what_waits_for_the_base_begins_from_what_a_person_pushed_meanwhile() -> None:
+    theirs = "e" * 40
+    looked = read(owing(from_sha="d" * 40), "green", theirs)
+    assert looked.track is not None
+    actions = life_work.base_moved(looked.track, NOW)[1]
+    assert RunTask(task="T-1", attempt=1, run=3, mode="fix", head=theirs) in actions
+    pushed = PullPushed(repo=REPO, number=20, head_branch="b1", head_sha=theirs, actor=DANA)
+    noteless = life_pulls.pushed(owing(), owing().tasks[0], pushed, NOW, ours=False).track
+    assert noteless is not None
+    told = read(noteless, "green", theirs)
+    assert "main" in task(told).note
+    assert any(isinstance(action, SyncStatus) for action in told.actions)
+
+
+@pytest.mark.parametrize("situation", [{"failing": ("lint",)}, {"red": False, "conflicts": ("a.py",)}])
+def test_what_people_asked_for_is_told_with_what_failed_after_that(situation: dict[str, Any]) -> None:
+    decision = assessed(owing(), seen(**situation), run=2)
+    assert isinstance(only(decision, RunTask), RunTask)
+    assert task(decision).feedback.endswith("A reviewer asks:\nShorter.")
+    long = assessed(owing(feedback="Shorter. " * 400), seen(), run=2, output="E" * 9_000)
+    assert len(task(long).feedback) == life_repair.FEEDBACK
+    assert "Shorter." in task(long).feedback
+
+
+def test_a_red_fix_is_mended_with_the_words_of_the_people_who_asked_for_it() -> None:
+    fixing = running(pull=20, head_sha=HEAD, mode="fix", from_sha=HEAD, feedback="Shorter.")
+    decision = assessed(fixing, seen("before_push"), head_sha="c" * 40)
+    assert "lint" in task(decision).feedback
+    assert task(decision).feedback.endswith("Shorter.")
+
+
+def test_words_of_a_run_that_is_over_begin_nothing_when_the_base_moves() -> None:
+    old = open_task(state="blocked", mode="fix", from_sha=HEAD, feedback="Shorter.")
+    decision = assessed(old, seen(fails_on_base=("lint",)))
+    assert decision.track is not None
+    actions = life_work.base_moved(decision.track, NOW)[1]
+    assert AssessTask(task="T-1", attempt=1, head_sha=HEAD) in actions
+
+
+def test_a_broken_base_is_not_paid_for_without_end() -> None:
+    """Every push to it would be one more run; people are told what to mend, and how it goes on then."""
+    red = seen("before_push", failing=("t",), fails_on_base=("t",))
+    decision = assessed(running(), red)
+    attempts = [1]
+    while task(decision).state != "blocked" and len(attempts) < 10:
+        assert decision.track is not None
+        track, _ = life_work.base_moved(decision.track, NOW)
+        attempts.append(track.tasks[0].attempt)
+        decision = assessed(track, red, attempt=track.tasks[0].attempt, run=track.tasks[0].run)
+    assert attempts == [1, 2, 3, 4]
+    body = only(decision, PostComment).body
+    assert "main fails in the same way (t)" in body
+    assert "/agent retry T-1" in body
+    again = owing(fixes=2)
+    assert (again.tasks[0].state, again.tasks[0].pull, again.tasks[0].waits_for_base) == (
+        "blocked",
+        20,
+        False,
+    )
+    paid = life_work.base_moved(owing(fixes=1), NOW)[0]
+    assert paid.tasks[0].fixes == 2
+
+
+@pytest.mark.parametrize("state", ["held", "blocked", "in_review", "running", "reverted", "done", "dropped"])
+def test_only_what_can_go_on_by_itself_waits_for_the_base(state: TaskState) -> None:
+    assert not waits_for_base(a_task(state=state, waits_for_base=True))
+    track = open_task(state=state, waits_for_base=True, note="closed by dana")
+    assert "closed by dana" not in waits(track).partition("Waits for others")[2]
+    if state in STUCK:
+        stuck = a_track(track.tasks[0])
+        assert life_work.assessed(stuck).state == "blocked"
+
+
+def test_a_new_run_waits_for_nothing_and_ends_what_was_decided_before() -> None:
+    track, _ = life_repair.fix(
+        a := open_task(waits_for_base=True, rebasing=HEAD), a.tasks[0], NOW, "Shorter."
+    )
+    assert (track.tasks[0].waits_for_base, track.tasks[0].rebasing) == (False, "")
+    back = assessed(track, seen("before_push", failing=("t",), fails_on_base=("t",)), run=2)
+    assert back.track is not None
+    assert only(assessed(back.track, seen(behind=2), run=2), RebaseTask).head_sha == HEAD
+
+
+def test_a_rebase_that_met_something_else_is_over_and_can_be_decided_again() -> None:
+    rebasing = open_task(rebasing=HEAD)
+    waiting = assessed(rebasing, seen(conflicts=("a.py",), fails_on_base=("lint",)))
+    assert task(waiting).decisions == ("wait_for_base",)
+    assert waiting.track is not None
+    assert only(assessed(waiting.track, seen(behind=2)), RebaseTask).head_sha == HEAD
 
 
 def test_what_waited_for_the_base_waits_no_more_once_something_else_is_decided() -> None:

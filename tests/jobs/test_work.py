@@ -106,10 +106,10 @@ async def publish(store: Store, forge: _Forge, track: Track = TRACK) -> TaskProp
     return done
 
 
-@pytest.mark.parametrize("order", [{"run": 1}, {"attempt": 2}])
-async def test_an_order_of_before_is_left_alone(store: Store, order: dict[str, int]) -> None:
+@pytest.mark.parametrize(("attempt", "run"), [(1, 1), (2, 2)])
+async def test_an_order_of_before_is_left_alone(store: Store, attempt: int, run: int) -> None:
     forge = a_forge()
-    assert await perform(store, forge, **order) is None
+    assert await perform(store, forge, attempt=attempt, run=run) is None
     assert forge.writes == []
 
 
