@@ -42,7 +42,7 @@ def begin(
         repo=repo,
         issue=issue,
         round=round_,
-        frozen=frozen,
+        frozen=replace(frozen, labels=(), closed=False),  # the words alone; the track follows the rest itself
         config=config,
         started_at=stamp(now),
         closed=frozen.closed,

@@ -53,7 +53,7 @@ class Frozen:
     sha256: str
     by: str  # login of who asked
     hidden_removed: bool = False
-    labels: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()  # of the issue, as the track begins
     closed: bool = False
 
 
