@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from bot import files
 from bot.demo.source import is_plain
 from bot.errors import UserError
 
@@ -84,17 +84,27 @@ def choose(wish: Wish) -> Options:
 
 def empty_out(out: Path) -> None:
     """Make the folder anew; UserError where it holds something that no demo left there, or cannot be made."""
+    left: list[str] = []
     try:
-        if out.exists():
-            if any(out.iterdir()) and not (out / MARK).exists():
-                raise UserError(
-                    f"{out} is not empty and not from an earlier demo: name another folder with --out."
-                )
-            shutil.rmtree(out)
-        out.mkdir(parents=True)
+        out.mkdir(parents=True, exist_ok=True)
+        if any(out.iterdir()) and not _of_a_demo(out):
+            raise UserError(
+                f"{out} is not empty and not from an earlier demo: name another folder with --out."
+            )
+        # It stays all the time, so that a removal which is interrupted can be done again.
         (out / MARK).touch()
+        for child in list(out.iterdir()):
+            if child.name != MARK:
+                left += files.remove(child)
     except OSError as error:
         raise UserError(f"{out} cannot be made anew: {error}. Name another folder with --out.") from error
+    if left:
+        raise UserError(f"{out} cannot be made anew: {left[0]} stays. Name another folder with --out.")
+
+
+def _of_a_demo(out: Path) -> bool:
+    """Earlier versions left no mark, but always these two."""
+    return (out / MARK).exists() or ((out / "settings.env").is_file() and (out / "forge").is_dir())
 
 
 def read_issue(path: Path) -> tuple[str, str]:

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from bot.core.planning import PlanProposal, structured_merge
-from bot.demo.options import EXAMPLE_REPO, EXAMPLES, Wish, choose, empty_out, read_issue
+from bot.demo.options import EXAMPLE_REPO, EXAMPLES, MARK, Wish, choose, empty_out, read_issue
 from bot.demo.script import read_script
 from bot.demo.source import is_plain, plant, run_git
 from bot.errors import UserError
@@ -35,6 +35,26 @@ def test_only_a_folder_of_an_earlier_demo_is_emptied(tmp_path: Path) -> None:
     assert not (out / "forge").exists()
     with pytest.raises(UserError, match="cannot be made"):
         empty_out(precious / "out")
+
+
+def test_a_folder_of_an_earlier_version_is_emptied_too(tmp_path: Path) -> None:
+    (tmp_path / "forge").mkdir()
+    with pytest.raises(UserError, match="not from an earlier demo"):
+        empty_out(tmp_path)  # anybody may have such a folder
+    (tmp_path / "settings.env").touch()
+    empty_out(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [MARK]
+
+
+def test_the_mark_is_there_until_all_else_is_gone_and_after_that(tmp_path: Path) -> None:
+    empty_out(tmp_path)
+    (tmp_path / MARK).write_text("the same")
+    (tmp_path / "bot" / "locked").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(EXAMPLES)
+    empty_out(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [MARK]
+    assert (tmp_path / MARK).read_text() == "the same"
+    assert EXAMPLES.is_dir()
 
 
 def test_an_issue_file_is_title_and_body(tmp_path: Path) -> None:
