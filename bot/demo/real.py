@@ -126,7 +126,7 @@ def run_project(
     with tempfile.TemporaryDirectory(prefix="gitwright-real-") as room:
         made = Path(room).resolve() / "script"
         script = write_script(source, project.base, project.fixes, made)
-        issue = issue_file or _asked(project, made / "issue.md")
+        issue = issue_file or asked(project, made / "issue.md")
         options = Options(
             out=out,
             repo=source.resolve(),
@@ -181,17 +181,17 @@ def _fetched(project: Project) -> Path:
     return folder
 
 
-def _asked(project: Project, path: Path) -> Path:
-    """Read an issue from GitHub, which everybody may."""
+def asked(project: Project, path: Path, transport: httpx.BaseTransport | None = None) -> Path:
+    """Write down an issue of GitHub, which everybody may read; UserError where it cannot be had."""
     url = f"https://api.github.com/repos/{project.slug}/issues/{project.issue}"
     try:
-        found = httpx.get(url, timeout=_ASKING, follow_redirects=True).raise_for_status().json()
-    except (
-        httpx.HTTPError,
-        ValueError,
-    ) as error:  # ValueError: the answer is no JSON, as from a sign-in page
-        raise UserError(f"{url} cannot be read; give --issue-file: {error}") from error
-    path.write_text(f"# {found['title']}\n\n{found['body'] or ''}\n", encoding="utf-8")
+        with httpx.Client(timeout=_ASKING, follow_redirects=True, transport=transport) as client:
+            found = client.get(url).raise_for_status().json()
+        text = f"# {found['title']}\n\n{found['body'] or ''}\n"
+    # The answer is no JSON, as from a sign-in page (ValueError), or JSON of something else.
+    except (httpx.HTTPError, ValueError, LookupError, TypeError) as error:
+        raise UserError(f"{url} cannot be read; give --issue-file: {error!r}") from error
+    path.write_text(text, encoding="utf-8")
     return path
 
 

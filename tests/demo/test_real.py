@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 from click.testing import CliRunner
@@ -12,7 +13,7 @@ from click.testing import CliRunner
 from bot.agents.script import load_script
 from bot.demo import source
 from bot.demo.fixes import Clone, find_parts, write_script
-from bot.demo.real import KNOWN, Project, main, record
+from bot.demo.real import KNOWN, Project, asked, main, record
 from bot.demo.report import Report, TaskReport
 from bot.demo.script import read_script
 from bot.errors import UserError
@@ -35,6 +36,21 @@ MORE_TESTS = {
     "tests/test_mul.py": BEFORE["tests/test_mul.py"] + "\n\ndef test_two():\n    assert mul(2, 2) == 4\n"
 }
 TOUCH_ADD = {"pkg/add.py": FIX_ADD["pkg/add.py"] + "\n\ndef more(a):\n    return add(a, 1)\n"}
+
+
+@pytest.mark.parametrize(
+    "answer", ["[]", "{}", '{"title": "t"}', "3", "null", "<html>sign in</html>", '{"message": "rate limit"}']
+)
+def test_an_issue_in_another_shape_is_told_as_one_that_cannot_be_read(tmp_path: Path, answer: str) -> None:
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, text=answer))
+    with pytest.raises(UserError, match="give --issue-file"):
+        asked(KNOWN["cachetools"], tmp_path / "issue.md", transport)
+
+
+def test_an_issue_is_read_with_its_title_first(tmp_path: Path) -> None:
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, json={"title": "It fails", "body": None}))
+    found = asked(KNOWN["cachetools"], tmp_path / "issue.md", transport)
+    assert found.read_text() == "# It fails\n\n\n"
 
 
 class Made:
