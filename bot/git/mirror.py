@@ -77,6 +77,21 @@ class GitMirror:
                 f"+refs/heads/*:{_BRANCHES}*",
             )
 
+    async def fetch_commit(self, access: GitAccess, sha: str) -> None:
+        """Bring a commit that no branch leads to, and keep it under refs/gitwright/given/."""
+        ref = f"+{_checked(sha)}:{ANCHORS}given/{sha}"
+        async with self._fetching, self._writing():
+            await git_remote(
+                self._place,
+                access,
+                "fetch",
+                "--quiet",
+                "--no-tags",
+                "--no-write-fetch-head",
+                access.url,
+                ref,
+            )
+
     @asynccontextmanager
     async def _writing(self) -> AsyncIterator[None]:
         """Let git write refs here; once nobody does, the locks of one that was interrupted are taken away.

@@ -18,8 +18,6 @@ from bot.engine.lock import FileLock
 from bot.errors import UserError
 from bot.forges.local import LocalForge, Records
 from bot.git.mirror import GitMirror
-from bot.git.runner import Place as GitPlace
-from bot.git.runner import git_remote
 from bot.git.worktrees import WorktreeManager
 from bot.jobs.backlog import ProposeBacklogJob
 from bot.local.clone import Clone
@@ -60,11 +58,7 @@ class Room:
         await self.mirror.fetch(access)
         for sha in shas:
             if await self.mirror.resolve(sha) is None:
-                spec = f"+{sha}:refs/gitwright/given/{sha}"
-                await git_remote(
-                    GitPlace(self.mirror.git_dir), access, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head",
-                    access.url, spec,
-                )  # fmt: skip
+                await self.mirror.fetch_commit(access, sha)
 
     @property
     def author(self) -> Identity:
@@ -104,6 +98,9 @@ async def room(wanted: Wanted) -> AsyncIterator[Room]:
         )
         bot = await build(settings, local=local)
         try:
+            await (
+                bot.worktrees.sweep()
+            )  # locks of a git that was killed: `local.lock` says that none works here
             mirror = await bot.worktrees.mirror(repo)
             proposing = bot.jobs[ProposeBacklog]
             assert isinstance(proposing, ProposeBacklogJob)

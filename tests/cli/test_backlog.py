@@ -49,6 +49,22 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     return make(tmp_path_factory.mktemp("backlog"))
 
 
+def test_a_lock_that_a_killed_command_left_in_the_mirror_is_no_hindrance(tmp_path: Path) -> None:
+    clone = make(tmp_path)
+    clone.write("tasks/PLAN.md", plan_text())
+    assert clone.scripted(*BACKLOG).code == 0
+    heads = clone.folder / ".git/gitwright/mirrors/1.git/refs/remotes/origin"
+    branch = clone.git("branch", "--show-current").strip()
+    lock = heads / f"{branch}.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    lock.touch()
+    clone.git("commit", "--quiet", "--allow-empty", "-m", "More")
+
+    ran = clone.scripted(*BACKLOG)
+
+    assert (ran.code, lock.exists()) == (0, False), ran.err
+
+
 def test_a_plan_that_people_edited_becomes_the_backlog_they_mean(clone: Clone) -> None:
     edited = (
         plan_text()

@@ -56,6 +56,24 @@ async def test_a_fetch_that_is_interrupted_leaves_no_lock_behind(
     assert await mirror.resolve("b/499") == base
 
 
+async def test_a_commit_that_no_branch_leads_to_is_brought_and_kept_and_leaves_no_lock_when_interrupted(
+    mirror: GitMirror, server: GitServer, access: GitAccess, base: str
+) -> None:
+    server.git("config", "uploadpack.allowAnySHA1InWant", "true")
+    lone = server.git("commit-tree", "-p", base, "-m", "Alone", f"{base}^{{tree}}").strip()
+    (mirror.git_dir / "refs/gitwright").mkdir(exist_ok=True)
+    (mirror.git_dir / "refs/gitwright/x.lock").touch()  # as a git leaves it that is killed
+    fetching = asyncio.create_task(mirror.fetch_commit(access, lone))
+    await asyncio.sleep(0)
+    fetching.cancel()
+    await asyncio.wait({fetching})
+    assert list(mirror.git_dir.rglob("*.lock")) == []
+    await mirror.fetch_commit(access, lone)
+    assert await mirror.resolve(f"refs/gitwright/given/{lone}") == lone
+    with pytest.raises(GitError, match="no full sha"):
+        await mirror.fetch_commit(access, "--upload-pack=x")
+
+
 async def test_resolve_takes_branches_refs_and_shas_only(mirror: GitMirror, base: str) -> None:
     assert await mirror.resolve(base) == base
     assert await mirror.resolve("refs/remotes/origin/main") == base
