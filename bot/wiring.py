@@ -69,6 +69,7 @@ class Bot:
     handlers: list[AnyHandler]
     _lock: FileLock
     _sweeping: tuple[asyncio.Task[None], ...] = ()
+    patience: float = GRACE + 3.0  # seconds for jobs and sweeps to end before tokens are revoked in any case
 
     async def start(self) -> None:
         """Remove what a killed process left, then take up the work; UserError where another one works in this folder."""
@@ -94,20 +95,28 @@ class Bot:
 
         No step is left out because an earlier one failed; of several failures each names the one before it.
         """
+        halting = asyncio.create_task(self._halt(), name="halt")
         try:
-            for sweeping in self._sweeping:
-                sweeping.cancel()
-            await asyncio.gather(*self._sweeping, return_exceptions=True)
-            await self.runner.stop(GRACE)
+            await asyncio.wait({halting}, timeout=self.patience)
         finally:
             try:
+                # Also where a database that gives no answer holds up the rest until the process is ended.
                 await self.forge.aclose()
             finally:
                 try:
-                    await self.store.close()
+                    await halting
                 finally:
-                    self._lock.release()
+                    try:
+                        await self.store.close()
+                    finally:
+                        self._lock.release()
         _log.info("stopped")
+
+    async def _halt(self) -> None:
+        for sweeping in self._sweeping:
+            sweeping.cancel()
+        await asyncio.gather(*self._sweeping, return_exceptions=True)
+        await self.runner.stop(GRACE)
 
     async def ready(self) -> dict[str, str]:
         """Ask the database and the forge."""

@@ -81,7 +81,7 @@ async def test_the_end_revokes_tokens_and_closes_files_whatever_fails_before(
     bot.runner = cast(Any, runner)
     opened = tmp_path / "gitwright.sqlite-shm"
     assert opened.exists()
-    failures = [failure for failure in (of_forge, of_runner) if failure]
+    failures = [failure for failure in (of_runner, of_forge) if failure]
     told: BaseException | None = None
     try:
         await bot.stop()
@@ -92,6 +92,29 @@ async def test_the_end_revokes_tokens_and_closes_files_whatever_fails_before(
         told = told.__context__
     assert forge.asked == runner.asked == ["stop"]
     assert not opened.exists()
+
+
+@dataclass
+class Hanging(Part):
+    """A part that does not come to an end before another one was asked to."""
+
+    before: Part = field(default_factory=Part)
+
+    async def aclose(self) -> None:
+        while not self.before.asked:
+            await asyncio.sleep(0.01)
+        await super().aclose()
+
+
+async def test_tokens_are_revoked_in_time_where_the_database_gives_no_answer(tmp_path: Path) -> None:
+    forge = Part()
+    bot = await _built(tmp_path, forge)
+    bot.runner = cast(Any, Hanging(before=forge))
+    bot.patience = 0.1
+    async with asyncio.timeout(20):
+        await bot.stop()
+    assert cast(Hanging, bot.runner).asked == forge.asked == ["stop"]
+    assert not (tmp_path / "gitwright.sqlite-shm").exists()
 
 
 async def test_a_second_bot_on_the_same_folder_is_refused_before_it_sweeps_anything_away(
