@@ -1,4 +1,4 @@
-"""Owns the file lock that keeps a second process out of an embedded database."""
+"""Owns the file lock that keeps a second process out of a data folder, and out of the embedded database in it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ class FileLock:
             os.close(descriptor)
             raise UserError(
                 f"Another Gitwright (process {holder}) works with `{self._path.parent}`. Stop it first, or give"
-                " this one another GITWRIGHT_DATA_DIR. Several processes can share work on PostgreSQL only."
+                " this one another GITWRIGHT_DATA_DIR. Several processes can share work on PostgreSQL only; on PostgreSQL"
+                " each process needs a GITWRIGHT_DATA_DIR of its own."
             ) from None
         os.truncate(descriptor, 0)
         os.write(descriptor, f"{os.getpid()}\n".encode())
