@@ -53,7 +53,8 @@ def give(path: Path, owner: int | None) -> None:
     if owner is None:
         return
     os.chown(path, owner, owner, follow_symlinks=False)
-    # No calls in each other: an agent may have nested folders deeper than those go.
+    # No calls in each other: folders may be nested deeper than those go. Their paths end at the system's PATH_MAX:
+    # beyond that this raises OSError.
     folders = [os.fspath(path)] if path.is_dir() and not path.is_symlink() else []
     while folders:
         with os.scandir(folders.pop()) as entries:
