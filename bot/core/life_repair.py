@@ -207,10 +207,14 @@ _STEPS: dict[str, Step] = {
 
 
 def _again(track: Track, task: TaskTrack, mode: RunMode, head: str, feedback: str, now: datetime) -> Decision:
-    """Have what failed mended; what an earlier run was asked for is told as well: it is on no branch yet."""
-    before = f"\n\nThe run before was told:\n{task.feedback}"[: FEEDBACK // 2] if task.feedback else ""
-    track, run = _run_on(track, task, mode, head, feedback[: FEEDBACK - len(before)] + before, now)
+    track, run = _run_on(track, task, mode, head, _told(feedback, task.feedback), now)
     return Decision(track=track, actions=(run, SyncStatus()))
+
+
+def _told(feedback: str, before: str) -> str:
+    """Say what is wanted now, and what an earlier run was asked for whose work is on no branch yet."""
+    rest = f"\n\nThe run before was told:\n{before}"[: FEEDBACK // 2] if before else ""
+    return feedback[: FEEDBACK - len(rest)] + rest
 
 
 def _run_on(
@@ -250,7 +254,8 @@ def run_again(track: Track, task: TaskTrack, now: datetime) -> tuple[Track, RunT
 
 def fix(track: Track, task: TaskTrack, now: datetime, feedback: str) -> tuple[Track, tuple[Action, ...]]:
     """Have the agent go on from the branch's head with people's words; what they ask for is not counted."""
-    track, run = _run_on(track, task, "fix", task.head_sha or "", feedback[:FEEDBACK], now)
+    told = _told(feedback, task.feedback if owes_work(task) else "")
+    track, run = _run_on(track, task, "fix", task.head_sha or "", told, now)
     return track, (run,)
 
 

@@ -252,6 +252,15 @@ def test_what_people_asked_for_is_told_with_what_failed_after_that(situation: di
     assert "Shorter." in task(long).feedback
 
 
+def test_what_another_person_asks_for_does_not_replace_what_still_waits() -> None:
+    waiting = owing()
+    track, _ = life_repair.fix(waiting, waiting.tasks[0], NOW, "Faster.")
+    assert track.tasks[0].feedback.startswith("Faster.\n")
+    assert "Shorter." in track.tasks[0].feedback
+    blocked = open_task(state="blocked", mode="fix", feedback="Shorter.")
+    assert life_repair.fix(blocked, blocked.tasks[0], NOW, "Faster.")[0].tasks[0].feedback == "Faster."
+
+
 def test_a_red_fix_is_mended_with_the_words_of_the_people_who_asked_for_it() -> None:
     fixing = running(pull=20, head_sha=HEAD, mode="fix", from_sha=HEAD, feedback="Shorter.")
     decision = assessed(fixing, seen("before_push"), head_sha="c" * 40)
