@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from bot.agents.acp_room import Room
 from bot.agents.acp_session import Conversation, converse
 from bot.agents.presets import Preset, custom
-from bot.agents.supplies import Supplies
+from bot.agents.supplies import CODING, Supplies
 from bot.core.drift import Signal, Step
 from bot.ports import Box, RunError, WorkOrder, WorkReport
 
@@ -70,7 +70,8 @@ class AcpCoder:
         """Let the agent work until it says that it is done; the box's HOME must be `agent_home(order.state_dir)`."""
         deadline = time.monotonic() + order.timeout
         steering = _Steering(order)
-        room = Room(box, order.worktree, order.state_dir, order.model, order.usd, tree=order.tree)
+        limit = CODING.limit(order.usd)
+        room = Room(box, order.worktree, order.state_dir, order.model, limit, tree=order.tree)
         async with converse(self._preset, self._supplies, room, steering.see) as talking:
             before = await talking.steps.begin()
             text: str | None = order.prompt

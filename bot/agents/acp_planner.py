@@ -7,7 +7,7 @@ import json
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pydantic import ValidationError
 
@@ -15,10 +15,10 @@ from bot.agents.acp_room import Room
 from bot.agents.acp_session import Conversation, converse
 from bot.agents.presets import Preset
 from bot.agents.sessions import agent_home
-from bot.agents.supplies import PLANNING, Supplies
+from bot.agents.supplies import PLANNING, Limit, Supplies
 from bot.core.planning import PlanProposal
 from bot.core.values import Usage
-from bot.ports import Box, PlanBrief, Proposed, RunError, Sandbox, SandboxPolicy
+from bot.ports import PlanBrief, Proposed, RunError, Sandbox, SandboxPolicy
 
 _IDLE = 300.0
 _SECONDS = 900.0
@@ -50,12 +50,11 @@ class AcpPlanner:
 
     async def propose(self, brief: PlanBrief) -> Proposed:
         """Give a plan for the brief; RunError says why there is none, and what that cost."""
-        spent = Usage()
+        spent, limit = Usage(), PLANNING.limit(brief.usd)
         failed = RunError("auth", "No model is configured for planning")
         for model in brief.models:
-            left = None if brief.usd is None else max(brief.usd - spent.usd, 0.0)
             try:
-                proposed = await self._with(model, replace(brief, usd=left))
+                proposed = await self._with(model, brief, limit)
             except RunError as error:
                 spent += error.usage
                 failed = error
@@ -65,14 +64,15 @@ class AcpPlanner:
                 return Proposed(proposed.proposal, spent + proposed.usage)
         raise RunError(failed.reason, str(failed), spent, failed.trace) from failed
 
-    async def _with(self, model: str, brief: PlanBrief) -> Proposed:
+    async def _with(self, model: str, brief: PlanBrief, limit: Limit | None) -> Proposed:
         home = agent_home(brief.state_dir)
         policy = SandboxPolicy(work=brief.worktree, home=home, path=self.path, frozen=True)
         async with self.sandbox.open(policy) as box:
-            return await self._in(box, model, brief)
+            return await self._in(
+                Room(box, brief.worktree, brief.state_dir, model, limit, read_only=True), brief
+            )
 
-    async def _in(self, box: Box, model: str, brief: PlanBrief) -> Proposed:
-        room = Room(box, brief.worktree, brief.state_dir, model, brief.usd, PLANNING, read_only=True)
+    async def _in(self, room: Room, brief: PlanBrief) -> Proposed:
         async with converse(self.preset, self.supplies, room, lambda _: None) as talking:
             proposal = await self._answer(talking, brief)
             named = {"agent_id": brief.agent_id, "base_sha": brief.base_sha}

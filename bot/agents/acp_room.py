@@ -12,9 +12,9 @@ from pathlib import Path
 
 from bot import process
 from bot.agents.presets import Launch, Preset
-from bot.agents.relay import SOCKET, Limit, Relay, relay
+from bot.agents.relay import SOCKET, Relay, relay
 from bot.agents.sessions import agent_home
-from bot.agents.supplies import CODING, Most, Supplies
+from bot.agents.supplies import Limit, Supplies
 from bot.errors import AgentError
 from bot.ports import Box, RunError
 
@@ -31,8 +31,7 @@ class Room:
     worktree: Path
     state_dir: Path
     model: str
-    usd: float | None = None  # the most that the model may cost
-    most: Most = CODING  # of a run of this kind
+    limit: Limit | None = None
     read_only: bool = False
     tree: Callable[[], Awaitable[str]] | None = None
 
@@ -46,8 +45,7 @@ async def way_to_model(preset: Preset, supplies: Supplies, room: Room, stack: As
     except AgentError as error:
         raise RunError(error.reason, str(error)) from error
     home = agent_home(room.state_dir)
-    limit = None if room.usd is None else Limit(room.usd, room.most.tokens_for(room.usd))
-    return await stack.enter_async_context(relay(home, endpoint, supplies.price, limit))
+    return await stack.enter_async_context(relay(home, endpoint, supplies.price, room.limit))
 
 
 def prepare(room: Room, launch: Launch, way: Relay | None) -> None:

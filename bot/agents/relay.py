@@ -23,7 +23,7 @@ import structlog
 from bot import process
 from bot.agents.endpoints import Endpoint, WireFormat
 from bot.agents.metering import Meter
-from bot.agents.supplies import MORE, Price
+from bot.agents.supplies import MORE, Limit, Price
 from bot.core.values import Usage
 from bot.ports import JsonDict
 
@@ -70,14 +70,6 @@ FORMATS: Mapping[WireFormat, _Format] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """Where calls end: at the dollars, or where a model's price is unknown, at the tokens, not at guessed dollars."""
-
-    usd: float
-    tokens: int
-
-
 @dataclass(slots=True)
 class Relay:
     """What an agent needs to reach its model, and what was seen of that."""
@@ -90,8 +82,6 @@ class Relay:
     trouble: int = 0  # the status of the last answer, where it was none of success
     alive: float = 0.0  # monotonic time of the last byte of a good answer
     denied: str = ""  # why a call was refused for its cost
-    _known: float = 0.0  # dollars of answers whose price is known
-    _unpriced: int = 0  # tokens of the others
 
     def add(self, meter: Meter) -> None:
         """Count one answer of the model, whole or cut off."""
@@ -99,21 +89,24 @@ class Relay:
         usd, guessed = used.usd, False
         if not usd:
             usd, guessed = self.price(self.endpoint.name, used, cached.read, cached.written)
-        if guessed:  # a cached token weighs as little as it usually costs
-            self._unpriced += used.input_tokens - cached.read * 9 // 10 + used.output_tokens
-        else:
-            self._known += usd
         self.usage += Usage(used.input_tokens, used.output_tokens, usd, 1)
+        if self.limit is not None and guessed:  # a cached token weighs as little as it usually costs
+            self.limit.unpriced += (
+                used.input_tokens - min(cached.read, used.input_tokens) * 9 // 10 + used.output_tokens
+            )
+        elif self.limit is not None:
+            self.limit.spent += usd
 
     def used_up(self) -> str:
         """Say what of the limit is used up, if anything."""
-        if self.limit is None:
+        most = self.limit
+        if most is None:
             return ""
-        usd, unpriced = self.price(self.endpoint.name, _MUCH, 0, 0)
-        if unpriced and self._unpriced >= self.limit.tokens:
-            return f"it has used the {self.limit.tokens:,} tokens that this run may use of a model without a list price"
-        if self._known >= self.limit.usd and (self._known if unpriced else usd):
-            return f"it has used the ${self.limit.usd:.2f} that this run may cost"
+        usd, guessed = self.price(self.endpoint.name, _MUCH, 0, 0)
+        if guessed and most.unpriced >= most.tokens:
+            return f"it has used the {most.tokens:,} tokens that this run may use of a model without a list price"
+        if usd and most.spent >= most.usd and (most.spent or not guessed):
+            return f"it has used the ${most.usd:.2f} that this run may cost"
         return ""
 
 

@@ -19,12 +19,29 @@ def free(model: str, usage: Usage, read: int, written: int) -> tuple[float, bool
     return 0.0, False
 
 
+@dataclass(slots=True)
+class Limit:
+    """Where a run's calls end, over all of its models, and how near it is.
+
+    That is at the dollars, or for models whose price nobody knows at the tokens: guessed dollars end nothing.
+    """
+
+    usd: float
+    tokens: int
+    spent: float = 0.0  # known dollars
+    unpriced: int = 0  # tokens of models whose price nobody knows
+
+
 @dataclass(frozen=True, slots=True)
 class Most:
     """What one run may cost and use at all."""
 
     usd: float
     tokens: int
+
+    def limit(self, usd: float | None) -> Limit | None:
+        """Give the limit of a run that was granted these dollars; None where nothing limits it."""
+        return None if usd is None else Limit(usd, self.tokens_for(usd))
 
     def tokens_for(self, usd: float) -> int:
         """Give the bound of a model whose price nobody knows; who allows more money allows more of them."""

@@ -128,3 +128,15 @@ async def test_a_fallback_that_costs_nothing_is_asked_when_the_money_is_used(pla
         with pytest.raises(RunError) as caught:
             await planner.propose(order)
     assert (caught.value.reason, caught.value.usage.requests, caught.value.usage.usd) == ("crash", 2, 1.0)
+
+
+async def test_a_fallback_is_asked_whatever_was_guessed_about_the_model_before(plain: Stage) -> None:
+    def price(model: str, _used: Usage, _read: int, _written: int) -> tuple[float, bool]:
+        return (50.0, True) if model == "openai:own" else (0.1, False)
+
+    models = ("openai:own", "openai:m1")
+    async with planning(plain, "pay_and_crash", models, usd=0.5, price=price) as (planner, order):
+        with pytest.raises(RunError) as caught:
+            await planner.propose(order)
+    assert (caught.value.reason, caught.value.usage.requests) == ("crash", 2)
+    assert caught.value.usage.usd == pytest.approx(50.1)

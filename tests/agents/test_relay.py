@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from bot.agents.endpoints import Endpoint, Endpoints, WireFormat
 from bot.agents.metering import Cached, Meter
-from bot.agents.relay import SOCKET, Limit, Relay, relay
-from bot.agents.supplies import MORE, Price, free
+from bot.agents.relay import SOCKET, Relay, relay
+from bot.agents.supplies import MORE, Limit, Price, free
 from bot.core.values import Usage
 from bot.errors import AgentError
 from bot.ports import JsonDict
