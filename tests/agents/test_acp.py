@@ -146,7 +146,7 @@ async def test_the_model_is_reached_out_of_a_box_without_network_and_is_counted(
         coder = acp_coder(
             {"OPENAI_API_KEY": "sk-the-real-key"},
             model.url,
-            price=lambda _, used: (used.input_tokens + 2 * used.output_tokens) / 1000,
+            price=lambda _, used, *cached: ((used.input_tokens + 2 * used.output_tokens) / 1000, False),
         )
         report = await stage.work(coder, **fake("model"), **MODEL)
         assert model.keys == ["sk-the-real-key"]
