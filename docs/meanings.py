@@ -35,7 +35,8 @@ CONFIG = {
     "limits.workers": "Tasks of a track that agents work on at once; `GITWRIGHT_WORKERS` limits those of the process.",
     "limits.api": "API calls about this repository at once; `GITWRIGHT_API_CALLS` limits those of the process.",
     "limits.max_open_prs": "Open task pull requests of a track; more are not started.",
-    "limits.attempts": "Attempts at a task where an agent crashed, stalled or changed nothing.",
+    "limits.attempts": "Attempts at a task where an agent crashed, stalled or changed nothing, or met a default branch that "
+    "fails in the same way.",
     "limits.regenerations": "How often a task is begun anew with an improved spec.",
     "limits.fix_forward": "How often an agent mends a red pull request.",
     "limits.plan_minutes": "Minutes until a planning agent is given up.",

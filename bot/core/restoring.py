@@ -150,10 +150,12 @@ def _with_pull(seen: Remains, task: TaskTrack, found: Attempt) -> TaskTrack:
             why = "merged elsewhere" if pull.merged else "closed"
             return replace(task, state="held", note=f"#{pull.number} was {why}", pull=pull.number)
         return task
-    moved = task.mode == "fresh" or pull.head_sha != task.from_sha
+    moved = task.mode == "fresh" or pull.head_sha != (task.head_sha or task.from_sha)
     if task.state == "running" and moved:
         # The run was over: what it made is there.
         task = replace(task, state="checking", note="", trend=(*task.trend, 0), feedback="")
+    elif task.state == "running":
+        task = replace(task, from_sha=pull.head_sha)  # what was made before and not pushed is lost
     if pull.head_sha != task.head_sha:
         task = replace(task, passed=(), reruns=0)
     return replace(task, pull=pull.number, head_sha=pull.head_sha)

@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -128,9 +129,14 @@ def test_a_lost_run_is_started_again_as_the_next_run_of_the_same_attempt() -> No
     assert [a for a in decision.actions if isinstance(a, RunTask)] == [RunTask(task="T-1", attempt=2, run=4)]
 
 
-def test_a_lost_fix_is_started_again_from_the_head_that_it_was_to_mend() -> None:
+@pytest.mark.parametrize("known", [None, "b" * 40])
+def test_a_lost_fix_is_started_again_from_the_head_that_it_was_to_mend(known: str | None) -> None:
     head = "b" * 40
-    lost = a_task(state="running", attempt=1, run=2, pull=20, mode="fix", from_sha=head, feedback="It fails.")
+    began = "c" * 40 if known else head  # a second fix goes on from the first, which was not pushed
+    lost = a_task(
+        state="running", attempt=1, run=2, pull=20, mode="fix", from_sha=began, feedback="It fails."
+    )
+    lost = replace(lost, head_sha=known)
     seen = remains(a_track(lost), attempts={"T-1": Attempt(number=1, pull=a_pull(head_sha=head))})
     decision = restored(rebuilt(seen, NOW), seen, NOW)
     runs = [a for a in decision.actions if isinstance(a, RunTask)]
