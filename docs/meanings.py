@@ -42,7 +42,7 @@ CONFIG = {
     "limits.plan_minutes": "Minutes until a planning agent is given up.",
     "limits.task_minutes": "Minutes until a coding agent is given up.",
     "budget.track_usd": "Ceiling of a track in US dollars, at list prices; a run that it cannot pay for is not begun. "
-    "`/agent budget` sets another one.",
+    "`/agent budget` sets another one; a higher one raises what a single run may cost in the same proportion.",
     "budget.day_usd": "Ceiling of a UTC day in US dollars, over all tracks of the process; what does not fit waits for the next day.",
     "egress": "Hosts that an agent may reach, beside the models. Today an agent has no network at all.",
     "rebase": "When task branches are put onto the default branch: `needed`: in conflict, or red and behind; `always`: whenever "
