@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from bot.core.track import TaskState, TaskTrack
+from bot.core.track import STARTABLE, TaskState, TaskTrack
 
 # In any other state a task does not wait for the default branch, whatever is remembered from before.
-CAN_WAIT: frozenset[TaskState] = frozenset({"todo", "waiting", "checking"})
+CAN_WAIT: frozenset[TaskState] = STARTABLE | {"checking"}
 
 
 def waits_for_base(task: TaskTrack) -> bool:

@@ -13,7 +13,7 @@ from bot.core.life import block, finish, moment, nothing, say, stamp
 from bot.core.life_planning import begin_again
 from bot.core.life_work import start_ready
 from bot.core.sanitize import code
-from bot.core.track import SETTLED, STUCK, TaskTrack, Track
+from bot.core.track import SETTLED, STARTABLE, STUCK, TaskTrack, Track
 
 
 def backlog_closed(track: Track, event: PullClosed, loaded: Loaded | None, now: datetime) -> Decision:
@@ -114,8 +114,9 @@ def _honoured(known: TaskTrack | None, written: TaskTrack) -> TaskTrack:
     if known.state == "blocked" and known.attempt == 0:
         return written  # it waits for a word of people, and this may be it
     # An open pull request is settled by merging or closing it.
-    begun = known.state != "todo" and (known.state != "waiting" or known.attempt > 0)
-    if written.state in SETTLED and (known.state in STUCK or not begun):
+    open_pull = known.pull is not None and known.state == "waiting"
+    idle = known.state in STUCK or (known.state in STARTABLE and not open_pull)
+    if written.state in SETTLED and idle:
         return replace(known, state=written.state, note="")
     return _reworded(known, written)
 

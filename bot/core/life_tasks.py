@@ -15,8 +15,6 @@ from bot.core.life import finish, stamp
 from bot.core.life_work import assessed, start_ready
 from bot.core.track import SETTLED, TaskTrack, Track
 
-NOT_BEGUN = frozenset({"todo", "waiting"})
-
 
 def skip(track: Track, task: TaskTrack, by: str, now: datetime) -> Decision | str:
     """Drop a task: what runs is stopped, its pull request closed, and what needs it waits for a person."""
@@ -87,7 +85,7 @@ def _not_again(track: Track, task: TaskTrack) -> str:
     open_needs = [n for n in task.depends_on if (need := track.task(n)) is None or need.state != "done"]
     if open_needs:
         return f"`{task.id}` needs {', '.join(f'`{need}`' for need in open_needs)}, which is not merged."
-    if task.state in NOT_BEGUN and task.attempt == 0:
+    if task.untouched:
         return f"`{task.id}` has not begun yet: {messages.TASK_WORDS[task.state]}. It starts by itself."
     return ""
 

@@ -21,10 +21,9 @@ from bot.core.life import block, nothing, say, stamp
 from bot.core.life_planning import begin_again
 from bot.core.life_repair import LOOK_AGAIN, look
 from bot.core.sanitize import code, escape, inline
-from bot.core.track import OPEN_PULL, STUCK, TaskState, TaskTrack, Track
+from bot.core.track import OPEN_PULL, STARTABLE, STUCK, TaskState, TaskTrack, Track
 
 BUSY: frozenset[TaskState] = frozenset({"running", *OPEN_PULL})
-STARTABLE: frozenset[TaskState] = frozenset({"todo", "waiting"})
 TELLING = frozenset({"sync_status", "post_comment", "react"})
 # What fails beside the work is told, and the work goes on.
 ASIDE = frozenset(

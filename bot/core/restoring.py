@@ -169,8 +169,7 @@ def _by_line(seen: Remains, task: TaskTrack, written: BacklogTask | None) -> Tas
         if task.state in SETTLED and not task.skipped:
             return replace(task, state="reverted", note="its line was set back to todo")
         return task
-    unbegun = task.state in {"todo", "waiting"} and task.attempt == 0
-    if unbegun or task.state in STUCK:
+    if task.untouched or task.state in STUCK:
         return replace(task, state=written.status, note="")
     return task
 

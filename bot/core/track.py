@@ -38,6 +38,7 @@ SETTLED: frozenset[TaskState] = frozenset({"done", "dropped"})
 HELD: frozenset[TrackState] = frozenset({"paused", "stopped"})
 RunMode = Literal["fresh", "fix", "conflict", "publish"]
 
+STARTABLE: frozenset[TaskState] = frozenset({"todo", "waiting"})  # the next run begins by itself
 STUCK: frozenset[TaskState] = frozenset({"blocked", "held", "reverted"})  # only a person gets it going again
 OPEN_PULL: frozenset[TaskState] = frozenset({"checking", "in_review"})
 HISTORY = 60  # entries kept for /agent why
@@ -114,6 +115,11 @@ class TaskTrack:
     def spec(self) -> int:
         """Count the versions of its spec: the first, and one for each time it was improved."""
         return 1 + len(self.evidence)
+
+    @property
+    def untouched(self) -> bool:
+        """Tell whether no attempt at it has begun yet."""
+        return self.state in STARTABLE and self.attempt == 0
 
     @property
     def rests(self) -> bool:

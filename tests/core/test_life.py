@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -375,6 +376,23 @@ def test_taking_the_need_out_of_the_file_frees_the_dependent() -> None:
     )
     written = replace(GOOD, backlog=GOOD.backlog.model_copy(update={"tasks": tasks}))
     assert RunTask(task="T-2", attempt=1, run=1) in life_backlog.backlog_changed(track, written, NOW).actions
+
+
+@pytest.mark.parametrize(("pull", "state"), [(None, "dropped"), (20, "waiting")])
+def test_a_dropped_line_drops_what_waits_after_an_attempt_unless_its_pull_request_is_open(
+    pull: int | None, state: TaskState
+) -> None:
+    waits = a_task("T-1", state="waiting", attempt=1, run=1, pull=pull, waits_for_base=True)
+    track = a_track(waits, a_task("T-2", state="running", attempt=1, run=1), a_task("T-3"))
+    assert GOOD.backlog is not None
+    tasks = tuple(
+        t.model_copy(update={"status": "dropped"} if t.id == "T-1" else {"depends_on": ()})
+        for t in GOOD.backlog.tasks
+    )
+    written = replace(GOOD, backlog=GOOD.backlog.model_copy(update={"tasks": tasks}))
+    task = kept(life_backlog.backlog_changed(track, written, NOW)).task("T-1")
+    assert task is not None
+    assert task.state == state
 
 
 def test_a_task_whose_line_was_removed_while_it_runs_is_not_forgotten() -> None:
