@@ -63,34 +63,16 @@ class GitMirror:
 
     async def fetch(self, access: GitAccess) -> None:
         """Bring all branches to refs/remotes/origin/*, and drop those that are gone."""
-        async with self._fetching, self._writing():
-            await git_remote(
-                self._place,
-                access,
-                "fetch",
-                "--quiet",
-                "--prune",
-                "--force",
-                "--no-tags",
-                "--no-write-fetch-head",
-                access.url,
-                f"+refs/heads/*:{_BRANCHES}*",
-            )
+        await self._fetch(access, f"+refs/heads/*:{_BRANCHES}*", "--prune", "--force")
 
     async def fetch_commit(self, access: GitAccess, sha: str) -> None:
         """Bring a commit that no branch leads to, and keep it under refs/gitwright/given/."""
-        ref = f"+{_checked(sha)}:{ANCHORS}given/{sha}"
+        await self._fetch(access, f"+{_checked(sha)}:{ANCHORS}given/{sha}")
+
+    async def _fetch(self, access: GitAccess, refs: str, *options: str) -> None:
+        usual = ("--quiet", "--no-tags", "--no-write-fetch-head")
         async with self._fetching, self._writing():
-            await git_remote(
-                self._place,
-                access,
-                "fetch",
-                "--quiet",
-                "--no-tags",
-                "--no-write-fetch-head",
-                access.url,
-                ref,
-            )
+            await git_remote(self._place, access, "fetch", *usual, *options, access.url, refs)
 
     @asynccontextmanager
     async def _writing(self) -> AsyncIterator[None]:
