@@ -84,6 +84,7 @@ class DbosEngine:
         self._workflow: _Workflow = self._run
         self._context = contextvars.copy_context()
         self._chores: list[asyncio.Task[None]] = []
+        self._starting: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Launch; what a dead process left starts again. UserError where another process has the data directory."""
@@ -129,6 +130,7 @@ class DbosEngine:
             chore.cancel()
         await asyncio.gather(*self._chores, return_exceptions=True)
         self._chores.clear()
+        await asyncio.gather(*self._starting, return_exceptions=True)
         stuck = await self._work.stop(grace)  # what DBOS dequeues from now on is turned away
         if stuck:
             log.error("jobs_left_behind ids=%s", stuck)
@@ -175,9 +177,16 @@ class DbosEngine:
             await DBOS.enqueue_workflow_async(queue, self._workflow, job.to_json())
 
     async def _start_here(self, id_: str, job: Job) -> None:
-        here = self._here
-        if not here.expect(id_, job):
+        if not self._here.expect(id_, job):
             return
+        # Whole even where its caller is cancelled: a job that was written down and never came would wait for ever.
+        starting = asyncio.create_task(self._started(id_, job), name=f"start {id_}")
+        self._starting.add(starting)
+        starting.add_done_callback(self._starting.discard)
+        await asyncio.shield(starting)
+
+    async def _started(self, id_: str, job: Job) -> None:
+        here = self._here
         try:
             with SetWorkflowID(id_, workflow_id_reuse_policy="reject"):
                 await DBOS.start_workflow_async(self._workflow, job.to_json())

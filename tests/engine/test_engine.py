@@ -18,7 +18,7 @@ from bot.engine.dbos_engine import DbosEngine
 from bot.engine.work import JobFunction
 from bot.errors import UserError
 from bot.ports import JobStatus, JsonDict
-from tests.engine.conftest import Place, RealClock, until
+from tests.engine.conftest import WAIT_SECONDS, Place, RealClock, until
 
 LIMITS = {"tracks": 8, "jobs": 3}
 POLL = 0.1
@@ -259,18 +259,31 @@ async def test_a_job_may_submit_others_and_they_live_on_their_own(place: Place) 
         async def hold(self, args: JsonDict) -> None:
             for n in range(3):
                 await started[0].submit("note", f"child{n}", {"name": f"child{n}"}, queue="jobs")
+            submitted.set()
             await super().hold(args)
 
     parent = Parent()
     started: list[DbosEngine] = []
+    submitted = asyncio.Event()
     async with running(place, parent) as engine:
         started.append(engine)
         await engine.submit("hold", "parent", {"name": "parent"}, queue="jobs")
-        await ends(engine, "child0", "done")
+        await asyncio.wait_for(submitted.wait(), WAIT_SECONDS)
         await engine.cancel(["parent"])
         await ends(engine, "parent", "cancelled")
         for n in range(3):
             await ends(engine, f"child{n}", "done")
+
+
+async def test_a_submission_whose_caller_is_cancelled_strands_no_job(engine: DbosEngine, jobs: Jobs) -> None:
+    for n in range(20):
+        submission = asyncio.create_task(engine.submit("note", f"j{n}", {"name": f"j{n}"}, queue="jobs"))
+        await asyncio.sleep(n * 0.0005)
+        submission.cancel()
+        await asyncio.wait({submission})
+        await engine.submit("note", f"j{n}", {"name": f"j{n}"}, queue="jobs")
+        await ends(engine, f"j{n}", "done")
+    assert jobs.ended == [f"j{n}" for n in range(20)]
 
 
 async def test_a_new_job_starts_soon(place: Place, engine: DbosEngine, jobs: Jobs) -> None:

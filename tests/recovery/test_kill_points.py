@@ -15,8 +15,6 @@ from tests.judges.webhooks import WebhookJudge
 from tests.recovery.killed import Outcome, played
 from tests.stories.scripts import JsonDict
 
-# Each of these plays a whole track twice; engine and shutdown tests kill processes in every run.
-pytestmark = pytest.mark.long
 
 # The first time most points are reached is while planning; these lie in the work, and in the second attempt.
 LATER = (
