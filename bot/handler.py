@@ -11,9 +11,9 @@ from bot.core.actions import Decision
 from bot.core.backlog import Loaded
 from bot.core.commands import Invocation
 from bot.core.config import RepoConfig
-from bot.core.events import CommentCreated, Event
+from bot.core.events import Event
 from bot.core.track import Frozen, Track
-from bot.core.values import Repo, Role
+from bot.core.values import Actor, Repo, Role
 from bot.ports import ForgeReads
 
 E = TypeVar("E", bound=Event)
@@ -88,11 +88,24 @@ def on_open_track(event: type[E], step: Callable[[Track, E, datetime], Decision]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """By whom and where a command was called: in a comment, by a button of a check run, by a box in one of our texts."""
+
+    repo: Repo
+    number: int  # of the issue or the pull request; it is answered there
+    is_pull: bool
+    actor: Actor
+    key: str  # names this call: what follows from it is said once
+    round: int = 1  # of the track that it may begin
+    comment: int = 0  # that it was written in; 0: it was not written
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CommandCall:
-    """A slash command as it was called, with what answering may look at."""
+    """A command as it was called, with what answering may look at."""
 
     invocation: Invocation
-    event: CommentCreated
+    asked: Asked
     track: Track | None
     role: Role
     task: str | None  # named, or that of the pull request it was written on
@@ -102,6 +115,11 @@ class CommandCall:
     unfinished: tuple[Unfinished, ...] = ()  # for commands that read it
     frozen: Frozen | None = None  # the issue as it is now, for a command that begins a round
     config: RepoConfig = field(default_factory=RepoConfig)
+
+    @property
+    def by(self) -> str:
+        """Give the login of who asked."""
+        return self.asked.actor.login
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

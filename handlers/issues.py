@@ -82,7 +82,9 @@ def decide(track: Track | None, event: IssueLabeled, facts: Facts, now: datetime
             f"{code(event.actor.login)} may not start work here: setting {code(event.label)} needs the role `write`, "
             f"theirs is `{facts.role}`. Somebody who may write can remove the label and set it again."
         )
-        return life.answer(track, event, id_, f"label-{event.actor.id}-{life.moment(now)}", text)
+        return life.answer(
+            track, event.repo, event.issue, id_, f"label-{event.actor.id}-{life.moment(now)}", text
+        )
     if facts.frozen is None:
         return life.nothing(track)
     why = f"{event.actor.login} set the label {event.label}"
@@ -95,7 +97,7 @@ def decide(track: Track | None, event: IssueLabeled, facts: Facts, now: datetime
             "`.github/gitwright.yml` has mistakes, so it counts as absent: the defaults hold for all settings until "
             f"they are mended.\n\n{lines}"
         )
-        said = life.answer(None, event, id_, f"config-{life.moment(now)}", text)
+        said = life.answer(None, event.repo, event.issue, id_, f"config-{life.moment(now)}", text)
         return Decision(track=decision.track, actions=(*decision.actions, *said.actions))
     return decision
 

@@ -7,8 +7,9 @@ from datetime import datetime
 
 from bot.core import messages
 from bot.core.actions import CloseTrack, Decision, PostComment, ProposeRecord, SyncStatus
-from bot.core.events import Closed, CommentCreated, IssueLabeled, RecordProposed
+from bot.core.events import Closed, RecordProposed
 from bot.core.track import Track
+from bot.core.values import Repo
 
 
 def nothing(track: Track | None) -> Decision:
@@ -16,12 +17,9 @@ def nothing(track: Track | None) -> Decision:
     return Decision(track=track)
 
 
-def answer(
-    track: Track | None, event: IssueLabeled | CommentCreated, track_id: str, key: str, text: str
-) -> Decision:
-    """Say something once, and leave the track as it is."""
-    number = event.number if isinstance(event, CommentCreated) else event.issue
-    said = PostComment(repo=event.repo, number=number, body=messages.answer(track_id, key, text))
+def answer(track: Track | None, repo: Repo, number: int, track_id: str, key: str, text: str) -> Decision:
+    """Say something once on an issue or a pull request, and leave the track as it is."""
+    said = PostComment(repo=repo, number=number, body=messages.answer(track_id, key, text))
     return Decision(track=track, actions=(said,))
 
 

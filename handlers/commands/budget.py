@@ -31,7 +31,7 @@ def answer(call: CommandCall) -> Decision:
     if problems or found is None:
         return refuse(call, COMMAND, problems)
     amount = float(found[1])
-    by = call.event.author.login
+    by = call.by
     track = replace(call.track, budget_usd=amount).noting(
         stamp(call.now), f"the budget is ${amount:g}", f"set by {by}"
     )

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from bot.core import life
 from bot.core.actions import Decision
-from bot.core.ids import track_id
 from bot.handler import Command, CommandCall
+from handlers.spoken.arguments import say
 
 
 def answer(call: CommandCall) -> Decision:
@@ -16,9 +15,7 @@ def answer(call: CommandCall) -> Decision:
         rows.append(
             f"| `{command.usage}`{now} | {command.summary} | `{command.needs}` | `{command.example}` |"
         )
-    text = "\n".join(rows)
-    track = call.track.id if call.track else track_id(call.event.number)
-    return life.answer(call.track, call.event, track, f"comment-{call.event.comment}", text)
+    return say(call, "\n".join(rows))
 
 
 COMMAND = Command(

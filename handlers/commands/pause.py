@@ -18,7 +18,7 @@ def answer(call: CommandCall) -> Decision:
     running = [task.id for task in call.track.tasks if task.state == "running"]
     ends = f" What runs may finish: {', '.join(f'`{id_}`' for id_ in running)}." if running else ""
     text = f"Paused: nothing new is started.{ends} `/agent resume` goes on."
-    return say(call, text, life_hold.pause(call.track, call.now, f"{call.event.author.login} asked for it"))
+    return say(call, text, life_hold.pause(call.track, call.now, f"{call.by} asked for it"))
 
 
 COMMAND = Command(

@@ -11,20 +11,20 @@ from handlers.spoken.arguments import refuse, say
 
 def answer(call: CommandCall) -> Decision:
     """Begin the round, or end the older one for its sake: both tracks hear the same comment."""
-    event, track = call.event, call.track
-    if event.is_pull:
+    asked, track = call.asked, call.track
+    if asked.is_pull:
         where = f"#{track.issue}" if track else "an issue"
         return say(call, f"A new round begins on the issue: comment `/agent plan` on {where}.")
     if track is not None:
-        if event.round > track.round:
-            return life_issue.superseded(track, event.round, call.now)
+        if asked.round > track.round:
+            return life_issue.superseded(track, asked.round, call.now)
         return say(call, f"Round {track.round} has only just begun: `{track.id}`.")
     if call.frozen is None:
         return refuse(call, COMMAND, ["There is no issue to plan here."])
-    why = f"{event.author.login} asked for a plan"
-    id_ = track_id(event.number, event.round)
+    why = f"{call.by} asked for a plan"
+    id_ = track_id(asked.number, asked.round)
     return life_planning.begin(
-        event.repo, event.number, event.round, id_, call.frozen, call.config, call.now, why
+        asked.repo, asked.number, asked.round, id_, call.frozen, call.config, call.now, why
     )
 
 

@@ -13,7 +13,7 @@ def answer(call: CommandCall) -> Decision:
     """Rebase the branch only; a person's commits are merged, not rewritten."""
     track = call.track
     assert track is not None
-    by = call.event.author.login
+    by = call.by
     return on_task(
         call,
         COMMAND,

@@ -13,7 +13,7 @@ def answer(call: CommandCall) -> Decision:
     """Improve the spec by what went wrong and by the note, and begin the next attempt."""
     track = call.track
     assert track is not None
-    by = call.event.author.login
+    by = call.by
     return on_task(
         call,
         COMMAND,

@@ -17,7 +17,7 @@ def answer(call: CommandCall) -> Decision:
     assert call.track is not None
     again = call.track.state == "stopped"
     text = "Going on." + (" Pull requests that the stop closed are opened again." if again else "")
-    return say(call, text, life_hold.resume(call.track, call.now, f"{call.event.author.login} asked for it"))
+    return say(call, text, life_hold.resume(call.track, call.now, f"{call.by} asked for it"))
 
 
 COMMAND = Command(

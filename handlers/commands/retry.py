@@ -13,7 +13,7 @@ def answer(call: CommandCall) -> Decision:
     """Begin the next attempt from a fresh base."""
     track = call.track
     assert track is not None
-    by = call.event.author.login
+    by = call.by
     return on_task(
         call,
         COMMAND,

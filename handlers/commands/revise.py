@@ -25,8 +25,8 @@ def answer(call: CommandCall) -> Decision:
     if not track.tasks:
         if problems:
             return refuse(call, COMMAND, problems)
-        by = call.event.author.login
-        return life_review.revise(track, given.note, by, call.event.comment, call.now)
+        by = call.by
+        return life_review.revise(track, given.note, by, call.asked.comment, call.now)
     task = track.task(given.task) if given.task else None
     if task is None and not given.problems:
         valid = ", ".join(f"`{command.usage}`" for command in call.commands if command.valid(track))
@@ -37,7 +37,7 @@ def answer(call: CommandCall) -> Decision:
 
 
 def _of_task(call: CommandCall, track: Track, task: TaskTrack, given: Arguments) -> Decision:
-    by, key = call.event.author.login, f"comment-{call.event.comment}"
+    by, key = call.by, call.asked.key
     decision = life_tasks.revise(track, task, given.note, by, key, call.now)
     if isinstance(decision, str):
         return say(call, decision)

@@ -15,7 +15,7 @@ def answer(call: CommandCall) -> Decision:
     assert call.track is not None
     if not call.track.tasks:
         return _in_review(call, call.track)
-    by = call.event.author.login
+    by = call.by
     return on_task(
         call,
         COMMAND,
@@ -41,7 +41,7 @@ def _in_review(call: CommandCall, track: Track) -> Decision:
     text = f"`{task.id}` is dropped in the file of #{track.backlog_pull}, by a commit of its own."
     needing = [t.id for t in backlog.tasks if task.id in t.depends_on and t.status == "todo"]
     text += _choice(needing, task.id, "there")
-    return say(call, text, life_review.skip(track, task.id, call.event.author.login, call.now))
+    return say(call, text, life_review.skip(track, task.id, call.by, call.now))
 
 
 def _dropped(track: Track, task: TaskTrack) -> str:

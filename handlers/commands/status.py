@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from bot.core import life, messages_status
+from bot.core import messages_status
 from bot.core.actions import Decision, SyncStatus
-from bot.core.ids import track_id
 from bot.handler import Command, CommandCall
+from handlers.spoken.arguments import say
 
 
 def answer(call: CommandCall) -> Decision:
     """Answer with the state and bring the sticky comment up to date."""
-    key = f"comment-{call.event.comment}"
     if call.track is None:
-        text = "Nothing is planned for this issue. Set the label `agent:plan` to begin."
-        return life.answer(None, call.event, track_id(call.event.number), key, text)
-    text = messages_status.summary(call.track)
-    said = life.answer(call.track, call.event, call.track.id, key, text)
-    return Decision(track=call.track, actions=(*said.actions, SyncStatus()))
+        return say(call, "Nothing is planned for this issue. Set the label `agent:plan` to begin.")
+    synced = Decision(track=call.track, actions=(SyncStatus(),))
+    return say(call, messages_status.summary(call.track), synced)
 
 
 COMMAND = Command(

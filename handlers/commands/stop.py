@@ -20,7 +20,7 @@ def answer(call: CommandCall) -> Decision:
         "Stopped: what runs is killed and open pull requests are closed; their branches are kept. "
         "`/agent resume` opens and starts it again."
     )
-    return say(call, text, life_hold.stop(call.track, call.now, f"{call.event.author.login} asked for it"))
+    return say(call, text, life_hold.stop(call.track, call.now, f"{call.by} asked for it"))
 
 
 def _valid(track: Track | None) -> bool:

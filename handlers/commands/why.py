@@ -4,26 +4,24 @@ from __future__ import annotations
 
 from bot.core import life, messages, messages_status
 from bot.core.actions import Decision
-from bot.core.ids import TASK_ID, track_id
+from bot.core.ids import TASK_ID
 from bot.core.sanitize import code, escape, inline
 from bot.core.track import Track
 from bot.handler import Command, CommandCall, Unfinished
+from handlers.spoken.arguments import say
 
 LAST = 12  # entries shown
 
 
 def answer(call: CommandCall) -> Decision:
     """Print the decisions of the track, or of the task that is named or whose pull request this is."""
-    key = f"comment-{call.event.comment}"
     if call.track is None:
-        text = "Nothing has been decided here: no label `agent:plan` was set on this issue."
-        return life.answer(None, call.event, track_id(call.event.number), key, text)
+        return say(call, "Nothing has been decided here: no label `agent:plan` was set on this issue.")
     unknown = next((word for word in call.invocation.args if TASK_ID.fullmatch(word.upper())), None)
     if unknown is not None and call.track.task(unknown.upper()) is None:
         known = ", ".join(f"`{task.id}`" for task in call.track.tasks) or "none yet"
-        text = f"There is no task {code(unknown)} in `{call.track.id}`; its tasks: {known}."
-        return life.answer(call.track, call.event, call.track.id, key, text)
-    return life.answer(call.track, call.event, call.track.id, key, explain(call))
+        return say(call, f"There is no task {code(unknown)} in `{call.track.id}`; its tasks: {known}.")
+    return say(call, explain(call))
 
 
 def explain(call: CommandCall) -> str:

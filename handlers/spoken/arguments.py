@@ -57,10 +57,10 @@ def _unknown(call: CommandCall, word: str) -> str:
 
 
 def say(call: CommandCall, text: str, decision: Decision | None = None) -> Decision:
-    """Answer the comment, beside what follows from it."""
-    track = decision.track if decision else call.track
-    id_ = track.id if track else track_id(call.event.number)
-    said = life.answer(track, call.event, id_, f"comment-{call.event.comment}", text)
+    """Answer where it was asked, beside what follows from it."""
+    track, asked = decision.track if decision else call.track, call.asked
+    id_ = track.id if track else track_id(asked.number)
+    said = life.answer(track, asked.repo, asked.number, id_, asked.key, text)
     if decision is None:
         return said
     return Decision(track=track, actions=(*said.actions, *decision.actions), timers=decision.timers)

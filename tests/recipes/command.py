@@ -9,6 +9,7 @@ from bot.core.ids import TrackId
 from bot.core.track import Frozen, TaskTrack, Track
 from bot.core.values import Actor, Repo, Role
 from handlers import issue_comment
+from handlers.calling import Given
 from handlers.commands import COMMANDS, tasks, valid_now
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -28,7 +29,7 @@ TRACK = Track(
 def said(body: str, role: Role, track: Track | None = TRACK) -> tuple[str, str]:
     """Give the reaction to a comment, and the answer."""
     event = CommentCreated(repo=REPO, number=1, is_pull=False, comment=5, body=body, author=Actor(3, "p"))
-    facts = issue_comment.Facts(issue_comment.find(event), role, RepoConfig())
+    facts = issue_comment.Facts(issue_comment.find(event), Given(role=role))
     react, post = issue_comment.decide(track, event, facts, NOW).actions
     assert isinstance(react, React)
     assert isinstance(post, PostComment)
