@@ -86,8 +86,8 @@ def nodes(text: str, *kinds: type[ast.AST]) -> list[Any]:
 
 def test_every_handler_stands_in_the_table() -> None:
     for name, module in modules_in(handlers).items():
-        if hasattr(module, "__path__") or name == "calling":  # commands, what they share, and how they are called
-            continue
+        if hasattr(module, "__path__") or name == "calling":
+            continue  # commands, what they share, and how they are called
         found = [value for value in vars(module).values() if isinstance(value, Handler)]
         found += getattr(module, "HANDLERS", ())
 
