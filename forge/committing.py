@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, Field
 
-from forge import merging
+from forge import merging, rulesets, signatures
 from forge.auth import Actor
 from forge.errors import GitHubError, not_found
 from forge.git import ZERO, Bare, Change, Person
@@ -53,6 +53,10 @@ def commit_change(
         raise GitHubError(404, f"Branch {branch} not found")
     tree = bare.write_tree(tip, [change])
     new = bare.commit_tree(tree, [tip] if tip else [], message, *by)
+    if by[1].email == merging.WEB_FLOW:
+        new = signatures.sign(forge, bare, new)
+    move = rulesets.Move(ref, tip or ZERO, new, "api")
+    rulesets.check(forge, repo, move, actor, 409)
     if not bare.move(ref, new, tip or ZERO):
         raise GitHubError(409, f"{branch} moved meanwhile")
     forge.pushed(repo, ref, tip or ZERO, new, actor)

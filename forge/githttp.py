@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from forge import pushing
+from forge import declining, pushing
 from forge.auth import Actor, forge_of
 from forge.errors import GitHubError
 from forge.store import Row
@@ -111,6 +111,9 @@ async def _receive(
 
 async def _push(forge: "Forge", repo: Row, actor: Actor, env: dict[str, str], body: IO[bytes]) -> Response:
     async with _locked(forge, repo):
+        declined = await asyncio.to_thread(declining.refusal, forge, repo, actor, body)
+        if declined is not None:
+            return Response(declined, media_type="application/x-git-receive-pack-result")
         process = await asyncio.create_subprocess_exec(
             "git",
             "http-backend",

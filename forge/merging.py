@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING, Literal
 
-from forge import history, pulls
+from forge import history, pulls, rulesets, signatures
 from forge.auth import Actor
 from forge.errors import GitHubError
-from forge.git import Bare, Person
+from forge.git import ZERO, Bare, Person
 from forge.store import Row
 
 if TYPE_CHECKING:
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 Method = Literal["merge", "squash", "rebase"]
 
+WEB_FLOW = "noreply@github.com"
 NOT_MERGEABLE = "Pull Request is not mergeable"
 
 
@@ -24,7 +25,7 @@ def person(forge: "Forge", user: Row) -> Person:
 
 def web_flow(forge: "Forge") -> Person:
     """The committer of what is made through the API on a person's behalf."""
-    return Person("GitHub", "noreply@github.com", forge.now())
+    return Person("GitHub", WEB_FLOW, forge.now())
 
 
 def merge(
@@ -52,6 +53,8 @@ def merge(
         if base is None:
             raise GitHubError(405, "Base branch does not exist")
         new = _merged(forge, repo, row, actor, base, method, title, message)
+        move = rulesets.Move(ref, base, new, "merge", row["head_sha"], row)
+        rulesets.check(forge, repo, move, actor, 405)
         # Kept before the branch moves: after a crash in between, the start sees by it which pull request was merged.
         _intend(forge, row, new)
         if not bare.move(ref, new, base):
@@ -64,13 +67,15 @@ def merge(
 
 
 def delete_branch(forge: "Forge", repo: Row, branch: str, actor: Actor) -> bool:
-    """Deletes and announces; False if there is no such branch."""
+    """Deletes and announces; False if there is no such branch or a rule keeps it."""
     ref = f"refs/heads/{branch}"
     with forge.git.lock(repo):
         old = forge.git.of(repo).ref(ref)
-        if old is None or not forge.git.of(repo).move(ref, "0" * 40, old):
+        if old is None or rulesets.violations(forge, repo, rulesets.Move(ref, old, ZERO, "api"), actor):
             return False
-        forge.pushed(repo, ref, old, "0" * 40, actor)
+        if not forge.git.of(repo).move(ref, ZERO, old):
+            return False
+        forge.pushed(repo, ref, old, ZERO, actor)
         return True
 
 
@@ -100,11 +105,11 @@ def _merged(
         commits = history.between(bare, base, head)
         said = "\n\n".join(f"* {commit.message}" for commit in commits) if len(commits) > 1 else ""
         text = _text(title or f"{row['title']} (#{row['number']})", said if message is None else message)
-        return bare.commit_tree(tree, [base], text, author, committer)
+        return signatures.sign(forge, bare, bare.commit_tree(tree, [base], text, author, committer))
     head_owner = forge.repo_by_id(row["head_repo_id"])["owner_login"]
     default = f"Merge pull request #{row['number']} from {head_owner}/{row['head_ref']}"
     text = _text(title or default, row["title"] if message is None else message)
-    return bare.commit_tree(tree, [base, head], text, author, committer)
+    return signatures.sign(forge, bare, bare.commit_tree(tree, [base, head], text, author, committer))
 
 
 def _text(title: str, message: str) -> str:
@@ -149,6 +154,8 @@ def update_branch(forge: "Forge", repo: Row, row: Row, actor: Actor, expected: s
             raise GitHubError(422, "merge conflict between base and head")
         text = f"Merge branch '{row['base_ref']}' into {row['head_ref']}\n"
         new = bare.commit_tree(tree, [head, base], text, person(forge, actor.user), web_flow(forge))
+        new = signatures.sign(forge, bare, new)
+        rulesets.check(forge, repo, rulesets.Move(ref, head, new, "api"), actor)
         if not bare.move(ref, new, head):
             raise GitHubError(422, f"expected head sha didn't match current head ref {row['head_ref']}.")
         forge.pushed(repo, ref, head, new, actor)

@@ -104,6 +104,7 @@ def remove(forge: "Forge", repo: Row) -> None:
             "check_runs",
             "check_suites",
             "statuses",
+            "rulesets",
             "hooks",
             "heads",
         ):

@@ -94,6 +94,13 @@ CREATE TABLE IF NOT EXISTS statuses (
     description TEXT, target_url TEXT, creator_id INTEGER NOT NULL, created_at TEXT NOT NULL,
     updated_at TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS statuses_by_sha ON statuses (repo_id, sha);
+CREATE TABLE IF NOT EXISTS rulesets (
+    id INTEGER PRIMARY KEY, repo_id INTEGER NOT NULL, name TEXT NOT NULL, target TEXT NOT NULL,
+    enforcement TEXT NOT NULL, bypass_actors TEXT NOT NULL, conditions TEXT NOT NULL, rules TEXT NOT NULL,
+    created_at TEXT NOT NULL, updated_at TEXT NOT NULL);
+-- The commits that the forge signed itself, of all repositories.
+CREATE TABLE IF NOT EXISTS signed_commits (
+    sha TEXT PRIMARY KEY, signature TEXT NOT NULL, payload TEXT NOT NULL, verified_at TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS hooks (
     id INTEGER PRIMARY KEY, repo_id INTEGER NOT NULL, url TEXT NOT NULL, secret TEXT, content_type TEXT NOT NULL,
     events TEXT NOT NULL, active INTEGER NOT NULL DEFAULT 1, created_at TEXT NOT NULL, updated_at TEXT NOT NULL);

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from forge import history
+from forge import history, signatures
 from forge.errors import JsonDict
 from forge.git import Person
 from forge.objects.people import node_id, user
@@ -12,8 +12,6 @@ from forge.store import Row
 
 if TYPE_CHECKING:
     from forge.state import Forge
-
-UNSIGNED = {"verified": False, "reason": "unsigned", "signature": None, "payload": None, "verified_at": None}
 
 
 def _person(person: Person) -> JsonDict:
@@ -47,7 +45,7 @@ def git_commit(forge: "Forge", repo: Row, facts: history.Commit) -> JsonDict:
             {"sha": sha, "url": f"{api}/git/commits/{sha}", "html_url": f"{page}/commit/{sha}"}
             for sha in facts.parents
         ],
-        "verification": UNSIGNED,
+        "verification": signatures.verification(forge, facts.sha),
     }
 
 
@@ -68,7 +66,7 @@ def commit(forge: "Forge", repo: Row, facts: history.Commit) -> JsonDict:
             "message": facts.message,
             "comment_count": 0,
             "tree": {"sha": facts.tree, "url": f"{api}/git/trees/{facts.tree}"},
-            "verification": UNSIGNED,
+            "verification": signatures.verification(forge, facts.sha),
         },
         "author": _account(forge, facts.author),
         "committer": _account(forge, facts.committer),

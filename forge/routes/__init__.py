@@ -28,6 +28,7 @@ from forge.routes import (
     reactions,
     repos,
     reviews,
+    rulesets,
     statuses,
     users,
 )
@@ -43,6 +44,7 @@ def routers() -> list[APIRouter]:
         users.router,
         repos.router,
         branches.router,
+        rulesets.router,
         contents.router,
         gitdata.router,
         compare.router,

@@ -1,4 +1,4 @@
-"""Routes of branches and of the rules that apply to them (the forge has none)."""
+"""Routes of branches."""
 
 from typing import Annotated
 
@@ -13,7 +13,6 @@ from forge.paging import Paged
 router = APIRouter()
 
 Readable = Annotated[Access, needs("contents", "read")]
-Ruled = Annotated[Access, needs("metadata", "read")]
 
 UNPROTECTED = {
     "enabled": False,
@@ -61,9 +60,3 @@ def read_branch(access: Readable, branch: str) -> JSONResponse:
         },
     }
     return JSONResponse(shown)
-
-
-@router.get("/repos/{owner}/{repo}/rules/branches/{branch:path}")
-def list_rules(access: Ruled, page: Paged, branch: str) -> JSONResponse:
-    del access, branch
-    return page.answer([], lambda rule: rule)

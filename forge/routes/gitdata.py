@@ -9,11 +9,12 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 from starlette.responses import JSONResponse
 
-from forge import committing, history, media, objects
+from forge import committing, history, media, objects, rulesets, signatures
 from forge.auth import Access, needs
 from forge.committing import Signature
 from forge.errors import GitHubError, JsonDict, not_found, unprocessable
 from forge.git import ZERO, Bare, Change, GitError, TreeEntry
+from forge.rulesets import Move
 
 router = APIRouter()
 
@@ -110,6 +111,7 @@ def create_ref(access: Writable, body: NewRef) -> JSONResponse:
     with forge.git.lock(repo):
         if bare.ref(body.ref) is not None:
             raise unprocessable("Reference already exists")
+        rulesets.check(forge, repo, Move(body.ref, ZERO, body.sha, "api"), access.actor)
         if not bare.move(body.ref, body.sha, ZERO):
             raise unprocessable("Reference could not be created")
         forge.pushed(repo, body.ref, ZERO, body.sha, access.actor)
@@ -128,6 +130,7 @@ def move_ref(access: Writable, ref: str, body: RefMove) -> JSONResponse:
             raise unprocessable("Reference does not exist")
         if not body.force and not bare.descends(body.sha, old):
             raise unprocessable("Update is not a fast forward")
+        rulesets.check(forge, repo, Move(name, old, body.sha, "api"), access.actor)
         if not bare.move(name, body.sha, old):
             raise unprocessable("Reference cannot be updated")
         forge.pushed(repo, name, old, body.sha, access.actor)
@@ -142,7 +145,10 @@ def delete_ref(access: Writable, ref: str) -> Response:
     bare = forge.git.of(repo)
     with forge.git.lock(repo):
         old = bare.ref(name) if name.startswith(("refs/heads/", "refs/tags/")) else None
-        if old is None or not bare.move(name, ZERO, old):
+        if old is None:
+            raise unprocessable("Reference does not exist")
+        rulesets.check(forge, repo, Move(name, old, ZERO, "api"), access.actor)
+        if not bare.move(name, ZERO, old):
             raise unprocessable("Reference does not exist")
         forge.pushed(repo, name, old, ZERO, access.actor)
     return Response(status_code=204)
@@ -269,8 +275,11 @@ def create_commit(access: Writable, body: NewCommit) -> JSONResponse:
         if not SHA.match(parent) or bare.kind(parent) != "commit":
             raise unprocessable("Parent SHA does not exist or is not a commit object")
     author, committer = committing.people(forge, access.actor, body.author, body.committer)
+    own = body.author is None and body.committer is None
     try:
         sha = bare.commit_tree(body.tree, body.parents, body.message, author, committer)
+        if own and access.actor.kind == "installation":  # GitHub signs for Apps, not for people
+            sha = signatures.sign(forge, bare, sha)
     except GitError as error:
         raise GitHubError(422, f"Commit could not be created: {error}") from error
     return JSONResponse(objects.git_commit(forge, access.repo, history.commit(bare, sha)), 201)

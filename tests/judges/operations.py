@@ -52,6 +52,8 @@ _TABLE: tuple[tuple[str, str], ...] = (
     (f"{REPO}/branches", "GET"),
     (f"{REPO}/branches/{{branch}}", "GET"),
     (f"{REPO}/rules/branches/{{branch}}", "GET"),
+    (f"{REPO}/rulesets", "GET POST"),
+    (f"{REPO}/rulesets/{{ruleset_id}}", "GET PUT DELETE"),
     (f"{REPO}/commits", "GET"),
     (f"{REPO}/commits/{{ref}}", "GET"),
     (f"{REPO}/commits/{{commit_sha}}/pulls", "GET"),

@@ -15,6 +15,7 @@ def walk(world: World) -> None:
     _repositories(world, repo)
     _contents(world, repo)
     _history(world, repo)
+    _rulesets(world, repo)
     _git_objects(world, repo)
     _refs(world, repo)
     _collaborators(world, repo)
@@ -62,6 +63,25 @@ def _history(world: World, repo: str) -> None:
     assert (compared["status"], compared["ahead_by"], len(compared["files"])) == ("ahead", 1, 1)
     assert call(world.admin, "GET", f"{repo}/commits?sha=topic/one&per_page=1")[0]["sha"] == sha
     assert call(world.admin, "GET", f"{repo}/commits/topic/one")["files"][0]["filename"] == "topic.txt"
+
+
+def _rulesets(world: World, repo: str) -> None:
+    everywhere = {"ref_name": {"include": ["~ALL"], "exclude": ["refs/heads/free/**/*"]}}
+    checks = {"strict_required_status_checks_policy": True, "required_status_checks": [{"context": "ci"}]}
+    rules = [{"type": "non_fast_forward"}, {"type": "required_status_checks", "parameters": checks}]
+    wish = {"name": "Rules", "enforcement": "active", "conditions": everywhere, "rules": rules}
+    made = call(world.admin, "POST", f"{repo}/rulesets", 201, json=wish)
+    one = f"{repo}/rulesets/{made['id']}"
+    assert call(world.admin, "GET", one)["rules"] == rules
+    assert [each["id"] for each in call(world.admin, "GET", f"{repo}/rulesets")] == [made["id"]]
+    assert [each["type"] for each in call(world.admin, "GET", f"{repo}/rules/branches/main")] == [
+        "non_fast_forward",
+        "required_status_checks",
+    ]
+    assert call(world.admin, "GET", f"{repo}/rules/branches/free/x") == []
+    assert call(world.admin, "PUT", one, json={"enforcement": "disabled"})["enforcement"] == "disabled"
+    call(world.admin, "DELETE", one, 204)
+    call(world.admin, "GET", one, 404)
 
 
 def _git_objects(world: World, repo: str) -> None:
