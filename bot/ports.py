@@ -15,12 +15,12 @@ from bot.core.health import Standing
 from bot.core.planning import MergedPlan, PlanProposal
 from bot.core.plans import PlannedTask
 from bot.core.values import (
-    Annotation,
     Check,
     Comment,
     Issue,
     Pull,
     Repo,
+    Report,
     ReviewComment,
     Role,
     TreeFile,
@@ -119,8 +119,20 @@ class ForgeReads(Protocol):
 
     async def branch_sha(self, repo: Repo, branch: str) -> str | None: ...
 
+    def page(self, repo: Repo) -> str:
+        """Give the address of a repository's page, without a slash at its end; "" where it has none."""
+
     async def find_comment(self, repo: Repo, number: int, marker: str) -> Comment | None:
         """Find the bot's own comment of this identity (see bot.core.ids), newest first."""
+
+    async def find_issue(self, repo: Repo, marker: str) -> Issue | None:
+        """Find the bot's own issue of this identity, newest first, open or not."""
+
+    async def read_file(self, repo: Repo, ref: str, path: str) -> str | None:
+        """Read a text file without a mirror, at a branch or sha, a fork's too; None where there is none, or it is above 1 MB."""
+
+    async def pull_paths(self, repo: Repo, number: int) -> list[str]:
+        """List the files that a pull request changes, by their names before and after."""
 
 
 class Forge(ForgeReads, Protocol):
@@ -156,19 +168,26 @@ class Forge(ForgeReads, Protocol):
     ) -> None: ...
 
     async def set_check(
-        self,
-        repo: Repo,
-        sha: str,
-        name: str,
-        *,
-        conclusion: str | None,
-        title: str,
-        summary: str,
-        annotations: Sequence[Annotation] = (),
-    ) -> None:
-        """Create or update the bot's check run of this name on this sha; None is `in progress`."""
+        self, repo: Repo, sha: str, report: Report, *, known: int | None = None, again: bool = False
+    ) -> int:
+        """Create or update the bot's check run of the report's name on this sha, and give its id.
+
+        `known` is the run's id where it is remembered, and 0 where there is none yet: then nobody has to look. With
+        `again` it is written even if it says the same already.
+        """
 
     async def close_issue(self, repo: Repo, number: int) -> None: ...
+
+    async def create_issue(self, repo: Repo, title: str, body: str) -> int:
+        """Open an issue and give its number; look for the one of this identity before."""
+
+    async def reopen_issue(self, repo: Repo, number: int, body: str) -> None:
+        """Write an issue's text anew, and open the issue where it is closed."""
+
+    async def add_file(
+        self, repo: Repo, *, branch: str, base: str, path: str, text: str, message: str
+    ) -> None:
+        """Commit one new file over the API, on a branch that is made at the sha `base` where there is none; one that is there stays."""
 
     def git_access(self, repo: Repo, *, write: bool) -> AbstractAsyncContextManager[GitAccess]:
         """Lend access for git: a token for this repository alone; one that may write is revoked when the block ends."""
@@ -259,6 +278,9 @@ class Mirror(Protocol):
 
     async def diff_stat(self, old: str, new: str) -> list[tuple[str, int, int]]:
         """List changed paths with added and removed lines (binary: 0, 0)."""
+
+    async def patch(self, old: str, new: str) -> str:
+        """Give the whole difference of two commits as a patch, binary contents included, no renames."""
 
     async def anchor(self, name: str, sha: str) -> None:
         """Keep a commit from garbage collection under refs/gitwright/<name>."""

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Discriminator, TypeAdapter
 
 from bot.core.events import OwnEvent
+from bot.core.repo_actions import RepoAction
 from bot.core.track import RunMode, Track
 from bot.core.values import Repo
 
@@ -68,6 +69,7 @@ class ReportBacklog:
     """Validate the backlog file at a sha and say so in the check `gitwright/backlog`."""
 
     sha: str
+    again: bool = False  # somebody asked for it: it is said even if nothing has changed
     kind: Literal["report_backlog"] = "report_backlog"
 
 
@@ -140,7 +142,26 @@ class EditBacklog:
 
     task: str
     status: Literal["todo", "done", "dropped"]
+    comment: int = 0  # whose command asked for it
     kind: Literal["edit_backlog"] = "edit_backlog"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncludeTasks:
+    """Write tasks of the plan's minority, and what they need, into the backlog under review."""
+
+    names: tuple[str, ...]  # M-1
+    by: str
+    key: str
+    comment: int = 0
+    kind: Literal["include_tasks"] = "include_tasks"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncPlan:
+    """Make the boxes of the plan comment say what has become of them; people's edits of it stay."""
+
+    kind: Literal["sync_plan"] = "sync_plan"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,6 +213,8 @@ Action = (
     | ReopenPull
     | CancelRuns
     | EditBacklog
+    | IncludeTasks
+    | SyncPlan
     | ReviseBacklog
     | NoteRun
     | ProposeRecord
@@ -217,3 +240,5 @@ class Decision:
     track: Track | None
     actions: tuple[Action, ...] = ()
     timers: tuple[Timer, ...] = ()
+    refused: bool = False  # a command is answered with why it is not done
+    about_repository: tuple[RepoAction, ...] = ()  # they wait in the repository's own line

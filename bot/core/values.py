@@ -19,6 +19,8 @@ class Repo:
     default_branch: str
     private: bool
     installation: int | None = None
+    archived: bool = False
+    fork: bool = False
 
     @property
     def slug(self) -> str:
@@ -100,6 +102,28 @@ class Annotation:
     level: Literal["notice", "warning", "failure"]
     message: str
     title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Button:
+    """A button of a check run: what it is called (at most 20 characters), what it does (40), and its command (20)."""
+
+    label: str
+    description: str
+    identifier: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What a check of the bot says on a commit; without a conclusion it is in progress."""
+
+    name: str
+    conclusion: str | None  # success, neutral, failure, action_required
+    title: str
+    summary: str  # Markdown
+    annotations: tuple[Annotation, ...] = ()
+    buttons: tuple[Button, ...] = ()
+    details: str = ""  # the address that people are led to
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from bot.core.planning import MergedPlan
 from bot.core.sanitize import plain
 from bot.core.specs import SpecRepository
 from bot.core.track import Track
-from bot.core.values import Annotation, Pull, Usage
+from bot.core.values import Annotation, Pull, Report, Usage
 from bot.errors import BotError, RetryableError, StaleRefError, UserError
 from bot.jobs.learning import Learned, Learning
 from bot.jobs.plan import read_texts
@@ -232,39 +232,38 @@ class ReportBacklogJob:
         path = f"{track.folder}/BACKLOG.yaml"
         text = await self.repositories.file(track.repo, action.sha, path)
         if text is None:
-            await self.forge.set_check(
-                track.repo,
-                action.sha,
-                CHECK,
+            report = Report(
+                name=CHECK,
                 conclusion="failure",
                 title="BACKLOG.yaml is missing",
                 summary=f"`{path}` is not in this branch; merging it would start nothing.",
             )
-            return
-        paths = await self.repositories.paths(track.repo, action.sha)
-        loaded = await asyncio.to_thread(files.load, text, paths)
-        errors = loaded.errors
-        tasks = [task for task in loaded.backlog.tasks if task.status == "todo"] if loaded.backlog else []
-        title = (
-            messages.count(len(errors), "problem")
-            if errors
-            else f"{messages.count(len(tasks), 'task')}, ready to merge"
-        )
-        summary = (
-            messages.problem_lines(loaded.problems)
-            or "The file is valid: what is merged is exactly what runs."
-        )
-        if track.stale:
-            title, summary = f"stale: issue edited; {title}", f"{messages.STALE}\n\n{summary}"
-        await self.forge.set_check(
-            track.repo,
-            action.sha,
-            CHECK,
-            conclusion="failure" if errors else "success",
-            title=title,
-            summary=summary,
-            annotations=[_annotation(path, problem) for problem in loaded.problems],
-        )
+        else:
+            paths = await self.repositories.paths(track.repo, action.sha)
+            report = _report(track, path, await asyncio.to_thread(files.load, text, paths))
+        await self.forge.set_check(track.repo, action.sha, report, again=action.again)
+
+
+def _report(track: Track, path: str, loaded: files.Loaded) -> Report:
+    """Say what is wrong with the file, or how many tasks it starts."""
+    tasks = [task for task in loaded.backlog.tasks if task.status == "todo"] if loaded.backlog else []
+    title = (
+        messages.count(len(loaded.errors), "problem")
+        if loaded.errors
+        else f"{messages.count(len(tasks), 'task')}, ready to merge"
+    )
+    summary = (
+        messages.problem_lines(loaded.problems) or "The file is valid: what is merged is exactly what runs."
+    )
+    if track.stale:
+        title, summary = f"stale: issue edited; {title}", f"{messages.STALE}\n\n{summary}"
+    return Report(
+        name=CHECK,
+        conclusion="failure" if loaded.errors else "success",
+        title=title,
+        summary=summary,
+        annotations=tuple(_annotation(path, problem) for problem in loaded.problems),
+    )
 
 
 def _annotation(path: str, problem: files.Problem) -> Annotation:

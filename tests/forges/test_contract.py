@@ -4,12 +4,13 @@ import asyncio
 import json
 import sqlite3
 import subprocess
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from bot.core.values import Annotation, Issue, Repo
+from bot.core.values import Annotation, Button, Issue, Repo, Report
 from bot.errors import ForgeError, NotFoundError
 from bot.ports import Forge
 from tests.forges.conftest import MARKER, RunningForge, a_forge
@@ -250,6 +251,16 @@ async def test_a_pull_request_from_nowhere_is_refused(forge: Forge, repo: Repo) 
     assert caught.value.status == 422
 
 
+def says(conclusion: str | None, summary: str = "S", annotations: Sequence[Annotation] = ()) -> Report:
+    return Report(
+        name="gitwright/backlog",
+        conclusion=conclusion,
+        title="T",
+        summary=summary,
+        annotations=tuple(annotations),
+    )
+
+
 async def test_the_bot_s_own_check_is_made_updated_and_told_from_others(
     forge: Forge, server: RunningForge, repo: Repo, mode: str
 ) -> None:
@@ -258,14 +269,7 @@ async def test_the_bot_s_own_check_is_made_updated_and_told_from_others(
     server.call("POST", f"/repos/{repo.slug}/statuses/{sha}", status)
     steps: list[str | None] = [None, "failure", "failure", "success"]
     for conclusion in steps:
-        await forge.set_check(
-            repo,
-            sha,
-            "gitwright/backlog",
-            conclusion=conclusion,
-            title="T",
-            summary="S" if conclusion else "W",
-        )
+        await forge.set_check(repo, sha, says(conclusion, "S" if conclusion else "W"))
     checks = {check.name: check for check in await forge.checks(repo, sha)}
     assert (checks["jenkins"].conclusion, checks["jenkins"].ours) == ("failure", False)
     ours = checks["gitwright/backlog"]
@@ -276,9 +280,30 @@ async def test_the_bot_s_own_check_is_made_updated_and_told_from_others(
 
 async def test_a_check_in_progress_is_not_done(forge: Forge, server: RunningForge, repo: Repo) -> None:
     sha = server.branch(repo.slug, "agent/x")
-    await forge.set_check(repo, sha, "gitwright/task", conclusion=None, title="Working", summary="")
+    await forge.set_check(repo, sha, says(None))
     [check] = await forge.checks(repo, sha)
     assert (check.done, check.conclusion) == (False, None)
+
+
+async def test_a_check_that_is_known_is_written_without_a_look_and_bears_its_buttons(
+    forge: Forge, server: RunningForge, repo: Repo, mode: str
+) -> None:
+    sha = server.branch(repo.slug, "agent/x")
+    stop = Button("Stop", "Ends what runs", "stop")
+    report = replace(
+        says("success"), name="gitwright/task", buttons=(stop,), details="https://example.invalid/1"
+    )
+    begun = len(server.requests())
+    run = await forge.set_check(repo, sha, report, known=0)
+    assert await forge.set_check(repo, sha, replace(report, conclusion="neutral"), known=run) == run
+    calls = [each for each in server.requests()[begun:] if "/check-runs" in each["path"]]
+    if mode == "token":
+        [status] = server.call("GET", f"/repos/{repo.slug}/commits/{sha}/statuses")
+        assert (status["context"], status["target_url"]) == ("gitwright/task", "https://example.invalid/1")
+    else:
+        assert [each["method"] for each in calls] == ["POST", "PATCH"]
+        shown = server.call("GET", f"/repos/{repo.slug}/check-runs/{run}")
+        assert (shown["conclusion"], shown["details_url"]) == ("neutral", "https://example.invalid/1")
 
 
 @pytest.mark.parametrize("count", [1, 120])
@@ -292,12 +317,10 @@ async def test_annotations_are_neither_lost_nor_doubled(
     sha = server.branch(repo.slug, "agent/x")
     notes = [Annotation("README.md", 1, "warning", f"Note {n}", "T") for n in range(count)]
     for _ in range(2):
-        await forge.set_check(
-            repo, sha, "gitwright/backlog", conclusion="neutral", title="T", summary="S", annotations=notes
-        )
+        await forge.set_check(repo, sha, says("neutral", annotations=notes))
     [run] = server.call("GET", f"/repos/{repo.slug}/commits/{sha}/check-runs")["check_runs"]
     assert run["output"]["annotations_count"] == count
-    await forge.set_check(repo, sha, "gitwright/backlog", conclusion="success", title="T", summary="S")
+    await forge.set_check(repo, sha, says("success"))
     [check] = await forge.checks(repo, sha)
     assert check.conclusion == "success"
     newest = server.call("GET", f"/repos/{repo.slug}/commits/{sha}/check-runs?filter=latest")["check_runs"]
@@ -316,15 +339,7 @@ async def test_of_very_many_annotations_the_worst_are_shown_and_the_summary_coun
         Annotation("README.md", 1, "failure" if n >= 1_990 else "warning", f"Note {n}") for n in range(2_000)
     ]
     for _ in range(2):
-        await forge.set_check(
-            repo,
-            sha,
-            "gitwright/backlog",
-            conclusion="failure",
-            title="T",
-            summary="S" * 70_000,
-            annotations=notes,
-        )
+        await forge.set_check(repo, sha, says("failure", "S" * 70_000, notes))
     [run] = server.call("GET", f"/repos/{repo.slug}/commits/{sha}/check-runs")["check_runs"]
     assert run["output"]["annotations_count"] == 200
     assert run["output"]["summary"].endswith("1800 more are not shown at their lines.")

@@ -10,10 +10,9 @@ from datetime import UTC, datetime
 from urllib.parse import quote, urlsplit
 
 import structlog
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from bot.core.values import Repo
+from bot.credentials import key_problems
 from bot.errors import UserError
 from bot.forges.github.auth import PUSH, READ, AppTokens, PersonalToken
 from bot.forges.github.reads import path_of
@@ -56,6 +55,7 @@ class GitHubForge(GitHubWrites):
             )
         super().__init__(api, tokens)
         self._git_url = git_url or default_git_url(base)
+        self._page = default_git_url(base).removesuffix(".git")
 
     def cap(self, repo: Repo, calls: int) -> None:
         """Let at most so many calls about a repository travel at once, where the limit for all allows more."""
@@ -64,6 +64,12 @@ class GitHubForge(GitHubWrites):
     def git_access(self, repo: Repo, *, write: bool) -> AbstractAsyncContextManager[GitAccess]:
         """Lend access for git: a token for this repository alone; one that may write is revoked when the block ends."""
         return self._lend(repo, write)
+
+    def page(self, repo: Repo) -> str:
+        """Give the address of a repository's page, without a slash at its end."""
+        return self._page.replace("{owner}", quote(repo.owner, safe="")).replace(
+            "{repo}", quote(repo.name, safe="")
+        )
 
     @contextlib.asynccontextmanager
     async def _lend(self, repo: Repo, write: bool) -> AsyncIterator[GitAccess]:
@@ -88,12 +94,8 @@ class GitHubForge(GitHubWrites):
 
 
 def _checked(private_key: str) -> str:
-    try:
-        key = load_pem_private_key(private_key.encode(), None)
-    except (ValueError, TypeError) as error:
-        raise UserError(f"GITWRIGHT_PRIVATE_KEY is not a usable private key: {error}") from error
-    if not isinstance(key, RSAPrivateKey):
-        raise UserError("GITWRIGHT_PRIVATE_KEY is not an RSA key, as those of GitHub Apps are")
+    if problems := key_problems(private_key):
+        raise UserError(f"GITWRIGHT_PRIVATE_KEY {problems[0]}")
     return private_key
 
 

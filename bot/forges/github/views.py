@@ -11,6 +11,8 @@ from bot.core.values import ROLES, Actor, Check, Comment, Issue, Pull, Repo, Rev
 from bot.errors import ForgeError
 
 OWN_CHECKS = "gitwright/"
+BODY_LIMIT = 65_536  # characters of a comment, an issue or a pull request
+_CUT = "\n\n(The rest was cut: GitHub takes no more.)"
 CHECK_TEXT = 16_000  # characters of what a check says at length; its end, where test runners say what failed
 
 
@@ -54,10 +56,21 @@ class RepoView(View):
     owner: UserView
     default_branch: str = "main"
     private: bool = True
+    archived: bool = False
+    fork: bool = False
     permissions: dict[str, bool] | None = None
 
     def value(self, installation: int | None) -> Repo:
-        return Repo(self.id, self.owner.login, self.name, self.default_branch, self.private, installation)
+        return Repo(
+            self.id,
+            self.owner.login,
+            self.name,
+            self.default_branch,
+            self.private,
+            installation,
+            self.archived,
+            self.fork,
+        )
 
 
 class LabelView(View):
@@ -103,6 +116,16 @@ class ReviewCommentView(View):
 
     def value(self) -> ReviewComment:
         return ReviewComment(self.path, self.line or self.original_line, self.body)
+
+
+class FileView(View):
+    encoding: str = ""
+    content: str = ""
+
+
+class ChangedFileView(View):
+    filename: str
+    previous_filename: str | None = None
 
 
 class BranchView(View):
@@ -233,3 +256,8 @@ def token_end(text: str) -> datetime | None:
         return datetime.strptime(text.replace(" UTC", " +0000"), "%Y-%m-%d %H:%M:%S %z")
     except ValueError:
         return None
+
+
+def cut(text: str, limit: int = BODY_LIMIT) -> str:
+    """Cut a text to what GitHub takes; its first line, the marker, stays."""
+    return text if len(text) <= limit else text[: limit - len(_CUT)] + _CUT

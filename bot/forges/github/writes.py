@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal
 from urllib.parse import quote
@@ -11,23 +10,19 @@ from urllib.parse import quote
 import httpx
 
 from bot.core.ids import identity
-from bot.core.values import Annotation, Pull, Repo
+from bot.core.values import Pull, Repo
 from bot.errors import ForgeError, NotFoundError, RetryableError
 from bot.forges.github import views
-from bot.forges.github.auth import CHECK, TALK, AppTokens, PersonalToken
-from bot.forges.github.reads import GitHubReads
+from bot.forges.github.auth import TALK, AppTokens, PersonalToken
+from bot.forges.github.checks import GitHubChecks
 from bot.forges.github.transport import Api
+from bot.forges.github.views import cut
 from bot.ports import FailedDelivery, JsonDict
 
-BODY_LIMIT = 65_536  # characters of a comment, an issue or a pull request
-OUTPUT_LIMIT = 65_535  # characters of a check run's summary
-ANNOTATIONS = 50  # of one request
-MOST_ANNOTATIONS = 200  # of one check: nobody reads more, and each request counts against the limits
 DELIVERY_PAGES = 2_000  # after days without us a busy App has tens of thousands of deliveries
-_CUT = "\n\n(The rest was cut: GitHub takes no more.)"
 
 
-class GitHubWrites(GitHubReads):
+class GitHubWrites(GitHubChecks):
     """Implements the writes of Forge."""
 
     def __init__(self, api: Api, tokens: AppTokens | PersonalToken) -> None:
@@ -119,68 +114,6 @@ class GitHubWrites(GitHubReads):
         if changes:
             await self._talk("PATCH", repo, f"/pulls/{number}", changes)
 
-    # --- checks ----------------------------------------------------------------------------------
-
-    async def set_check(
-        self,
-        repo: Repo,
-        sha: str,
-        name: str,
-        *,
-        conclusion: str | None,
-        title: str,
-        summary: str,
-        annotations: Sequence[Annotation] = (),
-    ) -> None:
-        """Create or update the bot's check run of this name on this sha; a commit status where it may not.
-
-        Of more annotations than anybody reads the failures come first, and the summary counts the rest.
-        """
-        if not self.capabilities.checks:
-            await self._set_status(repo, sha, name, conclusion, title)
-            return
-        shown = sorted(annotations, key=lambda each: each.level != "failure")[:MOST_ANNOTATIONS]
-        output = {"title": title[:255], "summary": _summary(summary, len(annotations) - len(shown))}
-        state: dict[str, Any] = {"status": "in_progress"}
-        if conclusion is not None:
-            state = {"status": "completed", "conclusion": conclusion}
-        existing = await self._own_run(repo, sha, name)
-        if existing is not None and _says(existing, state, output, len(shown)):
-            return
-        notes = [_annotation(each) for each in shown]
-        first = {**output, "annotations": notes[:ANNOTATIONS]}
-        # GitHub only ever adds annotations to a run, so new ones need a new run, which then counts.
-        if existing is None or existing.output.annotations_count:
-            made = {"name": name, "head_sha": sha, **state, "output": first}
-            answer = await self._call("POST", repo, "/check-runs", CHECK, json=made)
-            run_id = views.read(views.CheckRunView, answer.json()).id
-        else:
-            run_id = existing.id
-            await self._update_run(repo, run_id, {**state, "output": first})
-        for start in range(ANNOTATIONS, len(notes), ANNOTATIONS):
-            more = {**output, "annotations": notes[start : start + ANNOTATIONS]}
-            await self._update_run(repo, run_id, {"output": more})
-
-    async def _update_run(self, repo: Repo, run_id: int, changes: dict[str, Any]) -> None:
-        # Repeating would add the annotations twice; the caller looks first and then makes a new run.
-        await self._call("PATCH", repo, f"/check-runs/{run_id}", CHECK, json=changes, repeatable=False)
-
-    async def _own_run(self, repo: Repo, sha: str, name: str) -> views.CheckRunView | None:
-        app = await self.app_id()
-        query: dict[str, str | int] = {"check_name": name, "filter": "latest"}
-        items = await self._all(repo, f"/commits/{sha}/check-runs", query, "check_runs")
-        runs = [views.read(views.CheckRunView, item) for item in items]
-        ours = [run for run in runs if run.name == name and run.app is not None and run.app.id == app]
-        return max(ours, key=lambda run: run.id, default=None)
-
-    async def _set_status(self, repo: Repo, sha: str, name: str, conclusion: str | None, title: str) -> None:
-        states = {None: "pending", "success": "success", "neutral": "success", "skipped": "success"}
-        wanted = {"state": states.get(conclusion, "failure"), "context": name, "description": title[:140]}
-        for found in await self._statuses(repo, sha):
-            if {"state": found.state, "context": found.context, "description": found.description} == wanted:
-                return
-        await self._call("POST", repo, f"/statuses/{sha}", CHECK, json=wanted, repeatable=True)
-
     # --- webhook deliveries ----------------------------------------------------------------------
 
     async def failed_deliveries(self, since: datetime) -> list[FailedDelivery]:
@@ -218,35 +151,3 @@ class GitHubWrites(GitHubReads):
         self, method: str, repo: Repo, path: str, json: object = None, repeatable: bool | None = None
     ) -> httpx.Response:
         return await self._call(method, repo, path, TALK, json=json, repeatable=repeatable)
-
-
-def cut(text: str, limit: int = BODY_LIMIT) -> str:
-    """Cut a text to what GitHub takes; its first line, the marker, stays."""
-    return text if len(text) <= limit else text[: limit - len(_CUT)] + _CUT
-
-
-def _summary(text: str, not_shown: int) -> str:
-    rest = f"\n\n{not_shown} more are not shown at their lines." if not_shown else ""
-    return cut(text, OUTPUT_LIMIT - len(rest)) + rest
-
-
-def _annotation(each: Annotation) -> dict[str, Any]:
-    shown = {
-        "path": each.path,
-        "start_line": each.line,
-        "end_line": each.line,
-        "annotation_level": each.level,
-        "message": each.message[:60_000],
-    }
-    return {**shown, "title": each.title[:255]} if each.title else shown
-
-
-def _says(run: views.CheckRunView, state: dict[str, Any], output: dict[str, str], annotations: int) -> bool:
-    """Tell whether a run says this already, so that repeating adds nothing."""
-    return (
-        run.status == state["status"]
-        and run.conclusion == state.get("conclusion")
-        and (run.output.title or "") == output["title"]
-        and (run.output.summary or "") == output["summary"]
-        and run.output.annotations_count == annotations
-    )

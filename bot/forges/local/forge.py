@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -11,7 +11,7 @@ from typing import Literal
 
 from bot.core.health import Standing
 from bot.core.ids import identity
-from bot.core.values import Actor, Annotation, Check, Comment, Issue, Pull, Repo, ReviewComment, Role
+from bot.core.values import Actor, Check, Comment, Issue, Pull, Repo, Report, ReviewComment, Role
 from bot.errors import ForgeError, NotFoundError
 from bot.forges.local.records import CommentRecord, PullRecord, Records
 from bot.ports import Capabilities, FailedDelivery, GitAccess, JsonDict, Mirror
@@ -113,6 +113,9 @@ class LocalForge:
             await mirror.fetch(access)
         return await mirror.resolve(branch)
 
+    def page(self, _repo: Repo) -> str:
+        return ""
+
     async def find_comment(self, _repo: Repo, number: int, marker: str) -> Comment | None:
         found = [c for c in self.records.comments if c.number == number and identity(c.body) == marker]
         return Comment(found[-1].id, found[-1].body, BOT) if found else None
@@ -124,6 +127,23 @@ class LocalForge:
             return None
         _, conflicts = await mirror.merge_tree(tip, head)
         return not conflicts
+
+    async def find_issue(self, _repo: Repo, _marker: str) -> Issue | None:
+        return None
+
+    async def read_file(self, repo: Repo, ref: str, path: str) -> str | None:
+        mirror = await self._mirrors(repo)
+        async with self.git_access(repo, write=False) as access:
+            await mirror.fetch(access)
+        sha = await mirror.resolve(ref)
+        raw = await mirror.read(sha, path) if sha else None
+        return raw.decode(errors="replace") if raw is not None else None
+
+    async def pull_paths(self, repo: Repo, number: int) -> list[str]:
+        mirror, pull = await self._mirrors(repo), await self.pull(repo, number)
+        tip = await mirror.resolve(repo.default_branch)
+        base = await mirror.merge_base(tip, pull.head_sha) if tip else None
+        return [path for path, _, _ in await mirror.diff_stat(base, pull.head_sha)] if base else []
 
     # --- writes ---
 
@@ -188,20 +208,24 @@ class LocalForge:
         self.records.put_pull(replace(known, state="closed", head_sha=head_sha, merge_sha=merge_sha))
 
     async def set_check(
-        self,
-        repo: Repo,
-        sha: str,
-        name: str,
-        *,
-        conclusion: str | None,
-        title: str,
-        summary: str,
-        annotations: Sequence[Annotation] = (),
-    ) -> None:
+        self, _repo: Repo, _sha: str, _report: Report, *, known: int | None = None, again: bool = False
+    ) -> int:
         """Checks have no place in a clone; what they would say is printed."""
+        return 0
 
     async def close_issue(self, _repo: Repo, _number: int) -> None:
         """There is no issue."""
+
+    async def create_issue(self, _repo: Repo, title: str, _body: str) -> int:
+        raise ForgeError(f"a clone has no place for an issue “{title}”")
+
+    async def reopen_issue(self, _repo: Repo, _number: int, _body: str) -> None:
+        """There is no issue."""
+
+    async def add_file(
+        self, _repo: Repo, *, branch: str, base: str, path: str, text: str, message: str
+    ) -> None:
+        raise ForgeError(f"{path} is not proposed in a clone: write it there yourself")
 
     def git_access(self, _repo: Repo, *, write: bool) -> AbstractAsyncContextManager[GitAccess]:
         """Lend the clone's folder; nothing has to be revoked."""
