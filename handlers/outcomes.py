@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
-from bot.core import life, life_planning, life_pulls, life_repair, life_review, life_work
+from bot.core import life, life_planning, life_pulls, life_push, life_repair, life_review, life_work
 from bot.core.actions import Decision
 from bot.core.events import (
     ActionFailed,
@@ -19,6 +19,7 @@ from bot.core.events import (
     PlanFailed,
     PlanMade,
     PullBack,
+    PushAsked,
     RecordProposed,
     TaskAssessed,
     TaskFailed,
@@ -75,6 +76,7 @@ HANDLERS = (
     on_open_track(PlanFailed, life_planning.plan_failed),
     _opening(BacklogProposed, life_planning.backlog_proposed),
     _opening(TaskProposed, life_work.task_proposed),
+    on_open_track(PushAsked, life_push.push_asked),
     on_open_track(TaskFailed, life_work.task_failed),
     repairs(RebaseEngine()),
     on_open_track(TaskRebased, life_repair.task_rebased),

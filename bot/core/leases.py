@@ -27,8 +27,8 @@ class Lease:
 
 
 def holds(task: TaskTrack) -> bool:
-    """Tell whether a task holds its paths: it is worked on, or it has a pull request that can still be merged."""
-    return task.state in HOLDING or (task.state == "blocked" and task.pull is not None)
+    """Tell whether a task holds its paths: it is worked on, waits to be pushed, or its pull request can be merged."""
+    return task.state in HOLDING or task.asks or (task.state == "blocked" and task.pull is not None)
 
 
 def held(track: Track) -> tuple[Lease, ...]:

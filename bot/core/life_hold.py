@@ -81,7 +81,9 @@ def stop(track: Track, now: datetime, why: str) -> Decision:
 def _stopped(task: TaskTrack) -> TaskTrack:
     if task.state in SETTLED or task.state == "held":
         return task
-    if task.reopened or task.rests or (task.pull is not None and task.state == "running"):
+    if task.asks and task.pull is None:
+        return task  # nothing of it runs or is open; it waits for the same OK afterwards
+    if task.reopened or task.asks or task.rests or (task.pull is not None and task.state == "running"):
         return replace(task, state="held", note="stopped", stopped=True, reopened=False, judged="")
     return replace(task, state="todo", note="") if task.state in {"running", "waiting"} else task
 

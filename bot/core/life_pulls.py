@@ -136,6 +136,8 @@ def take_up(track: Track) -> tuple[Track, tuple[Timer, ...]]:
             track = track.with_task(replace(task, note=note))
             continue
         back = replace(task, state="checking", note="", reopened=False, judged="", rebasing="")
+        if task.ask is not None:
+            back = replace(back, state="waiting")  # for the same OK as before
         track = track.with_task(back)
         looks.append(replace(look(back, 0), after=timedelta()))
     return track, tuple(looks)
@@ -193,7 +195,15 @@ def pushed(track: Track, task: TaskTrack, event: PullPushed, now: datetime, *, o
     if not task.rests or task.head_sha == event.head_sha:
         return nothing(track)
     task = replace(
-        task, state="checking", head_sha=event.head_sha, note="", passed=(), judged="", reruns=0, announced=""
+        task,
+        state="checking",
+        head_sha=event.head_sha,
+        note="",
+        passed=(),
+        judged="",
+        reruns=0,
+        announced="",
+        verified=task.verified if ours else "",
     )
     track = track.with_task(task)
     if not ours:

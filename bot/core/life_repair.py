@@ -115,6 +115,10 @@ def what_people_can_do(track: Track, task: TaskTrack) -> str:
         f"`/agent regenerate {task.id} <note>`: another attempt, the spec improved by your note",
         f"`/agent skip {task.id}`: drop it",
     ]
+    if task.ask is not None:
+        ways.insert(
+            0, f"`/agent push {task.id} {task.ask.sha[:7]}`: push the same commit again, once you mended that"
+        )
     if task.pull is not None:
         ways.insert(0, f"push a fix to the branch of #{task.pull}, or comment `/agent revise <note>` there")
     return "What you can do:\n\n" + "\n".join(f"- {way}" for way in ways)
@@ -231,6 +235,8 @@ def _run_on(
         feedback=feedback,
         rebasing="",
         waits_for_base=False,
+        ask=None,
+        approved="",
     )
     track = replace(track.with_task(task), runs=track.runs + 1).noting(
         stamp(now), f"started run {task.run} of {task.id} in attempt {task.attempt}", mode, task.id
@@ -311,6 +317,7 @@ def put_back(
         evidence=(*task.evidence, evidence) if evidence else task.evidence,
         replaced=(*task.replaced, open_pull) if open_pull else task.replaced,
         decisions=task.decisions,
+        usage=task.usage,
     )
     track = track.with_task(fresh)
     if open_pull is None:

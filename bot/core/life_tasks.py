@@ -106,7 +106,7 @@ def _wanted_again(track: Track, task: TaskTrack) -> Track:
 def rebase(track: Track, task: TaskTrack, by: str, now: datetime) -> Decision | str:
     """Put the task's branch onto the default branch's head; nothing else changes."""
     if not task.rests:
-        return f"`{task.id}` has no open pull request to rebase: it is {messages.TASK_WORDS[task.state]}."
+        return f"`{task.id}` has no open pull request to rebase: it is {messages.words(task)}."
     track, actions = life_repair.rebase(track, task, now, why=f"{by} asked for it")
     return Decision(track=assessed(track), actions=(*actions, SyncStatus()))
 
@@ -120,7 +120,7 @@ def revise(track: Track, task: TaskTrack, note: str, by: str, key: str, now: dat
         track, actions = life_repair.fix(track, task, now, f"A maintainer asks:\n{note}")
         return Decision(track=assessed(track), actions=(*actions, SyncStatus()))
     return (
-        f"`{task.id}` is {messages.TASK_WORDS[task.state]}: there is no run to steer and no open pull request to mend."
+        f"`{task.id}` is {messages.words(task)}: there is no run to steer and no open pull request to mend."
         + (
             ""
             if task.state in SETTLED

@@ -83,7 +83,7 @@ def start_ready(track: Track, now: datetime) -> tuple[Track, tuple[Action, ...]]
     begun = {
         task.id
         for task in track.tasks
-        if task.state not in STARTABLE or waits_for_base(task) or task.reopened
+        if task.state not in STARTABLE or waits_for_base(task) or task.reopened or task.asks
     }
     ready = [
         task for task in schedule.ready_tasks([t.as_written() for t in track.tasks]) if task.id not in begun
@@ -127,7 +127,7 @@ def assessed(track: Track) -> Track:
     if track.state not in {"working", "blocked"} or not track.healthy:
         return track
     stuck = [task for task in track.tasks if task.state in STUCK]
-    goes_on = any(task.state in BUSY or waits_for_base(task) for task in track.tasks)
+    goes_on = any(task.state in BUSY or task.asks or waits_for_base(task) for task in track.tasks)
     if not stuck or goes_on or leases.waits_for_others(track):
         return replace(track, state="working", problem="")
     lines = "\n".join(f"- `{task.id}` is {task.state}: {inline(task.note)}" for task in stuck)
@@ -169,6 +169,8 @@ def task_proposed(track: Track, event: TaskProposed, now: datetime) -> Decision:
         judged="",
         reruns=0,
         feedback="",
+        ask=None,
+        approved="",
     )
     track = replace(track.with_task(task), usage=track.usage + event.usage).noting(
         stamp(now), f"{what} #{event.pull} for {task.id}", "; ".join(event.notes), task.id

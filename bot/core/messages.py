@@ -9,7 +9,7 @@ from bot.core.config import RepoConfig
 from bot.core.health import Finding
 from bot.core.ids import Marker, keyed
 from bot.core.sanitize import inline, truncate
-from bot.core.track import STUCK, TaskState, Track, TrackState
+from bot.core.track import STUCK, TaskState, TaskTrack, Track, TrackState
 from bot.core.values import Usage
 
 COMMENT_LIMIT = 65_000  # characters; GitHub refuses more than 65,536
@@ -37,6 +37,7 @@ TASK_WORDS: dict[TaskState, str] = {
     "done": "merged",
     "dropped": "dropped",
 }
+OK_WANTED = "waits for your OK to be pushed"
 STALE = (
     "**stale: issue edited.** This is about the text of before the edit, which the agents got; "
     "`/agent plan` begins a new round with the new one."
@@ -51,6 +52,11 @@ _LABELS: dict[TrackState, tuple[str, str]] = {  # the settings' name of the labe
     "blocked": ("blocked", "Somebody has to look"),
     "done": ("done", "Every task is merged"),
 }
+
+
+def words(task: TaskTrack) -> str:
+    """Say in a few words how far a task is."""
+    return OK_WANTED if task.asks else TASK_WORDS[task.state]
 
 
 def label(track: Track) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from bot.core import messages
+from bot.core import messages, messages_push
 from bot.core.base_wait import waits_for_base
 from bot.core.ids import Marker
 from bot.core.sanitize import escape, inline, truncate
@@ -28,6 +28,7 @@ def status(track: Track, commands: Sequence[tuple[str, str]]) -> str:
         parts.append(f"> [!WARNING]\n{_quoted(track.problem)}")
     if track.tasks:
         parts.append(task_table(track))
+        parts.append(messages_push.waiting(track))
         parts.append(messages.graph([(t.id, t.title, t.depends_on) for t in track.tasks], _states(track)))
     if track.history:
         last = track.history[-1]
@@ -88,7 +89,9 @@ def _yours(track: Track) -> str:
         return f"merge #{track.record_pull}, the record: it ends the work on this issue."
     pulls = [f"#{t.pull} (`{t.id}`)" for t in merge_order(track) if t.state == "in_review"]
     stuck = [f"`{t.id}` ({t.state})" for t in track.tasks if t.state in STUCK]
+    asked = [f"`{t.id}`" for t in merge_order(track) if t.asks]
     parts = [f"review and merge, suggested in this order: {', '.join(pulls)}."] if pulls else []
+    parts += [f"OK the push of {', '.join(asked)}."] if asked else []
     if stuck:
         see = "see below" if track.problem else "the table says why"
         parts.append(f"decide about {', '.join(stuck)}; {see}.")
@@ -102,7 +105,7 @@ def _others(track: Track) -> str:
         needs = [need for need in task.depends_on if need not in done]
         if task.state == "todo" and needs:
             lines.append(f"`{task.id}` for {', '.join(f'`{need}`' for need in needs)}")
-        elif task.state == "waiting" or waits_for_base(task):
+        elif not task.asks and (task.state == "waiting" or waits_for_base(task)):
             lines.append(f"`{task.id}`: {inline(task.note) or 'a free slot'}")
     return "; ".join(lines) + "." if lines else ""
 
@@ -133,7 +136,7 @@ def task_table(track: Track) -> str:
         pull = f"#{task.pull}" if task.pull else ""
         if task.replaced:
             pull += f" (before: {', '.join(f'#{number}' for number in task.replaced)})"
-        words = messages.TASK_WORDS[task.state]
+        words = messages.words(task)
         if track.state in HELD and task.state == "running" and task.id in _put_off(track):
             words = "starts when the work is resumed"
         rows.append(f"| `{task.id}` | {inline(task.title)} | {words}{note} | {pull.strip()} |")

@@ -9,6 +9,7 @@ from bot.core.config import RepoConfig
 from bot.core.given import FilesGiven
 from bot.core.health import Finding
 from bot.core.planning import MergedPlan
+from bot.core.push_gate import PushAsk
 from bot.core.rebasing import Situation
 from bot.core.values import Repo, Usage
 
@@ -60,11 +61,26 @@ class TaskProposed:
     pull: int
     branch: str
     head_sha: str
+    verified: str = ""  # what the tests of this commit showed
     usage: Usage = field(default_factory=Usage)
     notes: tuple[str, ...] = ()
     outside: tuple[str, ...] = ()  # files outside the scope that it changed, leased with it
     unheard: tuple[str, ...] = ()  # people's notes that came when the agent had ended
     kind: Literal["task_proposed"] = "task_proposed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushAsked:
+    """A run's work is fit to be shown, and waits for a person: asked for an OK first, or refused by the forge."""
+
+    task: str
+    attempt: int
+    run: int
+    ask: PushAsk
+    text: str = ""  # one sentence: why the forge refused it
+    details: str = ""  # what people read about it, Markdown: the diff, or what the forge said
+    usage: Usage = field(default_factory=Usage)
+    kind: Literal["push_asked"] = "push_asked"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +162,27 @@ class BacklogRevised:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BacklogEdited:
+    """A task's status stands in the backlog under review, as a command asked."""
+
+    comment: int
+    changed: tuple[str, ...]  # ids of tasks
+    kind: Literal["backlog_edited"] = "backlog_edited"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TasksIncluded:
+    """Tasks of the plan's minority stand in the backlog under review; `text` says which, or why none does."""
+
+    key: str
+    comment: int
+    text: str
+    head_sha: str = ""
+    changed: tuple[tuple[str, str], ...] = ()  # M-1 and the id that it has now
+    kind: Literal["tasks_included"] = "tasks_included"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ActionFailed:
     """An action was given up after its tries."""
 
@@ -153,6 +190,7 @@ class ActionFailed:
     what: str
     error: str
     task: str | None = None
+    comment: int = 0  # whose command it was for
     kind: Literal["action_failed"] = "action_failed"
 
 
@@ -198,6 +236,7 @@ OwnEvent = (
     | PlanFailed
     | BacklogProposed
     | TaskProposed
+    | PushAsked
     | TaskFailed
     | TaskAssessed
     | TaskRebased
@@ -205,6 +244,8 @@ OwnEvent = (
     | RecordProposed
     | PullBack
     | BacklogRevised
+    | BacklogEdited
+    | TasksIncluded
     | ActionFailed
     | Closed
     | ChecksDue

@@ -116,6 +116,8 @@ def _task(seen: Remains, id_: str, written: BacklogTask | None) -> TaskTrack:
         task = replace(
             task, state=state, attempt=attempt, run=run, pull=pull, **(more.given() if more else {})
         )
+    if task.ask is not None:  # what was not pushed is lost with the mirror: it is made again
+        task = replace(task, ask=None, state="running" if task.state == "waiting" else task.state)
     found = seen.attempts.get(id_)
     if found is not None:
         task = _with_pull(seen, task, found)

@@ -23,6 +23,7 @@ from bot.core.events import (
 )
 from bot.core.evidence import Evidence
 from bot.core.ids import TASK_ID, TRACK_ID
+from bot.core.push_gate import PushAsk
 from bot.core.track import OPEN_PULL, SETTLED, RunMode, TaskState, TaskTrack, Track, TrackState
 
 VERSION = 1
@@ -65,6 +66,8 @@ class TaskMore(_Value):
     skipped: bool = False
     stopped: bool = False
     reopened: bool = False
+    verified: _Text = ""
+    ask: PushAsk | None = None
 
     def given(self) -> dict[str, Any]:
         """Give what is not as it is at a task that has not begun."""
@@ -177,7 +180,7 @@ def _more(task: TaskTrack | None) -> dict[str, Any]:
         values = {
             name: values[name] for name in ("note", "replaced", "decisions", "skipped", "regenerations")
         }
-    elif task.state not in {*OPEN_PULL, "running", "blocked", "held"}:
+    elif task.state not in {*OPEN_PULL, "running", "blocked", "held"} and not task.asks:
         values["head_sha"] = None
     kept = {name: value for name, value in values.items() if value != getattr(plain, name)}
     made = TaskMore.model_construct(None, **kept).model_dump(mode="json", include=set(kept))

@@ -15,6 +15,7 @@ from bot.core.health import Finding
 from bot.core.ids import TrackId
 from bot.core.leases import Lease
 from bot.core.planning import Estimate, Kind, MergedPlan, Priority
+from bot.core.push_gate import PushAsk
 from bot.core.values import Repo, Usage
 
 TrackState = Literal[
@@ -37,6 +38,7 @@ ENDED: frozenset[TrackState] = frozenset({"done", "cancelled", "superseded"})
 SETTLED: frozenset[TaskState] = frozenset({"done", "dropped"})
 HELD: frozenset[TrackState] = frozenset({"paused", "stopped"})
 RunMode = Literal["fresh", "fix", "conflict", "publish"]
+Until = Literal["plan", "file", "pull", "branch"]  # what a command is done with
 
 STARTABLE: frozenset[TaskState] = frozenset({"todo", "waiting"})  # the next run begins by itself
 STUCK: frozenset[TaskState] = frozenset({"blocked", "held", "reverted"})  # only a person gets it going again
@@ -53,9 +55,12 @@ class Frozen:
     comments: tuple[str, ...]
     sha256: str
     by: str  # login of who asked
-    hidden_removed: bool = False
+    hidden: tuple[str, ...] = ()  # kinds of hidden text that were taken out
+    strangers: int = 0  # comments left out because their authors may not write
+    late: int = 0  # comments left out because they are of after somebody asked, or were edited then
     labels: tuple[str, ...] = ()  # of the issue, as the track begins
     closed: bool = False
+    edited: bool = False  # the issue was edited between being asked for and being read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +71,27 @@ class Happening:
     what: str
     why: str = ""
     task: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promise:
+    """A command that was taken and is not done yet: its comment, what it is done with, and of which task."""
+
+    comment: int
+    until: Until
+    task: str = ""
+    attempt: int = 0  # of the task when it was asked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Included:
+    """A task of the plan's minority that a person takes in; `task` is empty until it stands in the file."""
+
+    name: str  # M-1
+    by: str
+    key: str  # of the call that asked for it
+    comment: int = 0
+    task: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +136,10 @@ class TaskTrack:
     skipped: bool = False  # dropped by a command; its line in the file may still say otherwise
     stopped: bool = False  # its pull request was closed by `/agent stop`, and `/agent resume` opens it again
     reopened: bool = False  # its pull request is open again and waits for its lease
+    verified: str = ""  # what the bot's own tests of head_sha showed, for people; "" where nobody ran any
+    usage: Usage = field(default_factory=Usage)  # what its runs cost, over all attempts
+    ask: PushAsk | None = None  # finished work that a person has to let through, or that the forge refused
+    approved: str = ""  # print of the change that a person let through
 
     @property
     def spec(self) -> int:
@@ -125,6 +155,11 @@ class TaskTrack:
     def rests(self) -> bool:
         """Tell whether its pull request is open and no agent works on it; a blocked one too waits for a fix there."""
         return self.pull is not None and self.state in {"blocked", *OPEN_PULL}
+
+    @property
+    def asks(self) -> bool:
+        """Tell whether its finished work waits for a person's OK to be pushed."""
+        return self.ask is not None and self.state == "waiting" and not self.reopened
 
     def as_written(self, test: str | None = None) -> BacklogTask:
         """Give the task as its file would hold it."""
@@ -173,6 +208,9 @@ class Track:
     runs: int = 0
     history: tuple[Happening, ...] = ()
     answered: tuple[int, ...] = ()  # ids of comments whose commands are done
+    promised: tuple[Promise, ...] = ()  # commands that are taken and not done yet
+    ticks: tuple[tuple[str, int], ...] = ()  # how often each box was acted on
+    included: tuple[Included, ...] = ()  # of the plan's minority
     resume_to: TrackState | None = None  # where a paused or stopped track goes on
     stale: bool = False  # the issue was edited after its text was frozen
     budget_usd: float | None = None  # ceiling set by `/agent budget`; None: that of the settings

@@ -236,6 +236,12 @@ class GitMirror:
                 found.append((path.decode(*_TEXT), *numbers))
         return sorted(found)
 
+    async def patch(self, old: str, new: str) -> str:
+        """Give the whole difference of two commits as a patch, binary contents included, no renames."""
+        command = ("diff-tree", "-r", "-p", "--binary", "--full-index", "--no-renames", "--no-ext-diff")
+        answer = await git(self._place, *command, "--no-textconv", _checked(old), _checked(new))
+        return answer.out.decode(*_TEXT)
+
     async def anchor(self, name: str, sha: str) -> None:
         """Keep a commit from garbage collection under refs/gitwright/<name>."""
         async with self._writing():

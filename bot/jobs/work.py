@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from bot import points
 from bot.core import messages_pulls
 from bot.core.actions import RunTask
-from bot.core.events import TaskAssessed, TaskFailed, TaskProposed
+from bot.core.events import PushAsked, TaskAssessed, TaskFailed, TaskProposed
 from bot.core.ids import Marker, parse_marker
 from bot.core.sanitize import code, plain
 from bot.core.track import OPEN_PULL, TaskTrack, Track
 from bot.core.values import Pull
 from bot.engine.store import Store
 from bot.errors import StaleRefError
+from bot.jobs import gate
 from bot.jobs.attempt import Attempts
 from bot.jobs.contract import Stop
 from bot.jobs.ground import clashes
@@ -35,7 +36,7 @@ class WorkJob:
 
     async def __call__(
         self, track: Track, action: RunTask
-    ) -> TaskProposed | TaskFailed | TaskAssessed | None:
+    ) -> TaskProposed | TaskFailed | TaskAssessed | PushAsked | None:
         task = track.task(action.task)
         if (
             task is None
@@ -56,6 +57,12 @@ class WorkJob:
                 points.reached("work-remembered")
             if made.situation is not None and action.mode != "publish":
                 return _assessed(task, action, made)
+            if task.approved and made.sha != action.head:
+                # What a person let through is gone with the database; this is other work.
+                task = replace(task, approved="")
+            ask = await gate.asked(track, task, mirror, made)
+            if ask is not None:
+                return ask
             return await self._publish(track, task, action, mirror, made)
         except Stop as stop:
             return TaskFailed(
@@ -91,6 +98,7 @@ class WorkJob:
             pull=pull.number,
             branch=task.branch,
             head_sha=pull.head_sha,
+            verified=made.tests if pull.head_sha == made.sha else "",
             usage=made.usage,
             notes=tuple(note for note in notes if note),
             outside=made.outside,
@@ -140,7 +148,7 @@ class WorkJob:
     async def _push(
         self, track: Track, task: TaskTrack, mirror: Mirror, sha: str, expected: str | None
     ) -> None:
-        await mirror.anchor(f"tasks/{track.id}/{task.id}-a{task.attempt}", sha)
+        await mirror.anchor(gate.anchor(track, task), sha)
         async with self.forge.git_access(track.repo, write=True) as access:
             await mirror.push(access, sha, task.branch, expected)
 
