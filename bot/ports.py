@@ -17,6 +17,8 @@ from bot.core.plans import PlannedTask
 from bot.core.values import (
     Check,
     Comment,
+    CommitInfo,
+    Identity,
     Issue,
     Pull,
     Repo,
@@ -105,6 +107,9 @@ class ForgeReads(Protocol):
 
     async def comments(self, repo: Repo, number: int) -> list[Comment]:
         """Read all comments of an issue or pull request, oldest first."""
+
+    async def comment(self, repo: Repo, comment: int) -> Comment | None:
+        """Read one comment; None where it was deleted. One that is being written counts as there."""
 
     async def pull(self, repo: Repo, number: int) -> Pull: ...
 
@@ -203,25 +208,6 @@ class Forge(ForgeReads, Protocol):
 
 
 # --- git -----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Who a commit is by."""
-
-    name: str
-    email: str
-
-
-@dataclass(frozen=True, slots=True)
-class CommitInfo:
-    """One commit of a history; e-mail addresses as they are written in it."""
-
-    sha: str
-    parents: tuple[str, ...]
-    author: str
-    committer: str
-    when: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 Role = Literal["none", "read", "triage", "write", "maintain", "admin"]
@@ -152,3 +153,22 @@ class TreeFile:
     mode: str
     sha: str
     size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a commit is by."""
+
+    name: str
+    email: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommitInfo:
+    """One commit of a history; e-mail addresses as they are written in it."""
+
+    sha: str
+    parents: tuple[str, ...]
+    author: str
+    committer: str
+    when: datetime

@@ -10,11 +10,12 @@ from datetime import datetime
 from pathlib import Path
 
 from bot import files, process
+from bot.core.values import Identity
 from bot.errors import GitError, UserError
 from bot.git.mirror import GitMirror
 from bot.git.runner import ENVIRONMENT, OPTIONS, Place, git
 from bot.git.scan import CACHE_PATTERNS, Base, Finding, Scan, scan
-from bot.ports import Identity, Ingested, Sandbox, SandboxPolicy
+from bot.ports import Ingested, Sandbox, SandboxPolicy
 
 _MAX_FINDINGS = 50
 _PACK_BYTES = 1 << 30

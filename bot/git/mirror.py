@@ -10,11 +10,11 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bot.core.values import TreeFile
+from bot.core.values import CommitInfo, Identity, TreeFile
 from bot.errors import GitError, StaleRefError, UserError
 from bot.git.runner import Place, git, git_remote, remote_failure, signature
 from bot.git.upkeep import LOCKS, sweep
-from bot.ports import CommitInfo, GitAccess, Identity
+from bot.ports import GitAccess
 
 ANCHORS = "refs/gitwright/"
 _BATCH_BYTES = 64 << 20  # of what one git process is asked to print

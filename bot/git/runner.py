@@ -11,8 +11,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from bot import process
+from bot.core.values import Identity
 from bot.errors import GitError, RetryableError
-from bot.ports import GitAccess, Identity
+from bot.ports import GitAccess
 
 # Second layer only: what an agent can write never configures a repository that the host uses.
 _OPTIONS = {

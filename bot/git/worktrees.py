@@ -10,13 +10,13 @@ from datetime import datetime
 from pathlib import Path
 
 from bot import files, living, points, process
-from bot.core.values import Repo
+from bot.core.values import Identity, Repo
 from bot.errors import GitError, RetryableError
 from bot.git.ingest import Order, ingest
 from bot.git.mirror import GitMirror
 from bot.git.runner import Place, git
 from bot.git.upkeep import pack, sweep
-from bot.ports import Identity, Ingested, Mirror, Sandbox, SandboxPolicy, Worktree
+from bot.ports import Ingested, Mirror, Sandbox, SandboxPolicy, Worktree
 
 SCRATCH = "/scratch.git"  # where an agent sees its throw-away repository
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")

@@ -18,7 +18,7 @@ from bot.core.rebasing import Situation
 from bot.core.routing import Choice
 from bot.core.sanitize import code, redact
 from bot.core.track import TaskTrack, Track
-from bot.core.values import Usage
+from bot.core.values import Identity, Usage
 from bot.engine.store import Store
 from bot.errors import UserError
 from bot.git.glance import Glance
@@ -29,18 +29,7 @@ from bot.jobs.notes import Notes
 from bot.jobs.spending import OverBudgetError, Spending, Spent
 from bot.jobs.verify import Verifier
 from bot.jobs.verify import policy as sandbox_policy
-from bot.ports import (
-    Clock,
-    Coder,
-    Identity,
-    Mirror,
-    RunError,
-    Sandbox,
-    WorkOrder,
-    WorkReport,
-    Worktree,
-    Worktrees,
-)
+from bot.ports import Clock, Coder, Mirror, RunError, Sandbox, WorkOrder, WorkReport, Worktree, Worktrees
 
 _log = structlog.get_logger(__name__)
 

@@ -21,14 +21,14 @@ from bot.core.planning import MergedPlan
 from bot.core.sanitize import plain
 from bot.core.specs import SpecRepository
 from bot.core.track import Track
-from bot.core.values import Annotation, Pull, Report, Usage
+from bot.core.values import Annotation, Identity, Pull, Report, Usage
 from bot.errors import BotError, RetryableError, StaleRefError, UserError
 from bot.jobs.learning import Learned, Learning
 from bot.jobs.plan import read_texts
 from bot.jobs.repository import Repositories
 from bot.jobs.spending import OverBudgetError, Spending
 from bot.models.meter import MeteredRefiner
-from bot.ports import BacklogRefiner, Forge, Identity, Mirror, Refined
+from bot.ports import BacklogRefiner, Forge, Mirror, Refined
 
 CHECK = "gitwright/backlog"
 PATIENCE = 600.0  # seconds that the backlog model is waited for; people wait for the backlog

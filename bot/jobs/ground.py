@@ -8,8 +8,9 @@ from datetime import datetime
 
 from bot.core import backlog as backlog_file
 from bot.core.track import RunMode, Track
+from bot.core.values import Identity
 from bot.errors import RetryableError
-from bot.ports import Identity, Mirror
+from bot.ports import Mirror
 
 
 @dataclass(frozen=True, slots=True)

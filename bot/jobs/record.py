@@ -10,10 +10,11 @@ from bot.core import messages_pulls
 from bot.core.actions import ProposeRecord
 from bot.core.events import RecordProposed
 from bot.core.track import Track
+from bot.core.values import Identity
 from bot.errors import RetryableError, StaleRefError
 from bot.jobs.learning import Learning
 from bot.jobs.repository import Repositories
-from bot.ports import Forge, Identity, Mirror
+from bot.ports import Forge, Mirror
 
 NOTHING = RecordProposed(pull=0)
 

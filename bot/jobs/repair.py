@@ -13,11 +13,11 @@ from bot.core.messages_pulls import commit_message
 from bot.core.rebasing import Situation
 from bot.core.sanitize import fence, redact
 from bot.core.track import TaskTrack, Track
-from bot.core.values import Check
+from bot.core.values import Check, Identity
 from bot.errors import RetryableError, StaleRefError
 from bot.jobs.ground import merged, others, recorded, tip_of
 from bot.jobs.repository import Repositories
-from bot.ports import Forge, Identity, Mirror
+from bot.ports import Forge, Mirror
 
 EVIDENCE = 3_000  # characters of what failed checks say
 

@@ -15,13 +15,13 @@ from bot.core.backlog import Backlog, BacklogTask
 from bot.core.backlog_edit import raw, set_field
 from bot.core.backlog_revise import Revision, revise
 from bot.core.config import RepoConfig
-from bot.core.events import BacklogRevised
+from bot.core.events import BacklogEdited, BacklogRevised
 from bot.core.messages import problem_lines
 from bot.core.packet import ContextCompressor
 from bot.core.sanitize import escape, plain
 from bot.core.specs import SpecRepository
 from bot.core.track import Track
-from bot.core.values import Usage
+from bot.core.values import Identity, Usage
 from bot.engine.store import Store
 from bot.errors import BotError, RetryableError, StaleRefError
 from bot.jobs.backlog import compress
@@ -29,7 +29,7 @@ from bot.jobs.plan import read_texts
 from bot.jobs.repository import Repositories
 from bot.jobs.spending import OverBudgetError, Spending
 from bot.models.meter import MeteredRefiner
-from bot.ports import BacklogRefiner, Clock, Forge, Identity, Mirror, Refined
+from bot.ports import BacklogRefiner, Clock, Forge, Mirror, Refined
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +77,16 @@ class EditBacklogJob:
 
     branch: Branch
 
-    async def __call__(self, track: Track, action: EditBacklog) -> None:
+    async def __call__(self, track: Track, action: EditBacklog) -> BacklogEdited:
         mirror, tip, text = await self.branch.read(track)
         new = files.set_status(text, action.task, action.status)
+        edited = BacklogEdited(comment=action.comment, changed=(action.task,))
         if new == text:
-            return
+            return edited
         message = f"Set {action.task} to {action.status}\n\nAsked for by a command on #{track.issue}."
         sha = await self.branch.commit(track, mirror, tip, {path_of(track): new.encode()}, message)
         await self.branch.push(track, mirror, sha, tip)
+        return edited
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,9 +25,12 @@ from bot.core.actions import (
     RebaseTask,
     ReopenPull,
     ReportBacklog,
+    ReportTask,
     ReviseBacklog,
     RunTask,
 )
+from bot.core.repo_actions import CheckSettings, ProposeSettings, RepoAction, ReportSettings
+from bot.core.values import Identity
 from bot.engine.ledger import Ledger
 from bot.engine.pool import WorkerPool
 from bot.engine.store import Store
@@ -40,17 +43,20 @@ from bot.jobs.crew import Crew
 from bot.jobs.health import HealthJob
 from bot.jobs.judge import Judge
 from bot.jobs.learning import Learning
+from bot.jobs.onboard import ProposeSettingsJob
 from bot.jobs.plan import PlanJob
 from bot.jobs.record import ProposeRecordJob
 from bot.jobs.repair import AssessJob, RebaseJob
 from bot.jobs.repository import Repositories
 from bot.jobs.revise import Branch, EditBacklogJob, ReviseBacklogJob
 from bot.jobs.runs import CancelRunsJob, ClosePullJob, NoteRunJob, ReopenPullJob
+from bot.jobs.settings_report import CheckSettingsJob, ReportSettingsJob
 from bot.jobs.spending import Spending, telling
+from bot.jobs.task_check import TaskChecks
 from bot.jobs.verify import Verifier
 from bot.jobs.work import WorkJob
-from bot.perform import Job
-from bot.ports import Clock, Engine, Forge, Identity, Sandbox
+from bot.perform import Job, RepoJob
+from bot.ports import Clock, Engine, Forge, Sandbox
 from bot.settings import Settings
 
 AUTHOR = Identity("Gitwright", "gitwright[bot]@users.noreply.github.com")
@@ -85,6 +91,15 @@ def table(parts: Parts, engine: Callable[[], Engine]) -> Jobs:
         **_working(parts, verifier, crew, spending),
         **_steering(parts, engine),
         CloseTrack: CloseJob(parts.store, parts.forge, parts.worktrees, spending.ledger, parts.clock),
+    }
+
+
+def repo_table(parts: Parts, commands: Sequence[str]) -> dict[type[RepoAction], RepoJob]:
+    """Build the job of every action about a repository as such; `commands` are those whose role settings can name."""
+    return {
+        ProposeSettings: ProposeSettingsJob(parts.forge, parts.settings.onboarding_pulls),
+        CheckSettings: CheckSettingsJob(parts.forge, commands),
+        ReportSettings: ReportSettingsJob(parts.store, parts.forge),
     }
 
 
@@ -138,6 +153,7 @@ def _working(parts: Parts, verifier: Verifier, crew: Crew, spending: Spending) -
         RunTask: WorkJob(parts.store, repositories, forge, attempts),
         AssessTask: AssessJob(repositories, forge, AUTHOR),
         RebaseTask: RebaseJob(repositories, forge, AUTHOR),
+        ReportTask: TaskChecks(parts.store, forge),
         ProposeRecord: ProposeRecordJob(repositories, forge, AUTHOR, Learning(parts.store)),
     }
 

@@ -15,11 +15,12 @@ from bot.core import backlog as backlog_file
 from bot.core.actions import AssessTask, RebaseTask, RunTask
 from bot.core.events import OwnEvent, TaskFailed
 from bot.core.track import TaskTrack, Track
+from bot.core.values import Identity
 from bot.errors import UserError
 from bot.forges.local import LocalForge
 from bot.jobs.ground import tip_of
 from bot.perform import Job
-from bot.ports import Identity, Mirror
+from bot.ports import Mirror
 
 A = TypeVar("A", RunTask, AssessTask, RebaseTask)
 STEPS: tuple[type[RunTask] | type[AssessTask] | type[RebaseTask], ...] = (RunTask, AssessTask, RebaseTask)

@@ -13,11 +13,10 @@ from bot.core.given import Finished
 from bot.core.ids import LOCAL_TRACK_ID, backlog_branch, task_branch
 from bot.core.plan_file import read_plan
 from bot.core.track import SETTLED, Frozen
-from bot.core.values import Actor, Issue
+from bot.core.values import Actor, Identity, Issue
 from bot.errors import UserError
 from bot.local.place import Room
 from bot.local.progress import Display
-from bot.ports import Identity
 from handlers.issues import freeze
 
 _LIMIT = 4 << 20  # bytes of all files together

@@ -13,7 +13,7 @@ from bot import files, log
 from bot.core.actions import ProposeBacklog
 from bot.core.config import RepoConfig
 from bot.core.track import TRACKS, Track
-from bot.core.values import Repo
+from bot.core.values import Identity, Repo
 from bot.engine.lock import FileLock
 from bot.errors import UserError
 from bot.forges.local import LocalForge, Records
@@ -21,7 +21,7 @@ from bot.git.mirror import GitMirror
 from bot.git.worktrees import WorktreeManager
 from bot.jobs.backlog import ProposeBacklogJob
 from bot.local.clone import Clone
-from bot.ports import GitAccess, Identity
+from bot.ports import GitAccess
 from bot.settings import MODEL_ROLES, Settings, load_settings
 from bot.wiring import Bot, Local, build
 

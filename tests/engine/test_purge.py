@@ -8,11 +8,10 @@ from pathlib import Path
 import sqlalchemy as sa
 import structlog
 
-from bot.core.values import Repo
+from bot.core.values import Identity, Repo
 from bot.engine.store import Commit, Delivery, NewAction, Store, TrackEvent
 from bot.git.worktrees import WorktreeManager
 from bot.jobs.housekeeping import Housekeeper
-from bot.ports import Identity
 from tests.engine.conftest import SettableClock
 
 OLD, NEW, OPEN = "7/issue-1", "7/issue-2", "7/issue-3"

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from bot.core.values import Repo
+from bot.core.values import Identity, Repo
 from bot.git import GitMirror, WorktreeManager
-from bot.ports import GitAccess, Identity
+from bot.ports import GitAccess
 from bot.sandbox import BwrapSandbox
 from tests.git.server import TOKEN, GitServer
 from tests.support.walls import walls

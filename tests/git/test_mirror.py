@@ -13,10 +13,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bot.core.values import Identity
 from bot.errors import GitError, RetryableError, StaleRefError, UserError
 from bot.git import GitMirror, WorktreeManager
 from bot.git.runner import OPTIONS, Place, git_remote
-from bot.ports import GitAccess, Identity
+from bot.ports import GitAccess
 from tests.git.conftest import FILES, REPO, WHEN, WHO
 from tests.git.server import TOKEN, GitServer
 

@@ -16,7 +16,7 @@ from bot.agents.sessions import Sessions
 from bot.core.actions import NoteRun, RunTask
 from bot.core.backlog import BacklogTask
 from bot.core.rebasing import RebaseEngine
-from bot.core.values import Usage
+from bot.core.values import CommitInfo, Identity, Usage
 from bot.engine.store import Store
 from bot.jobs.attempt import Attempts
 from bot.jobs.contract import Contract, Contracts, Stop
@@ -25,7 +25,7 @@ from bot.jobs.notes import Notes
 from bot.jobs.runs import NoteRunJob
 from bot.jobs.spending import OverBudgetError, Spending
 from bot.jobs.verify import Verifier
-from bot.ports import Coder, CommitInfo, Identity, Mirror, RunError, Sandbox, WorkOrder, Worktrees
+from bot.ports import Coder, Mirror, RunError, Sandbox, WorkOrder, Worktrees
 from tests.core.builders import GOOD, NOW, SHA, a_task, a_track
 
 BOT, HEAD = Identity("Bot", "bot@example.invalid"), "c" * 40

@@ -16,11 +16,11 @@ from bot.core.config import RepoConfig
 from bot.core.events import TaskAssessed, TaskRebased
 from bot.core.rebasing import RebaseEngine
 from bot.core.track import Track
-from bot.core.values import Check
+from bot.core.values import Check, Identity
 from bot.git import GitMirror, WorktreeManager
 from bot.jobs.repair import EVIDENCE, AssessJob, RebaseJob
 from bot.jobs.repository import Repositories
-from bot.ports import Forge, GitAccess, Identity
+from bot.ports import Forge, GitAccess
 from tests.core.builders import GOOD, a_check, a_task, a_track
 from tests.git.conftest import REPO, WHEN
 

@@ -16,7 +16,7 @@ from bot.core.actions import ReviseBacklog
 from bot.core.backlog import Backlog
 from bot.core.planning import MergedPlan
 from bot.core.plans import PlannedTask
-from bot.core.values import Usage
+from bot.core.values import Identity, Usage
 from bot.engine.ledger import Ledger
 from bot.engine.store import Store
 from bot.errors import RetryableError, StaleRefError
@@ -25,7 +25,7 @@ from bot.jobs.revise import Branch, ReviseBacklogJob
 from bot.jobs.spending import Spending
 from bot.models.names import Named
 from bot.models.prices import Price
-from bot.ports import BacklogRefiner, Forge, Identity, Refined
+from bot.ports import BacklogRefiner, Forge, Refined
 from tests.core.builders import GOOD, NOW, a_track
 
 LEFT_OUT = PlannedTask(key="cache", title="Cache the answers")

@@ -10,14 +10,14 @@ from bot.core import packet_verify
 from bot.core.actions import CheckHealth, RunTask
 from bot.core.health import Finding, InstrumentationChecker, Probes, TestResult
 from bot.core.packet_verify import ContextVerifier
-from bot.core.values import Repo
+from bot.core.values import Identity, Repo
 from bot.git.mirror import GitMirror
 from bot.git.worktrees import TaskWorktree, WorktreeManager
 from bot.jobs.health import HealthJob
 from bot.jobs.repository import Repositories
 from bot.jobs.verify import Verification, Verifier
 from bot.jobs.work import WorkJob
-from bot.ports import GitAccess, Identity, Ingested, Mirror
+from bot.ports import GitAccess, Ingested, Mirror
 from bot.sandbox import NoSandbox
 from bot.wiring import Bot
 from tests.stories.lacking import attempting, job, judging, twin

@@ -12,13 +12,13 @@ import yaml
 from bot.core import backlog
 from bot.core.actions import ProposeBacklog
 from bot.core.track import Track
-from bot.core.values import Repo
+from bot.core.values import CommitInfo, Repo
 from bot.git.mirror import GitMirror
 from bot.git.worktrees import WorktreeManager
 from bot.jobs.backlog import ProposeBacklogJob
 from bot.jobs.learning import Learned, Learning
 from bot.jobs.table import AUTHOR
-from bot.ports import CommitInfo, Mirror
+from bot.ports import Mirror
 from bot.wiring import Bot
 from tests.judges.openapi import Judge
 from tests.judges.webhooks import WebhookJudge
