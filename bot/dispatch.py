@@ -1,8 +1,8 @@
-"""Owns the way of an event: it finds its tracks, facts are gathered, a decision is made and stored at once."""
+"""Owns the way of an event: it finds its tracks or its repository, facts are gathered, a decision is stored at once."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -12,15 +12,24 @@ from pydantic import ValidationError
 
 from bot.core import leases, messages
 from bot.core.actions import ACTIONS, Decision, PostComment
-from bot.core.events import EVENTS, CommentCreated, Event, ForgeEvent, IssueLabeled, LeasesFreed
-from bot.core.ids import TRACK_ID, TrackId, track_id
+from bot.core.events import (
+    EVENTS,
+    CommentCreated,
+    Event,
+    ForgeEvent,
+    IssueLabeled,
+    LeasesFreed,
+    RepositoriesAdded,
+)
+from bot.core.ids import TRACK_ID, TrackId, is_repository_line, repository_line, track_id
 from bot.core.life_hold import held
+from bot.core.repo_actions import REPO_ACTIONS, RepoAction
 from bot.core.sanitize import escape
 from bot.core.snapshot import heard
 from bot.core.track import HELD, TRACKS, Track
 from bot.engine.store import Commit, Delivery, NewAction, NewTimer, Parked, Store, TrackEvent
 from bot.errors import BotError, RetryableError
-from bot.handler import Handler, Reads, Unfinished
+from bot.handler import Handler, Reads, RepoHandler, Unfinished
 from bot.ports import Clock, JsonDict
 
 _log = structlog.get_logger(__name__)
@@ -34,32 +43,32 @@ _FREED: JsonDict = EVENTS.dump_python(LeasesFreed(), mode="json")
 
 @dataclass(frozen=True, slots=True)
 class Dispatcher:
-    """Routes deliveries to tracks and drains a track's events in order."""
+    """Routes deliveries to tracks and repositories, and drains the events of each in order."""
 
     store: Store
     reads: Reads
     handlers: Sequence[Handler[Any, Any]]
-    parse: Callable[[Delivery], ForgeEvent | None]
+    parse: Callable[[Delivery], ForgeEvent | RepositoriesAdded | None]
     clock: Clock
     recall: Recall | None = None  # sees that the tracks an event may be about are known
 
     def handler(self, event: Event) -> Handler[Any, Any]:
+    repo_handlers: Sequence[RepoHandler[Any, Any]] = ()
         return next(h for h in self.handlers if h.event is type(event))
 
-    # --- from a delivery to tracks -------------------------------------------------------------
+    # --- from a delivery to tracks and repositories ----------------------------------------------
 
     async def route(self, delivery: Delivery) -> list[TrackEvent]:
-        """Find the tracks that a delivery concerns; none is an answer too."""
+        """Find the tracks and repositories that a delivery concerns; none is an answer too."""
         event = self.parse(delivery)
         if event is None:
             return []
-        await self._recalled(event)
-        routed = await self._opening(event) if self.handler(event).opens(event) is not None else []
-        if not routed:
-            found: dict[str, None] = {}
-            for key in self.handler(event).keys(event):
-                found.update(dict.fromkeys(await self.store.tracks_by_key(event.repo.id, key)))
-            routed = [(key, event) for key in found]
+        routed: list[tuple[str, ForgeEvent]] = []
+        for each in event.each() if isinstance(event, RepositoriesAdded) else (event,):
+            if any(handler.event is type(each) for handler in self.handlers):
+                routed += await self._tracks(each)
+            if any(handler.concerns(each) for handler in self._about_repository(each)):
+                routed.append((repository_line(each.repo.id), each))
         return [
             TrackEvent(track=key, id=f"{delivery.id}/{key}", event=EVENTS.dump_python(happened, mode="json"))
             for key, happened in routed
@@ -67,6 +76,20 @@ class Dispatcher:
 
     async def _recalled(self, event: ForgeEvent) -> None:
         """Take up again what the database has lost, before it is decided what the event means."""
+    def _about_repository(self, event: Event) -> Iterator[RepoHandler[Any, Any]]:
+        return (handler for handler in self.repo_handlers if handler.event is type(event))
+
+    async def _tracks(self, event: ForgeEvent) -> list[tuple[str, ForgeEvent]]:
+        """Find the tracks that an event concerns, and what it is to each of them."""
+        await self._recalled(event)
+        routed = await self._opening(event) if self.handler(event).opens(event) is not None else []
+        if routed:
+            return routed
+        found: dict[str, None] = {}
+        for key in self.handler(event).keys(event):
+            found.update(dict.fromkeys(await self.store.tracks_by_key(event.repo.id, key)))
+        return [(key, event) for key in found]
+
         handler = self.handler(event)
         issue = handler.opens(event)
         keys = handler.keys(event) or ((f"issue:{issue}",) if issue is not None else ())
@@ -106,7 +129,7 @@ class Dispatcher:
     # --- from an event to a decision -----------------------------------------------------------
 
     async def drain(self, args: JsonDict) -> None:
-        """Handle everything that has happened to a track, in order; at what cannot be decided now it is parked."""
+        """Handle all that happened to a track or a repository, in order; at what cannot be decided now it is parked."""
         key = str(args["track"])
         while (row := await self.store.next_event(key)) is not None:
             parked = await self.store.parked(key)
@@ -134,6 +157,9 @@ class Dispatcher:
     async def _handle(self, key: str, row: TrackEvent) -> None:
         track, version = await self._load(key)
         event = EVENTS.validate_python(row.event)
+        if is_repository_line(key):
+            await self._handle_repository(key, row)
+            return
         handler = self.handler(event)
         if track is not None and isinstance(event, ForgeEvent):
             track = replace(track, repo=event.repo)  # its name, visibility or default branch may have changed
@@ -156,6 +182,22 @@ class Dispatcher:
 
     def _decide(self, handler: Handler[Any, Any], track: Track | None, event: Event, facts: Any) -> Decision:
         now = self.clock.now()
+    async def _handle_repository(self, line: str, row: TrackEvent) -> None:
+        event = EVENTS.validate_python(row.event)
+        actions: list[RepoAction] = []
+        for handler in self._about_repository(event):
+            facts = await handler.gather(event, self.reads)
+            actions += handler.decide(event, facts)
+        await self._end_repository_event(line, row, _about_repository(line, row, actions))
+
+    async def _end_repository_event(
+        self, line: str, row: TrackEvent, actions: tuple[NewAction, ...] = ()
+    ) -> None:
+        # A repository has no state of its own: what is so stands on the forge, and its actions look there.
+        await self.store.commit(
+            Commit(track=line, event_id=row.id, expected_version=0, state=None, actions=actions)
+        )
+
         if track is not None and track.state in HELD and not handler.sees_hold:
             return held(track, lambda awake: handler.decide(awake, event, facts, now))
         return handler.decide(track, event, facts, now)
@@ -180,6 +222,7 @@ class Dispatcher:
         )
         timers = tuple(
             NewTimer(
+        actions += _about_repository(key, row, decision.about_repository)
                 id=f"{key}:{timer.id}",
                 due_at=now + timer.after,
                 event=EVENTS.dump_python(timer.event, mode="json"),
@@ -209,6 +252,9 @@ class Dispatcher:
         """Close an event that cannot be handled, and tell people so; a track that cannot be read is left as it is."""
         try:
             track, version = await self._load(key)
+        if is_repository_line(key):
+            await self._end_repository_event(key, row)  # there is no place to tell it in but the log
+            return
         except ValidationError:
             stored = await self.store.load(key)
             track, version = None, stored.version if stored else 0
@@ -251,6 +297,19 @@ class _TrackReads:
 
 def _issue(key: str) -> int:
     found = TRACK_ID.fullmatch(key.partition("/")[2])
+def _about_repository(key: str, row: TrackEvent, actions: Sequence[RepoAction]) -> tuple[NewAction, ...]:
+    """Name what is to be done about a repository after the event that it follows from, and the line it waits in."""
+    return tuple(
+        NewAction(
+            id=f"{key}#{row.id}.r{n}",
+            kind=action.kind,
+            action=REPO_ACTIONS.dump_python(action, mode="json"),
+            line=repository_line(action.repo.id),
+        )
+        for n, action in enumerate(actions, 1)
+    )
+
+
     return int(found[1]) if found else 0
 
 

@@ -1,8 +1,8 @@
-"""The two shapes of an extension: what reacts to an event, and what answers a slash command."""
+"""The shapes of an extension: what reacts to an event, for a track or a repository, and what answers a slash command."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic, Protocol, TypeVar
@@ -12,6 +12,7 @@ from bot.core.backlog import Loaded
 from bot.core.commands import Invocation
 from bot.core.config import RepoConfig
 from bot.core.events import Event
+from bot.core.repo_actions import RepoAction
 from bot.core.track import Frozen, Track
 from bot.core.values import Actor, Repo, Role
 from bot.ports import ForgeReads
@@ -88,6 +89,18 @@ def on_open_track(event: type[E], step: Callable[[Track, E, datetime], Decision]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepoHandler(Generic[E, F]):
+    """What one kind of event means to a whole repository, whether or not it means something to tracks as well."""
+
+    event: type[E]
+    webhooks: tuple[str, ...]  # that it comes from: `push`, `installation.created`
+    permissions: Mapping[str, str] = field(default_factory=dict)  # what handling it needs, beside metadata
+    concerns: Callable[[E], bool] = lambda _: True  # asked when it arrives; what is said no to leaves no trace
+    gather: Callable[[E, Reads], Awaitable[F]]
+    decide: Callable[[E, F], tuple[RepoAction, ...]]
+
+
 class Asked:
     """By whom and where a command was called: in a comment, by a button of a check run, by a box in one of our texts."""
 

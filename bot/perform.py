@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any
@@ -21,7 +21,8 @@ from bot.core.actions import (
     SyncStatus,
 )
 from bot.core.events import EVENTS, ActionFailed, OwnEvent
-from bot.core.ids import Marker, identity
+from bot.core.ids import Marker, identity, is_repository_line
+from bot.core.repo_actions import REPO_ACTIONS, RepoAction
 from bot.core.track import TRACKS, Track
 from bot.core.values import Repo
 from bot.engine.store import OutboxRow, Store, TrackEvent
@@ -32,6 +33,7 @@ _log = structlog.get_logger(__name__)
 
 Job = Callable[[Track, Any], Awaitable[OwnEvent | None]]  # the action is the job's own kind
 
+RepoJob = Callable[[Any], Awaitable[None]]  # the same for what is done about a repository
 SETTLE = 0.3  # seconds
 BACKOFF = (1.0, 4.0, 15.0, 60.0, 300.0)  # seconds before the next try
 TRIES = 40  # with the waits above at least three hours: an outage, or other runs' hold on the money, loses nothing
@@ -48,6 +50,8 @@ class Performer:
     clock: Clock
     log: str = "the log"  # what to call it to people: where it is, if they have it
 
+    repo_jobs: Mapping[type[RepoAction], RepoJob] = field(default_factory=dict)
+    boxes: Callable[[Track], Sequence[str]] = lambda _: ()  # that can be ticked now, as the status comment has them
     async def run(self, args: JsonDict) -> None:
         """Perform one action of the outbox and store its result; what ended before is left alone."""
         row = await self.store.action(str(args["action"]))
@@ -76,6 +80,10 @@ class Performer:
         await self.store.finish_action(row.id, _result(row, result) if result else None)
 
     async def _fail(self, row: OutboxRow, error: str) -> None:
+        if is_repository_line(row.track):
+            _log.error("repository_action_given_up", action=row.id, kind=row.kind, error=error)
+            await self.store.fail_action(row.id, error, None)
+            return
         failed = ActionFailed(action=row.id, what=row.kind, error=error, task=row.action.get("task"))
         await self.store.fail_action(row.id, error, _result(row, failed))
 
@@ -91,6 +99,10 @@ class Performer:
                 await self.forge.react(action.repo, action.subject, action.id, action.content)
                 return None
             case _ if track is None:
+        if is_repository_line(row.track):
+            wanted = REPO_ACTIONS.validate_python(row.action)
+            await self.repo_jobs[type(wanted)](wanted)
+            return None
                 return None
             case SyncStatus():
                 await self._sync_status(row)

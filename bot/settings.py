@@ -69,6 +69,12 @@ class Settings(BaseSettings):
     api_calls: int = Field(10, ge=1, le=100, description="calls of the forge's API at once in this process")
     keep_days: int = Field(
         90, ge=7, le=36500, description="days for which the database keeps what happened in tracks that ended"
+    onboarding_pulls: int = Field(
+        10,
+        ge=0,
+        le=1000,
+        description="repositories that are offered a settings file when several are added at once; 0: none",
+    )
     )
     write_gap: float = Field(1.0, ge=0, le=60, description="seconds between writes of an installation")
 

@@ -15,7 +15,7 @@ from bot.agents.script import Script, load_script
 from bot.agents.sessions import Sessions
 from bot.core.actions import Action
 from bot.core.config import RepoConfig
-from bot.core.events import ForgeEvent, Pushed
+from bot.core.events import ForgeEvent, Pushed, RepositoriesAdded
 from bot.dispatch import Dispatcher
 from bot.engine.dbos_engine import DbosEngine
 from bot.engine.ledger import Ledger
@@ -31,12 +31,13 @@ from bot.jobs.queues import SERIAL, queue_of, queues, stuck_after
 from bot.jobs.reconcile import Reconciler
 from bot.jobs.repository import Repositories
 from bot.jobs.restore import Recall
-from bot.jobs.table import Parts, table
+from bot.jobs.table import Parts, repo_table, table
 from bot.perform import Job, Performer
 from bot.ports import Clock, Forge, JsonDict, Sandbox
 from bot.settings import Settings
-from handlers import HANDLERS, AnyHandler
-from handlers.commands import valid_now
+from handlers import HANDLERS, REPO_HANDLERS, AnyHandler
+from handlers.boxes import offered
+from handlers.commands import COMMANDS, valid_now
 
 _log = structlog.get_logger(__name__)
 
@@ -172,7 +173,10 @@ def _assembled(
     repositories = Repositories(forge, worktrees, lambda config: adjust(overridden(config, settings)))
     parts = Parts(settings, script, clock, store, forge, repositories, worktrees, sessions, box)
     jobs = table(parts, lambda: bot.runner.engine)
-    performer = Performer(store, forge, jobs, valid_now, clock, local.log if local else "the log")
+    repo_jobs = repo_table(parts, [command.name for command in COMMANDS])
+    log = local.log if local else "the log"
+    boxes = offered if local is None else lambda _: ()  # a person's own files show nothing that can be ticked
+    performer = Performer(store, forge, jobs, valid_now, clock, log, repo_jobs, boxes)
 
     async def perform(args: JsonDict) -> None:
         await bot.performer.run(args)  # the one that the bot has then: it can be replaced before the start
@@ -236,13 +240,13 @@ def _runner(
     """Connect events to handlers, decisions to actions, and both to the engine."""
     app_id = int(settings.app_id) if settings.app_id and settings.app_id.isdigit() else None
 
-    def read(delivery: Delivery) -> ForgeEvent | None:
+    def read(delivery: Delivery) -> ForgeEvent | RepositoriesAdded | None:
         event = parse(delivery.event, delivery.body, app_id)
         if isinstance(event, Pushed):
             repositories.moved(event.repo.id)
         return event
 
-    dispatcher = Dispatcher(store, repositories, handlers, read, clock, recall)
+    dispatcher = Dispatcher(store, repositories, handlers, read, clock, recall, REPO_HANDLERS)
     engine = DbosEngine(
         _engine_url(settings),
         {"track": dispatcher.drain, "action": perform},

@@ -1,13 +1,16 @@
-"""What the bot reacts to: one file per event of the forge, and the table of all of them."""
+"""What the bot reacts to: one file per event of the forge, and the tables of all of them."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from bot.handler import Handler
+from bot.handler import Handler, RepoHandler
 from handlers import (
+    boxes_ticked,
     checks,
+    comment_edited,
     given,
+    installation,
     issue_comment,
     issues,
     issues_changed,
@@ -17,14 +20,18 @@ from handlers import (
     push,
     restored,
     review,
+    settings_changed,
 )
 
 AnyHandler = Handler[Any, Any]  # the table holds handlers of different events
+AnyRepoHandler = RepoHandler[Any, Any]
 
 HANDLERS: tuple[AnyHandler, ...] = (
     issues.HANDLER,
     *issues_changed.HANDLERS,
     issue_comment.HANDLER,
+    comment_edited.HANDLER,
+    boxes_ticked.HANDLER,
     pull_request.HANDLER,
     *pull_request_changed.HANDLERS,
     review.HANDLER,
@@ -33,4 +40,10 @@ HANDLERS: tuple[AnyHandler, ...] = (
     given.HANDLER,
     *outcomes.HANDLERS,
     *restored.HANDLERS,
+)
+
+# What events mean to a repository as such, whether or not they mean something to its tracks.
+REPO_HANDLERS: tuple[AnyRepoHandler, ...] = (
+    installation.REPO_HANDLER,
+    *settings_changed.REPO_HANDLERS,
 )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, get_args
@@ -19,6 +19,7 @@ from bot.core import yaml_tree
 from bot.core.validation import plain_words
 from bot.core.values import Role
 
+PATH = ".github/gitwright.yml"
 NO_TEST = "none"  # `test: none`: work goes on without verification, and every pull request says so
 
 Planner = Literal["architecture", "tests", "smallest"]
@@ -149,11 +150,14 @@ class RepoConfig(_Model):
 
 @dataclass(frozen=True, slots=True, order=True)
 class ConfigProblem:
-    """One mistake in the settings; `line` counts from 1."""
+    """One mistake in the settings, or a warning; `line` and `column` count from 1."""
 
     line: int
     message: str
     hint: str = ""
+    column: int = 1
+    code: str = "SCHEMA"
+    severity: Literal["error", "warning"] = "error"
 
     def __str__(self) -> str:
         return f"line {self.line}: {self.message}. {self.hint}".strip()
@@ -162,7 +166,7 @@ class ConfigProblem:
 def parse(text: str) -> tuple[RepoConfig, tuple[ConfigProblem, ...]]:
     """Read the settings; with any mistake in them the defaults are given, and each mistake is named."""
     root, faults = yaml_tree.read(text)
-    problems = [ConfigProblem(fault.line, fault.message, fault.hint) for fault in faults]
+    problems = [ConfigProblem(f.line, f.message, f.hint, f.column, f.code) for f in faults]
     if root is None or (root.kind == "scalar" and root.plain and not root.text):
         return RepoConfig(), tuple(problems)
     if root.kind != "map":
@@ -180,6 +184,40 @@ def parse(text: str) -> tuple[RepoConfig, tuple[ConfigProblem, ...]]:
     if problems:
         return RepoConfig(), tuple(sorted(dict.fromkeys(problems)))
     return config, ()
+
+
+def warnings(text: str, commands: Sequence[str], inert: Collection[str]) -> tuple[ConfigProblem, ...]:
+    """Name what a valid file says in vain: roles of commands that do not exist, keys that nothing follows yet."""
+    root, _ = yaml_tree.read(text)
+    found = []
+    for key, value in root.entries if root is not None else ():
+        if key.text in inert:
+            message = f"`{key.text}` has no effect yet"
+            found.append(ConfigProblem(key.line, message, "", key.column, "NO_EFFECT", "warning"))
+        for name, _ in value.entries if key.text == "commands" else ():
+            if name.text not in ("default", *commands):
+                near = get_close_matches(name.text, commands, 1)
+                hint = f"Did you mean `{near[0]}`?" if near else "`/agent help` lists the commands."
+                message = f"There is no command `{name.text}`"
+                found.append(
+                    ConfigProblem(name.line, message, hint, name.column, "UNKNOWN_COMMAND", "warning")
+                )
+    return tuple(found)
+
+
+def differing(config: RepoConfig) -> dict[str, Any]:
+    """Give the settings that are not the defaults, as plain values."""
+    usual = RepoConfig()
+    found: dict[str, Any] = {}
+    for name in RepoConfig.model_fields:
+        value, default = getattr(config, name), getattr(usual, name)
+        if value != default:
+            shown = config.model_dump(mode="json", include={name})[name]
+            if isinstance(default, BaseModel):
+                known = usual.model_dump(mode="json", include={name})[name]
+                shown = {key: each for key, each in shown.items() if each != known[key]}
+            found[name] = shown
+    return found
 
 
 def json_schema() -> dict[str, Any]:
@@ -200,14 +238,15 @@ def _explain(root: yaml_tree.Node, errors: Sequence[ErrorDetails]) -> Iterator[C
             key = next((key for key, _ in parent.entries if key.text == path[-1]), node)
             near = get_close_matches(str(path[-1]), _known_keys(path[:-1]), 1)
             hint = f"Did you mean `{near[0]}`?" if near else "Remove it."
-            yield ConfigProblem(key.line, f"The key `{name}` is not known", hint)
+            message = f"The key `{name}` is not known"
+            yield ConfigProblem(key.line, message, hint, key.column, "UNKNOWN_KEY")
         else:
             words = plain_words(details)
             # Of pydantic's words: 'this', 'that' or 'another'.
             choices = re.findall("'([^']*)'", words) if details["type"] == "literal_error" else []
             near = get_close_matches(node.text, choices, 1, 0.7)
             hint = f"Did you mean `{near[0]}`?" if near else "See docs/configuration.md."
-            yield ConfigProblem(node.line, f"`{name}`: {words}", hint)
+            yield ConfigProblem(node.line, f"`{name}`: {words}", hint, node.column)
 
 
 _TEXT = ("str", "constrained-str")

@@ -17,6 +17,8 @@ LOCAL_TRACK_ID = re.compile(
 )  # good in branches, files and worktrees
 SHA = re.compile(r"[0-9a-f]{40}")
 
+REPOSITORY = "@repository"  # where the id of a track stands in the key of a repository's own line; no track is called so
+
 MARKER_KINDS = ("status", "plan", "backlog", "task", "receipt", "answer", "problem")
 _MARKER = re.compile(
     r"\A<!-- gitwright:(?P<kind>[a-z]+)(?: track=(?P<track>[\w.-]+))?"
@@ -69,6 +71,27 @@ def parse_marker(text: str) -> Marker | None:
 def track_id(issue: int, round_: int = 1) -> TrackId:
     """Name the track of an issue's round; the first round has no suffix."""
     return TrackId(f"issue-{issue}" if round_ <= 1 else f"issue-{issue}-r{round_}")
+
+
+_OF_TRACK = re.compile(
+    rf"(?:.+/)?(?P<track>{TRACK_ID.pattern})/(?:backlog(?:-[0-9]+)?|record(?:-[0-9]+)?|{TASK_ID.pattern}-a[0-9]+)"
+)
+
+
+def track_of_branch(branch: str) -> TrackId | None:
+    """Name the track whose branch this would be, whatever its prefix; None where no branch of a track is called so."""
+    found = _OF_TRACK.fullmatch(branch)
+    return TrackId(found["track"]) if found else None
+
+
+def repository_line(repo_id: int) -> str:
+    """Name the line that a repository's own events and actions wait in, beside those of its tracks."""
+    return f"{repo_id}/{REPOSITORY}"
+
+
+def is_repository_line(key: str) -> bool:
+    """Tell a repository's own line from a track."""
+    return key.endswith(f"/{REPOSITORY}")
 
 
 def backlog_branch(prefix: str, track: str, number: int = 1) -> str:

@@ -22,7 +22,7 @@ def add(conn: sa.Connection, track: str, actions: Sequence[NewAction], now: date
         statement = insert(conn, outbox).values(
             {
                 "id": action.id,
-                "track": track,
+                "track": action.line or track,
                 "kind": action.kind,
                 "action": action.action,
                 "state": "new",

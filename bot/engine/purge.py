@@ -1,4 +1,4 @@
-"""Owns forgetting: what ended tracks left in the database goes after its time, ids that must be known again stay."""
+"""Owns forgetting: what ended tracks and repositories left goes after its time, ids that must be known again stay."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from bot.core.ids import REPOSITORY
 from bot.engine.tables import inbox, outbox, sessions, track_events, tracks
 
 BATCH = 2000  # rows in one transaction: others wait for the writer meanwhile
@@ -26,7 +27,17 @@ def some(conn: sa.Connection, before: datetime) -> int:
     ):
         batch = sa.select(key).where(over, table.c.track.in_(ended)).limit(BATCH)
         gone += conn.execute(sa.delete(table).where(key.in_(batch))).rowcount
-    return gone + _emptied(conn, before)
+    return gone + _of_repositories(conn, before) + _emptied(conn, before)
+
+
+def _of_repositories(conn: sa.Connection, before: datetime) -> int:
+    """Forget what was done about repositories as such: their lines have no end."""
+    gone = 0
+    for table in (track_events, outbox):
+        over = sa.and_(table.c.track.endswith(f"/{REPOSITORY}"), table.c.done_at < before)
+        batch = sa.select(table.c.seq).where(over).limit(BATCH)
+        gone += conn.execute(sa.delete(table).where(table.c.seq.in_(batch))).rowcount
+    return gone
 
 
 def _emptied(conn: sa.Connection, before: datetime) -> int:

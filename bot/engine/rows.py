@@ -60,6 +60,7 @@ class NewAction:
     id: str
     kind: str
     action: JsonDict
+    line: str | None = None  # that it waits in, where it is not the line of what was decided about
 
 
 @dataclass(frozen=True, slots=True)

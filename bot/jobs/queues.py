@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bot.settings import Settings
 
-# In a serial queue, never two jobs of the same track run at once.
-SERIAL = frozenset({"tracks", "status", "health", "repairs"})
+# In a serial queue, never two jobs of the same track, or of the same repository's own line, run at once.
+SERIAL = frozenset({"tracks", "status", "health", "repairs", "repositories"})
 QUEUE_OF = {
     "sync_status": "status",
     "report_backlog": "status",  # two at once would each find no check run, and make one
@@ -16,9 +16,12 @@ QUEUE_OF = {
     "assess_task": "repairs",
     "rebase_task": "repairs",
 }
+    "propose_settings": "repositories",
+    "check_settings": "repositories",
+    "report_settings": "repositories",
 # Seconds after which a job is taken for stuck, whatever it does; agents and planners have nearer limits of their own.
 HOUR = 3600.0
-STUCK = {"tracks": HOUR / 2, "status": HOUR / 2, "forge": HOUR, "repairs": 3 * HOUR, "health": 3 * HOUR}
+STUCK = {"tracks": HOUR / 2, "status": HOUR / 2, "repositories": HOUR / 2, "forge": HOUR, "repairs": 3 * HOUR, "health": 3 * HOUR}
 STUCK_AGENT = 30 * HOUR
 
 
@@ -40,6 +43,7 @@ def queues(settings: Settings) -> dict[str, int]:
         "forge": 8,
         "status": 8,
         "health": 3,
+        "repositories": 4,
         "plans": plans,
         "agents": agents,
         "repairs": agents,

@@ -14,7 +14,6 @@ from bot.core.config import RepoConfig
 from bot.core.values import Repo
 from bot.ports import Forge, Mirror, Worktrees
 
-CONFIG_PATH = ".github/gitwright.yml"
 FRESH = 60.0  # seconds for which settings are believed without a push having been announced
 
 
@@ -46,7 +45,7 @@ class Repositories:
         """Give the settings from the default branch and what is wrong with the file, one sentence each."""
         mirror = await self.fresh(repo, FRESH)
         head = await mirror.resolve(repo.default_branch)
-        raw = await mirror.read(head, CONFIG_PATH) if head else None
+        raw = await mirror.read(head, settings_file.PATH) if head else None
         parsed, problems = settings_file.parse(raw.decode(errors="replace") if raw is not None else "")
         config = self.override(parsed)
         self.forge.cap(repo, config.limits.api)

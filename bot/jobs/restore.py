@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -18,11 +17,13 @@ from bot.core.events import (
     PullEdited,
     PullPushed,
     PullReopened,
+    PullOffered,
     Pushed,
     ReviewSubmitted,
     TrackLost,
+    RepositoryAdded,
 )
-from bot.core.ids import TASK_ID, TRACK_ID, parse_marker
+from bot.core.ids import TRACK_ID, parse_marker, track_of_branch
 from bot.core.snapshot import issue_of
 from bot.core.values import Repo
 from bot.engine.store import Store
@@ -33,10 +34,6 @@ from bot.ports import Forge, JsonDict
 _log = structlog.get_logger(__name__)
 
 Drain = Callable[[JsonDict], Awaitable[None]]
-
-_BRANCH = re.compile(
-    rf"(?:.+/)?(?P<track>{TRACK_ID.pattern})/(?:backlog(?:-[0-9]+)?|record(?:-[0-9]+)?|{TASK_ID.pattern}-a[0-9]+)"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +126,8 @@ class Recall:
                     return _of_branch((await self.forge.pull(event.repo, event.number)).head_branch)
                 except NotFoundError:
                     return None
+            case PullOffered() | RepositoryAdded():
+                return None
             case CommentCreated():
                 return event.number
             case _:
@@ -140,5 +139,5 @@ async def _later(_args: JsonDict) -> None:
 
 
 def _of_branch(name: str) -> int | None:
-    found = _BRANCH.fullmatch(name)
-    return issue_of(found["track"]) if found else None
+    track = track_of_branch(name)
+    return issue_of(track) if track else None

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from bot.core import config
 from bot.core.track import Happening, Track
-from bot.jobs.repository import CONFIG_PATH
 from bot.local.place import REPO_ID, Room
 from bot.local.progress import Display
 
@@ -60,17 +60,17 @@ class Watch:
         """Tell what is wrong with the repository's settings, in every call: they count for nothing then."""
         _, problems = await self._room.config()
         for problem in problems:
-            self._display.tell(f"{CONFIG_PATH}: {problem}")
+            self._display.tell(f"{config.PATH}: {problem}")
         if problems:
-            self._display.tell(f"{CONFIG_PATH} counts as absent until that is mended and committed")
-        file = self._room.wanted.clone.root / CONFIG_PATH
+            self._display.tell(f"{config.PATH} counts as absent until that is mended and committed")
+        file = self._room.wanted.clone.root / config.PATH
         here = file.read_bytes() if file.is_file() else None
         start = self._room.repo.default_branch
         head = await self._room.mirror.resolve(start)
-        there = await self._room.mirror.read(head, CONFIG_PATH) if head else None
+        there = await self._room.mirror.read(head, config.PATH) if head else None
         if _lines(here) != _lines(there):
             self._display.tell(
-                f"{CONFIG_PATH} counts as it is committed at {start[:40]}; your file is another"
+                f"{config.PATH} counts as it is committed at {start[:40]}; your file is another"
             )
 
     async def tell_waits(self) -> None:

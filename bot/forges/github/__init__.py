@@ -15,15 +15,15 @@ from bot.core.values import Repo
 from bot.credentials import key_problems
 from bot.errors import UserError
 from bot.forges.github.auth import PUSH, READ, AppTokens, PersonalToken
+from bot.forges.github.files import GitHubFiles
 from bot.forges.github.reads import path_of
 from bot.forges.github.transport import Api
-from bot.forges.github.writes import GitHubWrites
 from bot.ports import Clock, GitAccess
 
 _log = structlog.get_logger(__name__)
 
 
-class GitHubForge(GitHubWrites):
+class GitHubForge(GitHubFiles):
     """Implements Forge as an App (`app_id` and `private_key`) or with a person's token."""
 
     def __init__(  # noqa: PLR0913 - one for each setting

@@ -1,0 +1,42 @@
+"""Owns what the bot can do about a repository as such, beside any track, as data: performing one twice is harmless."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Discriminator, TypeAdapter
+
+from bot.core.values import Repo
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProposeSettings:
+    """Offer a commented settings file in a pull request, once in the life of a repository."""
+
+    repo: Repo
+    place: int  # among the repositories that were added together, from 1
+    kind: Literal["propose_settings"] = "propose_settings"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckSettings:
+    """Say in the check `gitwright/config` whether the settings file of a pull request is valid, if it changes it."""
+
+    repo: Repo
+    pull: int
+    sha: str
+    kind: Literal["check_settings"] = "check_settings"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportSettings:
+    """Have one open issue name what is wrong with the default branch's settings file; none where nothing is."""
+
+    repo: Repo
+    kind: Literal["report_settings"] = "report_settings"
+
+
+RepoAction = ProposeSettings | CheckSettings | ReportSettings
+
+REPO_ACTIONS: TypeAdapter[RepoAction] = TypeAdapter(Annotated[RepoAction, Discriminator("kind")])

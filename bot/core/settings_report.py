@@ -1,0 +1,90 @@
+"""Owns what is said of a settings file: in the check of a pull request that changes it, and in the issue that asks to mend it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import yaml
+
+from bot.core import config, messages
+from bot.core.config import ConfigProblem
+from bot.core.ids import Marker, keyed
+from bot.core.sanitize import fence, inline, truncate
+from bot.core.values import Annotation, Report
+
+CHECK = "gitwright/config"
+ISSUE_TITLE = f"Gitwright: mend {config.PATH}"
+ISSUE_MARKER = keyed(Marker("problem"), "settings")
+
+
+def judge(text: str | None, commands: Sequence[str], inert: Collection[str]) -> Report:
+    """Judge a settings file as a pull request has it; None where it takes the file away."""
+    if text is None:
+        summary = f"Without `{config.PATH}` the defaults hold for all settings."
+        return _report("success", "no settings: the defaults hold", summary)
+    read, errors = config.parse(text)
+    notes = config.warnings(text, commands, inert)
+    annotations = tuple(_annotation(problem) for problem in (*errors, *notes))
+    if errors:
+        summary = (
+            f"On the default branch the file would count as absent, and the defaults would hold for all settings:\n\n"
+            f"{_lines((*errors, *notes))}"
+        )
+        return _report("failure", messages.count(len(errors), "mistake"), summary, annotations)
+    differing = config.differing(read)
+    shown = "Every setting is the default."
+    if differing:
+        written = yaml.safe_dump(differing, sort_keys=False, allow_unicode=True)
+        shown = f"These settings differ from the defaults, once they are on the default branch:\n\n{fence(written, 'yaml')}"
+    warned = f"\n\n**Warnings:**\n\n{_lines(notes)}" if notes else ""
+    title = "valid" + (f", with {messages.count(len(notes), 'warning')}" if notes else "")
+    return _report("success", title, shown + warned, annotations)
+
+
+def _report(conclusion: str, title: str, summary: str, annotations: tuple[Annotation, ...] = ()) -> Report:
+    return Report(name=CHECK, conclusion=conclusion, title=title, summary=summary, annotations=annotations)
+
+
+def issue_body(problems: Sequence[ConfigProblem], default_branch: str) -> str:
+    """Ask people to mend the file on the default branch."""
+    text = (
+        f"{ISSUE_MARKER}\n`{config.PATH}` on the branch `{default_branch}` has mistakes, so it counts as absent: the defaults "
+        f"hold for all settings until they are mended.\n\n{_lines(problems)}\n\n"
+        "A pull request that changes the file gets the check `gitwright/config`, which says whether it is valid; "
+        f"`gitwright validate` says it in a clone. Once `{default_branch}` has a valid file, this issue is closed by itself.\n"
+    )
+    return truncate(text, messages.COMMENT_LIMIT)
+
+
+def mended(default_branch: str, sha: str) -> str:
+    """Say why the issue is closed; the commit tells one time from another."""
+    marker = keyed(Marker("answer"), f"settings-mended-{sha[:12]}")
+    return f"{marker}\n`{config.PATH}` on the branch `{default_branch}` is valid or gone: what it says holds again.\n"
+
+
+def told(problems: Sequence[str]) -> str:
+    """Say in a track's own words why its settings are the defaults; "" where they are not broken."""
+    if not problems:
+        return ""
+    lines = "\n".join(f"- {inline(problem)}" for problem in problems)
+    return (
+        f"`{config.PATH}` has mistakes, so it counts as absent: the defaults hold for all settings until "
+        f"they are mended.\n\n{lines}"
+    )
+
+
+def _lines(problems: Sequence[ConfigProblem]) -> str:
+    return "\n".join(
+        f"- line {p.line}, `{p.code}`: {inline(p.message)}{f'. {inline(p.hint)}' if p.hint else ''}"
+        for p in problems
+    )
+
+
+def _annotation(problem: ConfigProblem) -> Annotation:
+    return Annotation(
+        path=config.PATH,
+        line=problem.line,
+        level="failure" if problem.severity == "error" else "warning",
+        message=f"{problem.message}. {problem.hint}".strip(),
+        title=problem.code,
+    )

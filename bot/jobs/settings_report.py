@@ -1,0 +1,79 @@
+"""Owns telling people what is wrong with a settings file: in a check of its pull request, and in the one issue to mend it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bot.core import config, settings_report
+from bot.core.config_words import INERT
+from bot.core.repo_actions import CheckSettings, ReportSettings
+from bot.core.settings_report import ISSUE_MARKER, ISSUE_TITLE
+from bot.core.values import Issue, Repo
+from bot.engine.store import Store
+from bot.errors import NotFoundError
+from bot.ports import Forge
+
+NONE = "none"  # stands for the issue's number where it was looked for and there is none
+
+
+@dataclass(frozen=True, slots=True)
+class CheckSettingsJob:
+    """Judges the file as a pull request's head has it, if the pull request changes it; it is only read."""
+
+    forge: Forge
+    commands: Sequence[str]  # whose roles the file may set
+
+    async def __call__(self, action: CheckSettings) -> None:
+        if config.PATH not in await self.forge.pull_paths(action.repo, action.pull):
+            return
+        text = await self.forge.read_file(action.repo, action.sha, config.PATH)
+        report = settings_report.judge(text, self.commands, INERT)
+        await self.forge.set_check(action.repo, action.sha, report)
+
+
+@dataclass(frozen=True, slots=True)
+class ReportSettingsJob:
+    """Opens, edits, opens again or closes the issue, as the file on the default branch is now."""
+
+    store: Store
+    forge: Forge
+
+    async def __call__(self, action: ReportSettings) -> None:
+        repo = await self.forge.repo(action.repo)
+        text = await self.forge.read_file(repo, repo.default_branch, config.PATH)
+        _, problems = config.parse(text or "")
+        issue = await self._issue(repo, broken=bool(problems))
+        if not problems:
+            if issue is not None and issue.state == "open":
+                await self._close(repo, issue)
+            return
+        body = settings_report.issue_body(problems, repo.default_branch)
+        if issue is None:
+            number = await self.forge.create_issue(repo, ISSUE_TITLE, body)
+            await self.store.put_id(_key(repo), str(number))
+        elif issue.state != "open" or issue.body.strip() != body.strip():
+            await self.forge.reopen_issue(repo, issue.number, body)
+
+    async def _issue(self, repo: Repo, *, broken: bool) -> Issue | None:
+        """Find the issue; it is looked for on the forge before one is opened, and once in the life of a database."""
+        known = await self.store.get_id(_key(repo))
+        if known is not None and known != NONE:
+            try:
+                return await self.forge.issue(repo, int(known))
+            except NotFoundError:  # somebody deleted it
+                known = None
+        if known == NONE and not broken:
+            return None
+        found = await self.forge.find_issue(repo, ISSUE_MARKER)
+        await self.store.put_id(_key(repo), str(found.number) if found else NONE)
+        return found
+
+    async def _close(self, repo: Repo, issue: Issue) -> None:
+        sha = await self.forge.branch_sha(repo, repo.default_branch) or ""
+        await self.forge.create_comment(repo, issue.number, settings_report.mended(repo.default_branch, sha))
+        await self.forge.close_issue(repo, issue.number)
+
+
+def _key(repo: Repo) -> str:
+    return f"{repo.id}:settings-issue"
