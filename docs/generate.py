@@ -181,8 +181,9 @@ def settings() -> str:
         )
     parts = [
         HEAD + "# Settings of the process",
-        "Read once, at the start, from the environment and from a file `.env` in the working directory; the environment "
-        "wins. Every problem is said at once, and nothing starts with one. Keys of model providers keep their usual "
+        "Read once, at the start, from the environment, from a file `.env` in the working directory, and from what "
+        "[set-up](install.md) stored in `DATA_DIR/credentials.json`; the first that says something wins. What is stored counts "
+        "as a whole: it is not read where `APP_ID` or `TOKEN` is set. Every problem is said at once, and nothing starts with one. Keys of model providers keep their usual "
         "names (`OPENAI_API_KEY`, `ANTHROPIC_API_KEY`, `GOOGLE_API_KEY`) and are read from the environment alone.",
         _table(("name", "default", "meaning"), rows),
         "How to run a server with them is in [operating.md](operating.md).",

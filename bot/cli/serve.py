@@ -6,21 +6,27 @@ import asyncio
 import faulthandler
 import os
 import signal
+import socket
 import sys
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from types import FrameType
 
 import click
+import structlog
 import uvicorn
+from starlette.types import ASGIApp
 
-from bot import log
-from bot.errors import UserError
+from bot import credentials, log
 from bot.settings import Settings, load_settings
-from bot.web.app import create_app
+from bot.web.app import Switch, create_app
+from bot.web.setup import Setup
+from bot.web.setup_forms import is_loopback
 from bot.web.webhook import Webhook
-from bot.wiring import Bot, build
+from bot.wiring import Bot, SystemClock, build
+
+_log = structlog.get_logger(__name__)
 
 SHUTDOWN = 14.0  # seconds; whatever hangs then is left to the next start
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -34,22 +40,25 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 )
 def command(script: Path | None) -> None:
     """Receive webhooks and work on tracks until SIGTERM or SIGINT; a second signal exits at once."""
-    settings = load_settings(**({"script": script} if script else {}))
+    overrides = {"script": script} if script else {}
+    settings = load_settings(**overrides)
     log.set_up(secrets=settings.secrets())
-    sys.exit(asyncio.run(serve(settings)))
+    sys.exit(asyncio.run(serve(settings, lambda: load_settings(**overrides))))
 
 
-async def serve(settings: Settings) -> int:
-    """Serve until a signal comes; 0 after an orderly end, 1 where nothing could be served."""
+async def serve(settings: Settings, reread: Callable[[], Settings]) -> int:
+    """Serve until a signal comes; 0 after an orderly end, 1 where nothing could be served.
+
+    Without credentials the set-up page is served until it has stored some, which `reread` then finds.
+    """
     early = _Early()
-    if settings.mode == "setup":
-        raise UserError(
-            "No credentials. Set GITWRIGHT_APP_ID, GITWRIGHT_PRIVATE_KEY_PATH and GITWRIGHT_WEBHOOK_SECRET of a "
-            "GitHub App, or try `gitwright demo`, which needs none."
-        )
+    if credentials.exposed(settings.data_dir):
+        _log.warning("credentials_exposed", file=str(settings.data_dir / credentials.NAME), mend="chmod 600")
     try:
+        if settings.mode == "setup":
+            return await _set_up(settings, reread)
         async with running(settings) as bot:
-            return await _listen(bot)
+            return await _listen(_app_of(bot), settings)
     except asyncio.CancelledError:
         if not early.came:
             raise
@@ -67,11 +76,81 @@ async def running(settings: Settings) -> AsyncIterator[Bot]:
         await bot.stop()
 
 
-async def _listen(bot: Bot) -> int:
-    settings = bot.settings
-    secrets = [secret.get_secret_value().encode() for secret in settings.webhook_secret]
+def _app_of(bot: Bot) -> ASGIApp:
+    secrets = [secret.get_secret_value().encode() for secret in bot.settings.webhook_secret]
+    return create_app(Webhook(secrets, bot.store.add_delivery, bot.clock), bot.ready)
+
+
+async def _set_up(settings: Settings, reread: Callable[[], Settings]) -> int:
+    """Serve the set-up page, and from its end on the bot, at the same port."""
+
+    def load() -> Settings:
+        found = reread()
+        log.set_up(secrets=(*found.secrets(), setup.token))
+        return found
+
+    later = _Later(load)
+    setup = Setup(settings, SystemClock(), later.start)
+    later.switch = Switch(setup.app())
+    log.set_up(secrets=(*settings.secrets(), setup.token))
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def announce(port: int) -> None:
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 - read only
+        shown = f"[{host}]" if ":" in host else host
+        click.echo(f"Set up Gitwright: http://{shown}:{port}/setup?token={setup.token}")
+        if not is_loopback(settings.host):
+            _log.warning(
+                "setup_page_in_the_open", host=settings.host, mend="reach it over HTTPS or an SSH tunnel"
+            )
+
+    try:
+        return await _listen(later.switch, settings, announce)
+    finally:
+        await later.stop()
+
+
+class _Later:
+    """Starts the bot while its port is open already, in a task of its own, in which it also stops."""
+
+    switch: Switch
+
+    def __init__(self, load: Callable[[], Settings]) -> None:
+        self._load = load
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Start the bot and have it served; raises what kept it from starting, and may be called again then."""
+        started = asyncio.Event()
+        self._task = asyncio.create_task(self._run(started), name="bot")
+        waiting = asyncio.create_task(started.wait())
+        try:
+            await asyncio.wait({self._task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiting.cancel()
+        if not started.is_set():
+            self._task.result()
+
+    async def _run(self, started: asyncio.Event) -> None:
+        async with running(self._load()) as bot:
+            self.switch.bot = _app_of(bot)
+            started.set()
+            await asyncio.Event().wait()  # until it is stopped
+
+    async def stop(self) -> None:
+        """Stop the bot, if it runs or starts, and wait until it has."""
+        if self._task is None or self._task.done():
+            return
+        self._task.cancel()
+        await asyncio.wait({self._task})
+        if not self._task.cancelled():
+            self._task.result()
+
+
+async def _listen(app: ASGIApp, settings: Settings, announce: Callable[[int], None] | None = None) -> int:
+    """Serve `app` until a signal comes; `announce` is told the port once it is open."""
     config = uvicorn.Config(
-        create_app(Webhook(secrets, bot.store.add_delivery, bot.clock), bot.ready),
+        app,
         host=settings.host,
         port=settings.port,
         log_config=None,
@@ -80,7 +159,7 @@ async def _listen(bot: Bot) -> int:
         lifespan="off",  # the bot runs around its server, and an early signal ends that one quietly
     )
     pid = settings.data_dir / "serve.pid"
-    server = Server(config, pid)
+    server = Server(config, pid, announce=announce)
     pid.write_text(f"{os.getpid()}\n", encoding="ascii")
     try:
         await server.serve()
@@ -111,10 +190,23 @@ class _Early:
 class Server(uvicorn.Server):
     """Stops in order on the first signal, at once on the second, and in any case within its time."""
 
-    def __init__(self, config: uvicorn.Config, pid: Path, limit: float = SHUTDOWN) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        pid: Path,
+        limit: float = SHUTDOWN,
+        announce: Callable[[int], None] | None = None,
+    ) -> None:
         super().__init__(config)
         self._pid = pid
         self._limit = limit
+        self._announce = announce
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Open the port, and tell which it is."""
+        await super().startup(sockets)
+        if self.started and self._announce is not None:
+            self._announce(self.servers[0].sockets[0].getsockname()[1])
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:

@@ -8,8 +8,10 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bot import __version__
+from bot.web.setup_pages import page
 from bot.web.webhook import Webhook
 
 
@@ -30,4 +32,22 @@ def create_app(webhook: Webhook, ready: Callable[[], Awaitable[dict[str, str]]])
         found = await ready()
         return JSONResponse(found, 200 if set(found.values()) == {"ok"} else 503)
 
+    @app.get("/setup")
+    async def setup(_: Request) -> Response:
+        """Tell whoever comes back with an old link that there is nothing left to set up."""
+        return page("setup_closed.html", 410, wrong=True, used=True)
+
     return app
+
+
+class Switch:
+    """Serves set-up until there is a bot to serve, and then that one, on the same port; set-up keeps its own pages."""
+
+    def __init__(self, setup: ASGIApp) -> None:
+        self._setup = setup
+        self.bot: ASGIApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        own = path == "/setup" or path.startswith("/setup/")
+        await (self._setup if self.bot is None or own else self.bot)(scope, receive, send)

@@ -1,0 +1,91 @@
+"""Owns who may see set-up: whoever brings the one-time token, and after that the browser that brought it."""
+
+from __future__ import annotations
+
+import hmac
+import re
+import secrets
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from bot.web.setup_pages import page
+
+COOKIE = "gitwright_setup"
+FORM_LIMIT = 64 << 10  # bytes
+
+
+class Gate:
+    """The token of one set-up, and what a browser gets for it."""
+
+    def __init__(self) -> None:
+        self.token = secrets.token_urlsafe(32)
+        self.csrf = secrets.token_urlsafe(32)  # what each form brings back
+        self._session = secrets.token_urlsafe(32)
+
+    def admits(self, request: Request, *, closed: bool) -> Response | None:
+        """Give the answer to whoever has to be told something first, None to those who may go on; `closed` takes no token."""
+        given = request.query_params.get("token")
+        if given is not None and not closed and same(given, self.token):
+            answer = RedirectResponse("/setup", 303)  # so that the token stays in no history
+            secure = request.url.scheme == "https"
+            answer.set_cookie(
+                COOKIE, self._session, httponly=True, samesite="lax", path="/setup", secure=secure
+            )
+            return answer
+        if same(request.cookies.get(COOKIE, ""), self._session):
+            return None
+        return page("setup_closed.html", 403, wrong=given is not None, used=closed)
+
+    async def form(self, request: Request, *, closed: bool) -> dict[str, str] | Response:
+        """Give the fields of a form of ours, or the answer where it is none."""
+        if refusal := self.admits(request, closed=closed):
+            return refusal
+        fields = await _fields(request)
+        if fields is None:
+            return trouble("This form cannot be read", "It is too large, or not what the page sent.", 400)
+        if not same(fields.get("csrf", ""), self.csrf):
+            return trouble(
+                "This form is not from this page", "Go back to the set-up page and try again.", 403
+            )
+        return fields
+
+
+def trouble(title: str, text: str, status: int, again: str = "") -> Response:
+    """Give a page that says what went wrong; `again` is an address with which it can be tried once more."""
+    return page("setup_trouble.html", status, title=title, text=text, again=again)
+
+
+def same(given: str, expected: str) -> bool:
+    """Compare in constant time."""
+    return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), expected.encode())
+
+
+def origin(request: Request) -> str:
+    """Give the address under which the browser sees this page; it knows best, a proxy between may not tell."""
+    said = request.headers.get("origin", "")
+    if re.fullmatch(r"https?://[\w.:\[\]-]+", said, re.ASCII):
+        return said
+    host = request.headers.get("host", "")
+    if not re.fullmatch(r"[\w.:\[\]-]+", host, re.ASCII):
+        host = "localhost"
+    return f"{request.url.scheme}://{host}"
+
+
+async def _fields(request: Request) -> dict[str, str] | None:
+    """Read a form; None where it is none, or too large."""
+    if (
+        request.headers.get("content-type", "").partition(";")[0].strip()
+        != "application/x-www-form-urlencoded"
+    ):
+        return None
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > FORM_LIMIT:
+            return None
+    try:
+        return dict(parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=50))
+    except ValueError:
+        return None
