@@ -51,9 +51,9 @@ class Dispatcher:
     parse: Callable[[Delivery], ForgeEvent | RepositoriesAdded | None]
     clock: Clock
     recall: Recall | None = None  # sees that the tracks an event may be about are known
+    repo_handlers: Sequence[RepoHandler[Any, Any]] = ()
 
     def handler(self, event: Event) -> Handler[Any, Any]:
-    repo_handlers: Sequence[RepoHandler[Any, Any]] = ()
         return next(h for h in self.handlers if h.event is type(event))
 
     # --- from a delivery to tracks and repositories ----------------------------------------------
@@ -74,8 +74,6 @@ class Dispatcher:
             for key, happened in routed
         ]
 
-    async def _recalled(self, event: ForgeEvent) -> None:
-        """Take up again what the database has lost, before it is decided what the event means."""
     def _about_repository(self, event: Event) -> Iterator[RepoHandler[Any, Any]]:
         return (handler for handler in self.repo_handlers if handler.event is type(event))
 
@@ -90,6 +88,8 @@ class Dispatcher:
             found.update(dict.fromkeys(await self.store.tracks_by_key(event.repo.id, key)))
         return [(key, event) for key in found]
 
+    async def _recalled(self, event: ForgeEvent) -> None:
+        """Take up again what the database has lost, before it is decided what the event means."""
         handler = self.handler(event)
         issue = handler.opens(event)
         keys = handler.keys(event) or ((f"issue:{issue}",) if issue is not None else ())
@@ -155,11 +155,11 @@ class Dispatcher:
                 await self._give_up(key, row, f"internal error ({type(error).__name__}); see the log")
 
     async def _handle(self, key: str, row: TrackEvent) -> None:
-        track, version = await self._load(key)
-        event = EVENTS.validate_python(row.event)
         if is_repository_line(key):
             await self._handle_repository(key, row)
             return
+        track, version = await self._load(key)
+        event = EVENTS.validate_python(row.event)
         handler = self.handler(event)
         if track is not None and isinstance(event, ForgeEvent):
             track = replace(track, repo=event.repo)  # its name, visibility or default branch may have changed
@@ -180,8 +180,6 @@ class Dispatcher:
                 break
         _log.info("version_moved", track=key, row=row.id)  # somebody else was first: read again
 
-    def _decide(self, handler: Handler[Any, Any], track: Track | None, event: Event, facts: Any) -> Decision:
-        now = self.clock.now()
     async def _handle_repository(self, line: str, row: TrackEvent) -> None:
         event = EVENTS.validate_python(row.event)
         actions: list[RepoAction] = []
@@ -198,6 +196,8 @@ class Dispatcher:
             Commit(track=line, event_id=row.id, expected_version=0, state=None, actions=actions)
         )
 
+    def _decide(self, handler: Handler[Any, Any], track: Track | None, event: Event, facts: Any) -> Decision:
+        now = self.clock.now()
         if track is not None and track.state in HELD and not handler.sees_hold:
             return held(track, lambda awake: handler.decide(awake, event, facts, now))
         return handler.decide(track, event, facts, now)
@@ -220,9 +220,9 @@ class Dispatcher:
             )
             for n, action in enumerate(decision.actions, 1)
         )
+        actions += _about_repository(key, row, decision.about_repository)
         timers = tuple(
             NewTimer(
-        actions += _about_repository(key, row, decision.about_repository)
                 id=f"{key}:{timer.id}",
                 due_at=now + timer.after,
                 event=EVENTS.dump_python(timer.event, mode="json"),
@@ -250,11 +250,11 @@ class Dispatcher:
 
     async def _give_up(self, key: str, row: TrackEvent, error: str) -> None:
         """Close an event that cannot be handled, and tell people so; a track that cannot be read is left as it is."""
-        try:
-            track, version = await self._load(key)
         if is_repository_line(key):
             await self._end_repository_event(key, row)  # there is no place to tell it in but the log
             return
+        try:
+            track, version = await self._load(key)
         except ValidationError:
             stored = await self.store.load(key)
             track, version = None, stored.version if stored else 0
@@ -295,8 +295,6 @@ class _TrackReads:
         )
 
 
-def _issue(key: str) -> int:
-    found = TRACK_ID.fullmatch(key.partition("/")[2])
 def _about_repository(key: str, row: TrackEvent, actions: Sequence[RepoAction]) -> tuple[NewAction, ...]:
     """Name what is to be done about a repository after the event that it follows from, and the line it waits in."""
     return tuple(
@@ -310,6 +308,8 @@ def _about_repository(key: str, row: TrackEvent, actions: Sequence[RepoAction]) 
     )
 
 
+def _issue(key: str) -> int:
+    found = TRACK_ID.fullmatch(key.partition("/")[2])
     return int(found[1]) if found else 0
 
 

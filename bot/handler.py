@@ -89,7 +89,6 @@ def on_open_track(event: type[E], step: Callable[[Track, E, datetime], Decision]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RepoHandler(Generic[E, F]):
     """What one kind of event means to a whole repository, whether or not it means something to tracks as well."""
 
@@ -101,6 +100,7 @@ class RepoHandler(Generic[E, F]):
     decide: Callable[[E, F], tuple[RepoAction, ...]]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """By whom and where a command was called: in a comment, by a button of a check run, by a box in one of our texts."""
 

@@ -32,8 +32,8 @@ from bot.ports import Clock, Forge, JsonDict
 _log = structlog.get_logger(__name__)
 
 Job = Callable[[Track, Any], Awaitable[OwnEvent | None]]  # the action is the job's own kind
-
 RepoJob = Callable[[Any], Awaitable[None]]  # the same for what is done about a repository
+
 SETTLE = 0.3  # seconds
 BACKOFF = (1.0, 4.0, 15.0, 60.0, 300.0)  # seconds before the next try
 TRIES = 40  # with the waits above at least three hours: an outage, or other runs' hold on the money, loses nothing
@@ -49,9 +49,9 @@ class Performer:
     commands: Callable[[Track], Sequence[tuple[str, str]]]  # what is valid now: usage and summary
     clock: Clock
     log: str = "the log"  # what to call it to people: where it is, if they have it
-
     repo_jobs: Mapping[type[RepoAction], RepoJob] = field(default_factory=dict)
     boxes: Callable[[Track], Sequence[str]] = lambda _: ()  # that can be ticked now, as the status comment has them
+
     async def run(self, args: JsonDict) -> None:
         """Perform one action of the outbox and store its result; what ended before is left alone."""
         row = await self.store.action(str(args["action"]))
@@ -88,6 +88,10 @@ class Performer:
         await self.store.fail_action(row.id, error, _result(row, failed))
 
     async def _perform(self, row: OutboxRow) -> OwnEvent | None:
+        if is_repository_line(row.track):
+            wanted = REPO_ACTIONS.validate_python(row.action)
+            await self.repo_jobs[type(wanted)](wanted)
+            return None
         stored = await self.store.load(row.track)
         track = TRACKS.validate_python(stored.state) if stored else None
         action = ACTIONS.validate_python(row.action)
@@ -99,10 +103,6 @@ class Performer:
                 await self.forge.react(action.repo, action.subject, action.id, action.content)
                 return None
             case _ if track is None:
-        if is_repository_line(row.track):
-            wanted = REPO_ACTIONS.validate_python(row.action)
-            await self.repo_jobs[type(wanted)](wanted)
-            return None
                 return None
             case SyncStatus():
                 await self._sync_status(row)

@@ -68,6 +68,7 @@ class Pushed:
     before: str | None
     after: str | None
     actor: Actor
+    settings: bool = False  # whether it may have changed the settings file
     kind: Literal["pushed"] = "pushed"
 
 
@@ -105,7 +106,6 @@ class IssueReopened:
     actor: Actor
     at: str = ""  # the forge's time of it, ISO 8601, UTC
     kind: Literal["issue_reopened"] = "issue_reopened"
-    settings: bool = False  # whether it may have changed the settings file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +125,39 @@ class PullReopened:
     number: int
     head_branch: str
     actor: Actor
+    head_sha: str = ""
     kind: Literal["pull_reopened"] = "pull_reopened"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullOffered:
+    """A pull request shows what no track knows: it was opened, or it comes from a fork and shows new commits."""
+
+    repo: Repo
+    number: int
+    head_branch: str
+    head_sha: str
+    actor: Actor
+    kind: Literal["pull_offered"] = "pull_offered"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepositoryAdded:
+    """The bot was installed on a repository, as the `place`-th of those that were added together."""
+
+    repo: Repo
+    place: int = 1
+    kind: Literal["repository_added"] = "repository_added"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepositoriesAdded:
+    """One delivery that tells of many repositories, each of which has an event of its own."""
+
+    repos: tuple[Repo, ...]
+
+    def each(self) -> tuple[RepositoryAdded, ...]:
+        return tuple(RepositoryAdded(repo=repo, place=place) for place, repo in enumerate(self.repos, 1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,41 +194,9 @@ class ReviewSubmitted:
     state: str
     body: str
     author: Actor
-    head_sha: str = ""
     head_branch: str = ""
     at: str = ""  # the forge's time of it, ISO 8601, UTC
     kind: Literal["review_submitted"] = "review_submitted"
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PullOffered:
-    """A pull request shows what no track knows: it was opened, or it comes from a fork and shows new commits."""
-
-    repo: Repo
-    number: int
-    head_branch: str
-    head_sha: str
-    actor: Actor
-    kind: Literal["pull_offered"] = "pull_offered"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RepositoryAdded:
-    """The bot was installed on a repository, as the `place`-th of those that were added together."""
-
-    repo: Repo
-    place: int = 1
-    kind: Literal["repository_added"] = "repository_added"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RepositoriesAdded:
-    """One delivery that tells of many repositories, each of which has an event of its own."""
-
-    repos: tuple[Repo, ...]
-
-    def each(self) -> tuple[RepositoryAdded, ...]:
-        return tuple(RepositoryAdded(repo=repo, place=place) for place, repo in enumerate(self.repos, 1))
-
-
 
 
 ForgeEvent = (
@@ -214,6 +214,6 @@ ForgeEvent = (
     | ReviewSubmitted
     | ChecksCompleted
     | Pushed
-)
     | PullOffered
     | RepositoryAdded
+)

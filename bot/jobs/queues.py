@@ -15,10 +15,10 @@ QUEUE_OF = {
     "run_task": "agents",
     "assess_task": "repairs",
     "rebase_task": "repairs",
-}
     "propose_settings": "repositories",
     "check_settings": "repositories",
     "report_settings": "repositories",
+}
 # Seconds after which a job is taken for stuck, whatever it does; agents and planners have nearer limits of their own.
 HOUR = 3600.0
 STUCK = {"tracks": HOUR / 2, "status": HOUR / 2, "repositories": HOUR / 2, "forge": HOUR, "repairs": 3 * HOUR, "health": 3 * HOUR}
@@ -42,8 +42,8 @@ def queues(settings: Settings) -> dict[str, int]:
         "tracks": 16,
         "forge": 8,
         "status": 8,
-        "health": 3,
         "repositories": 4,
+        "health": 3,
         "plans": plans,
         "agents": agents,
         "repairs": agents,

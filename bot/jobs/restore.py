@@ -15,13 +15,13 @@ from bot.core.events import (
     ForgeEvent,
     PullClosed,
     PullEdited,
+    PullOffered,
     PullPushed,
     PullReopened,
-    PullOffered,
     Pushed,
+    RepositoryAdded,
     ReviewSubmitted,
     TrackLost,
-    RepositoryAdded,
 )
 from bot.core.ids import TRACK_ID, parse_marker, track_of_branch
 from bot.core.snapshot import issue_of
@@ -126,10 +126,10 @@ class Recall:
                     return _of_branch((await self.forge.pull(event.repo, event.number)).head_branch)
                 except NotFoundError:
                     return None
-            case PullOffered() | RepositoryAdded():
-                return None
             case CommentCreated():
                 return event.number
+            case PullOffered() | RepositoryAdded():
+                return None
             case _:
                 return event.issue
 
