@@ -1,4 +1,4 @@
-"""Owns the settings of the process: read once from the environment or `.env`, frozen, every problem said at once."""
+"""Owns the settings of the process: read once, from the environment, `.env` or what set-up stored; every problem at once."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from bot import credentials
 from bot.errors import UserError
 
 PREFIX = "GITWRIGHT_"
@@ -77,6 +79,18 @@ class Settings(BaseSettings):
         90, ge=7, le=36500, description="days for which the database keeps what happened in tracks that ended"
     )
     write_gap: float = Field(1.0, ge=0, le=60, description="seconds between writes of an installation")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read what set-up stored last: the operator's word comes first."""
+        return init_settings, env_settings, dotenv_settings, _Stored(settings_cls)
 
     @property
     def mode(self) -> Literal["app", "token", "setup"]:
@@ -186,6 +200,31 @@ class Settings(BaseSettings):
         if problems:
             raise ValueError("; ".join(problems))
         return self
+
+
+class _Stored(PydanticBaseSettingsSource):
+    """What set-up stored in DATA_DIR; it counts as a whole, and not at all where an App or a token is named otherwise."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """Give nothing: all of it is read at once."""
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        given = self.current_state
+        if given.get("app_id") or given.get("token"):
+            return {}
+        folder = Path(given.get("data_dir") or Settings.model_fields["data_dir"].default)
+        stored = credentials.load(folder)
+        if stored is None:
+            return {}
+        found = stored.settings()
+        address = str(given.get("github_api_url") or stored.github_api_url).rstrip("/")
+        if address != stored.github_api_url:  # else the forge there would be handed what opens this one
+            raise UserError(
+                f"{PREFIX}GITHUB_API_URL is {address}, but the stored credentials `{folder / credentials.NAME}` are for "
+                f"{stored.github_api_url}. Take the setting away, or move the file away and set up anew."
+            )
+        return {k: v for k, v in found.items() if k != "private_key" or not given.get("private_key_path")}
 
 
 def load_settings(env_file: Path | None = Path(".env"), **overrides: Any) -> Settings:
