@@ -18,6 +18,7 @@ from bot.core.actions import (
     Action,
     PostComment,
     React,
+    ReportTask,
     SyncStatus,
 )
 from bot.core.events import EVENTS, ActionFailed, OwnEvent
@@ -84,7 +85,13 @@ class Performer:
             _log.error("repository_action_given_up", action=row.id, kind=row.kind, error=error)
             await self.store.fail_action(row.id, error, None)
             return
-        failed = ActionFailed(action=row.id, what=row.kind, error=error, task=row.action.get("task"))
+        failed = ActionFailed(
+            action=row.id,
+            what=row.kind,
+            error=error,
+            task=row.action.get("task"),
+            comment=int(row.action.get("comment") or 0),
+        )
         await self.store.fail_action(row.id, error, _result(row, failed))
 
     async def _perform(self, row: OutboxRow) -> OwnEvent | None:
@@ -136,13 +143,16 @@ class Performer:
             await self._write_status(TRACKS.validate_python(stored.state))
             again = await self.store.load(row.track)
             if again is None or again.version == stored.version:
-                return
+                break
+        if ReportTask in self.jobs:
+            # After the comment, which is what people read first; the track may have gone on meanwhile, and is told so.
+            await self.jobs[ReportTask](TRACKS.validate_python(stored.state), ReportTask())
 
     async def _write_status(self, track: Track) -> None:
         # The label first: whoever reads that the track is done finds it labelled so.
         await self._write_label(track)
         points.reached("status-labelled")
-        body = messages_status.status(track, self.commands(track))
+        body = messages_status.status(track, self.commands(track), self.boxes(track))
         digest = sha256(body.encode()).hexdigest()
         if await self.store.get_id(f"{track.key}:status-sha256") != digest:
             comment = await self._update_comment(track, body)

@@ -7,9 +7,11 @@ from typing import Any
 from bot.handler import Handler, RepoHandler
 from handlers import (
     boxes_ticked,
+    check_run,
     checks,
     comment_edited,
     given,
+    hints,
     installation,
     issue_comment,
     issues,
@@ -36,6 +38,8 @@ HANDLERS: tuple[AnyHandler, ...] = (
     *pull_request_changed.HANDLERS,
     review.HANDLER,
     *checks.HANDLERS,
+    *check_run.HANDLERS,
+    *hints.HANDLERS,
     push.HANDLER,
     given.HANDLER,
     *outcomes.HANDLERS,

@@ -65,6 +65,8 @@ async def gather_due(track: Track | None, event: ChecksDue, reads: Reads) -> Fac
     task = track.task(event.task) if track else None
     if track is None or task is None or task.state not in OPEN_PULL or task.head_sha != event.head_sha:
         return Facts()
+    if event.hinted and task.state == "in_review":
+        return Facts()
     return await _read(track, task, reads)
 
 

@@ -74,6 +74,14 @@ class ReportBacklog:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReportTask:
+    """Make the check `gitwright/task` say what a task's pull request is now; it goes with every `SyncStatus`."""
+
+    task: str = ""  # whose check somebody asked for again; "": all of the track's, where they say something else now
+    kind: Literal["report_task"] = "report_task"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunTask:
     """Have a coding agent work on a task, and open or update its pull request.
 
@@ -206,6 +214,7 @@ Action = (
     | MakePlan
     | ProposeBacklog
     | ReportBacklog
+    | ReportTask
     | RunTask
     | AssessTask
     | RebaseTask

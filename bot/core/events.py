@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Discriminator, TypeAdapter
 
+from bot.core.check_events import *  # noqa: F403
 from bot.core.forge_events import *  # noqa: F403 - all of them are events, and this is the place to find them
 from bot.core.forge_events import ForgeEvent
 from bot.core.own_events import *  # noqa: F403

@@ -5,7 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from bot.core.check_events import (
+    ButtonPressed,
+    CheckAskedAgain,
+    ChecksCompleted,
+    StatusSet,
+    SuiteAskedAgain,
+    WorkflowEnded,
+)
 from bot.core.values import Actor, Repo
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssueText:
+    """What an issue said when something happened, as the delivery shows it; people may have edited it since."""
+
+    title: str
+    body: str
+    at: str  # the forge's time of what happened, ISO 8601, UTC
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +35,7 @@ class IssueLabeled:
     actor: Actor
     round: int = 1
     at: str = ""  # the forge's time of it, ISO 8601, UTC
+    text: IssueText | None = None  # None: nobody knows what it said then
     kind: Literal["issue_labeled"] = "issue_labeled"
 
 
@@ -32,7 +50,37 @@ class CommentCreated:
     body: str
     author: Actor
     round: int = 1
+    text: IssueText | None = None  # of the issue; None on a pull request
     kind: Literal["comment_created"] = "comment_created"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommentEdited:
+    """A comment reads otherwise than before."""
+
+    repo: Repo
+    number: int
+    is_pull: bool
+    comment: int
+    before: str
+    body: str
+    actor: Actor  # who edited it
+    kind: Literal["comment_edited"] = "comment_edited"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoxesTicked:
+    """Boxes in a comment that looks like one of ours were ticked, or unticked; they are written as `Box` writes itself."""
+
+    repo: Repo
+    number: int
+    comment: int
+    track: str
+    author: Actor  # of the comment
+    actor: Actor  # who ticked
+    ticked: tuple[str, ...]
+    unticked: tuple[str, ...] = ()
+    kind: Literal["boxes_ticked"] = "boxes_ticked"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,17 +94,6 @@ class PullClosed:
     merge_sha: str | None
     actor: Actor
     kind: Literal["pull_closed"] = "pull_closed"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChecksCompleted:
-    """Some suite on this sha is complete: a hint to read the state of the current head."""
-
-    repo: Repo
-    sha: str
-    branch: str | None
-    ours: bool = False
-    kind: Literal["checks_completed"] = "checks_completed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,12 +244,19 @@ ForgeEvent = (
     | IssueReopened
     | IssueGone
     | CommentCreated
+    | CommentEdited
+    | BoxesTicked
     | PullClosed
     | PullReopened
     | PullEdited
     | PullPushed
     | ReviewSubmitted
     | ChecksCompleted
+    | StatusSet
+    | WorkflowEnded
+    | ButtonPressed
+    | CheckAskedAgain
+    | SuiteAskedAgain
     | Pushed
     | PullOffered
     | RepositoryAdded

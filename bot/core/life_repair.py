@@ -54,6 +54,7 @@ def task_assessed(track: Track, event: TaskAssessed, now: datetime, engine: Reba
         waits_for_base=owed and decision.kind in {"rerun", "rebase"},
         # Words of a run that is over are nothing to wait with, and nothing to tell the next one.
         feedback=task.feedback if owed or situation.where == "before_push" else "",
+        usage=task.usage + event.usage,
     )
     inputs = ", ".join(f"{name} {value}" for name, value in decision.inputs)
     track = replace(track.with_task(task), usage=track.usage + event.usage).noting(

@@ -31,10 +31,13 @@ ASIDE = frozenset(
         "cancel_runs",
         "close_pull",
         "edit_backlog",
+        "include_tasks",
         "note_run",
         "reopen_pull",
         "report_backlog",
+        "report_task",
         "revise_backlog",
+        "sync_plan",
     }
 )
 FAILURES_WORTH_A_RETRY = frozenset({"crash", "stall", "no_change"})
@@ -160,6 +163,8 @@ def task_proposed(track: Track, event: TaskProposed, now: datetime) -> Decision:
         state="checking",
         pull=event.pull,
         head_sha=event.head_sha,
+        verified=event.verified,
+        usage=task.usage + event.usage,
         branch=event.branch,
         leased=tuple(
             dict.fromkeys((*task.leased, *event.outside))
@@ -196,7 +201,8 @@ def task_failed(track: Track, event: TaskFailed, now: datetime) -> Decision:
     task = track.task(event.task)
     if task is None or task.attempt != event.attempt or task.state != "running":
         return nothing(track)
-    track = replace(track, usage=track.usage + event.usage)
+    task = replace(task, usage=task.usage + event.usage)
+    track = replace(track.with_task(task), usage=track.usage + event.usage)
     why = f"{event.reason}: {event.text}"
     again = event.reason in FAILURES_WORTH_A_RETRY and life_repair.may_run_again(track, task)
     if again and task.pull is not None:

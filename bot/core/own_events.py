@@ -227,6 +227,7 @@ class ChecksDue:
     task: str
     head_sha: str
     waited: int  # how many times it has been looked at in vain
+    hinted: bool = False  # a single result was good: no news where the checks have been read as good since
     kind: Literal["checks_due"] = "checks_due"
 
 

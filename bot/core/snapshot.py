@@ -86,6 +86,7 @@ class Block(_Value):
     state: TrackState
     resume_to: TrackState | None = None
     by: _Text = ""
+    by_id: Annotated[int, Field(ge=0)] = 0
     started: _Text = ""
     issue_sha256: _Text = ""
     stale: bool = False
@@ -148,6 +149,7 @@ def _data(track: Track, shorten: Callable[[TaskTrack], TaskTrack | None]) -> dic
     optional: dict[str, Any] = {
         "resume_to": track.resume_to,
         "stale": track.stale,
+        "by_id": track.frozen.by_id,
         "closed": track.closed,
         "label": track.label,
         "gone": track.gone,

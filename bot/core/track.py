@@ -55,6 +55,7 @@ class Frozen:
     comments: tuple[str, ...]
     sha256: str
     by: str  # login of who asked
+    by_id: int = 0  # their account; 0: not known
     hidden: tuple[str, ...] = ()  # kinds of hidden text that were taken out
     strangers: int = 0  # comments left out because their authors may not write
     late: int = 0  # comments left out because they are of after somebody asked, or were edited then

@@ -9,6 +9,8 @@ SERIAL = frozenset({"tracks", "status", "health", "repairs", "repositories"})
 QUEUE_OF = {
     "sync_status": "status",
     "report_backlog": "status",  # two at once would each find no check run, and make one
+    "report_task": "status",
+    "sync_plan": "status",  # two at once would write over each other
     "note_run": "status",  # two at once would each add their note to the same list
     "check_health": "health",
     "make_plan": "plans",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -10,8 +11,12 @@ import structlog
 from bot.core import messages
 from bot.core.events import (
     EVENTS,
+    BoxesTicked,
+    ButtonPressed,
+    CheckAskedAgain,
     ChecksCompleted,
     CommentCreated,
+    CommentEdited,
     ForgeEvent,
     PullClosed,
     PullEdited,
@@ -21,7 +26,10 @@ from bot.core.events import (
     Pushed,
     RepositoryAdded,
     ReviewSubmitted,
+    StatusSet,
+    SuiteAskedAgain,
     TrackLost,
+    WorkflowEnded,
 )
 from bot.core.ids import TRACK_ID, parse_marker, track_of_branch
 from bot.core.snapshot import issue_of
@@ -116,22 +124,24 @@ class Recall:
 
     async def _issue(self, event: ForgeEvent) -> int | None:
         """Name the issue that an event is about, as far as its own branch or number tells."""
+        branch: str | None = None
         match event:
             case PullClosed() | PullReopened() | PullEdited() | PullPushed() | ReviewSubmitted():
-                return _of_branch(event.head_branch)
-            case ChecksCompleted() | Pushed():
-                return _of_branch(event.branch or "")
-            case CommentCreated(is_pull=True):
-                try:
-                    return _of_branch((await self.forge.pull(event.repo, event.number)).head_branch)
-                except NotFoundError:
-                    return None
-            case CommentCreated():
+                branch = event.head_branch
+            case ChecksCompleted() | Pushed() | WorkflowEnded():
+                branch = event.branch
+            case ButtonPressed() | CheckAskedAgain() | SuiteAskedAgain():
+                branch = event.branch
+            case CommentCreated(is_pull=True) | CommentEdited(is_pull=True):
+                with contextlib.suppress(NotFoundError):
+                    branch = (await self.forge.pull(event.repo, event.number)).head_branch
+            case CommentCreated() | CommentEdited() | BoxesTicked():
                 return event.number
-            case PullOffered() | RepositoryAdded():
+            case PullOffered() | RepositoryAdded() | StatusSet():
                 return None
             case _:
                 return event.issue
+        return _of_branch(branch or "")
 
 
 async def _later(_args: JsonDict) -> None:

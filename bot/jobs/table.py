@@ -18,6 +18,7 @@ from bot.core.actions import (
     ClosePull,
     CloseTrack,
     EditBacklog,
+    IncludeTasks,
     MakePlan,
     NoteRun,
     ProposeBacklog,
@@ -28,6 +29,7 @@ from bot.core.actions import (
     ReportTask,
     ReviseBacklog,
     RunTask,
+    SyncPlan,
 )
 from bot.core.repo_actions import CheckSettings, ProposeSettings, RepoAction, ReportSettings
 from bot.core.values import Identity
@@ -41,6 +43,7 @@ from bot.jobs.cast import Cast
 from bot.jobs.close import CloseJob
 from bot.jobs.crew import Crew
 from bot.jobs.health import HealthJob
+from bot.jobs.include import IncludeTasksJob, SyncPlanJob
 from bot.jobs.judge import Judge
 from bot.jobs.learning import Learning
 from bot.jobs.onboard import ProposeSettingsJob
@@ -48,7 +51,8 @@ from bot.jobs.plan import PlanJob
 from bot.jobs.record import ProposeRecordJob
 from bot.jobs.repair import AssessJob, RebaseJob
 from bot.jobs.repository import Repositories
-from bot.jobs.revise import Branch, EditBacklogJob, ReviseBacklogJob
+from bot.jobs.revise import EditBacklogJob, ReviseBacklogJob
+from bot.jobs.rewriting import Branch, Rewriter
 from bot.jobs.runs import CancelRunsJob, ClosePullJob, NoteRunJob, ReopenPullJob
 from bot.jobs.settings_report import CheckSettingsJob, ReportSettingsJob
 from bot.jobs.spending import Spending, telling
@@ -107,6 +111,7 @@ def _planning(parts: Parts, verifier: Verifier, crew: Crew, cast: Cast, spending
     """Build what leads to a backlog that people can merge."""
     repositories, forge = parts.repositories, parts.forge
     backlog = Branch(repositories, forge, AUTHOR, parts.clock)
+    rewriter = Rewriter(parts.store, backlog)
     return {
         CheckHealth: HealthJob(
             repositories,
@@ -130,7 +135,9 @@ def _planning(parts: Parts, verifier: Verifier, crew: Crew, cast: Cast, spending
         ),
         ReportBacklog: ReportBacklogJob(repositories, forge),
         EditBacklog: EditBacklogJob(backlog),
-        ReviseBacklog: ReviseBacklogJob(parts.store, backlog, cast.refiner, spending),
+        ReviseBacklog: ReviseBacklogJob(rewriter, cast.refiner, spending),
+        IncludeTasks: IncludeTasksJob(rewriter),
+        SyncPlan: SyncPlanJob(forge),
     }
 
 
