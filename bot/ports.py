@@ -64,6 +64,15 @@ class FailedDelivery:
 
 
 @dataclass(frozen=True, slots=True)
+class UnheardComment:
+    """A comment that bears a command and no answer of ours, in the shape of the delivery that should have told of it."""
+
+    guid: str
+    event: str
+    payload: JsonDict
+
+
+@dataclass(frozen=True, slots=True)
 class GitAccess:
     """How one git process may reach one repository: the token goes through its environment only."""
 
@@ -84,6 +93,9 @@ class ForgeReads(Protocol):
 
     async def bot_ids(self, repo: Repo) -> frozenset[int]:
         """Give the user ids that are this bot's own; asked once, with what may read this repository."""
+
+    async def author(self, repo: Repo) -> Identity:
+        """Give whom the bot's commits are by: its name and the address that the forge links to its account."""
 
     async def repo(self, repo: Repo) -> Repo:
         """Read a repository as it is now; one that was renamed answers under its earlier name too."""
@@ -200,6 +212,9 @@ class Forge(ForgeReads, Protocol):
     async def failed_deliveries(self, since: datetime) -> list[FailedDelivery]:
         """List webhook deliveries with no successful attempt, oldest first; none in token mode."""
 
+    async def unheard_commands(self, repo: Repo, since: datetime) -> list[UnheardComment]:
+        """Find the commands written since then that the bot has not acknowledged, oldest first."""
+
     async def delivery_payload(self, delivery_id: int) -> JsonDict:
         """Read what a delivery carried, so that nothing depends on its being sent again."""
 
@@ -261,6 +276,9 @@ class Mirror(Protocol):
 
     async def commits(self, old: str, new: str) -> list[CommitInfo]:
         """List the commits that `new` has and `old` lacks, newest first."""
+
+    async def subjects(self, sha: str, limit: int) -> list[tuple[str, str]]:
+        """List the author's address and subject of the newest commits that are no merges, newest first."""
 
     async def diff_stat(self, old: str, new: str) -> list[tuple[str, int, int]]:
         """List changed paths with added and removed lines (binary: 0, 0)."""

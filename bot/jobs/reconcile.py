@@ -36,6 +36,7 @@ KEPT = timedelta(days=3)
 OVERLAP = timedelta(minutes=10)  # an attempt under way when one sweep looked is seen by the next
 EVERY = (1.0, 5.0, 30.0, 300.0, 3600.0)  # seconds between sweeps: quick after a start, then hourly
 LAST = "reconcile:last"
+HEARD = "comments-heard"
 SOMEBODY = Actor(0, "somebody")  # whoever it was: nobody told us
 
 
@@ -82,8 +83,34 @@ class Reconciler:
                     await self._compare(stored, repos)
                 except (BotError, ValueError) as error:  # one that cannot be read must not hide the others
                     _log.warning("track_not_compared", track=stored.key, error=str(error))
+        await self._listen(hourly=tracks)
         if whole:
             await self.store.put_id(LAST, began.isoformat())
+
+    async def _listen(self, *, hourly: bool) -> None:
+        """Take up commands that were delivered and lost, or never delivered, where there is a track to command."""
+        repos: dict[int, Repo] = {}
+        for stored in await self.store.all_tracks(open_only=True):
+            track = _read(stored)
+            if track is not None and track.issue and not track.gone:
+                repos.setdefault(track.repo.id, track.repo)
+        for repo in repos.values():
+            last = await self.store.get_id(f"{repo.id}:{HEARD}")
+            if last is None or hourly:
+                try:
+                    await self._hear(repo, last)
+                except BotError as error:  # one that cannot be read must not hide the others
+                    _log.warning("comments_not_read", repo=repo.slug, error=str(error))
+
+    async def _hear(self, repo: Repo, last: str | None) -> None:
+        began = self.clock.now()
+        since = datetime.fromisoformat(last) - OVERLAP if last else began - KEPT
+        for said in await self.forge.unheard_commands(repo, since):
+            body = json.dumps(said.payload).encode()
+            new = Delivery(id=said.guid, event=said.event, headers={}, body=body, received_at=began)
+            if await self.store.add_delivery(new):
+                _log.info("unheard_command_found", delivery=said.guid, repo=repo.slug)
+        await self.store.put_id(f"{repo.id}:{HEARD}", began.isoformat())
 
     async def _fetch(self, lost: FailedDelivery) -> None:
         payload = await self.forge.delivery_payload(lost.id)
@@ -156,6 +183,13 @@ class Reconciler:
 
     async def _tell(self, track: Track, id_: str, event: Event) -> None:
         await self.store.add_event(track.key, id_, EVENTS.dump_python(event, mode="json"))
+
+
+def _read(stored: StoredTrack) -> Track | None:
+    try:
+        return TRACKS.validate_python(stored.state)
+    except ValueError:  # comparing it says so
+        return None
 
 
 def _waiting(track: Track) -> list[tuple[int, TaskTrack | None]]:

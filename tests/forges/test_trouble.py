@@ -1,13 +1,16 @@
 """What every forge adapter promises when calls fail, tokens die and deliveries get lost, against a real, running forge."""
 
 import asyncio
+import json
 import sqlite3
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from bot.core.events import CommentCreated
 from bot.core.values import Repo
 from bot.errors import ForgeError, RetryableError
+from bot.forges.github.inbound import parse
 from bot.ports import FailedDelivery, Forge
 from tests.forges.conftest import MARKER, RunningForge
 
@@ -108,3 +111,34 @@ async def test_failed_deliveries_are_listed_and_read(
         await asyncio.sleep(0.1)
     assert (await forge.delivery_payload(failed[0].id))["issue"]["number"] == number
     assert await forge.failed_deliveries(datetime.now(UTC) + timedelta(hours=1)) == []
+
+
+async def test_commands_without_an_answer_of_ours_are_found_as_deliveries_would_tell_them(
+    forge: Forge, server: RunningForge, repo: Repo, mode: str
+) -> None:
+    began = datetime.now(UTC) - timedelta(seconds=5)
+    number = server.issue(repo.slug)
+
+    def say(body: str) -> int:
+        path = f"/repos/{repo.slug}/issues/{number}/comments"
+        return int(server.call("POST", path, {"body": body})["id"])
+
+    answered = say("/agent status")
+    await forge.react(repo, "comment", answered, "eyes")
+    say("Just saying, /agent is nice.")
+    say(f"{MARKER}\n/agent retry")  # as the bot's own texts begin
+    unheard = say("/agent retry T-1")
+    found = [each for each in await forge.unheard_commands(repo, began) if each.guid.endswith(f"-{unheard}")]
+    others = await forge.unheard_commands(repo, began)
+    assert len(found) == 1
+    assert {each.payload["issue"]["number"] for each in others} >= {number}
+    assert [each.guid for each in others if each.payload["issue"]["number"] == number] == [found[0].guid]
+    event = parse(found[0].event, json.dumps(found[0].payload).encode(), None)
+    assert isinstance(event, CommentCreated)
+    assert (event.repo.id, event.number, event.comment, event.body) == (
+        repo.id,
+        number,
+        unheard,
+        "/agent retry T-1",
+    )
+    assert await forge.unheard_commands(repo, datetime.now(UTC) + timedelta(hours=1)) == []

@@ -20,7 +20,7 @@ from bot.errors import ForgeError, NotFoundError
 from bot.handler import Reads
 from bot.jobs.reconcile import KEPT, OVERLAP, Reconciler
 from bot.jobs.restore import Recall
-from bot.ports import FailedDelivery, Forge, JsonDict
+from bot.ports import FailedDelivery, Forge, JsonDict, UnheardComment
 from tests.core.builders import DANA, NOW, REPO, SHA, a_task, a_track
 
 BOT = Actor(99, "gitwright[bot]", is_bot=True)
@@ -48,6 +48,8 @@ class _Forge:
     )  # numbers of deliveries and repositories that cannot be read
     since: list[datetime] = field(default_factory=list)
     about: Issue | None = LABELED
+    unheard: list[UnheardComment] = field(default_factory=list)
+    heard: list[datetime] = field(default_factory=list)  # since when it was asked for commands
 
     async def repos(self) -> list[Repo]:
         return self.installed
@@ -86,6 +88,12 @@ class _Forge:
         if id_ in self.broken:
             raise ForgeError("500 Internal Server Error")
         return {"id": id_}
+
+    async def unheard_commands(self, repo: Repo, since: datetime) -> list[UnheardComment]:
+        if repo.id in self.broken:
+            raise ForgeError("403 Forbidden")
+        self.heard.append(since)
+        return self.unheard
 
 
 class _Reads:
@@ -342,3 +350,25 @@ async def test_a_delivery_that_cannot_be_fetched_hides_nothing_and_is_asked_for_
     assert [each.id for each in await store.pending_deliveries(9)] == ["guid-2", "guid-1"]
     await sweeper.sweep(tracks=False)
     assert forge.since == [NOW - KEPT, NOW - KEPT, NOW - OVERLAP]
+
+
+async def test_commands_that_nobody_heard_are_taken_up_soon_after_a_start_and_every_hour(
+    store: Store,
+) -> None:
+    forge = _Forge(unheard=[UnheardComment("unheard-comment-5", "issue_comment", {"action": "created"})])
+    sweeper = Reconciler(store, cast(Forge, forge), _Clock())
+    await sweeper.sweep(tracks=True)
+    assert forge.heard == []  # nobody is there to be commanded
+    await keep(store, a_track(a_task()))
+    await sweeper.sweep(tracks=False)
+    await sweeper.sweep(tracks=False)
+    assert forge.heard == [NOW - KEPT]
+    await sweeper.sweep(tracks=True)
+    assert forge.heard == [NOW - KEPT, NOW - OVERLAP]
+    assert [each.id for each in await store.pending_deliveries(9)] == ["unheard-comment-5"]
+
+
+async def test_comments_that_cannot_be_read_end_no_sweep(store: Store) -> None:
+    forge = _Forge(broken={REPO.id})
+    assert await swept(store, a_track(a_task()), forge=forge) == []
+    assert await store.get_id("reconcile:last") is not None

@@ -15,9 +15,10 @@ from bot.errors import ForgeError, NotFoundError, RetryableError
 from bot.forges.github import views
 from bot.forges.github.auth import TALK, AppTokens, PersonalToken
 from bot.forges.github.checks import GitHubChecks
+from bot.forges.github.missed import SaidView, as_delivery
 from bot.forges.github.transport import Api
 from bot.forges.github.views import cut
-from bot.ports import FailedDelivery, JsonDict
+from bot.ports import FailedDelivery, JsonDict, UnheardComment
 
 DELIVERY_PAGES = 2_000  # after days without us a busy App has tens of thousands of deliveries
 
@@ -146,6 +147,19 @@ class GitHubWrites(GitHubChecks):
         if not isinstance(payload, dict):
             raise ForgeError(f"the delivery {delivery_id} carries no payload")
         return payload
+
+    async def unheard_commands(self, repo: Repo, since: datetime) -> list[UnheardComment]:
+        """Find the commands written since then that the bot has not acknowledged, oldest first."""
+        query = {"since": f"{since:%Y-%m-%dT%H:%M:%SZ}", "sort": "created", "direction": "asc"}
+        found = []
+        for item in await self._all(repo, "/issues/comments", query):
+            said = views.read(SaidView, item)
+            if said.number is None or not said.may_command:
+                continue
+            if said.reacted and await self.reacted(repo, said.id):
+                continue
+            found.append(as_delivery(said, await self.issue(repo, said.number), repo))
+        return found
 
     async def _talk(
         self, method: str, repo: Repo, path: str, json: object = None, repeatable: bool | None = None

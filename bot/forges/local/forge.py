@@ -9,12 +9,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
+from bot.core.attribution import FORMER
 from bot.core.health import Standing
 from bot.core.ids import identity
-from bot.core.values import Actor, Check, Comment, Issue, Pull, Repo, Report, ReviewComment, Role
+from bot.core.values import Actor, Check, Comment, Identity, Issue, Pull, Repo, Report, ReviewComment, Role
 from bot.errors import ForgeError, NotFoundError
 from bot.forges.local.records import CommentRecord, PullRecord, Records
-from bot.ports import Capabilities, FailedDelivery, GitAccess, JsonDict, Mirror
+from bot.ports import Capabilities, FailedDelivery, GitAccess, JsonDict, Mirror, UnheardComment
 
 BOT = Actor(1, "gitwright", is_bot=True)
 
@@ -53,6 +54,9 @@ class LocalForge:
     async def bot_ids(self, _repo: Repo) -> frozenset[int]:
         return frozenset({BOT.id})
 
+    async def author(self, _repo: Repo) -> Identity:
+        return Identity("Gitwright", FORMER)
+
     async def repo(self, _repo: Repo) -> Repo:
         return self._repo
 
@@ -76,6 +80,10 @@ class LocalForge:
 
     async def comments(self, _repo: Repo, number: int) -> list[Comment]:
         return [Comment(each.id, each.body, BOT) for each in self.records.comments if each.number == number]
+
+    async def comment(self, _repo: Repo, comment: int) -> Comment | None:
+        found = next((each for each in self.records.comments if each.id == comment), None)
+        return Comment(found.id, found.body, BOT) if found else None
 
     async def pull(self, repo: Repo, number: int) -> Pull:
         """Give a branch as a pull request; its head is where the branch is now, or was before it was deleted."""
@@ -232,6 +240,9 @@ class LocalForge:
         return _access(GitAccess(f"file://{self._git_dir}", ""), write=write)
 
     async def failed_deliveries(self, _since: datetime) -> list[FailedDelivery]:
+        return []
+
+    async def unheard_commands(self, _repo: Repo, _since: datetime) -> list[UnheardComment]:
         return []
 
     async def delivery_payload(self, delivery_id: int) -> JsonDict:
