@@ -23,6 +23,7 @@ from bot.core.events import (
 )
 from bot.core.ids import TRACK_ID, TrackId, is_repository_line, repository_line, track_id
 from bot.core.life_hold import held
+from bot.core.promises import kept
 from bot.core.repo_actions import REPO_ACTIONS, RepoAction
 from bot.core.sanitize import escape
 from bot.core.snapshot import heard
@@ -199,8 +200,8 @@ class Dispatcher:
     def _decide(self, handler: Handler[Any, Any], track: Track | None, event: Event, facts: Any) -> Decision:
         now = self.clock.now()
         if track is not None and track.state in HELD and not handler.sees_hold:
-            return held(track, lambda awake: handler.decide(awake, event, facts, now))
-        return handler.decide(track, event, facts, now)
+            return kept(held(track, lambda awake: handler.decide(awake, event, facts, now)), event)
+        return kept(handler.decide(track, event, facts, now), event)
 
     async def _among_others(self, key: str, track: Track | None) -> tuple[Track | None, int]:
         """Show a track what the repository's other tracks hold, and say which version of that it sees."""

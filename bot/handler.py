@@ -11,7 +11,7 @@ from bot.core.actions import Decision
 from bot.core.backlog import Loaded
 from bot.core.commands import Invocation
 from bot.core.config import RepoConfig
-from bot.core.events import Event
+from bot.core.events import Event, IssueText
 from bot.core.repo_actions import RepoAction
 from bot.core.track import Frozen, Track
 from bot.core.values import Actor, Repo, Role
@@ -111,6 +111,8 @@ class Asked:
     key: str  # names this call: what follows from it is said once
     round: int = 1  # of the track that it may begin
     comment: int = 0  # that it was written in; 0: it was not written
+    text: IssueText | None = None  # what the issue said then
+    intro: str = ""  # says who asked for what, where no comment shows it; in front of the answer, Markdown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +135,16 @@ class CommandCall:
     def by(self) -> str:
         """Give the login of who asked."""
         return self.asked.actor.login
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoxKind:
+    """One kind of check box in the bot's texts: ticking it calls a command with what the box is about."""
+
+    command: Command
+    # About what it is offered in the status comment now, with its label, Markdown on one line.
+    offers: Callable[[Track], Iterable[tuple[str, str]]] = lambda _: ()
+    undone: str = ""  # what whoever unticks it is told; nothing where that does no harm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

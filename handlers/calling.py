@@ -17,9 +17,11 @@ from bot.core.ids import track_id
 from bot.core.roles import allows
 from bot.core.track import Frozen, Track
 from bot.core.values import Role
-from bot.handler import Asked, Command, CommandCall, TrackReads, Unfinished
+from bot.handler import Asked, Command, CommandCall, Reads, TrackReads, Unfinished
 from handlers.commands import COMMANDS
-from handlers.issues import read_frozen
+from handlers.freezing import read_frozen
+
+BOTS = "a bot is heard only where its id stands in `bots` of `.github/gitwright.yml`"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +47,7 @@ def command_of(name: str) -> Command | None:
     return next((command for command in COMMANDS if command.name == name), None)
 
 
-async def hears(asked: Asked, config: RepoConfig, reads: TrackReads) -> bool:
+async def hears(asked: Asked, config: RepoConfig, reads: Reads) -> bool:
     """Say whether somebody is listened to at all: every person, and bots that the settings name by id.
 
     The bot itself never is; in token mode it shares the account of a person, who is.
@@ -67,7 +69,7 @@ async def read_call(
         return Given(role=role, config=config)
     frozen = backlog = None
     if command.begins and track is None:
-        frozen = await read_frozen(asked.repo, asked.number, asked.actor, reads)
+        frozen = await read_frozen(asked.repo, asked.number, asked.actor, reads, asked.text)
     if command.reads_backlog and track is not None and track.backlog_sha and not track.tasks:
         path = f"{track.folder}/BACKLOG.yaml"
         sha = await reads.forge.branch_sha(asked.repo, track.backlog_branch)
@@ -105,7 +107,8 @@ def called(track: Track | None, asked: Asked, invocation: Invocation, given: Giv
         frozen=given.frozen,
         config=given.config,
     )
-    return Called(command.answer(call), True)
+    decision = command.answer(call)
+    return Called(decision, not decision.refused)
 
 
 def refused(track: Track | None, asked: Asked, what: str, needed: Role, role: Role) -> Decision:
@@ -118,7 +121,7 @@ def refused(track: Track | None, asked: Asked, what: str, needed: Role, role: Ro
 def answered(track: Track | None, asked: Asked, text: str) -> Decision:
     """Say something once where it was asked."""
     id_ = track.id if track else track_id(asked.number)
-    return life.answer(track, asked.repo, asked.number, id_, asked.key, text)
+    return life.answer(track, asked.repo, asked.number, id_, asked.key, asked.intro + text)
 
 
 def _not_now(command: Command, track: Track | None) -> str:

@@ -25,6 +25,8 @@ Found = grammar.Invocation | grammar.NearMiss
 class Facts:
     found: Found | None
     given: Given | None = None  # None: it is nobody's who is listened to, or was answered before
+    heard: bool = True  # False: it is by a bot that the settings do not name
+    gone: bool = False  # the comment was deleted before it was read
 
 
 async def gather(track: Track | None, event: CommentCreated, reads: TrackReads) -> Facts:
@@ -35,10 +37,13 @@ async def gather(track: Track | None, event: CommentCreated, reads: TrackReads) 
     asked = _asked(event)
     config, _ = await reads.config(event.repo)
     if not await calling.hears(asked, config, reads):
-        return Facts(None)
+        ours = event.author.id in await reads.forge.bot_ids(event.repo)
+        return Facts(None if ours or _command(found) is None else found, heard=False)
     unsure = track is None or track.heard_until  # nobody, or a lost database, remembers what was answered
     if unsure and await reads.forge.reacted(event.repo, event.comment):
         return Facts(None)
+    if await reads.forge.comment(event.repo, event.comment) is None:
+        return Facts(found, gone=True)
     return Facts(found, await calling.read_call(track, asked, _command(found), reads))
 
 
@@ -55,13 +60,16 @@ def _asked(event: CommentCreated) -> Asked:
         key=f"comment-{event.comment}",
         round=event.round,
         comment=event.comment,
+        text=event.text,
     )
 
 
 def decide(track: Track | None, event: CommentCreated, facts: Facts, now: datetime) -> Decision:
     """Answer the command, the near miss, or somebody who may not."""
-    if facts.found is None or facts.given is None:
+    if facts.found is None:
         return life.nothing(track)
+    if facts.given is None:
+        return _withdrawn(track, event, facts.found, now) if facts.gone else _unheard(track, event, facts)
     if _command(facts.found) is None or isinstance(facts.found, grammar.NearMiss):
         return _missed(track, event, facts.found, facts.given)
     call = calling.called(track, _asked(event), facts.found, facts.given, now)
@@ -70,6 +78,30 @@ def decide(track: Track | None, event: CommentCreated, facts: Facts, now: dateti
     if not call.decision.actions:
         return call.decision  # the older round refuses
     return _acknowledged(call.decision, event, "eyes" if call.taken else "confused")
+
+
+def _unheard(track: Track | None, event: CommentCreated, facts: Facts) -> Decision:
+    """Say once to a bot, and to whoever set it up, what it would need; bots that talk to each other never end."""
+    if facts.heard or (track is None and event.round > 1):
+        return life.nothing(track)  # the older round answers
+    asked = replace(_asked(event), key=f"bot-{event.author.id}")
+    text = (
+        f"{code(event.author.login)} may not give commands here: {calling.BOTS}; its id is {event.author.id}."
+    )
+    return _acknowledged(calling.answered(track, asked, text), event, "confused")
+
+
+def _withdrawn(track: Track | None, event: CommentCreated, found: Found, now: datetime) -> Decision:
+    """Leave a command alone whose comment was deleted before it was read."""
+    if track is None:
+        return life.nothing(track)
+    typed = found.typed if isinstance(found, grammar.NearMiss) else f"/agent {found.name}"
+    track = replace(track, answered=(*track.answered, event.comment)[-200:])
+    return Decision(
+        track=track.noting(
+            life.stamp(now), f"did not follow {typed}", "the comment was deleted before it was read"
+        )
+    )
 
 
 def _missed(track: Track | None, event: CommentCreated, found: Found, given: Given) -> Decision:
@@ -98,11 +130,14 @@ def _near(found: Found, track: Track | None) -> str:
 def _acknowledged(
     decision: Decision, event: CommentCreated, content: Literal["eyes", "confused"]
 ) -> Decision:
+    """Show that a command was seen; one that is done at once is shown to be."""
     track = decision.track
+    later = track is not None and any(owed.comment == event.comment for owed in track.promised)
     if track is not None:
         track = replace(track, answered=(*track.answered, event.comment)[-200:])
     seen = React(repo=event.repo, subject="comment", id=event.comment, content=content)
-    return Decision(track=track, actions=(seen, *decision.actions), timers=decision.timers)
+    done = () if later or content == "confused" else (replace(seen, content="rocket"),)
+    return replace(decision, track=track, actions=(seen, *decision.actions, *done))
 
 
 def _keys(event: CommentCreated) -> tuple[str, ...]:

@@ -5,21 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from bot.core import commands as grammar
 from bot.core import life, life_issue, life_planning
 from bot.core.actions import Decision
 from bot.core.config import RepoConfig
 from bot.core.events import IssueLabeled
-from bot.core.ids import parse_marker, track_id
-from bot.core.plan_text import frozen_sha256
+from bot.core.ids import track_id
 from bot.core.roles import allows
-from bot.core.sanitize import code, inline, strip_hidden
+from bot.core.sanitize import code, inline
 from bot.core.track import Frozen, Track
-from bot.core.values import Actor, Comment, Issue, Repo, Role
-from bot.handler import Handler, Reads
-from handlers.commands import COMMANDS
-
-MAX_FROZEN = 60_000  # characters of each text; issues and comments hold at most 65,536
+from bot.core.values import Role
+from bot.handler import Asked, Handler, Reads
+from handlers.calling import BOTS, command_of, hears, needed_role
+from handlers.freezing import read_frozen
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +25,8 @@ class Facts:
     config_problems: tuple[str, ...]
     role: Role
     frozen: Frozen | None
+    needed: Role = "write"
+    heard: bool = True  # False for a bot that the settings do not name
 
 
 async def gather(track: Track | None, event: IssueLabeled, reads: Reads) -> Facts:
@@ -35,39 +34,21 @@ async def gather(track: Track | None, event: IssueLabeled, reads: Reads) -> Fact
     config, problems = await reads.config(event.repo)
     if event.label != config.labels.trigger or not _may_begin(track):
         return Facts(config, (), "none", None)
+    needed = _needed(config)
+    asked = Asked(repo=event.repo, number=event.issue, is_pull=False, actor=event.actor, key="label")
+    if not await hears(asked, config, reads):
+        return Facts(config, problems, "none", None, needed, heard=False)
     role = await reads.forge.permission(event.repo, event.actor.login)
-    if not allows(role, "write"):
-        return Facts(config, problems, role, None)
-    return Facts(config, problems, role, await read_frozen(event.repo, event.issue, event.actor, reads))
+    if not allows(role, needed):
+        return Facts(config, problems, role, None, needed)
+    frozen = await read_frozen(event.repo, event.issue, event.actor, reads, event.text)
+    return Facts(config, problems, role, frozen, needed)
 
 
-async def read_frozen(repo: Repo, number: int, asker: Actor, reads: Reads) -> Frozen | None:
-    """Freeze the issue as it is now, with the comments of people who may write; None for a pull request.
-
-    `asker` may write; that was asked before.
-    """
-    issue = await reads.forge.issue(repo, number)
-    if issue.is_pull:
-        return None
-    own = await reads.forge.bot_ids(repo)
-    roles: dict[str, Role] = {asker.login: "write"}
-    comments = []
-    for comment in await reads.forge.comments(repo, number):
-        # In token mode the bot shares a person's account: there its marker tells its texts from theirs.
-        ours = comment.author.id in own and parse_marker(comment.body) is not None
-        if ours or comment.author.is_bot:
-            continue
-        login = comment.author.login
-        if login not in roles:
-            roles[login] = await reads.forge.permission(repo, login)
-        if allows(roles[login], "write") and not _is_command(comment):
-            comments.append(comment)
-    return freeze(issue, tuple(comments), asker.login)
-
-
-def _is_command(comment: Comment) -> bool:
-    found = grammar.parse(comment.body, tuple(command.name for command in COMMANDS))
-    return isinstance(found, grammar.Invocation) and not found.text  # words after it are about the work
+def _needed(config: RepoConfig) -> Role:
+    """Ask of a label what `/agent plan` asks, and at least that its setter may write."""
+    needed = needed_role(command_of("plan"), config)
+    return needed if allows(needed, "write") else "write"
 
 
 def decide(track: Track | None, event: IssueLabeled, facts: Facts, now: datetime) -> Decision:
@@ -77,11 +58,8 @@ def decide(track: Track | None, event: IssueLabeled, facts: Facts, now: datetime
     if track is not None and (event.round > track.round or not _may_begin(track)):
         return _on_known(track, event, now)
     id_ = track.id if track else track_id(event.issue, event.round)
-    if not allows(facts.role, "write"):
-        text = (
-            f"{code(event.actor.login)} may not start work here: setting {code(event.label)} needs the role `write`, "
-            f"theirs is `{facts.role}`. Somebody who may write can remove the label and set it again."
-        )
+    if not facts.heard or not allows(facts.role, facts.needed):
+        text = f"{code(event.actor.login)} may not start work here: {_refusal(event, facts)}"
         return life.answer(
             track, event.repo, event.issue, id_, f"label-{event.actor.id}-{life.moment(now)}", text
         )
@@ -102,6 +80,17 @@ def decide(track: Track | None, event: IssueLabeled, facts: Facts, now: datetime
     return decision
 
 
+def _refusal(event: IssueLabeled, facts: Facts) -> str:
+    """Say why somebody may not, and what would help."""
+    if not facts.heard:
+        return f"{BOTS}; its id is {event.actor.id}."
+    may = "who may write" if facts.needed == "write" else f"with the role `{facts.needed}`"
+    return (
+        f"setting {code(event.label)} needs the role `{facts.needed}`, theirs is `{facts.role}`. "
+        f"Somebody {may} can remove the label and set it again."
+    )
+
+
 def _on_known(track: Track, event: IssueLabeled, now: datetime) -> Decision:
     if event.round > track.round:
         return life_issue.superseded(track, event.round, now)  # only one that was cancelled is left to end
@@ -111,23 +100,6 @@ def _on_known(track: Track, event: IssueLabeled, now: datetime) -> Decision:
 def _may_begin(track: Track | None) -> bool:
     """A track that came to no backlog can be begun again by setting the label again."""
     return track is None or (track.state == "blocked" and track.backlog_pull is None)
-
-
-def freeze(issue: Issue, comments: tuple[Comment, ...], by: str) -> Frozen:
-    """Freeze what agents will see: title, body and the comments of people who may write, hidden text removed."""
-    texts = [issue.title, issue.body, *(c.body for c in comments)]
-    cleaned = [strip_hidden(text[:MAX_FROZEN]) for text in texts]
-    title, body, *rest = [text for text, _ in cleaned]
-    return Frozen(
-        title=title,
-        body=body,
-        comments=tuple(rest),
-        sha256=frozen_sha256(title, body, rest),
-        by=by,
-        hidden_removed=any(found for _, found in cleaned),
-        labels=issue.labels,
-        closed=issue.state != "open",
-    )
 
 
 HANDLER = Handler(

@@ -16,11 +16,10 @@ from bot.core.events import (
     IssueReopened,
     IssueUnlabeled,
 )
-from bot.core.sanitize import strip_hidden
 from bot.core.track import Track
 from bot.errors import NotFoundError
 from bot.handler import Handler, Reads, on_open_track
-from handlers.issues import MAX_FROZEN
+from handlers.freezing import visible
 
 E = TypeVar("E", IssueUnlabeled, IssueClosed, IssueReopened, IssueGone)
 
@@ -33,8 +32,7 @@ async def gather_edited(track: Track | None, event: IssueEdited, reads: Reads) -
         issue = await reads.forge.issue(event.repo, event.issue)
     except NotFoundError:
         return None
-    title, body = (strip_hidden(text[:MAX_FROZEN])[0] for text in (issue.title, issue.body))
-    return (title, body) != (track.frozen.title, track.frozen.body)
+    return visible(issue.title, issue.body)[0] != (track.frozen.title, track.frozen.body)
 
 
 def decide_edited(track: Track | None, event: IssueEdited, stale: bool | None, now: datetime) -> Decision:

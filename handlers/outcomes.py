@@ -8,9 +8,10 @@ from datetime import datetime
 from typing import TypeVar
 
 from bot.core import life, life_planning, life_pulls, life_push, life_repair, life_review, life_work
-from bot.core.actions import Decision
+from bot.core.actions import Decision, SyncPlan
 from bot.core.events import (
     ActionFailed,
+    BacklogEdited,
     BacklogProposed,
     BacklogRevised,
     Closed,
@@ -25,6 +26,7 @@ from bot.core.events import (
     TaskFailed,
     TaskProposed,
     TaskRebased,
+    TasksIncluded,
 )
 from bot.core.rebasing import RebaseEngine
 from bot.core.track import Track
@@ -36,6 +38,18 @@ Opened = TypeVar("Opened", BacklogProposed, TaskProposed)
 
 def _plan_made(track: Track, event: PlanMade, now: datetime) -> Decision:
     return life_planning.plan_made(track, event, valid_now(track), now)
+
+
+def _failed(track: Track, event: ActionFailed, now: datetime) -> Decision:
+    if event.what != "include_tasks":
+        return life_work.action_failed(track, event, now)
+    decision = life_work.action_failed(life_review.not_included(track), event, now)
+    return replace(decision, actions=(*decision.actions, SyncPlan()))
+
+
+def _noted(track: Track, _event: BacklogEdited, _now: datetime) -> Decision:
+    """The push itself tells of the file; only whoever asked for it waits to see that it is done."""
+    return life.nothing(track)
 
 
 def _back(track: Track, event: PullBack, now: datetime) -> Decision:
@@ -81,9 +95,11 @@ HANDLERS = (
     repairs(RebaseEngine()),
     on_open_track(TaskRebased, life_repair.task_rebased),
     on_open_track(LeasesFreed, life_pulls.leases_freed),
-    on_open_track(ActionFailed, life_work.action_failed),
+    on_open_track(ActionFailed, _failed),
     on_open_track(RecordProposed, life.record_proposed),
     on_open_track(PullBack, _back),
     on_open_track(BacklogRevised, life_review.revised),
+    on_open_track(BacklogEdited, _noted),
+    on_open_track(TasksIncluded, life_review.included),
     on_open_track(Closed, life.closed),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from bot.core import life, restoring
@@ -16,7 +16,7 @@ from bot.core.track import ENDED, SETTLED, Frozen, Track
 from bot.core.values import Actor, Pull, Repo
 from bot.errors import UserError
 from bot.handler import Handler, Reads, on_open_track
-from handlers.issues import read_frozen
+from handlers.freezing import read_frozen
 
 MOST_ATTEMPTS = 50  # looked for beyond the one that the block names
 
@@ -76,9 +76,10 @@ async def _frozen(event: TrackLost, block: Block, plan: str | None, reads: Reads
     """Read the frozen text: from PLAN.md, and where that is not there yet, from the issue as it is now."""
     found = frozen_of(plan, block.by) if plan else None
     if found is None and block.state not in ENDED:
-        asker = Actor(0, block.by)
+        asker = Actor(block.by_id, block.by)
         found = await read_frozen(event.repo, event.issue, asker, reads)
-    return found or Frozen(title="", body="", comments=(), sha256=block.issue_sha256, by=block.by)
+    found = found or Frozen(title="", body="", comments=(), sha256=block.issue_sha256, by=block.by)
+    return replace(found, by_id=block.by_id)
 
 
 async def _backlog_pull(repo: Repo, block: Block, prefix: str, reads: Reads) -> Pull | None:

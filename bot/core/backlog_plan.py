@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Collection, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 
 from bot.core import ordering, scopes
 from bot.core.backlog_model import TITLE_LIMIT, Backlog, BacklogTask, Scope
 from bot.core.plans import MergedPlan, PlannedTask
 
+_NUMBERED = re.compile(r"T-[0-9]{1,9}")
 WHOLE_TREE = "*"  # the scope of a task whose files nobody could name: it meets every other
 
 
@@ -27,25 +29,56 @@ def from_plan(
     Tasks whose scopes meet without a path between them get a dependency. `context` is left empty.
     """
     chosen = _with_needs(plan, include)
-    number = {task.key: index for index, task in enumerate(chosen)}
-    tasks = tuple(
-        BacklogTask(
-            id=f"T-{index + 1}",
-            title=shorten(task.title),
-            kind=task.kind,
-            priority=task.priority,
-            depends_on=tuple(
-                f"T-{need + 1}" for need in sorted({number[key] for key in task.depends_on if key in number})
-            ),
-            scope=Scope(paths=_scope(task)),
-            acceptance=_acceptance(task),
-            estimate=task.estimate,
-            votes=task.votes,
-        )
-        for index, task in enumerate(chosen)
-    )
+    ids = {task.key: f"T-{place}" for place, task in enumerate(chosen, 1)}
+    tasks = tuple(_as_written(task, ids) for task in chosen)
     backlog = Backlog(track=track, issue=issue, base_sha=base_sha, goal=one_line(goal), tasks=tasks)
     return separated(backlog)
+
+
+def with_left_out(
+    backlog: Backlog,
+    plan: MergedPlan,
+    names: Collection[str],
+    known: Mapping[str, str],
+    *,
+    taken: Collection[str] = (),
+    files: Collection[str] = (),
+) -> tuple[Backlog, dict[str, str]]:
+    """Add what the plan leaves out by these names (M-1), and what it needs, below the tasks of a backlog under review.
+
+    `known` are names that the backlog has already, with their ids; `taken` ids are not given again. What is there stays
+    as it is; a task whose scope meets another's waits for it. Gives the new ids by name too.
+    """
+    left_out = plan.left_out()
+    keys = {task.key: name for name, task in left_out.items()}
+    wanted = [left_out[name].key for name in names if name in left_out]
+    here = {task.id for task in backlog.tasks}
+    main = {task.key: f"T-{place}" for place, task in enumerate(plan.tasks, 1)}
+    ids = {key: id_ for key, id_ in main.items() if id_ in here}
+    ids |= {left_out[name].key: id_ for name, id_ in known.items() if name in left_out and id_ in here}
+    chosen = [task for task in _with_needs(plan, wanted) if task.key in keys and keys[task.key] not in known]
+    free = 1 + max((int(id_[2:]) for id_ in (*here, *taken) if _NUMBERED.fullmatch(id_)), default=0)
+    new = {task.key: f"T-{free + place}" for place, task in enumerate(chosen)}
+    added = [_as_written(task, ids | new) for task in chosen]
+    made = separated(backlog.model_copy(update={"tasks": (*backlog.tasks, *added)}), files)
+    tasks = (*backlog.tasks, *made.tasks[len(backlog.tasks) :])
+    return backlog.model_copy(update={"tasks": tasks}), {keys[key]: id_ for key, id_ in new.items()}
+
+
+def _as_written(task: PlannedTask, ids: Mapping[str, str]) -> BacklogTask:
+    """Give a planned task as its file would hold it; `ids` are those of what it may need, by key."""
+    needs = {ids[key] for key in task.depends_on if key in ids}
+    return BacklogTask(
+        id=ids[task.key],
+        title=shorten(task.title),
+        kind=task.kind,
+        priority=task.priority,
+        depends_on=tuple(sorted(needs, key=lambda id_: (len(id_), id_))),
+        scope=Scope(paths=_scope(task)),
+        acceptance=_acceptance(task),
+        estimate=task.estimate,
+        votes=task.votes,
+    )
 
 
 def _with_needs(plan: MergedPlan, include: Collection[str]) -> list[PlannedTask]:

@@ -1,6 +1,6 @@
 """Owns hidden text: what a person does not see and a model would read.
 
-strip_hidden(text) -> (text, found); strip_invisible(text) -> (text, suspicious).
+strip_hidden(text) -> (text, kinds found); strip_invisible(text) -> (text, suspicious).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ _ZERO_WIDTH = "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u2
 _DECEPTIVE = "\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f\U000e0100-\U000e01ef"
 _CONTROL = "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"
 
+INVISIBLE = "invisible characters"
 _INVISIBLE = re.compile(f"[{_ZERO_WIDTH}{_DECEPTIVE}{_CONTROL}]+")
 _SUSPICIOUS = re.compile(f"[{_DECEPTIVE}]|[{_ZERO_WIDTH}]{{2}}")
 _EMOJI_GLUE = re.compile("[\u200d\ufe0e\ufe0f\u20e3\U0001f3fb-\U0001f3ff]+")
@@ -38,21 +39,22 @@ _REFERENCE_TITLE = re.compile(r"""\s+(?:"[^"]*"|'[^']*'|\([^()]*\))\s*$""")
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 
 
-def strip_hidden(text: str) -> tuple[str, bool]:
-    """Take hidden text out of Markdown; True where something was found that a person should look at.
+def strip_hidden(text: str) -> tuple[str, tuple[str, ...]]:
+    """Take hidden text out of Markdown, and name in plural words what was found that a person should look at.
 
     Code keeps its visible text. One zero-width character alone is taken out silently: honest texts have them.
     """
-    text, found = strip_invisible(text.replace("\r\n", "\n").replace("\r", "\n"))
+    text, suspicious = strip_invisible(text.replace("\r\n", "\n").replace("\r", "\n"))
+    found = [INVISIBLE] if suspicious else []
     pieces: list[str] = []
     for code, piece in _split_code(text):
         if code:
             pieces.append(piece)
         else:
             plain, hidden = _strip_markup(piece)
-            found = found or hidden
+            found += hidden
             pieces.append(plain)
-    return "".join(pieces), found
+    return "".join(pieces), tuple(dict.fromkeys(found))
 
 
 def strip_invisible(text: str) -> tuple[str, bool]:
@@ -109,21 +111,24 @@ def _split_spans(text: str) -> list[tuple[bool, str]]:
     return [*pieces, (False, text[last:])]
 
 
-def _strip_markup(text: str) -> tuple[str, bool]:
+def _strip_markup(text: str) -> tuple[str, list[str]]:
     """Take out what Markdown and HTML do not show: comments, silent elements, attributes, alternative texts, titles."""
     decoded = _ENTITY.sub(_decode_invisible, text)
-    plain, found = strip_invisible(decoded)
-    for pattern, keep in (
-        (_COMMENT, ""),
-        (_SILENT_ELEMENT, ""),
-        (_IMAGE_TEXT, "![]"),
-        (_LINK_TITLE, r"\1)"),
+    plain, suspicious = strip_invisible(decoded)
+    found = [INVISIBLE] if suspicious else []
+    for pattern, keep, kind in (
+        (_COMMENT, "", "HTML comments"),
+        (_SILENT_ELEMENT, "", "scripts and styles"),
+        (_IMAGE_TEXT, "![]", "texts of images"),
+        (_LINK_TITLE, r"\1)", "titles of links"),
     ):
         plain, count = pattern.subn(keep, plain)
-        found = found or count > 0
+        found += [kind] if count else []
     bare = _TAG.sub(lambda tag: _ATTRIBUTE.sub("", tag[0]), plain)
     titled = _REFERENCE.sub(lambda line: _REFERENCE_TITLE.sub("", line[0]), bare)
-    return titled, found or titled != plain
+    found += ["attributes of HTML"] if bare != plain else []
+    found += ["titles of links"] if titled != bare else []
+    return titled, found
 
 
 def _decode_invisible(match: re.Match[str]) -> str:

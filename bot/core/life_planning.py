@@ -20,6 +20,7 @@ from bot.core.config import RepoConfig
 from bot.core.events import BacklogProposed, PlanFailed, PlanMade
 from bot.core.ids import TrackId, backlog_branch
 from bot.core.life import block, stamp
+from bot.core.life_review import inclusions
 from bot.core.sanitize import code, inline
 from bot.core.track import Frozen, Track
 from bot.core.values import Repo
@@ -42,10 +43,11 @@ def begin(
         repo=repo,
         issue=issue,
         round=round_,
-        frozen=replace(frozen, labels=(), closed=False),  # the words alone; the track follows the rest itself
+        frozen=replace(frozen, labels=(), closed=False, edited=False),  # the words alone; the track follows the rest
         config=config,
         started_at=stamp(now),
         closed=frozen.closed,
+        stale=frozen.edited,
         label=trigger if trigger in frozen.labels else "",
     ).noting(stamp(now), why)
     return Decision(
@@ -126,4 +128,5 @@ def backlog_proposed(track: Track, event: BacklogProposed, now: datetime) -> Dec
     ).noting(
         stamp(now), f"opened #{event.pull} with {messages.count(event.tasks, 'task')}", "; ".join(event.notes)
     )
-    return Decision(track=track, actions=(ReportBacklog(sha=event.head_sha), SyncStatus()))
+    waiting = inclusions(track, track.included)
+    return Decision(track=track, actions=(ReportBacklog(sha=event.head_sha), *waiting, SyncStatus()))

@@ -62,6 +62,11 @@ def regenerate(track: Track, task: TaskTrack, note: str, by: str, now: datetime)
     return _again(track, task, evidence, f"{by} asked to regenerate it", now)
 
 
+def can_retry(track: Track, task: TaskTrack) -> bool:
+    """Tell whether another attempt can be asked for now."""
+    return not _not_again(track, task)
+
+
 def _again(
     track: Track, task: TaskTrack, evidence: Evidence | None, why: str, now: datetime
 ) -> Decision | str:

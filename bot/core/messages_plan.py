@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from bot.core import messages
+from bot.core import boxes, messages
 from bot.core.ids import Marker
 from bot.core.planning import Conflict, Estimate, MergedPlan, PlannedTask
 from bot.core.sanitize import code, escape, fence, inline, truncate
@@ -13,6 +13,7 @@ from bot.core.track import Track
 ESTIMATES: dict[Estimate, str] = {"S": "small", "M": "medium", "L": "large"}
 QUESTIONS = "Open questions"
 PROBLEM_LIMIT = 12_000  # characters of a problem, which the status comment shows beside all else
+INCLUDE = "include"  # the command that the boxes call
 FILES = 4  # named of a task's files; the others are counted
 
 
@@ -28,7 +29,7 @@ def plan(track: Track, merged: MergedPlan, commands: Sequence[tuple[str, str]], 
         _plan_tasks(merged),
         _graph(merged),
         _acceptance(merged),
-        _minority(merged),
+        _minority(track, merged),
         _questions(track, merged),
         _bullets("Risks", merged.risks),
         _disagreements(merged, names),
@@ -106,15 +107,39 @@ def _acceptance(merged: MergedPlan) -> str:
     return f"<details><summary>When each task counts as done</summary>\n\n{listed}\n\n</details>"
 
 
-def _minority(merged: MergedPlan) -> str:
+def _minority(track: Track, merged: MergedPlan) -> str:
     if not merged.minority:
         return ""
+    left_out = merged.left_out()
     rows = ["**What will not be done**, because only one planner wants it", ""]
-    for task in merged.minority:
-        who = ", ".join(dict.fromkeys(inline(source.agent_id) for source in task.sources))
-        rows.append(f"- {inline(task.title)}" + (f" ({who})" if who else ""))
-    rows += ["", "`/agent revise Include ...`, on the pull request with the backlog, takes one in."]
+    rows += [_left_out(track, name, task) for name, task in left_out.items()]
+    first = next(iter(left_out))
+    rows += ["", f"Tick one, or comment `/agent include {first}`, to have it done all the same."]
     return "\n".join(rows)
+
+
+def _left_out(track: Track, name: str, task: PlannedTask) -> str:
+    who = ", ".join(dict.fromkeys(inline(source.agent_id) for source in task.sources))
+    label = f"`{name}` {inline(task.title)}" + (f" ({who})" if who else "")
+    box = boxes.offered(track, INCLUDE, name)
+    found = next((each for each in track.included if each.name == name), None)
+    if found is None:
+        return boxes.line(box, label)
+    if not found.task:
+        return f"- {box}{label}: **taken in as soon as the backlog's pull request is open**"
+    return f"- {box}{label}: **taken in as `{found.task}`**"
+
+
+def redrawn(track: Track, body: str) -> str:
+    """Show in a plan comment as it is now what has become of its boxes; every other word stays."""
+    left_out = track.plan.left_out() if track.plan and track.merged_sha is None and not track.ended else {}
+
+    def write(box: boxes.Box, words: str) -> str:
+        if box.kind == INCLUDE and box.about in left_out:
+            return _left_out(track, box.about, left_out[box.about])
+        return f"- {box}{words}"  # it can be asked for no more
+
+    return boxes.redrawn(body, write)
 
 
 def _questions(track: Track, merged: MergedPlan) -> str:
@@ -182,7 +207,11 @@ def _cost(track: Track, merged: MergedPlan) -> str:
 
 def _frozen(track: Track) -> str:
     text = "\n\n".join([track.frozen.title, track.frozen.body, *track.frozen.comments])
-    hidden = "\n\nHidden or invisible text was removed from it." if track.frozen.hidden_removed else ""
+    hidden = (
+        f" Taken out, because people do not see it: {', '.join(track.frozen.hidden)}."
+        if track.frozen.hidden
+        else ""
+    )
     return (
         "<details><summary>The exact text the agents get</summary>\n\n"
         f"{fence(truncate(text, 20_000))}\n\nsha256 `{track.frozen.sha256}`, frozen when "

@@ -14,8 +14,8 @@ from bot.core.snapshot import state_block
 from bot.core.track import HELD, SETTLED, STUCK, TaskTrack, Track
 
 
-def status(track: Track, commands: Sequence[tuple[str, str]]) -> str:
-    """Render the sticky comment: state, tasks, what happened last, what waits for whom, valid commands."""
+def status(track: Track, commands: Sequence[tuple[str, str]], boxes: Sequence[str] = ()) -> str:
+    """Render the sticky comment: state, tasks, what can be ticked, what happened last, what waits for whom, commands."""
     parts = [
         # The block stands on top: a long comment is cut from its end.
         f"{Marker('status', track.id)}\n{state_block(track)}",
@@ -30,6 +30,8 @@ def status(track: Track, commands: Sequence[tuple[str, str]]) -> str:
         parts.append(task_table(track))
         parts.append(messages_push.waiting(track))
         parts.append(messages.graph([(t.id, t.title, t.depends_on) for t in track.tasks], _states(track)))
+    if boxes and not track.ended:
+        parts.append("\n".join(["**Tick to have it done**, if you may write here:", "", *boxes]))
     if track.history:
         last = track.history[-1]
         why = f", because: {escape(last.why)}" if last.why and not track.problem else ""

@@ -89,3 +89,7 @@ class MergedPlan(_Value):
     conflicts: tuple[Conflict, ...] = ()
     risks: tuple[str, ...] = ()
     questions: tuple[str, ...] = ()
+
+    def left_out(self) -> dict[str, PlannedTask]:
+        """Name what only one planner wants, so that people can ask for it: M-1, M-2, ..."""
+        return {f"M-{place}": task for place, task in enumerate(self.minority, 1)}

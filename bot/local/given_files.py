@@ -17,7 +17,7 @@ from bot.core.values import Actor, Identity, Issue
 from bot.errors import UserError
 from bot.local.place import Room
 from bot.local.progress import Display
-from handlers.issues import freeze
+from handlers.freezing import Heard, freeze
 
 _LIMIT = 4 << 20  # bytes of all files together
 
@@ -70,7 +70,7 @@ def _frozen(backlog: Backlog, plan: str) -> Frozen:
     found, _ = read_plan(plan) if plan else (None, ())
     if found is not None:
         return found.frozen
-    return freeze(Issue(0, backlog.goal or backlog.track, "", "open", Actor(0, "you")), (), "you")
+    return freeze(Issue(0, backlog.goal or backlog.track, "", "open", Actor(0, "you")), Heard(), "you")
 
 
 async def committed(room: Room, given: Given, start: str, author: Identity, when: datetime) -> str:

@@ -21,7 +21,7 @@ from bot.local.place import Room, Wanted, folder_of, room
 from bot.local.progress import Display
 from bot.local.watch import LOOK, Watch
 from bot.local.written import unedited, write
-from handlers.issues import freeze
+from handlers.freezing import Heard, freeze
 
 TRACK = "plan"
 MAX_TEXT = 1 << 20  # bytes
@@ -133,7 +133,7 @@ def read_context(path: Path) -> Frozen:
     title = title.lstrip("#").strip()
     if not title:
         raise UserError(f"`{path}` is empty. Its first line is the title, the rest says what is wanted.")
-    return freeze(Issue(0, title, body.strip(), "open", Actor(0, "you")), (), "you")
+    return freeze(Issue(0, title, body.strip(), "open", Actor(0, "you")), Heard(), "you")
 
 
 def plan_json(found: Planned, clone: Clone) -> Mapping[str, object]:

@@ -6,6 +6,7 @@ from bot.core.track import Track
 from bot.handler import Command
 from handlers.commands import (
     budget,
+    include,
     pause,
     plan,
     push,
@@ -25,6 +26,7 @@ COMMANDS: tuple[Command, ...] = (
     plan.COMMAND,
     revise.COMMAND,
     skip.COMMAND,
+    include.COMMAND,
     retry.COMMAND,
     regenerate.COMMAND,
     rebase.COMMAND,

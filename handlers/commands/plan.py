@@ -5,6 +5,7 @@ from __future__ import annotations
 from bot.core import life_issue, life_planning
 from bot.core.actions import Decision
 from bot.core.ids import track_id
+from bot.core.promises import promised
 from bot.handler import Command, CommandCall
 from handlers.spoken.arguments import refuse, say
 
@@ -14,18 +15,20 @@ def answer(call: CommandCall) -> Decision:
     asked, track = call.asked, call.track
     if asked.is_pull:
         where = f"#{track.issue}" if track else "an issue"
-        return say(call, f"A new round begins on the issue: comment `/agent plan` on {where}.")
+        text = f"A new round begins on the issue: comment `/agent plan` on {where}."
+        return say(call, text, refused=True)
     if track is not None:
         if asked.round > track.round:
             return life_issue.superseded(track, asked.round, call.now)
-        return say(call, f"Round {track.round} has only just begun: `{track.id}`.")
+        return say(call, f"Round {track.round} has only just begun: `{track.id}`.", refused=True)
     if call.frozen is None:
         return refuse(call, COMMAND, ["There is no issue to plan here."])
     why = f"{call.by} asked for a plan"
     id_ = track_id(asked.number, asked.round)
-    return life_planning.begin(
+    decision = life_planning.begin(
         asked.repo, asked.number, asked.round, id_, call.frozen, call.config, call.now, why
     )
+    return promised(decision, asked.comment, "plan")
 
 
 COMMAND = Command(

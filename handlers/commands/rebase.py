@@ -20,6 +20,7 @@ def answer(call: CommandCall) -> Decision:
         lambda task, _: life_tasks.rebase(track, task, by, call.now),
         likely=lambda task: task.rests,
         done=lambda task, _: f"The branch of #{task.pull} is put onto `{track.repo.default_branch}`.",
+        until="branch",
     )
 
 

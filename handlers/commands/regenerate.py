@@ -21,6 +21,7 @@ def answer(call: CommandCall) -> Decision:
         likely=stuck,
         note=True,
         done=lambda before, after: begins(before, after, "from an improved spec and a fresh base"),
+        until="pull",
     )
 
 

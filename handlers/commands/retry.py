@@ -20,6 +20,7 @@ def answer(call: CommandCall) -> Decision:
         lambda task, _: life_tasks.retry(track, task, by, call.now),
         likely=stuck,
         done=lambda before, after: begins(before, after, "with the same spec"),
+        until="pull",
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bot.core import life_review, life_tasks
 from bot.core.actions import Decision
+from bot.core.promises import promised
 from bot.core.track import TaskTrack, Track
 from bot.handler import Command, CommandCall
 from handlers.spoken.arguments import Arguments, read, refuse, say
@@ -26,11 +27,12 @@ def answer(call: CommandCall) -> Decision:
         if problems:
             return refuse(call, COMMAND, problems)
         by = call.by
-        return life_review.revise(track, given.note, by, call.asked.comment, call.now)
+        decision = life_review.revise(track, given.note, by, call.asked.comment, call.now)
+        return promised(decision, call.asked.comment, "file")
     task = track.task(given.task) if given.task else None
     if task is None and not given.problems:
         valid = ", ".join(f"`{command.usage}`" for command in call.commands if command.valid(track))
-        return say(call, f"{_where(track)} Valid now: {valid}.")
+        return say(call, f"{_where(track)} Valid now: {valid}.", refused=True)
     if task is None:
         return refuse(call, COMMAND, problems)
     return refuse(call, COMMAND, problems) if problems else _of_task(call, track, task, given)
@@ -40,9 +42,10 @@ def _of_task(call: CommandCall, track: Track, task: TaskTrack, given: Arguments)
     by, key = call.by, call.asked.key
     decision = life_tasks.revise(track, task, given.note, by, key, call.now)
     if isinstance(decision, str):
-        return say(call, decision)
+        return say(call, decision, refused=True)
     if task.state == "running":
         return say(call, f"The agent that works on `{task.id}` is told.", decision)
+    decision = promised(decision, call.asked.comment, "branch", task)
     return say(
         call, f"An agent mends #{task.pull} by your note: it adds a commit, nothing is rewritten.", decision
     )

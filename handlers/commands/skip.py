@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bot.core import life_review, life_tasks
 from bot.core.actions import Decision
+from bot.core.promises import promised
 from bot.core.track import SETTLED, TaskTrack, Track
 from bot.handler import Command, CommandCall
 from handlers.spoken.arguments import known, on_task, read, refuse, say
@@ -41,7 +42,8 @@ def _in_review(call: CommandCall, track: Track) -> Decision:
     text = f"`{task.id}` is dropped in the file of #{track.backlog_pull}, by a commit of its own."
     needing = [t.id for t in backlog.tasks if task.id in t.depends_on and t.status == "todo"]
     text += _choice(needing, task.id, "there")
-    return say(call, text, life_review.skip(track, task.id, call.by, call.now))
+    decision = life_review.skip(track, task.id, call.by, call.asked.comment, call.now)
+    return say(call, text, promised(decision, call.asked.comment, "file"))
 
 
 def _dropped(track: Track, task: TaskTrack) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bot.core import life
 from bot.core.actions import Decision
 from bot.core.ids import TASK_ID, track_id
-from bot.core.sanitize import code, inline
-from bot.core.track import TaskTrack
+from bot.core.promises import promised
+from bot.core.sanitize import code, inline, strip_hidden
+from bot.core.track import TaskTrack, Until
 from bot.handler import Command, CommandCall
 
 _LIKE_A_TASK = re.compile(r"[A-Za-z]{1,6}-?[0-9]+")
@@ -39,7 +40,7 @@ def read(call: CommandCall, *, task: bool = False, note: bool = False) -> Argume
     if words and not note:
         extra = " ".join(words[:6])
         problems.append(f"{code(extra)} is more than it takes.")
-    return Arguments(named, text if note else "", tuple(problems))
+    return Arguments(named, strip_hidden(text)[0].strip() if note else "", tuple(problems))
 
 
 def known(call: CommandCall) -> list[str]:
@@ -56,20 +57,21 @@ def _unknown(call: CommandCall, word: str) -> str:
     return f"There is no task {shown}; the tasks are {names}."
 
 
-def say(call: CommandCall, text: str, decision: Decision | None = None) -> Decision:
+def say(call: CommandCall, text: str, decision: Decision | None = None, *, refused: bool = False) -> Decision:
     """Answer where it was asked, beside what follows from it."""
     track, asked = decision.track if decision else call.track, call.asked
     id_ = track.id if track else track_id(asked.number)
-    said = life.answer(track, asked.repo, asked.number, id_, asked.key, text)
+    said = life.answer(track, asked.repo, asked.number, id_, asked.key, asked.intro + text)
     if decision is None:
-        return said
-    return Decision(track=track, actions=(*said.actions, *decision.actions), timers=decision.timers)
+        return replace(said, refused=refused)
+    return replace(decision, actions=(*said.actions, *decision.actions), refused=refused)
 
 
 def refuse(call: CommandCall, command: Command, problems: Sequence[str]) -> Decision:
     """Name every problem with how a command was written, and how it is written."""
     listed = problems[0] if len(problems) == 1 else "\n".join(["", *(f"- {each}" for each in problems), ""])
-    return say(call, f"{listed}\n\nUsage: `{command.usage}`, for example `{command.example}`.".strip())
+    text = f"{listed}\n\nUsage: `{command.usage}`, for example `{command.example}`.".strip()
+    return say(call, text, refused=True)
 
 
 def on_task(
@@ -80,10 +82,11 @@ def on_task(
     likely: Callable[[TaskTrack], bool],
     note: bool = False,
     done: Callable[[TaskTrack, TaskTrack], str],
+    until: Until | None = None,
 ) -> Decision:
     """Do something with the task that is named or meant; without a name that is the only likely one, if any.
 
-    `done` words the answer, from the task as it was and as it is then.
+    `done` words the answer, from the task as it was and as it is then; `until` says what it is done with, if not at once.
     """
     assert call.track is not None
     given = read(call, task=True, note=note)
@@ -100,7 +103,9 @@ def on_task(
         return refuse(call, command, problems)
     decision = act(task, given)
     if isinstance(decision, str):
-        return say(call, decision)
+        return say(call, decision, refused=True)
+    if until is not None:
+        decision = promised(decision, call.asked.comment, until, task)
     after = decision.track.task(task.id) if decision.track else None
     return say(call, done(task, after or task), decision)
 

@@ -21,7 +21,8 @@ from bot.engine.ledger import Ledger
 from bot.engine.store import Store
 from bot.errors import RetryableError, StaleRefError
 from bot.jobs.repository import Repositories
-from bot.jobs.revise import Branch, ReviseBacklogJob
+from bot.jobs.revise import ReviseBacklogJob
+from bot.jobs.rewriting import Branch, Rewriter
 from bot.jobs.spending import Spending
 from bot.models.names import Named
 from bot.models.prices import Price
@@ -146,7 +147,7 @@ def a_job(store: Store, repository: Repository, model: Model) -> ReviseBacklogJo
     spending = Spending(
         Ledger(store.database, clock), lambda *_: Named(("scripted",)), price=lambda _: Price(0.0, 0.0)
     )
-    return ReviseBacklogJob(store, branch, lambda _: cast(BacklogRefiner, model), spending)
+    return ReviseBacklogJob(Rewriter(store, branch), lambda _: cast(BacklogRefiner, model), spending)
 
 
 async def test_a_note_is_worked_in_once_however_often_the_job_is_repeated(store: Store) -> None:

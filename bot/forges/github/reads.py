@@ -6,13 +6,14 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import httpx
 
+from bot.core.attribution import noreply
 from bot.core.health import NEEDED, Standing
 from bot.core.ids import identity
-from bot.core.values import Check, Comment, Issue, Pull, Repo, ReviewComment, Role
+from bot.core.values import Check, Comment, Identity, Issue, Pull, Repo, ReviewComment, Role
 from bot.errors import ForgeError, NotFoundError
 from bot.forges.github import views
 from bot.forges.github.auth import METADATA, READ, AppTokens, Permissions, PersonalToken
@@ -20,6 +21,7 @@ from bot.forges.github.transport import Access, Api
 from bot.ports import Capabilities
 
 _T = TypeVar("_T")
+LAG = 1.0  # seconds until what a delivery tells of can be read
 SEEN = frozenset({"eyes", "rocket", "confused"})  # reactions by which the bot acknowledges a command
 
 
@@ -32,7 +34,7 @@ class GitHubReads:
         self._api = api
         self._tokens = tokens
         self._installations: dict[int, int] = {}
-        self._bot_ids: frozenset[int] | None = None
+        self._account: views.UserView | None = None
         self._known_app: views.AppView | None = None
         self._identity = asyncio.Lock()
         in_app = isinstance(tokens, AppTokens)
@@ -42,10 +44,18 @@ class GitHubReads:
 
     async def bot_ids(self, repo: Repo) -> frozenset[int]:
         """Give the user ids that are this bot's own; asked once, with what may read this repository."""
+        return frozenset({(await self._me(repo)).id})
+
+    async def author(self, repo: Repo) -> Identity:
+        """Give whom the bot's commits are by: its name and the address that the forge links to its account."""
+        me = await self._me(repo)
+        return Identity(me.login, noreply(me.id, me.login, noreply_host(self._api.base)))
+
+    async def _me(self, repo: Repo) -> views.UserView:
         async with self._identity:
-            if self._bot_ids is None:
-                self._bot_ids = await self._ask_bot_ids(repo)
-            return self._bot_ids
+            if self._account is None:
+                self._account = await self._ask_account(repo)
+            return self._account
 
     async def identity(self) -> str:
         """Ask the forge who we are: the App's slug, or the person's login in token mode."""
@@ -68,15 +78,15 @@ class GitHubReads:
             )
         return self._known_app
 
-    async def _ask_bot_ids(self, repo: Repo) -> frozenset[int]:
+    async def _ask_account(self, repo: Repo) -> views.UserView:
         if isinstance(self._tokens, PersonalToken):
             token = await self._tokens.lease(0, 0, READ)
             answer = await self._api.send("GET", "/user", token.access())
-            return frozenset({views.read(views.UserView, answer.json()).id})
+            return views.read(views.UserView, answer.json())
         # A user, not the App, writes comments; its name is made of the App's. An App as such may not ask for users.
         path = f"/users/{quote(f'{await self.identity()}[bot]')}"
         answer = await self._send("GET", path, await self._lane(repo), repo.id, READ)
-        return frozenset({views.read(views.UserView, answer.json()).id})
+        return views.read(views.UserView, answer.json())
 
     # --- repositories and people -----------------------------------------------------------------
 
@@ -145,6 +155,19 @@ class GitHubReads:
         """Read all comments of an issue or pull request, oldest first."""
         items = await self._all(repo, f"/issues/{number}/comments")
         return [views.read(views.CommentView, item).value() for item in items]
+
+    async def comment(self, repo: Repo, comment: int) -> Comment | None:
+        """Read one comment; None where it was deleted. One that is being written counts as there."""
+        for wait in (LAG, None):
+            try:
+                answer = await self._get(repo, f"/issues/comments/{comment}")
+            except NotFoundError:
+                if wait is None:
+                    return None
+                await asyncio.sleep(wait)  # a delivery may be faster than what answers reads
+            else:
+                return views.read(views.CommentView, answer.json()).value()
+        return None
 
     async def find_comment(self, repo: Repo, number: int, marker: str) -> Comment | None:
         """Find the bot's own comment of this identity (see bot.core.ids), newest first."""
@@ -307,6 +330,14 @@ class GitHubReads:
                 return False
             raise
         return True
+
+
+def noreply_host(api_url: str) -> str:
+    """Give the host in the addresses that a forge gives to accounts; the embedded forge has those of github.com."""
+    host = urlsplit(api_url).hostname or ""
+    if host in {"127.0.0.1", "localhost", "::1", "api.github.com"}:
+        return "github.com"
+    return host.removeprefix("api.") if host.endswith(".ghe.com") else host
 
 
 def path_of(repo: Repo) -> str:

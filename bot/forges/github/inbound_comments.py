@@ -1,0 +1,85 @@
+"""Owns what deliveries say of comments: new ones, and boxes or words that were changed in one."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from bot.core import boxes
+from bot.core.events import BoxesTicked, CommentCreated, CommentEdited
+from bot.core.ids import parse_marker
+from bot.forges.github.inbound_views import IssueShown, Payload, User, View
+
+
+class _Comment(View):
+    id: int
+    body: str | None = None
+    user: User | None = None
+    created_at: str = ""
+
+
+class _Commented(Payload):
+    issue: IssueShown
+    comment: _Comment
+
+
+class _Before(View):
+    # GitHub's own word for it is `from`, which Python keeps for itself.
+    text: str | None = Field(default=None, alias="from")
+
+
+class _Changes(View):
+    body: _Before | None = None
+
+
+class _Edited(_Commented):
+    changes: _Changes = _Changes()
+
+
+def comment_created(data: object, _app: int | None) -> CommentCreated | None:
+    """Read a new comment, with what its issue said then."""
+    view = _Commented.model_validate(data)
+    repo = view.repo()
+    if repo is None:
+        return None
+    return CommentCreated(
+        repo=repo,
+        number=view.issue.number,
+        is_pull=view.issue.pull_request is not None,
+        comment=view.comment.id,
+        body=view.comment.body or "",
+        author=(view.comment.user or User()).actor(),
+        text=view.issue.text(view.comment.created_at),
+    )
+
+
+def comment_edited(data: object, _app: int | None) -> BoxesTicked | CommentEdited | None:
+    """Read an edit: boxes in what looks like one of our texts, or other words; None where the text is as it was."""
+    view = _Edited.model_validate(data)
+    repo, comment = view.repo(), view.comment
+    before, body = view.changes.body.text if view.changes.body else None, comment.body or ""
+    if repo is None or before is None or before == body:
+        return None
+    marker = parse_marker(body)
+    if marker is not None and marker.track is not None:
+        ticked, unticked = boxes.changed(before, body)
+        if not ticked and not unticked:
+            return None
+        return BoxesTicked(
+            repo=repo,
+            number=view.issue.number,
+            comment=comment.id,
+            track=marker.track,
+            author=(comment.user or User()).actor(),
+            actor=view.actor(),
+            ticked=tuple(map(str, ticked)),
+            unticked=tuple(map(str, unticked)),
+        )
+    return CommentEdited(
+        repo=repo,
+        number=view.issue.number,
+        is_pull=view.issue.pull_request is not None,
+        comment=comment.id,
+        before=before,
+        body=body,
+        actor=view.actor(),
+    )

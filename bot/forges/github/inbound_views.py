@@ -1,0 +1,83 @@
+"""Owns what most deliveries carry: who did something, to which issue, in which repository."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+from bot.core.events import IssueText
+from bot.core.values import Actor, Repo
+
+
+class View(BaseModel):
+    """Only what we read; GitHub adds fields and older servers lack some."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class User(View):
+    id: int = 0
+    login: str = "ghost"
+    type: str = "User"
+
+    def actor(self) -> Actor:
+        return Actor(self.id, self.login, self.type == "Bot")
+
+
+class Account(View):
+    login: str | None = None
+    name: str | None = None
+
+
+class Repository(View):
+    id: int
+    name: str
+    owner: Account
+    private: bool = True
+    default_branch: str = "main"
+    archived: bool = False
+    fork: bool = False
+
+
+class Id(View):
+    id: int
+
+
+class IssueShown(View):
+    number: int
+    title: str = ""
+    body: str | None = None
+    updated_at: str = ""
+    pull_request: dict[str, object] | None = None
+
+    def text(self, at: str) -> IssueText | None:
+        """Give what the issue said at that time; None for a pull request."""
+        if self.pull_request is not None:
+            return None
+        return IssueText(title=self.title, body=self.body or "", at=at)
+
+
+class Payload(View):
+    action: str | None = None
+    repository: Repository | None = None
+    sender: User | None = None
+    installation: Id | None = None
+
+    def repo(self) -> Repo | None:
+        found = self.repository
+        if found is None:
+            return None
+        owner = found.owner.login or found.owner.name or ""
+        installation = self.installation.id if self.installation else None
+        return Repo(
+            found.id,
+            owner,
+            found.name,
+            found.default_branch,
+            found.private,
+            installation,
+            found.archived,
+            found.fork,
+        )
+
+    def actor(self) -> Actor:
+        return (self.sender or User()).actor()

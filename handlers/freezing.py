@@ -1,0 +1,99 @@
+"""Owns what agents will ever see of an issue: its words when somebody asked, and comments of people who may write.
+
+Edits between that moment and our reading it change nothing: the delivery that asked carries title and body, and of the
+comments only those count that were written, and last edited, before it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from bot.core import commands as grammar
+from bot.core.events import IssueText
+from bot.core.ids import parse_marker
+from bot.core.plan_text import frozen_sha256
+from bot.core.roles import allows
+from bot.core.sanitize import strip_hidden
+from bot.core.track import Frozen
+from bot.core.values import Actor, Comment, Issue, Repo, Role
+from bot.handler import Reads
+from handlers.commands import COMMANDS
+
+MAX_FROZEN = 60_000  # characters of each text; issues and comments hold at most 65,536
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """The comments that count, and how many of each kind do not."""
+
+    comments: tuple[Comment, ...] = ()
+    strangers: int = 0  # by people who may not write
+    late: int = 0  # written or edited after somebody asked
+
+
+async def read_frozen(
+    repo: Repo, number: int, asker: Actor, reads: Reads, text: IssueText | None = None
+) -> Frozen | None:
+    """Freeze the issue as `text` has it, or as it is now where nobody knows what it said; None for a pull request.
+
+    `asker` may write; that was asked before.
+    """
+    issue = await reads.forge.issue(repo, number)
+    if issue.is_pull:
+        return None
+    heard = await _heard(repo, number, asker, reads, text.at if text else "")
+    return replace(freeze(issue, heard, asker.login, text), by_id=asker.id)
+
+
+async def _heard(repo: Repo, number: int, asker: Actor, reads: Reads, until: str) -> Heard:
+    own = await reads.forge.bot_ids(repo)
+    roles: dict[str, Role] = {asker.login: "write"}
+    comments: list[Comment] = []
+    strangers = late = 0
+    for comment in await reads.forge.comments(repo, number):
+        # In token mode the bot shares a person's account: there its marker tells its texts from theirs.
+        ours = comment.author.id in own and parse_marker(comment.body) is not None
+        if ours or comment.author.is_bot or _is_command(comment):
+            continue
+        login = comment.author.login
+        if login not in roles:
+            roles[login] = await reads.forge.permission(repo, login)
+        if not allows(roles[login], "write"):
+            strangers += 1
+        elif until and max(comment.created_at, comment.updated_at) > until:
+            late += 1
+        else:
+            comments.append(comment)
+    return Heard(tuple(comments), strangers, late)
+
+
+def _is_command(comment: Comment) -> bool:
+    found = grammar.parse(comment.body, tuple(command.name for command in COMMANDS))
+    return isinstance(found, grammar.Invocation) and not found.text  # words after it are about the work
+
+
+def freeze(issue: Issue, heard: Heard, by: str, text: IssueText | None = None) -> Frozen:
+    """Freeze what agents will see: title, body and the comments that count, hidden text removed."""
+    title, body = (text.title, text.body) if text else (issue.title, issue.body)
+    (title, body), hidden = visible(title, body)
+    comments, more = visible(*(comment.body for comment in heard.comments))
+    return Frozen(
+        title=title,
+        body=body,
+        comments=comments,
+        sha256=frozen_sha256(title, body, comments),
+        by=by,
+        hidden=tuple(dict.fromkeys((*hidden, *more))),
+        strangers=heard.strangers,
+        late=heard.late,
+        labels=issue.labels,
+        closed=issue.state != "open",
+        edited=visible(issue.title, issue.body)[0] != (title, body),
+    )
+
+
+def visible(*texts: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Give texts as people see them, and the kinds of hidden text that were in them."""
+    cleaned = [strip_hidden(text[:MAX_FROZEN]) for text in texts]
+    kinds = dict.fromkeys(kind for _, found in cleaned for kind in found)
+    return tuple(text for text, _ in cleaned), tuple(kinds)
