@@ -17,6 +17,7 @@ from bot.errors import BotError
 COMMANDS: dict[str, str] = {
     "backlog": "bot.cli.backlog",
     "demo": "bot.cli.demo",
+    "doctor": "bot.cli.doctor",
     "forge": "bot.cli.forge",
     "implement": "bot.cli.implement",
     "plan": "bot.cli.plan",

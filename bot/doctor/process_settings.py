@@ -1,0 +1,54 @@
+"""Owns the check of the operator's settings: what they say, and where to go without credentials."""
+
+from __future__ import annotations
+
+from bot import credentials
+from bot.doctor.check import Check, Finding, ok
+from bot.doctor.world import World
+from bot.settings import Settings
+
+
+def judge(settings: Settings | None, problem: str) -> Finding:
+    """Judge the settings as a whole; each problem is named."""
+    if settings is None:
+        lines = problem.splitlines()
+        details = tuple(line.removeprefix("- ") for line in lines[1:])
+        return Finding("failed", lines[0], "Mend them in the environment or in `.env`.", details)
+    if settings.mode == "setup":
+        step = "Run `gitwright serve` and open the set-up page whose address it prints."
+        return Finding("failed", "No App and no token: the bot is in set-up mode.", step)
+    if settings.mode == "token":
+        return ok(f"Token mode on {settings.github_api_url}.")
+    how = "fetches its deliveries" if settings.poll_deliveries else "takes webhooks"
+    return ok(f"App {settings.app_id} on {settings.github_api_url}; {how}.")
+
+
+async def _settings(world: World) -> Finding:
+    return judge(world.settings, world.problem)
+
+
+async def _credentials(world: World) -> Finding:
+    folder = world.configured().data_dir
+    path = folder / credentials.NAME
+    if not path.exists():
+        return ok("None are stored in DATA_DIR.")
+    if credentials.exposed(folder):
+        return Finding("failed", f"Others of this machine may read `{path}`.", f"Run `chmod 600 {path}`.")
+    return ok(f"`{path}` is this user's alone.")
+
+
+async def _lock_away(world: World) -> tuple[str, ...]:
+    path = world.configured().data_dir / credentials.NAME
+    path.chmod(0o600)
+    return (f"set the mode of `{path}` to 0600",)
+
+
+CHECKS = (
+    Check(name="settings", asks="Are the operator's settings usable?", look=_settings),
+    Check(
+        name="credentials",
+        asks="Are stored credentials for this user's eyes only?",
+        look=_credentials,
+        mend=_lock_away,
+    ),
+)

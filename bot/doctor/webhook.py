@@ -1,0 +1,152 @@
+"""Owns the checks of the webhook: where it leads, and what came of what was sent there."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import Counter
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from bot.core.values import Repo
+from bot.doctor.check import Check, Finding, Level, RepoCheck, ok
+from bot.doctor.world import World
+from bot.errors import ForgeError
+from bot.forges.github.inspection import DeliveryFacts, HookFacts
+from bot.settings import Settings
+
+PATH = "/webhook"
+_OWN = "Not an App's webhook: each repository has its own."
+_WHY = {
+    0: "no answer: the address cannot be reached, or its certificate is not trusted",
+    401: "the secret differs from GITWRIGHT_WEBHOOK_SECRET",
+    404: f"something else answers there; the path is `{PATH}`",
+    413: "a proxy refuses large bodies; let 25 MiB pass",
+    415: "the content type must be application/json",
+    502: "the proxy is there, the bot behind it is not",
+    503: "the bot could not store it, or a proxy found no bot",
+}
+
+
+def judge_config(hook: HookFacts, settings: Settings) -> Finding:
+    """Judge how the webhook is configured."""
+    if settings.poll_deliveries:
+        return ok("Deliveries are fetched, so nobody has to reach us.")
+    page = "the App's page > General > Webhook"
+    host, forge = urlsplit(hook.url).hostname or "", urlsplit(settings.github_api_url).hostname or ""
+    problems = (
+        (
+            not hook.url or host.endswith(".invalid"),
+            f"The webhook leads nowhere: `{hook.url}`.",
+            f"Set its URL to https://HOST{PATH}: {page}.",
+        ),
+        (
+            hook.content_type != "json",
+            f"The webhook sends `{hook.content_type}`.",
+            f"Set the content type to application/json: {page}.",
+        ),
+        (
+            not hook.secret,
+            "The webhook has no secret, so nothing it sends is accepted.",
+            f"Set the one of GITWRIGHT_WEBHOOK_SECRET: {page}.",
+        ),
+        (
+            _is_local(host) and not _is_local(forge),
+            f"The webhook leads to `{host}`, which the forge cannot reach.",
+            "Set a public URL, or GITWRIGHT_POLL_DELIVERIES=true.",
+        ),
+    )
+    for holds, text, step in problems:
+        if holds:
+            return Finding("failed", text, step)
+    if urlsplit(hook.url).path != PATH:
+        text = f"The webhook leads to `{hook.url}`; the bot listens on `{PATH}`."
+        return Finding("warning", text, f"Make sure that your proxy passes that path on as `{PATH}`.")
+    return ok(f"It leads to {hook.url}, as JSON and signed.")
+
+
+def _is_local(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_private
+    except ValueError:
+        return host == "localhost" or host.endswith((".localhost", ".local"))
+
+
+def judge_deliveries(found: Sequence[DeliveryFacts], polled: bool) -> Finding:
+    """Judge the last deliveries, newest first: the newest answer tells how it is, the others how it was."""
+    if not found:
+        return Finding(
+            "warning" if not polled else "ok",
+            "Nothing was delivered yet.",
+            "" if polled else "Open an issue in an installed repository, then look again.",
+        )
+    if polled:
+        return ok(f"The forge keeps {len(found)} recent deliveries to be fetched.")
+    bad = [each for each in found if not 200 <= each.code < 300]
+    if not bad:
+        return ok(f"The last {len(found)} deliveries were all accepted.")
+    counts = Counter((each.code, each.status) for each in bad)
+    details = tuple(
+        f"{n} x {code or 'no answer'} {status}".strip() for (code, status), n in counts.most_common()
+    )
+    text = f"{len(bad)} of the last {len(found)} deliveries failed, the last of them at {bad[0].at:%Y-%m-%d %H:%M} UTC."
+    now_fails = bad[0] is found[0]
+    level: Level = "failed" if now_fails else "warning"
+    code = bad[0].code
+    why = _WHY.get(code) or (
+        "the bot did not answer as it should" if code < 500 else "a server on the way failed"
+    )
+    step = (
+        f"Mend the way to the bot ({why})."
+        if now_fails
+        else "Nothing, if you know why: the newest were accepted."
+    )
+    return Finding(level, text, step, details)
+
+
+def judge_hooks(hooks: Sequence[HookFacts]) -> Finding:
+    """Judge a repository's own webhooks, of which one has to lead to us (token mode)."""
+    ours = [each for each in hooks if urlsplit(each.url).path == PATH and each.active]
+    page = "the repository's Settings > Webhooks"
+    if not ours:
+        step = f"Make one with URL https://HOST{PATH}, content type application/json and the secret: {page}."
+        return Finding("failed", "No active webhook of the repository leads to the bot.", step)
+    hook = ours[0]
+    if hook.content_type != "json" or not hook.secret:
+        lacks = "secret" if not hook.secret else "content type application/json"
+        return Finding("failed", f"The webhook lacks the {lacks}.", f"Set it: {page}.")
+    if hook.last is not None and not 200 <= hook.last < 300:
+        text = f"The last delivery to {hook.url} was answered with {hook.last}."
+        return Finding("failed", text, f"See what was answered: {page} > Recent deliveries.")
+    return ok(f"It leads to {hook.url}, as JSON and signed.")
+
+
+async def _config(world: World) -> Finding:
+    if not world.app_mode():
+        return ok(_OWN)
+    return judge_config(await (await world.reached()).hook(), world.configured())
+
+
+async def _deliveries(world: World) -> Finding:
+    if not world.app_mode():
+        return ok(_OWN)
+    found = await (await world.reached()).deliveries()
+    return judge_deliveries(found, world.configured().poll_deliveries)
+
+
+async def _hooks(world: World, repo: Repo) -> Finding:
+    if world.app_mode():
+        return ok("The App's webhook counts.")
+    try:
+        return judge_hooks(await (await world.reached()).hooks(repo))
+    except ForgeError as error:
+        if error.status not in {403, 404}:
+            raise
+        step = "Have somebody who administers the repository look at Settings > Webhooks."
+        return Finding("unknown", "The token may not read the repository's webhooks.", step)
+
+
+CHECKS = (
+    Check(name="webhook.config", asks="Does the webhook lead to the bot, as JSON and signed?", look=_config),
+    Check(name="webhook.deliveries", asks="Were the last deliveries accepted?", look=_deliveries),
+    RepoCheck(name="repository.webhook", asks="In token mode: does a webhook lead to the bot?", look=_hooks),
+)

@@ -1,0 +1,165 @@
+"""Owns reading a workflow of GitHub Actions: would a push of ours run it, and what does it hand to what was pushed?
+
+exposures(text, branches, default) -> list[Exposure]; branch_runs(patterns, branch) reads GitHub's filter patterns.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from bot.core import yaml_tree
+from bot.core.yaml_tree import Node
+
+# Events of our branches and pull requests; all hand secrets over, since our branches lie in the repository itself.
+_TARGET = "pull_request_target"
+_ON_BRANCH = ("push", "create")
+_ON_PULL = ("pull_request", _TARGET)
+_SECRET = re.compile(r"\bsecrets\.(?!GITHUB_TOKEN\b)([A-Za-z_][A-Za-z0-9_]*)|\bsecrets\[", re.IGNORECASE)
+_ALL_SECRETS = re.compile(r"toJSON\(\s*secrets\s*\)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """Something that a workflow hands to pushed code; the line counts from 1."""
+
+    line: int
+    trigger: str
+    what: str
+
+
+class NoWorkflowError(ValueError):
+    """The file is not a workflow that can be read; the text says where."""
+
+
+def triggers(text: str, branches: Sequence[str], default: str) -> tuple[str, ...]:
+    """Name the events by which pushing one of these branches, or its pull request into `default`, runs a workflow."""
+    return tuple(_triggers(_root(text), branches, default))
+
+
+def exposures(text: str, branches: Sequence[str], default: str) -> list[Exposure]:
+    """List what a workflow hands to what is pushed to these branches; NoWorkflowError where it cannot be read."""
+    root = _root(text)
+    events = list(_triggers(root, branches, default))
+    if not events:
+        return []
+    trigger = ", ".join(events)
+    found = [Exposure(line, trigger, what) for line, what in sorted(set(_handed(root)))]
+    on = _on(root)
+    if _TARGET in events and on is not None:
+        found.append(
+            Exposure(
+                on.line,
+                _TARGET,
+                "runs with the base's rights for every pull request: look what it checks out",
+            )
+        )
+    return found
+
+
+def _root(text: str) -> Node:
+    root, faults = yaml_tree.read(text)
+    if faults:
+        raise NoWorkflowError(f"line {faults[0].line}: {faults[0].message}")
+    if root is None or root.kind != "map":
+        raise NoWorkflowError("line 1: it is no mapping")
+    return root
+
+
+def _on(root: Node) -> Node | None:
+    return root.get("on")
+
+
+def _triggers(root: Node, branches: Sequence[str], default: str) -> Iterator[str]:
+    on = _on(root)
+    if on is None:
+        return
+    events: dict[str, Node | None] = {}
+    if on.kind == "scalar":
+        events = {on.text: None}
+    elif on.kind == "list":
+        events = {item.text: None for item in on.items}
+    else:
+        events = {key.text: value for key, value in on.entries}
+    for name in _ON_BRANCH:
+        if name in events and any(_passes(events[name], branch) for branch in branches):
+            yield name
+    for name in _ON_PULL:
+        if name in events and _passes(events[name], default):
+            yield name
+
+
+def _passes(event: Node | None, branch: str) -> bool:
+    """Tell whether an event's filters let a branch pass; filters on paths may always pass."""
+    if event is None or event.kind != "map":
+        return True
+    wanted, ignored = event.get("branches"), event.get("branches-ignore")
+    if wanted is not None:
+        return branch_runs(_texts(wanted), branch)
+    if ignored is not None:
+        return not any(_matches(pattern, branch) for pattern in _texts(ignored))
+    # A filter on tags alone leaves branches out.
+    return event.get("tags") is None and event.get("tags-ignore") is None
+
+
+def _texts(node: Node) -> list[str]:
+    return [node.text] if node.kind == "scalar" else [item.text for item in node.items]
+
+
+def branch_runs(patterns: Sequence[str], branch: str) -> bool:
+    """Hold a branch against `branches`: the last pattern that matches decides, `!` takes away."""
+    runs = False
+    for pattern in patterns:
+        if _matches(pattern.removeprefix("!"), branch):
+            runs = not pattern.startswith("!")
+    return runs
+
+
+def _matches(pattern: str, branch: str) -> bool:
+    """Match GitHub's filter patterns: `*` within a part, `**` over all, `?` and `+` repeat what is before them."""
+    parts = re.findall(r"\*\*/?|\*|\?|\+|\[[^]]*\]|\\.|.", pattern, re.DOTALL)
+    known = {"**": ".*", "**/": "(?:.*/)?", "*": "[^/]*", "?": "?", "+": "+"}
+    made = "".join(known.get(part) or (part if part[0] in "[\\" else re.escape(part)) for part in parts)
+    try:
+        return re.fullmatch(made, branch) is not None
+    except re.error:
+        return True  # in doubt it runs
+
+
+def _handed(node: Node, key: str = "") -> Iterator[tuple[int, str]]:
+    """Walk through a workflow and say what each place hands over."""
+    stack = [(node, key)]
+    while stack:
+        here, name = stack.pop()
+        if name == "permissions":
+            yield from _permissions(here)
+            continue
+        if name == "secrets" and here.kind == "scalar" and here.text == "inherit":
+            yield here.line, "all secrets, handed on (`secrets: inherit`)"
+        if here.kind == "scalar":
+            yield from _named(here)
+        stack += [(item, "") for item in here.items]
+        stack += [(value, child.text) for child, value in here.entries]
+
+
+def _named(node: Node) -> Iterator[tuple[int, str]]:
+    lines = node.text.split("\n")
+    for number, line in enumerate(lines):
+        # In a block text the first line stands below the sign that begins it.
+        at = node.line + number + (1 if len(lines) > 1 and not node.plain else 0)
+        for match in _SECRET.finditer(line):
+            yield at, f"`secrets.{match[1]}`" if match[1] else "secrets by name"
+        if _ALL_SECRETS.search(line):
+            yield at, "all secrets"
+
+
+def _permissions(node: Node) -> Iterator[tuple[int, str]]:
+    if node.kind == "scalar" and node.text == "write-all":
+        yield node.line, "a token that may write everything (`permissions: write-all`)"
+    for key, value in node.entries:
+        if value.text == "write":
+            what = (
+                "the repository's identity elsewhere" if key.text == "id-token" else "a token that may write"
+            )
+            yield key.line, f"{what} (`{key.text}: write`)"
