@@ -78,6 +78,13 @@ def delete(forge: "Forge", repo: Row, row: Row, actor: Actor) -> None:
         forge.db.run("DELETE FROM reactions WHERE subject_type = 'comment' AND subject_id = ?", row["id"])
 
 
+def minimize(forge: "Forge", repo: Row, row: Row, actor: Actor, reason: str | None) -> Row:
+    """Fold a comment away for a reason, or unfold it (None); its author and whoever may write may do so."""
+    _require_author(repo, row, actor)
+    forge.db.run("UPDATE comments SET minimized = ? WHERE id = ?", reason, row["id"])
+    return find(forge, repo, row["id"])
+
+
 def react(forge: "Forge", subject_type: str, subject_id: int, actor: Actor, content: str) -> tuple[Row, bool]:
     """Return the caller's reaction and whether it is new."""
     if content not in CONTENTS:

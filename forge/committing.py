@@ -1,5 +1,6 @@
 """Commits made through the API: who they are by, and moving the branch to them."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, Field
@@ -43,15 +44,15 @@ def commit_change(
     branch: str,
     actor: Actor,
     tip: str | None,
-    change: Change,
+    changes: Sequence[Change],
     message: str,
     by: tuple[Person, Person],
 ) -> str:
-    """A commit with one path changed on a branch's tip; hold the lock. 409 if the branch is elsewhere by now."""
+    """A commit with some paths changed on a branch's tip; hold the lock. 409 if the branch is elsewhere by now."""
     bare, ref = forge.git.of(repo), f"refs/heads/{branch}"
     if tip is None and bare.refs("refs/heads/"):
         raise GitHubError(404, f"Branch {branch} not found")
-    tree = bare.write_tree(tip, [change])
+    tree = bare.write_tree(tip, changes)
     new = bare.commit_tree(tree, [tip] if tip else [], message, *by)
     if by[1].email == merging.WEB_FLOW:
         new = signatures.sign(forge, bare, new)

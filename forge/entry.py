@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 Surface = Literal["rest", "git", "test", "page"]
 
 PREFIX = "/api/v3"
+GRAPHQL = "/graphql"
 GIT = re.compile(r"^/[\w.-]+/[\w.-]+\.git/")
 REST = re.compile(
     r"^/(repos|repositories|users?|app|apps|app-manifests|installations?|rate_limit|meta|graphql|zen|versions)(/|$)"
@@ -49,22 +51,35 @@ class Limits:
     limit: int = 5000
     _windows: dict[str, _Window] = field(default_factory=dict)
 
-    def window(self, actor: Actor) -> _Window:
-        """The running window of a caller."""
-        key = str(actor.token_id or f"{actor.kind}-{actor.user['id']}")
+    def window(self, actor: Actor, resource: str = "core") -> _Window:
+        """The running window of a caller; GraphQL is counted by itself."""
+        who = str(actor.token_id or f"{actor.kind}-{actor.user['id']}")
+        key = f"{resource} {who}"
         window, now = self._windows.get(key), time.time()
         if window is None or window.reset <= now:
             window = self._windows[key] = _Window(now + WINDOW)
         return window
 
-    def headers(self, window: _Window) -> dict[str, str]:
+    def charge(self, actor: Actor, points: int, nodes: int) -> dict[str, Any] | None:
+        """Count the points of a GraphQL document and give its `rateLimit`; None where there are none left."""
+        window = self.window(actor, "graphql")
+        if window.used + points > self.limit:
+            window.used = self.limit
+            return None
+        window.used += points
+        reset = datetime.fromtimestamp(window.reset, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        left = self.limit - window.used
+        shown = {"cost": points, "limit": self.limit, "nodeCount": nodes, "remaining": left}
+        return {**shown, "resetAt": reset, "used": window.used}
+
+    def headers(self, window: _Window, resource: str = "core") -> dict[str, str]:
         """The `X-RateLimit-*` headers of an answer."""
         return {
             "x-ratelimit-limit": str(self.limit),
             "x-ratelimit-remaining": str(max(0, self.limit - window.used)),
             "x-ratelimit-used": str(window.used),
             "x-ratelimit-reset": str(int(window.reset)),
-            "x-ratelimit-resource": "core",
+            "x-ratelimit-resource": resource,
         }
 
 
@@ -119,6 +134,8 @@ class Entry:
         path, prefixed = scope["path"], False
         if path == PREFIX or path.startswith(PREFIX + "/"):
             path, prefixed = path[len(PREFIX) :] or "/", True
+        elif path == "/api/graphql":
+            path, prefixed = GRAPHQL, True
         part = surface(path, prefixed)
         scope = {
             **scope,
@@ -126,6 +143,7 @@ class Entry:
             "raw_path": path.encode(),
             "forge.surface": part,
             "forge.prefix": PREFIX if prefixed else "",
+            "forge.log": {},
         }
         if part == "page":
             scope["forge.actor"] = tokens.anonymous(self._forge)
@@ -158,8 +176,8 @@ class Entry:
             note(NO_ANSWER)  # a call that died is in the log as well
 
     def _exhausted(self, actor: Actor, path: str) -> bool:
-        """Counts one call; GitHub does not count questions for the limit itself."""
-        if path == "/rate_limit":
+        """Counts one call; GitHub does not count questions for the limit itself, and GraphQL by its points."""
+        if path in ("/rate_limit", GRAPHQL):
             return False
         window = self._limits.window(actor)
         window.used += 1
@@ -182,7 +200,8 @@ class Entry:
                 limited = scope["forge.surface"] == "rest"
                 if limited and message["status"] == 304:
                     self._limits.window(actor).used -= 1  # what did not change is free
-                more = self._limits.headers(self._limits.window(actor)) if limited else {}
+                resource = "graphql" if scope["path"] == GRAPHQL else "core"
+                more = self._limits.headers(self._limits.window(actor, resource), resource) if limited else {}
                 present = {name.lower() for name, _ in message["headers"]}
                 message["headers"] = [
                     *message["headers"],
@@ -212,6 +231,7 @@ class Entry:
             "actor_type": actor.kind,
             "token_id": actor.token_id,
             "content_creating": method == "POST" and CONTENT.match(path) is not None,
+            **scope["forge.log"],
         }
 
 

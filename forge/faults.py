@@ -26,6 +26,7 @@ CallFault = Literal[
     "slow",
     "cut",
     "mergeable_null",
+    "graphql_limited",
 ]
 DeliveryFault = Literal["duplicate", "delay", "reorder", "lost"]
 CALL_FAULTS: tuple[str, ...] = get_args(CallFault)
@@ -82,7 +83,7 @@ class Faults:
                 continue
             if fault.kind == "mergeable_null":
                 # Counted per pull request: each one is first asked while GitHub still computes.
-                if not re.fullmatch(r"GET /repos/[^/]+/[^/]+/pulls/\d+", call):
+                if not re.fullmatch(r"GET /repos/[^/]+/[^/]+/pulls/\d+|POST /graphql", call):
                     continue
                 if fault.seen.get(call, 0) < fault.count:
                     fault.seen[call] = fault.seen.get(call, 0) + 1
@@ -134,9 +135,14 @@ class FaultMiddleware:
 
     async def _refuse(self, fault: Fault, receive: Receive, send: Send) -> None:
         status, message, extra = _answer(fault, int(self._clock.now().timestamp()))
-        body = json.dumps(
-            {"message": message, "documentation_url": "https://docs.github.com/rest", "status": str(status)}
-        ).encode()
+        told: dict[str, Any] = {
+            "message": message,
+            "documentation_url": "https://docs.github.com/rest",
+            "status": str(status),
+        }
+        if fault.kind == "graphql_limited":  # comes with status 200
+            told = {"errors": [{"type": "RATE_LIMITED", "message": message}]}
+        body = json.dumps(told).encode()
         await _drain(receive, fault)
         await _answer_with(send, status, [*extra, ("content-type", "application/json; charset=utf-8")], body)
 
@@ -145,15 +151,29 @@ class FaultMiddleware:
         headers = [pair for pair in scope["headers"] if pair[0] != b"if-none-match"]
         start, body = await _served(self._app, {**scope, "headers": headers}, receive)
         if start["status"] == 200:
-            pull = json.loads(body)
-            pull.update(mergeable=None, rebaseable=None, mergeable_state="unknown")
-            body = json.dumps(pull).encode()
+            told = json.loads(body)
+            body = json.dumps(
+                _unknown(told) if scope["path"] == "/graphql" else {**told, **_UNKNOWN}
+            ).encode()
         kept = [
             (name.decode("latin-1"), value.decode("latin-1"))
             for name, value in start["headers"]
             if name not in (b"content-length", b"etag")
         ]
         await _answer_with(send, start["status"], kept, body)
+
+
+_UNKNOWN = {"mergeable": None, "rebaseable": None, "mergeable_state": "unknown"}
+
+
+def _unknown(told: Any) -> Any:
+    """A GraphQL answer in which no pull request is known to merge or not."""
+    if isinstance(told, list):
+        return [_unknown(each) for each in told]
+    if not isinstance(told, dict):
+        return told
+    hidden = {"mergeable", "mergeStateStatus"}
+    return {key: "UNKNOWN" if key in hidden else _unknown(value) for key, value in told.items()}
 
 
 def _answer(fault: Fault, now: int) -> tuple[int, str, list[tuple[str, str]]]:
@@ -171,6 +191,11 @@ def _answer(fault: Fault, now: int) -> tuple[int, str, list[tuple[str, str]]]:
         ),
         "secondary_limit_retry_after": (403, secondary, [*left, ("retry-after", str(wait))]),
         "secondary_limit_bare": (403, secondary, left),
+        "graphql_limited": (
+            200,
+            "API rate limit exceeded.",
+            [*spent, ("x-ratelimit-resource", "graphql"), ("x-ratelimit-reset", str(now + wait))],
+        ),
         "too_many_bare": (429, "Too many requests.", []),
         "forbidden_integration": (403, "Resource not accessible by integration", left),
         "error_before": (502, "Server Error", []),

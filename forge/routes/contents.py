@@ -117,7 +117,7 @@ def _file(access: Access, entry: TreeEntry, path: str, at: str) -> JsonDict:
 
 @router.put("/repos/{owner}/{repo}/contents/{path:path}")
 def write(access: Writable, path: str, body: FileWrite) -> JSONResponse:
-    forge, repo, path = access.forge, access.repo, _checked(path)
+    forge, repo, path = access.forge, access.repo, checked(path)
     try:
         data = base64.b64decode("".join(body.content.split()), validate=True)
     except binascii.Error as error:
@@ -137,7 +137,7 @@ def write(access: Writable, path: str, body: FileWrite) -> JSONResponse:
         blob, mode = bare.write_blob(data), "100644" if known is None else known.mode
         by = committing.people(forge, access.actor, body.author, body.committer)
         change = Change(path, blob, mode)
-        new = committing.commit_change(forge, repo, branch, access.actor, tip, change, body.message, by)
+        new = committing.commit_change(forge, repo, branch, access.actor, tip, [change], body.message, by)
     shown = _entry(access, TreeEntry(mode, "blob", blob, len(data), path), path, branch)
     commit = objects.git_commit(forge, repo, history.commit(bare, new))
     return JSONResponse({"content": shown, "commit": commit}, 201 if known is None else 200)
@@ -145,7 +145,7 @@ def write(access: Writable, path: str, body: FileWrite) -> JSONResponse:
 
 @router.delete("/repos/{owner}/{repo}/contents/{path:path}")
 def delete(access: Writable, path: str, body: FileRemoval) -> JSONResponse:
-    forge, repo, path = access.forge, access.repo, _checked(path)
+    forge, repo, path = access.forge, access.repo, checked(path)
     branch = body.branch or repo["default_branch"]
     with forge.git.lock(repo):
         tip, known = _known(access, branch, path)
@@ -155,12 +155,12 @@ def delete(access: Writable, path: str, body: FileRemoval) -> JSONResponse:
             raise GitHubError(409, f"{path} does not match {body.sha}")
         by = committing.people(forge, access.actor, body.author, body.committer)
         change = Change(path, None)
-        new = committing.commit_change(forge, repo, branch, access.actor, tip, change, body.message, by)
+        new = committing.commit_change(forge, repo, branch, access.actor, tip, [change], body.message, by)
     commit = objects.git_commit(forge, repo, history.commit(forge.git.of(repo), new))
     return JSONResponse({"content": None, "commit": commit})
 
 
-def _checked(path: str) -> str:
+def checked(path: str) -> str:
     """A path that git takes into a tree; 422 otherwise."""
     parts = path.split("/")
     if any(part in ("", ".", "..") or part.lower() == ".git" for part in parts) or "\0" in path:
