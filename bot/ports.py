@@ -131,6 +131,9 @@ class ForgeReads(Protocol):
     async def checks(self, repo: Repo, sha: str) -> list[Check]:
         """Read check runs and commit statuses of a sha, the newest of each name."""
 
+    async def job_log(self, repo: Repo, job: int) -> str:
+        """Read the end of what a job of GitHub Actions wrote; "" where it cannot be had."""
+
     async def review_comments(self, repo: Repo, number: int, review: int) -> list[ReviewComment]:
         """Read what a review of a pull request says of single lines."""
 

@@ -94,6 +94,7 @@ class Check:
     url: str = ""
     summary: str = ""
     text: str = ""  # what it says at length, such as the end of a test run
+    job: int = 0  # that it is in GitHub Actions, whose log says what the check itself does not
 
 
 @dataclass(frozen=True, slots=True)

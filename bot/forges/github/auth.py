@@ -29,6 +29,8 @@ READ: Permissions = {
     "statuses": "read",
 }
 TALK: Permissions = {"metadata": "read", "contents": "read", "issues": "write", "pull_requests": "write"}
+# On its own: an installation that was made before the App asked for it can still be read.
+LOGS: Permissions = {"metadata": "read", "actions": "read"}
 METADATA: Permissions = {"metadata": "read"}
 CHECK: Permissions = {"metadata": "read", "checks": "write"}
 PUSH: Permissions = {"metadata": "read", "contents": "write"}

@@ -16,7 +16,7 @@ from bot.core.ids import identity
 from bot.core.values import Check, Comment, Identity, Issue, Pull, Repo, ReviewComment, Role
 from bot.errors import ForgeError, NotFoundError
 from bot.forges.github import views
-from bot.forges.github.auth import METADATA, READ, AppTokens, Permissions, PersonalToken
+from bot.forges.github.auth import LOGS, METADATA, READ, AppTokens, Permissions, PersonalToken
 from bot.forges.github.transport import Access, Api
 from bot.ports import Capabilities
 
@@ -232,6 +232,16 @@ class GitHubReads:
             newest[(run.app.id if run.app else 0, run.name)] = run
         statuses = await self._statuses(repo, sha)
         return [run.value(app) for run in newest.values()] + [status.value(users) for status in statuses]
+
+    async def job_log(self, repo: Repo, job: int) -> str:
+        """Read the end of what a job of GitHub Actions wrote; "" where it is gone, or nobody allowed us to read it."""
+        try:
+            answer = await self._call("GET", repo, f"/actions/jobs/{job}/logs", LOGS)
+        except ForgeError as error:
+            if error.status not in {403, 404, 410, 422}:
+                raise
+            return ""
+        return views.log_end(answer.text)
 
     async def _statuses(self, repo: Repo, sha: str) -> list[views.StatusView]:
         """Read the newest commit status of each context; the combined status would not say who made them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -14,6 +15,11 @@ OWN_CHECKS = "gitwright/"
 BODY_LIMIT = 65_536  # characters of a comment, an issue or a pull request
 _CUT = "\n\n(The rest was cut: GitHub takes no more.)"
 CHECK_TEXT = 16_000  # characters of what a check says at length; its end, where test runners say what failed
+
+
+_JOB = re.compile(r"/actions/runs/\d+/job/(\d+)")
+_STAMP = re.compile(r"^\ufeff?\d{4}-\d\d-\d\dT[\d:.]+Z ", re.MULTILINE)  # in front of each line of a log
+_ERROR = "##[error]"
 
 
 class View(BaseModel):
@@ -180,6 +186,7 @@ class CheckRunView(View):
     conclusion: str | None = None
     app: AppView | None = None
     html_url: str | None = None
+    details_url: str | None = None
     output: OutputView = OutputView()
 
     def value(self, our_app: int | None) -> Check:
@@ -187,7 +194,9 @@ class CheckRunView(View):
         summary = self.output.summary or self.output.title or ""
         done = self.status == "completed"
         text = (self.output.text or "")[-CHECK_TEXT:]
-        return Check(self.name, done, self.conclusion, ours, self.html_url or "", summary, text)
+        of_job = _JOB.search(self.details_url or "")
+        job = int(of_job[1]) if of_job else 0
+        return Check(self.name, done, self.conclusion, ours, self.html_url or "", summary, text, job)
 
 
 class StatusView(View):
@@ -261,3 +270,10 @@ def token_end(text: str) -> datetime | None:
 def cut(text: str, limit: int = BODY_LIMIT) -> str:
     """Cut a text to what GitHub takes; its first line, the marker, stays."""
     return text if len(text) <= limit else text[: limit - len(_CUT)] + _CUT
+
+
+def log_end(text: str, limit: int = CHECK_TEXT) -> str:
+    """Give the end of a job's log up to its last error, because cleaning up is logged after that; without times."""
+    lines = _STAMP.sub("", text).splitlines()
+    last = max((index for index, line in enumerate(lines) if line.startswith(_ERROR)), default=len(lines))
+    return "\n".join(lines[: last + 1]).replace(_ERROR, "")[-limit:]

@@ -18,6 +18,7 @@ from bot.forges.local.records import CommentRecord, PullRecord, Records
 from bot.ports import Capabilities, FailedDelivery, GitAccess, JsonDict, Mirror, UnheardComment
 
 BOT = Actor(1, "gitwright", is_bot=True)
+AUTHOR = Identity("Gitwright", FORMER)
 
 
 class LocalForge:
@@ -55,7 +56,7 @@ class LocalForge:
         return frozenset({BOT.id})
 
     async def author(self, _repo: Repo) -> Identity:
-        return Identity("Gitwright", FORMER)
+        return AUTHOR
 
     async def repo(self, _repo: Repo) -> Repo:
         return self._repo
@@ -111,6 +112,9 @@ class LocalForge:
     async def checks(self, _repo: Repo, _sha: str) -> list[Check]:
         """Give none: what a run's tests showed before its branch was made takes their place."""
         return []
+
+    async def job_log(self, _repo: Repo, _job: int) -> str:
+        return ""
 
     async def review_comments(self, _repo: Repo, _number: int, _review: int) -> list[ReviewComment]:
         return []
