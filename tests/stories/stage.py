@@ -75,9 +75,12 @@ def prepare(forge: JudgedForge, port: int, files: Mapping[str, str], ci: str | N
     return {**made, "alice": alice}
 
 
-def settings(forge: JudgedForge, app: JsonDict, tmp: Path, script: Path, test: str | None) -> Settings:
+def settings(
+    forge: JudgedForge, app: JsonDict, tmp: Path, script: Path, test: str | None, onboarding_pulls: int = 0
+) -> Settings:
     return load_settings(
         None,
+        onboarding_pulls=onboarding_pulls,  # they would take numbers that stories count on
         github_api_url=forge.url,
         app_id=str(app["id"]),
         private_key=app["pem"],

@@ -290,6 +290,7 @@ async def story(
     ci: str | None = TEST,
     change: Callable[[Bot], None] = lambda _: None,
     internal_errors: bool = False,
+    onboarding_pulls: int = 0,
 ) -> AsyncIterator[Story]:
     """Set the stage; `change` takes a part's effect away, `internal_errors` says that the story means them."""
     written = stage.write_script(
@@ -298,7 +299,7 @@ async def story(
     with judged_forge(tmp / "forge", judge, webhook_judge) as forge, closing(stage.listener()) as listening:
         port = listening.getsockname()[1]
         app = await asyncio.to_thread(stage.prepare, forge, port, files or FILES, ci, tmp)
-        bot = await build(stage.settings(forge, app, tmp, written, test))
+        bot = await build(stage.settings(forge, app, tmp, written, test, onboarding_pulls))
         change(bot)
         async with (
             stage.served(bot, listening),

@@ -1,0 +1,212 @@
+"""What a repository hears of the bot before anybody sets a label: an offer, once, and what is wrong with its settings."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from inline_snapshot import snapshot
+
+from bot.core import config
+from bot.core.config import RepoConfig
+from tests.judges.openapi import Judge
+from tests.judges.webhooks import WebhookJudge
+from tests.stories.reading import read
+from tests.stories.scripts import JsonDict
+from tests.stories.story import FILES, Story, story
+
+
+async def offer(s: Story) -> JsonDict:
+    async def look() -> JsonDict | None:
+        return next((p for p in await s.pulls() if p["head"]["ref"] == "agent/onboarding"), None)
+
+    return dict(await s.until("the offer of a settings file", look))
+
+
+async def added_again(s: Story) -> None:
+    """Take the App from the repository and give it back, as its owner does on the installation's page."""
+    [repo] = await s.bot.forge.repos()
+    path = f"/user/installations/{repo.installation}/repositories/{repo.id}"
+    await s.call("DELETE", path)
+    await s.call("PUT", path)
+
+
+def written(s: Story) -> list[tuple[str, str]]:
+    """List what the bot has written to the repository, by method and path."""
+    lines = (s.forge.data / "requests.jsonl").read_text(encoding="utf-8").splitlines()
+    calls = [json.loads(line) for line in lines]
+    return [
+        (call["method"], call["path"].removeprefix(s.path))
+        for call in calls
+        if call["actor_type"] == "installation"
+        and call["path"].startswith("/repos/")
+        and call["method"] != "GET"
+    ]
+
+
+async def test_a_new_repository_is_offered_settings_once_and_nothing_else(
+    tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
+) -> None:
+    async with story(tmp_path, judge, webhook_judge, onboarding_pulls=10) as s:
+        pull = await offer(s)
+        assert pull["state"] == "open"
+        assert read(pull["body"]) == snapshot("""\
+**Gitwright was installed here.** It works without settings; this pull request offers a file for those who want others,
+`.github/gitwright.yml`, in which every setting is commented out with its default. Merging it as it is changes nothing.
+
+**What happens if you do nothing:** nothing. Until somebody who may write sets the label `agent:plan` on an issue, no agent
+and no model is asked, no issue is read, and nothing is written here.
+
+**What the label begins:** several agents plan the issue; the plan is posted there, and a pull request proposes it as a
+file of tasks. Once a person merges that, agents work on the tasks, with one branch and one pull request each, and mend what
+their checks or your reviews find.
+
+**What Gitwright never does:** merge, push to a branch that is not its own, rewrite what people pushed, change the files
+that CI starts from, or do what somebody asks who may not write here.
+
+**To decline, close this pull request.** It is not opened again, also where the App is installed anew; the branch
+`agent/onboarding` can be deleted.
+
+The same file can be edited at any time, and a pull request that changes it gets the check `gitwright/config`.
+[All settings](https://github.com/gitwright/gitwright/blob/main/docs/configuration.md) · [commands](https://github.com/gitwright/gitwright/blob/main/docs/commands.md) · [what it may do, and who is trusted](https://github.com/gitwright/gitwright/blob/main/docs/security.md)\
+""")
+        text = await s.text(config.PATH, "agent/onboarding")
+        assert config.parse(text) == (RepoConfig(), ())
+        check = await s.check(pull["head"]["sha"], "gitwright/config")
+        assert (check["conclusion"], check["output"]["title"]) == ("success", "valid")
+        assert check["output"]["summary"] == "Every setting is the default."
+        assert written(s) == [
+            ("POST", "/git/refs"),
+            ("PUT", "/contents/.github/gitwright.yml"),
+            ("POST", "/pulls"),
+            ("POST", "/check-runs"),
+        ]
+        await s.close(pull["number"])
+        await added_again(s)
+        await s.quiet()
+        assert [p["number"] for p in await s.pulls()] == [pull["number"]]
+        assert await s.bot.store.all_tracks() == []
+
+
+async def test_a_repository_that_has_settings_is_left_alone(
+    tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
+) -> None:
+    files = {**FILES, config.PATH: "draft: true\n"}
+    async with story(tmp_path, judge, webhook_judge, files=files, onboarding_pulls=10) as s:
+        await added_again(s)
+        await s.quiet()
+        assert written(s) == []
+
+
+async def test_a_pull_request_that_changes_settings_is_told_what_they_are_worth(
+    tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
+) -> None:
+    async with story(tmp_path, judge, webhook_judge) as s:
+        await s.branch("tune")
+        await s.put("notes.txt", "unrelated\n", "tune")
+        await s.open_pull("tune")
+        first = await s.put(config.PATH, "limts: {}\npush: drect\ndraft: no\n", "tune")
+        check = await s.check(first, "gitwright/config")
+        assert (check["conclusion"], check["output"]["title"]) == ("failure", "3 mistakes")
+        assert check["output"]["summary"] == snapshot("""\
+On the default branch the file would count as absent, and the defaults would hold for all settings:
+
+- line 1, `UNKNOWN_KEY`: The key `limts` is not known. Did you mean `limits`?
+- line 2, `SCHEMA`: `push`: this must be 'auto', 'direct' or 'ask'. Did you mean `direct`?
+- line 3, `SCHEMA`: `draft`: this must be `true` or `false`. See docs/configuration.md.
+- line 2, `NO_EFFECT`: `push` has no effect yet\
+""")
+        notes = await s.call("GET", f"{s.path}/check-runs/{check['id']}/annotations")
+        assert [(n["path"], n["start_line"], n["annotation_level"], n["message"]) for n in notes] == snapshot(
+            [
+                (
+                    ".github/gitwright.yml",
+                    1,
+                    "failure",
+                    "The key `limts` is not known. Did you mean `limits`?",
+                ),
+                (
+                    ".github/gitwright.yml",
+                    2,
+                    "failure",
+                    "`push`: this must be 'auto', 'direct' or 'ask'. Did you mean `direct`?",
+                ),
+                (
+                    ".github/gitwright.yml",
+                    3,
+                    "failure",
+                    "`draft`: this must be `true` or `false`. See docs/configuration.md.",
+                ),
+                (".github/gitwright.yml", 2, "warning", "`push` has no effect yet."),
+            ]
+        )
+
+        second = await s.put(
+            config.PATH, "draft: true\ncommands: {pln: admin}\nlimits: {workers: 2}\n", "tune"
+        )
+        check = await s.check(second, "gitwright/config")
+        assert (check["conclusion"], check["output"]["title"]) == ("success", "valid, with 1 warning")
+        assert check["output"]["summary"] == snapshot("""\
+These settings differ from the defaults, once they are on the default branch:
+
+```yaml
+commands:
+  pln: admin
+limits:
+  workers: 2
+draft: true
+```
+
+**Warnings:**
+
+- line 2, `UNKNOWN_COMMAND`: There is no command `pln`. Did you mean `plan`?\
+""")
+        await s.quiet()
+        assert {path for _, path in written(s)} == {"/check-runs"}
+
+
+async def test_a_pull_request_that_leaves_settings_alone_gets_no_check(
+    tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
+) -> None:
+    async with story(tmp_path, judge, webhook_judge) as s:
+        await s.branch("tune")
+        sha = await s.put("notes.txt", "unrelated\n", "tune")
+        await s.open_pull("tune")
+        await s.quiet()
+        assert await s.checks(sha, "gitwright/config") == []
+        assert written(s) == []
+
+
+async def test_broken_settings_have_one_issue_that_comes_and_goes_with_them(
+    tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
+) -> None:
+    async with story(tmp_path, judge, webhook_judge) as s:
+
+        async def issue(state: str, part: str) -> JsonDict:
+            async def look() -> JsonDict | None:
+                found = await s.call("GET", f"{s.path}/issues", params={"state": "all"})
+                assert len(found) <= 1
+                return found[0] if found and found[0]["state"] == state and part in found[0]["body"] else None
+
+            return dict(await s.until(f"an issue that is {state} and tells of {part}", look))
+
+        await s.put(config.PATH, "limts: {}\n")
+        first = await issue("open", "limts")
+        assert first["title"] == "Gitwright: mend .github/gitwright.yml"
+        assert first["labels"] == []
+        assert read(first["body"]) == snapshot("""\
+`.github/gitwright.yml` on the branch `main` has mistakes, so it counts as absent: the defaults hold for all settings until they are mended.
+
+- line 1, `UNKNOWN_KEY`: The key `limts` is not known. Did you mean `limits`?
+
+A pull request that changes the file gets the check `gitwright/config`, which says whether it is valid; `gitwright validate` says it in a clone. Once `main` has a valid file, this issue is closed by itself.\
+""")
+        await s.put(config.PATH, "limits: {wokers: 3}\n")
+        assert (await issue("open", "wokers"))["number"] == first["number"]
+        await s.put(config.PATH, "limits: {workers: 3}\n")
+        await issue("closed", "wokers")
+        assert [read(text) for text in await s.said(first["number"], "answer")] == snapshot(
+            ["`.github/gitwright.yml` on the branch `main` is valid or gone: what it says holds again."]
+        )
+        await s.put(config.PATH, "draft: no\n")
+        assert (await issue("open", "draft"))["number"] == first["number"]
