@@ -86,6 +86,7 @@ def freeze(issue: Issue, heard: Heard, by: str, text: IssueText | None = None) -
         hidden=tuple(dict.fromkeys((*hidden, *more))),
         strangers=heard.strangers,
         late=heard.late,
+        guessed=text is None,
         labels=issue.labels,
         closed=issue.state != "open",
         edited=visible(issue.title, issue.body)[0] != (title, body),

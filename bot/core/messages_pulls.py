@@ -6,11 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bot.core import messages, messages_spending
+from bot.core.attribution import attributed
 from bot.core.budgets import Line
+from bot.core.commit_style import Style, worded
 from bot.core.ids import Marker, task_branch
 from bot.core.lessons import LESSONS_PATH, Lesson
 from bot.core.sanitize import code, escape, fence, inline, plain, truncate
 from bot.core.track import TaskTrack, Track
+from bot.core.values import Identity
 
 
 def backlog_pull(track: Track, notes: Sequence[str], lessons: Sequence[Lesson] = ()) -> str:
@@ -52,6 +55,9 @@ class Shown:
     route: Sequence[str] = ()  # why this class of model
     conflicts: Mapping[int, Sequence[str]] = field(default_factory=dict)  # pull request -> paths
     flaky: Sequence[str] = ()
+    owners: Mapping[str, Sequence[str]] = field(default_factory=dict)  # owner -> changed files
+    owners_file: str = ""  # where owners are written down
+    template: str = ""  # Markdown: what is kept of the repository's own
 
 
 def task_pull(track: Track, task: TaskTrack, shown: Shown) -> str:
@@ -70,6 +76,7 @@ def task_pull(track: Track, task: TaskTrack, shown: Shown) -> str:
         if shown.flaky
         else "",
         _siblings(shown.conflicts),
+        _owners(shown),
         f"**Spec:** version {task.spec}, improved from what earlier attempts showed."
         if task.evidence
         else "",
@@ -83,15 +90,38 @@ def task_pull(track: Track, task: TaskTrack, shown: Shown) -> str:
         f"`{shown.sandbox}`"
         + (f", routed as {inline('; '.join(shown.route))}. " if shown.route else ". ")
         + "Agents' work is not trusted: review it like a stranger's.",
+        f"---\n\nFrom this repository's template, for people to tick:\n\n{shown.template}"
+        if shown.template
+        else "",
     ]
     return truncate("\n\n".join(part for part in parts if part) + "\n", messages.COMMENT_LIMIT)
 
 
-def commit_message(track: Track, task: TaskTrack, more: str = "") -> str:
+def pull_title(task: TaskTrack, style: Style) -> str:
+    """Title a task's pull request: as commits are worded here, for a squash takes it over, and with the task's id."""
+    if style.form == "plain":
+        return plain(f"{task.id}: {task.title}")
+    return f"{worded(style, task.title, task.kind, task.scope, longest=200)} ({task.id})"
+
+
+def commit_message(track: Track, task: TaskTrack, bot: Identity, style: Style, more: str = "") -> str:
     """Word the commit of a task's work; git alone tells what it belongs to and what was decided on the way to it."""
     of = f"Task {task.id} of {track.id}" + (f", part of #{track.issue}" if track.issue else "")
     ways = f"\n\nDecided on the way: {', '.join(task.decisions)}" if task.decisions else ""
-    return f"{plain(task.title)}\n\n{of}{more}.{ways}"
+    subject = worded(style, task.title, task.kind, task.scope)
+    return attributed(f"{subject}\n\n{of}{more}.{ways}", track, bot)
+
+
+def _owners(shown: Shown) -> str:
+    """Name the owners of changed files; in code, for GitHub itself asks them for their review."""
+    if not shown.owners:
+        return ""
+    lines = [
+        f"- {code(owner)}: {', '.join(map(code, paths[:5]))}"
+        + (f" and {len(paths) - 5} more" if paths[5:] else "")
+        for owner, paths in list(shown.owners.items())[:20]
+    ]
+    return "\n".join([f"**Owners of changed files**, by {code(shown.owners_file)}:", "", *lines])
 
 
 def _decided(task: TaskTrack) -> str:

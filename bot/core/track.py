@@ -61,6 +61,7 @@ class Frozen:
     late: int = 0  # comments left out because they are of after somebody asked, or were edited then
     labels: tuple[str, ...] = ()  # of the issue, as the track begins
     closed: bool = False
+    guessed: bool = False  # nobody knows what the issue said then: these are its words of when it was read
     edited: bool = False  # the issue was edited between being asked for and being read
 
 

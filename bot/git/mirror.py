@@ -225,6 +225,13 @@ class GitMirror:
             found.append(CommitInfo(sha, tuple(parents.split()), author, committer, when))
         return found
 
+    async def subjects(self, sha: str, limit: int) -> list[tuple[str, str]]:
+        """List the author's address and subject of the newest commits that are no merges, newest first."""
+        command = ("log", "--no-merges", f"--max-count={limit}", "--format=%ae%x00%s%x00", _checked(sha), "--")
+        fields = (await git(self._place, *command)).out.decode(*_TEXT).split("\0")
+        pairs = zip(fields[::2], fields[1::2], strict=False)
+        return [(email.strip(), subject[:500]) for email, subject in pairs]
+
     async def diff_stat(self, old: str, new: str) -> list[tuple[str, int, int]]:
         """List changed paths with added and removed lines (binary: 0, 0)."""
         command = ("diff-tree", "-r", "-z", "--numstat", "--no-renames", "--no-ext-diff", "--no-textconv")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
@@ -18,13 +18,14 @@ from bot.core.rebasing import Situation
 from bot.core.routing import Choice
 from bot.core.sanitize import code, redact
 from bot.core.track import TaskTrack, Track
-from bot.core.values import Identity, Usage
+from bot.core.values import Repo, Usage
 from bot.engine.store import Store
 from bot.errors import UserError
 from bot.git.glance import Glance
 from bot.jobs.contract import Contract, Contracts, Stop
 from bot.jobs.ground import Ground, ground, others, recorded, tip_of
 from bot.jobs.judge import Judge, Made, Seen
+from bot.jobs.manners import Manners
 from bot.jobs.notes import Notes
 from bot.jobs.spending import OverBudgetError, Spending, Spent
 from bot.jobs.verify import Verifier
@@ -45,6 +46,7 @@ class _Work:
     mirror: Mirror
     ground: Ground
     contract: Contract
+    manners: Manners
     id: str
 
 
@@ -58,7 +60,7 @@ class Attempts:
     verifier: Verifier
     sessions: Sessions
     coders: Mapping[str, Coder]
-    author: Identity
+    manners: Callable[[Repo, Mirror, str], Awaitable[Manners]]
     clock: Clock
     spending: Spending
     judge: Judge
@@ -67,9 +69,10 @@ class Attempts:
 
     async def make(self, track: Track, task: TaskTrack, action: RunTask, mirror: Mirror) -> Made:
         """Run the agent once; Stop where it came to nothing, a Made with a situation where its work is not fit."""
-        stand = await ground(mirror, track, action.mode, action.head, self.author, self.clock.now())
+        manners = await self.manners(track.repo, mirror, await tip_of(mirror, track))
+        stand = await ground(mirror, track, action.mode, action.head, manners.bot, self.clock.now())
         contract = await self.contracts.read(track, task, mirror, stand.base)
-        work = _Work(track, task, mirror, stand, contract, f"{track.slug}-{task.id}")
+        work = _Work(track, task, mirror, stand, contract, manners, f"{track.slug}-{task.id}")
         made = _contradicted(work) if contract.contradiction else await self._made(work, action)
         seen = made.situation
         return replace(made, situation=replace(seen, people=stand.people)) if seen else made
@@ -111,7 +114,8 @@ class Attempts:
             return None
         tip = await tip_of(mirror, track)
         base = await mirror.merge_base(tip, head)
-        if base in {None, head} or await others(mirror, str(base), head, self.author):
+        bot = (await self.manners(track.repo, mirror, tip)).bot
+        if base in {None, head} or await others(mirror, str(base), head, bot):
             return None  # somebody else's
         contract = await self.contracts.read(track, task, mirror, str(base))
         agent = self.coder(track.config).name
@@ -204,9 +208,10 @@ class Attempts:
     async def _ingest(
         self, work: _Work, worktree: Worktree, report: WorkReport
     ) -> tuple[str, tuple[str, ...]]:
-        message = commit_message(work.track, work.task)
+        bot, style = work.manners.bot, work.manners.style
+        message = commit_message(work.track, work.task, bot, style)
         try:
-            ingested = await worktree.ingest(message, self.author, self.clock.now(), _records(work))
+            ingested = await worktree.ingest(message, bot, self.clock.now(), _records(work))
         except UserError as error:
             raise Stop("refused", str(error), usage=report.usage) from error
         if ingested.sha is None:
@@ -219,8 +224,9 @@ class Attempts:
         if not stand.parents:
             return sha
         tree = await work.mirror.write_tree(sha, {})
-        message = commit_message(work.track, work.task, ", conflicts resolved")
-        return await work.mirror.commit_tree(tree, stand.parents, message, self.author, self.clock.now())
+        bot, style = work.manners.bot, work.manners.style
+        message = commit_message(work.track, work.task, bot, style, ", conflicts resolved")
+        return await work.mirror.commit_tree(tree, stand.parents, message, bot, self.clock.now())
 
     async def _clean(self, id_: str) -> None:
         left = await self.worktrees.cleanup(id_)

@@ -11,6 +11,7 @@ from bot import points
 from bot.core import backlog as files
 from bot.core import messages, messages_pulls
 from bot.core.actions import ProposeBacklog, ReportBacklog
+from bot.core.attribution import attributed
 from bot.core.backlog import Backlog, BacklogTask
 from bot.core.config import RepoConfig
 from bot.core.events import BacklogProposed
@@ -21,10 +22,11 @@ from bot.core.planning import MergedPlan
 from bot.core.sanitize import plain
 from bot.core.specs import SpecRepository
 from bot.core.track import Track
-from bot.core.values import Annotation, Identity, Pull, Report, Usage
+from bot.core.values import Annotation, Pull, Report, Usage
 from bot.errors import BotError, RetryableError, StaleRefError, UserError
 from bot.jobs.learning import Learned, Learning
 from bot.jobs.plan import read_texts
+from bot.jobs.publish import Publisher
 from bot.jobs.repository import Repositories
 from bot.jobs.spending import OverBudgetError, Spending
 from bot.models.meter import MeteredRefiner
@@ -53,7 +55,6 @@ class ProposeBacklogJob:
     repositories: Repositories
     forge: Forge
     refiner: Callable[[RepoConfig], BacklogRefiner | None]  # None: the merged plan is converted as it is
-    author: Identity
     spending: Spending
     learning: Learning
     compressor: ContextCompressor = field(default_factory=ContextCompressor)
@@ -166,7 +167,9 @@ class ProposeBacklogJob:
         when = datetime.fromisoformat(track.started_at.replace("Z", "+00:00"))
         message = f"{drafted.message}\n\nPart of #{track.issue}"
         contents = {**drafted.files, **learned.files(drafted.told)}
-        sha = await mirror.commit_files(track.base_sha, contents, message, self.author, when)
+        bot = await self.forge.author(track.repo)
+        message = attributed(message, track, bot)
+        sha = await mirror.commit_files(track.base_sha, contents, message, bot, when)
         if len(contents) > len(drafted.files):
             await self.learning.note(track, learned)
         await mirror.anchor(f"backlog/{track.id}", sha)
@@ -182,8 +185,7 @@ class ProposeBacklogJob:
 
     async def _push(self, track: Track, mirror: Mirror, sha: str) -> None:
         try:
-            async with self.forge.git_access(track.repo, write=True) as access:
-                await mirror.push(access, sha, track.backlog_branch, None)
+            await Publisher(self.forge).push(track.repo, mirror, sha, track.backlog_branch, None)
         except StaleRefError:
             # The branch exists: people may have pushed to it already, and theirs stays.
             if await self.forge.branch_sha(track.repo, track.backlog_branch) is None:

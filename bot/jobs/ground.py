@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bot.core import backlog as backlog_file
+from bot.core.attribution import is_ours
 from bot.core.track import RunMode, Track
 from bot.core.values import Identity
 from bot.errors import RetryableError
@@ -71,7 +72,7 @@ async def clashes(mirror: Mirror, base: str, head: str, other: str, tasks_dir: s
 
 async def others(mirror: Mirror, tip: str, head: str, author: Identity) -> list[str]:
     """List the commits of a branch that the bot did not make."""
-    return [c.sha for c in await mirror.commits(tip, head) if c.committer != author.email]
+    return [commit.sha for commit in await mirror.commits(tip, head) if not is_ours(commit, author)]
 
 
 def recorded(track: Track, task_id: str, text: str) -> str:

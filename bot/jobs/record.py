@@ -8,11 +8,12 @@ from datetime import datetime
 from bot.core import backlog as files
 from bot.core import messages_pulls
 from bot.core.actions import ProposeRecord
+from bot.core.attribution import attributed
 from bot.core.events import RecordProposed
 from bot.core.track import Track
-from bot.core.values import Identity
 from bot.errors import RetryableError, StaleRefError
 from bot.jobs.learning import Learning
+from bot.jobs.publish import Publisher
 from bot.jobs.repository import Repositories
 from bot.ports import Forge, Mirror
 
@@ -25,7 +26,6 @@ class ProposeRecordJob:
 
     repositories: Repositories
     forge: Forge
-    author: Identity
     learning: Learning
 
     async def __call__(self, track: Track, _action: ProposeRecord) -> RecordProposed:
@@ -45,8 +45,9 @@ class ProposeRecordJob:
         if lessons:
             await self.learning.note(track, learned)
         when = datetime.fromisoformat(track.started_at.replace("Z", "+00:00"))
-        message = f"{words}\n\nPart of #{track.issue}"
-        sha = await mirror.commit_files(base, {**changed, **lessons}, message, self.author, when)
+        bot = await self.forge.author(track.repo)
+        message = attributed(f"{words}\n\nPart of #{track.issue}", track, bot)
+        sha = await mirror.commit_files(base, {**changed, **lessons}, message, bot, when)
         await mirror.anchor(f"record/{track.id}", sha)
         await self._push(track, mirror, sha, branch)
         pull = await self.forge.open_pull(
@@ -77,8 +78,7 @@ class ProposeRecordJob:
 
     async def _push(self, track: Track, mirror: Mirror, sha: str, branch: str) -> None:
         try:
-            async with self.forge.git_access(track.repo, write=True) as access:
-                await mirror.push(access, sha, branch, None)
+            await Publisher(self.forge).push(track.repo, mirror, sha, branch, None)
         except StaleRefError:
             # Pushed before a kill, on an older base perhaps: what it records is the same.
             if await self.forge.branch_sha(track.repo, branch) is None:

@@ -13,9 +13,11 @@ from bot.core.messages_pulls import commit_message
 from bot.core.rebasing import Situation
 from bot.core.sanitize import fence, redact
 from bot.core.track import TaskTrack, Track
-from bot.core.values import Check, Identity
+from bot.core.values import Check
 from bot.errors import RetryableError, StaleRefError
 from bot.jobs.ground import merged, others, recorded, tip_of
+from bot.jobs.manners import Reader
+from bot.jobs.publish import Publisher
 from bot.jobs.repository import Repositories
 from bot.ports import Forge, Mirror
 
@@ -28,7 +30,6 @@ class AssessJob:
 
     repositories: Repositories
     forge: Forge
-    author: Identity
 
     async def __call__(self, track: Track, action: AssessTask) -> TaskAssessed | None:
         task = track.task(action.task)
@@ -43,7 +44,7 @@ class AssessJob:
         if action.only_conflicts and not (clean or real):
             return None
         red = [] if action.only_conflicts else await self._red(track, head)
-        people = await others(mirror, tip, head, self.author)
+        people = await others(mirror, tip, head, await self.forge.author(track.repo))
         behind = len(await mirror.commits(head, tip))
         names = tuple(check.name for check in red)
         seen = Situation(
@@ -90,7 +91,6 @@ class RebaseJob:
 
     repositories: Repositories
     forge: Forge
-    author: Identity
 
     async def __call__(self, track: Track, action: RebaseTask) -> TaskRebased | TaskAssessed | None:
         task = track.task(action.task)
@@ -110,13 +110,12 @@ class RebaseJob:
         if conflicts:
             # The default branch moved since this was decided, or a person asked for it.
             look = AssessTask(task=task.id, attempt=task.attempt, head_sha=head)
-            seen = await AssessJob(self.repositories, self.forge, self.author)(track, look)
+            seen = await AssessJob(self.repositories, self.forge)(track, look)
             return replace(seen, situation=replace(seen.situation, may_rebase=True)) if seen else None
         sha = await self._commit(track, task, mirror, tree, tip, head)
         await mirror.anchor(f"tasks/{track.id}/{task.id}-a{task.attempt}", sha)
         try:
-            async with self.forge.git_access(track.repo, write=True) as access:
-                await mirror.push(access, sha, task.branch, head)
+            sha = await Publisher(self.forge).push(track.repo, mirror, sha, task.branch, head)
         except StaleRefError as error:
             raise RetryableError(str(error)) from error
         points.reached("rebase-pushed")
@@ -127,12 +126,14 @@ class RebaseJob:
     ) -> str:
         """Squash the bot's own commits onto the tip; where a person's are among them, merge the tip into the branch."""
         own = await mirror.commits(tip, head)
-        people = await others(mirror, tip, head, self.author)
+        manners = await Reader(self.forge)(track.repo, mirror, tip)
+        people = await others(mirror, tip, head, manners.bot)
         final = await mirror.write_tree(tree, await _own_lines(mirror, track, task, tip, head))
         # The date of what is rebased: the same work on the same base is the same commit.
         when: datetime = own[0].when
         parents = (head, tip) if people else (tip,)
-        return await mirror.commit_tree(final, parents, commit_message(track, task), self.author, when)
+        message = commit_message(track, task, manners.bot, manners.style)
+        return await mirror.commit_tree(final, parents, message, manners.bot, when)
 
 
 async def _own_lines(

@@ -8,17 +8,19 @@ from dataclasses import dataclass, field, replace
 from pydantic import TypeAdapter
 
 from bot.core import backlog as files
+from bot.core.attribution import attributed
 from bot.core.backlog import BacklogTask
 from bot.core.backlog_edit import raw, set_field
 from bot.core.backlog_revise import Revision
 from bot.core.packet import ContextCompressor
 from bot.core.specs import SpecRepository
 from bot.core.track import Track
-from bot.core.values import Identity, Usage
+from bot.core.values import Usage
 from bot.engine.store import Store
 from bot.errors import BotError, RetryableError, StaleRefError
 from bot.jobs.backlog import compress
 from bot.jobs.plan import read_texts
+from bot.jobs.publish import Publisher
 from bot.jobs.repository import Repositories
 from bot.ports import Clock, Forge, Mirror
 
@@ -29,7 +31,6 @@ class Branch:
 
     repositories: Repositories
     forge: Forge
-    author: Identity
     clock: Clock
 
     async def read(self, track: Track) -> tuple[Mirror, str, str]:
@@ -47,13 +48,13 @@ class Branch:
         self, track: Track, mirror: Mirror, tip: str, changed: dict[str, bytes | None], message: str
     ) -> str:
         """Make the commit; nothing is published."""
-        return await mirror.commit_files(tip, changed, message, self.author, self.clock.now())
+        bot = await self.forge.author(track.repo)
+        return await mirror.commit_files(tip, changed, attributed(message, track, bot), bot, self.clock.now())
 
     async def push(self, track: Track, mirror: Mirror, sha: str, tip: str) -> None:
         """Publish it; RetryableError where somebody was faster: it is made again on what they wrote."""
         try:
-            async with self.forge.git_access(track.repo, write=True) as access:
-                await mirror.push(access, sha, track.backlog_branch, tip)
+            await Publisher(self.forge).push(track.repo, mirror, sha, track.backlog_branch, tip)
         except StaleRefError as error:
             raise RetryableError("the backlog's branch moved meanwhile") from error
 

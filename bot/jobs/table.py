@@ -32,7 +32,6 @@ from bot.core.actions import (
     SyncPlan,
 )
 from bot.core.repo_actions import CheckSettings, ProposeSettings, RepoAction, ReportSettings
-from bot.core.values import Identity
 from bot.engine.ledger import Ledger
 from bot.engine.pool import WorkerPool
 from bot.engine.store import Store
@@ -46,6 +45,7 @@ from bot.jobs.health import HealthJob
 from bot.jobs.include import IncludeTasksJob, SyncPlanJob
 from bot.jobs.judge import Judge
 from bot.jobs.learning import Learning
+from bot.jobs.manners import Reader
 from bot.jobs.onboard import ProposeSettingsJob
 from bot.jobs.plan import PlanJob
 from bot.jobs.record import ProposeRecordJob
@@ -62,8 +62,6 @@ from bot.jobs.work import WorkJob
 from bot.perform import Job, RepoJob
 from bot.ports import Clock, Engine, Forge, Sandbox
 from bot.settings import Settings
-
-AUTHOR = Identity("Gitwright", "gitwright[bot]@users.noreply.github.com")
 
 Jobs = dict[type[Action], Job]
 
@@ -110,7 +108,7 @@ def repo_table(parts: Parts, commands: Sequence[str]) -> dict[type[RepoAction], 
 def _planning(parts: Parts, verifier: Verifier, crew: Crew, cast: Cast, spending: Spending) -> Jobs:
     """Build what leads to a backlog that people can merge."""
     repositories, forge = parts.repositories, parts.forge
-    backlog = Branch(repositories, forge, AUTHOR, parts.clock)
+    backlog = Branch(repositories, forge, parts.clock)
     rewriter = Rewriter(parts.store, backlog)
     return {
         CheckHealth: HealthJob(
@@ -130,9 +128,7 @@ def _planning(parts: Parts, verifier: Verifier, crew: Crew, cast: Cast, spending
             WorkerPool({"planners": parts.settings.planners}),
             spending,
         ),
-        ProposeBacklog: ProposeBacklogJob(
-            repositories, forge, cast.refiner, AUTHOR, spending, Learning(parts.store)
-        ),
+        ProposeBacklog: ProposeBacklogJob(repositories, forge, cast.refiner, spending, Learning(parts.store)),
         ReportBacklog: ReportBacklogJob(repositories, forge),
         EditBacklog: EditBacklogJob(backlog),
         ReviseBacklog: ReviseBacklogJob(rewriter, cast.refiner, spending),
@@ -151,17 +147,17 @@ def _working(parts: Parts, verifier: Verifier, crew: Crew, spending: Spending) -
         verifier=verifier,
         sessions=parts.sessions,
         coders=crew.coders(),
-        author=AUTHOR,
+        manners=Reader(parts.forge),
         clock=parts.clock,
         spending=spending,
         judge=Judge(verifier, parts.store),
     )
     return {
         RunTask: WorkJob(parts.store, repositories, forge, attempts),
-        AssessTask: AssessJob(repositories, forge, AUTHOR),
-        RebaseTask: RebaseJob(repositories, forge, AUTHOR),
+        AssessTask: AssessJob(repositories, forge),
+        RebaseTask: RebaseJob(repositories, forge),
         ReportTask: TaskChecks(parts.store, forge),
-        ProposeRecord: ProposeRecordJob(repositories, forge, AUTHOR, Learning(parts.store)),
+        ProposeRecord: ProposeRecordJob(repositories, forge, Learning(parts.store)),
     }
 
 

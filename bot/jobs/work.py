@@ -6,11 +6,11 @@ import json
 from dataclasses import dataclass, replace
 
 from bot import points
-from bot.core import messages_pulls
+from bot.core import messages_pulls, pull_template
 from bot.core.actions import RunTask
 from bot.core.events import PushAsked, TaskAssessed, TaskFailed, TaskProposed
 from bot.core.ids import Marker, parse_marker
-from bot.core.sanitize import code, plain
+from bot.core.sanitize import code
 from bot.core.track import OPEN_PULL, TaskTrack, Track
 from bot.core.values import Pull
 from bot.engine.store import Store
@@ -20,7 +20,10 @@ from bot.jobs.attempt import Attempts
 from bot.jobs.contract import Stop
 from bot.jobs.ground import clashes
 from bot.jobs.judge import MADE, Made
+from bot.jobs.manners import Reader, template
+from bot.jobs.manners import owners as find_owners
 from bot.jobs.notes import Notes
+from bot.jobs.publish import Publisher
 from bot.jobs.repository import Repositories
 from bot.ports import Forge, Mirror
 
@@ -116,11 +119,12 @@ class WorkJob:
             text = f"the branch {code(task.branch)} exists already and is somebody else's"
             raise Stop("branch", text, usage=made.usage) from error
         points.reached("branch-pushed")
+        manners = await Reader(self.forge)(track.repo, mirror, made.tip)
         pull = await self.forge.open_pull(
             track.repo,
             head=task.branch,
             base=track.repo.default_branch,
-            title=plain(f"{task.id}: {task.title}"),
+            title=messages_pulls.pull_title(task, manners.style),
             body=await self._body(track, task, mirror, made),
             draft=track.config.draft,
         )
@@ -140,19 +144,19 @@ class WorkJob:
                 await self._push(track, task, mirror, made.sha, task.head_sha or task.from_sha)
             except StaleRefError:
                 return pull, ("somebody pushed to the branch meanwhile: this run's work was left out",)
-        body = await self._body(track, task, mirror, made)
+        body = pull_template.keep_ticks(pull.body, await self._body(track, task, mirror, made))
         if pull.body.strip() != body.strip():
             await self.forge.update_pull(track.repo, pull.number, body=body)
         return replace(pull, head_sha=made.sha), ()
 
     async def _push(
         self, track: Track, task: TaskTrack, mirror: Mirror, sha: str, expected: str | None
-    ) -> None:
+    ) -> str:
         await mirror.anchor(gate.anchor(track, task), sha)
-        async with self.forge.git_access(track.repo, write=True) as access:
-            await mirror.push(access, sha, task.branch, expected)
+        return await Publisher(self.forge).push(track.repo, mirror, sha, task.branch, expected)
 
     async def _body(self, track: Track, task: TaskTrack, mirror: Mirror, made: Made) -> str:
+        owners_file, owners = await find_owners(track, mirror, made)
         shown = messages_pulls.Shown(
             said=made.said,
             acceptance=made.acceptance,
@@ -163,6 +167,9 @@ class WorkJob:
             route=made.route,
             conflicts=await self._forecast(track, task, mirror, made),
             flaky=made.situation.flaky if made.situation else (),
+            owners=owners,
+            owners_file=owners_file,
+            template=await template(mirror, made.tip),
         )
         return messages_pulls.task_pull(track, task, shown)
 

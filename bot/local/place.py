@@ -17,6 +17,7 @@ from bot.core.values import Identity, Repo
 from bot.engine.lock import FileLock
 from bot.errors import UserError
 from bot.forges.local import LocalForge, Records
+from bot.forges.local.forge import AUTHOR
 from bot.git.mirror import GitMirror
 from bot.git.worktrees import WorktreeManager
 from bot.jobs.backlog import ProposeBacklogJob
@@ -63,7 +64,7 @@ class Room:
     @property
     def author(self) -> Identity:
         """Who commits what the host writes."""
-        return self.proposing.author
+        return AUTHOR
 
     async def config(self) -> tuple[RepoConfig, tuple[str, ...]]:
         """Read the repository's settings at what stands for the default branch."""

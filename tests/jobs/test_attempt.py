@@ -21,6 +21,7 @@ from bot.engine.store import Store
 from bot.jobs.attempt import Attempts
 from bot.jobs.contract import Contract, Contracts, Stop
 from bot.jobs.judge import Judge, Made
+from bot.jobs.manners import Manners
 from bot.jobs.notes import Notes
 from bot.jobs.runs import NoteRunJob
 from bot.jobs.spending import OverBudgetError, Spending
@@ -108,6 +109,10 @@ class _Coder:
         raise RunError("crash", "it fell over")
 
 
+async def _manners(*_: object) -> Manners:
+    return Manners(BOT)
+
+
 class _Open:
     """Opens sessions, boxes and runs with money, and gives what it was told to give."""
 
@@ -148,7 +153,7 @@ def an_attempts(worktrees: _Worktrees, spending: Spending, contracts: _Contracts
         verifier=cast(Verifier, None),
         sessions=cast(Sessions, None),
         coders=cast(Mapping[str, Coder], {"builtin": _Coder()}),
-        author=BOT,
+        manners=_manners,
         clock=_Clock(),
         spending=spending,
         judge=cast(Judge, None),

@@ -37,6 +37,9 @@ class _Forge:
     async def git_access(self, _repo: object, **_: bool) -> AsyncIterator[GitAccess]:
         yield self.access
 
+    async def author(self, _repo: object) -> Identity:
+        return BOT
+
     async def checks(self, _repo: object, sha: str) -> list[Check]:
         return self.said.get(sha, [])
 
@@ -82,7 +85,7 @@ class Site:
         return a_track(mine, dropped, repo=REPO, config=self.config)
 
     async def rebase(self) -> TaskRebased | TaskAssessed | None:
-        job = RebaseJob(self.repositories, cast(Forge, self.forge), BOT)
+        job = RebaseJob(self.repositories, cast(Forge, self.forge))
         return await job(self.track(), RebaseTask(task="T-1", attempt=1, head_sha=self.head))
 
     async def rebased(self) -> TaskRebased:
@@ -91,7 +94,7 @@ class Site:
         return done
 
     async def assessed(self) -> TaskAssessed:
-        job = AssessJob(self.repositories, cast(Forge, self.forge), BOT)
+        job = AssessJob(self.repositories, cast(Forge, self.forge))
         seen = await job(self.track(), AssessTask(task="T-1", attempt=1, head_sha=self.head))
         assert seen is not None
         return seen

@@ -80,6 +80,9 @@ class Repository:
 
     async def anchor(self, _name: str, _sha: str) -> None: ...
 
+    async def author(self, _repo: object) -> Identity:
+        return Identity("Bot", "bot@example.invalid")
+
     async def commit_files(self, parent: str, files: Mapping[str, bytes], *_: object) -> str:
         sha = f"{parent}+{len(self.versions)}"
         self.versions[sha] = (parent, files[FILE].decode())
@@ -142,8 +145,8 @@ def a_repository() -> Repository:
 
 
 def a_job(store: Store, repository: Repository, model: Model) -> ReviseBacklogJob:
-    who, clock = Identity("Bot", "bot@example.invalid"), _Clock()
-    branch = Branch(cast(Repositories, repository), cast(Forge, repository), who, clock)
+    clock = _Clock()
+    branch = Branch(cast(Repositories, repository), cast(Forge, repository), clock)
     spending = Spending(
         Ledger(store.database, clock), lambda *_: Named(("scripted",)), price=lambda _: Price(0.0, 0.0)
     )

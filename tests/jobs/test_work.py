@@ -72,6 +72,9 @@ class _Forge:
 
     async def anchor(self, _name: str, _sha: str) -> None: ...
 
+    async def files(self, _sha: str) -> list[object]:
+        return []
+
     async def push(self, _access: object, sha: str, _branch: str, expected: str | None) -> None:
         if self.pull.head_sha != expected:
             raise StaleRefError("somebody was faster")

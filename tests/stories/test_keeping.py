@@ -11,13 +11,13 @@ import yaml
 
 from bot.core import backlog
 from bot.core.actions import ProposeBacklog
+from bot.core.attribution import FORMER
 from bot.core.track import Track
 from bot.core.values import CommitInfo, Repo
 from bot.git.mirror import GitMirror
 from bot.git.worktrees import WorktreeManager
 from bot.jobs.backlog import ProposeBacklogJob
 from bot.jobs.learning import Learned, Learning
-from bot.jobs.table import AUTHOR
 from bot.ports import Mirror
 from bot.wiring import Bot
 from tests.judges.openapi import Judge
@@ -138,7 +138,7 @@ class Presumptuous(GitMirror):
     """Takes every commit for the bot's own."""
 
     async def commits(self, old: str, new: str) -> list[CommitInfo]:
-        return [replace(each, committer=AUTHOR.email) for each in await super().commits(old, new)]
+        return [replace(each, committer=FORMER) for each in await super().commits(old, new)]
 
 
 class Reformatting(GitMirror):

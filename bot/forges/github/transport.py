@@ -103,6 +103,7 @@ class Api:
         timing: Timing = Timing(),
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
+        self.base = base_url
         pool = transport or httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=max(limit, 1)))
         hard = httpx.Timeout(timeout, connect=min(timeout, 5.0))
         self._transport = HardTransport(pool, hard, now)
