@@ -73,6 +73,9 @@ def commit(ctx: Context, repo: Row, facts: history.Commit) -> Fields:
         "messageHeadline": headline,
         "messageBody": body.strip(),
         "author": lazily(lambda: _person(ctx, repo, facts, "author")),
+        "authors": lambda _, **args: connection(
+            "authors", [facts], args, lambda each: _person(ctx, repo, each, "author")
+        ),
         "committer": lazily(lambda: _person(ctx, repo, facts, "committer")),
         "authoredDate": facts.author.date,
         "committedDate": facts.committer.date,

@@ -10,12 +10,14 @@ from pydantic import ValidationError
 from forge import comments as commenting
 from forge import leaving
 from forge.auth import Access
-from forge.graphql import branching, conversations, people, pulls, queries
+from forge.graphql import branching, conversations, people, pulls, queries, repositories
 from forge.graphql.context import Context, Fields, RefusedError, decode, unresolved
+from forge.labels import labels_of
 from forge.routes import comments, issues, labels, merges, reactions, reviews
 from forge.routes import pulls as pull_routes
 from forge.store import Row
 
+NOT_HERE = ("milestoneId", "projectIds")  # clients name them also where they want none
 CONVERSATION = ("issues", "pull_requests")
 # What GitHub's limits count as creating content.
 CONTENT = frozenset({"addComment", "addPullRequestReview", "createIssue", "createPullRequest"})
@@ -30,6 +32,9 @@ def _act(ctx: Context, name: str, act: Callable[[Context, Fields], Fields]) -> C
     def resolve(_: Any, input: Fields) -> Fields:
         if ctx.actor.kind == "anonymous":
             raise ctx.actor.refusal(name)
+        for key in NOT_HERE:
+            if input.get(key):
+                raise RefusedError("UNPROCESSABLE", f"This forge knows no {key}")
         try:
             done = act(ctx, input)
         except ValidationError as error:
@@ -128,7 +133,7 @@ def _delete_issue(ctx: Context, given: Fields) -> Fields:
     if row["is_pull"]:
         raise unresolved(given["issueId"])
     leaving.delete(ctx.forge, access.repo, row, ctx.actor)
-    return {"repository": queries.repositories.repository(ctx, access.repo)}
+    return {"repository": repositories.repository(ctx, access.repo)}
 
 
 def _create_pull(ctx: Context, given: Fields) -> Fields:
@@ -168,11 +173,13 @@ def _move_pull(state: str) -> Callable[[Context, Fields], Fields]:
 
 def _merge(ctx: Context, given: Fields) -> Fields:
     access, row = _conversation(ctx, given["pullRequestId"], "contents")
-    wish = merges.Merge(
-        commit_title=given.get("commitHeadline"),
-        commit_message=given.get("commitBody"),
-        sha=given.get("expectedHeadOid"),
-        merge_method=(given.get("mergeMethod") or "MERGE").lower(),
+    wish = merges.Merge.model_validate(
+        {
+            "commit_title": given.get("commitHeadline"),
+            "commit_message": given.get("commitBody"),
+            "sha": given.get("expectedHeadOid"),
+            "merge_method": (given.get("mergeMethod") or "MERGE").lower(),
+        }
     )
     merges.merge(access, row["number"], wish)
     return {"pullRequest": _shown(ctx, access, row), "actor": people.account(ctx, ctx.actor.user)}
@@ -222,7 +229,7 @@ def _folded(ctx: Context, global_id: str, reason: str | None) -> Fields:
 
 def _create_label(ctx: Context, given: Fields) -> Fields:
     access = branching.repository(ctx, given["repositoryId"], *CONVERSATION)
-    wish = labels.NewLabel(**{key: given.get(key) for key in ("name", "color", "description")})
+    wish = labels.NewLabel.model_validate({key: given.get(key) for key in ("name", "color", "description")})
     return {"label": _made(ctx, labels.create_label(access, wish))}
 
 
@@ -234,7 +241,7 @@ def _add_labels(ctx: Context, given: Fields) -> Fields:
 
 def _remove_labels(ctx: Context, given: Fields) -> Fields:
     access, row = _conversation(ctx, given["labelableId"])
-    worn = {each["name"] for each in labels.labels.labels_of(ctx.forge, row["id"])}
+    worn = {each["name"] for each in labels_of(ctx.forge, row["id"])}
     for name in _label_names(ctx, given["labelIds"]):
         if name in worn:  # other than REST, GraphQL does not mind one that is not there
             labels.remove(access, row["number"], name)

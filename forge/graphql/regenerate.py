@@ -57,14 +57,14 @@ def trim(schema: str) -> str:
         **{name: _input(known[name], listed) for name, listed in INPUTS.items()},
     }
     for name in UNIONS:
-        members = [each for each in known[name].types if each.name.value in OBJECTS]
+        members = tuple(each for each in known[name].types if each.name.value in OBJECTS)
         kept[name] = ast.UnionTypeDefinitionNode(name=known[name].name, types=members, directives=())
     while missing := sorted(
         {name for node in kept.values() for name in _named(node)} - kept.keys() - BUILT_IN
     ):
         for name in missing:
             kept[name] = _helper(known[name])
-    nodes = [kept[name] for name in sorted(kept)]
+    nodes = tuple(kept[name] for name in sorted(kept))
     return ast.print_ast(ast.DocumentNode(definitions=nodes)) + "\n"
 
 
@@ -72,7 +72,9 @@ def _helper(node: Any) -> Any:
     """What nobody lists because it follows from the rest: connections, edges, pages, enums and scalars."""
     name = node.name.value
     if isinstance(node, ast.EnumTypeDefinitionNode):
-        values = [ast.EnumValueDefinitionNode(name=each.name, directives=()) for each in node.values]
+        values = tuple(
+            ast.EnumValueDefinitionNode(name=each.name, directives=()) for each in node.values or ()
+        )
         return ast.EnumTypeDefinitionNode(name=node.name, values=values, directives=())
     if isinstance(node, ast.ScalarTypeDefinitionNode):
         return ast.ScalarTypeDefinitionNode(name=node.name, directives=())
@@ -94,7 +96,7 @@ def _object(node: Any, listed: str) -> Any:
     for field in sorted(wanted):
         full = _of(fields, field, name)
         arguments = {each.name.value: each for each in full.arguments or ()}
-        given = [_value(_of(arguments, each, f"{name}.{field}")) for each in sorted(wanted[field])]
+        given = tuple(_value(_of(arguments, each, f"{name}.{field}")) for each in sorted(wanted[field]))
         shown.append(ast.FieldDefinitionNode(name=full.name, type=full.type, arguments=given, directives=()))
     interfaces = [each for each in node.interfaces or () if each.name.value in INTERFACES]
     return type(node)(name=node.name, fields=shown, interfaces=interfaces, directives=())
@@ -102,7 +104,7 @@ def _object(node: Any, listed: str) -> Any:
 
 def _input(node: Any, listed: str) -> Any:
     fields = {field.name.value: field for field in node.fields}
-    shown = [_value(_of(fields, name, node.name.value)) for name in sorted(fields_of(listed))]
+    shown = tuple(_value(_of(fields, name, node.name.value)) for name in sorted(fields_of(listed)))
     return ast.InputObjectTypeDefinitionNode(name=node.name, fields=shown, directives=())
 
 

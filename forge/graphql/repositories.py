@@ -11,6 +11,13 @@ from forge.graphql.paging import connection
 from forge.store import Row, Value
 
 ORDER = {"CREATED_AT": "issues.id", "UPDATED_AT": "issues.updated_at", "COMMENTS": "issues.id"}
+FILTERS = {
+    "createdBy": "issues.user_id = (SELECT id FROM users WHERE login = ?)",
+    "assignee": "EXISTS (SELECT 1 FROM assignees JOIN users ON users.id = assignees.user_id"
+    " WHERE issue_id = issues.id AND login = ?)",
+    "mentioned": "lower(coalesce(issues.body, '')) LIKE '%@' || lower(?) || '%'",
+    "since": "issues.updated_at >= ?",
+}
 LABELLED = (
     "EXISTS (SELECT 1 FROM issue_labels JOIN labels ON labels.id = label_id"
     " WHERE issue_id = issues.id AND name IN ({}))"
@@ -109,7 +116,14 @@ def _listed(ctx: Context, row: Row) -> Fields:
     def issues(_: Any, **args: Any) -> Fields:
         ctx.need(row, "read", "issues")
         where, found = ["issues.repo_id = ?", "is_pull = 0"], list[Value]([row["id"]])
-        _add(where, found, "issues.state", [str(each).lower() for each in args.get("states") or ()])
+        wanted = args.get("filterBy") or {}
+        for states in (args.get("states"), wanted.get("states")):
+            _add(where, found, "issues.state", [str(each).lower() for each in states or ()])
+        for key, sql in FILTERS.items():
+            if wanted.get(key) and wanted[key] != "*":
+                where.append(sql)
+                found.append(wanted[key])
+        args = {**args, "labels": args.get("labels") or wanted.get("labels")}
         rows = _rows(ctx, "SELECT issues.* FROM issues", where, found, args)
         return connection("issues", rows, args, lambda each: conversations.issue(ctx, row, each))
 

@@ -32,7 +32,7 @@ OBJECTS: Mapping[str, str] = {
     " isArchived isFork isEmpty createdAt updatedAt pushedAt hasIssuesEnabled hasWikiEnabled parent"
     " viewerPermission viewerCanAdminister defaultBranchRef mergeCommitAllowed rebaseMergeAllowed"
     " squashMergeAllowed deleteBranchOnMerge ref(qualifiedName) refs(@,refPrefix) object(oid,expression)"
-    " issue(number) issues(@,states,labels,orderBy) pullRequest(number)"
+    " issue(number) issues(@,states,labels,filterBy,orderBy) pullRequest(number)"
     " pullRequests(@,states,labels,headRefName,baseRefName,orderBy) issueOrPullRequest(number) label(name)"
     " labels(@,query,orderBy)",
     "Issue": f"{_CONVERSATION} stateReason(enableDuplicate)",
@@ -58,7 +58,7 @@ OBJECTS: Mapping[str, str] = {
     "Organization": "id login name url resourcePath avatarUrl(size)",
     "Team": "id name slug organization",
     "Ref": "id name prefix target repository",
-    "Commit": "id oid abbreviatedOid commitUrl url repository message messageHeadline messageBody author"
+    "Commit": "id oid abbreviatedOid commitUrl url repository message messageHeadline messageBody author authors(@)"
     " committer authoredDate committedDate tree parents(@) history(@,path) status statusCheckRollup"
     " checkSuites(@)",
     "Tree": "id oid abbreviatedOid commitUrl repository entries",
@@ -125,7 +125,8 @@ INPUTS: Mapping[str, str] = {
     "CommitMessage": "headline body",
     "CommittableBranch": "id repositoryNameWithOwner branchName",
     "CreateCommitOnBranchInput": "clientMutationId branch expectedHeadOid fileChanges message",
-    "CreateIssueInput": "clientMutationId repositoryId title body labelIds assigneeIds",
+    "CreateIssueInput": "clientMutationId repositoryId title body labelIds assigneeIds milestoneId"
+    " projectIds",
     "CreateLabelInput": "clientMutationId repositoryId name color description",
     "CreatePullRequestInput": "clientMutationId repositoryId title body headRefName baseRefName draft"
     " maintainerCanModify",
@@ -136,6 +137,7 @@ INPUTS: Mapping[str, str] = {
     "FileChanges": "additions deletions",
     "FileDeletion": "path",
     "IssueCommentOrder": "field direction",
+    "IssueFilters": "assignee createdBy labels mentioned states since",
     "IssueOrder": "field direction",
     "LabelOrder": "field direction",
     "MergePullRequestInput": "clientMutationId pullRequestId commitHeadline commitBody expectedHeadOid"
@@ -145,9 +147,10 @@ INPUTS: Mapping[str, str] = {
     "ReopenIssueInput": "clientMutationId issueId",
     "ReopenPullRequestInput": "clientMutationId pullRequestId",
     "UnminimizeCommentInput": "clientMutationId subjectId",
-    "UpdateIssueInput": "clientMutationId id title body state labelIds assigneeIds",
+    "UpdateIssueInput": "clientMutationId id title body state labelIds assigneeIds milestoneId projectIds",
     "UpdateIssueCommentInput": "clientMutationId id body",
-    "UpdatePullRequestInput": "clientMutationId pullRequestId title body baseRefName state labelIds",
+    "UpdatePullRequestInput": "clientMutationId pullRequestId title body baseRefName state labelIds milestoneId"
+    " projectIds",
     "UpdateRefInput": "clientMutationId refId oid force",
 }
 
