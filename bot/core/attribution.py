@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import urlsplit
 
 from bot.core.track import Track
 from bot.core.values import CommitInfo, Identity
@@ -14,6 +15,14 @@ _LOGIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(?:\[bot\])?")
 def noreply(id_: int, login: str, host: str) -> str:
     """Give the address that a forge links to an account and that reaches nobody; `host` is the forge's."""
     return f"{id_}+{login}@users.noreply.{host}"
+
+
+def noreply_host(api_url: str) -> str:
+    """Give the host in the addresses that a forge gives to accounts; the embedded forge has those of github.com."""
+    host = urlsplit(api_url).hostname or ""
+    if host in {"127.0.0.1", "localhost", "::1", "api.github.com"}:
+        return "github.com"
+    return host.removeprefix("api.") if host.endswith(".ghe.com") else host
 
 
 def is_ours(commit: CommitInfo, bot: Identity) -> bool:

@@ -8,7 +8,7 @@ from datetime import datetime
 from bot.core import life_repair, messages, messages_push
 from bot.core.actions import Decision, PostComment, RunTask, SyncStatus
 from bot.core.events import PushAsked
-from bot.core.life import nothing, stamp
+from bot.core.life import moment, nothing, stamp
 from bot.core.life_work import assessed, start_ready
 from bot.core.push_gate import PushAsk, fits
 from bot.core.track import TaskTrack, Track
@@ -34,7 +34,7 @@ def push_asked(track: Track, event: PushAsked, now: datetime) -> Decision:
     said = PostComment(
         repo=track.repo,
         number=track.issue,
-        body=messages.answer(track.id, key, messages_push.asking(task, ask, event.details), "problem"),
+        body=messages.answer(track.id, key, messages_push.asking(waiting, ask, event.details), "problem"),
     )
     track, runs = start_ready(track, now)
     return Decision(track=assessed(track), actions=(*runs, said, SyncStatus()))
@@ -42,7 +42,7 @@ def push_asked(track: Track, event: PushAsked, now: datetime) -> Decision:
 
 def _refused(track: Track, task: TaskTrack, event: PushAsked, now: datetime) -> Decision:
     """Block a task whose push the branch's rules refuse; the very same commit is pushed again when a person says so."""
-    blocked = life_repair.stuck(track, task, event.text, event.details, now)
+    blocked = life_repair.stuck(track, task, event.text, event.details, now, key=f"-{moment(now)}")
     assert blocked.track is not None
     moved, runs = start_ready(blocked.track, now)
     return Decision(track=assessed(moved), actions=(*runs, *blocked.actions))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from bot.core import life_seen, messages, messages_pulls
+from bot.core import life_seen, messages, messages_pulls, messages_push
 from bot.core.actions import (
     Action,
     ClosePull,
@@ -85,44 +85,31 @@ def _ask_person(
 
 
 def stuck(
-    track: Track, task: TaskTrack, text: str, details: str, now: datetime, *, why: str = ""
+    track: Track, task: TaskTrack, text: str, details: str, now: datetime, *, why: str = "", key: str = ""
 ) -> Decision:
-    """Block a task and say what happened and what a person can do; `text` is one plain sentence."""
+    """Block a task and say what happened and what a person can do; `text` is one plain sentence.
+
+    `key` tells apart what happens to the same run twice.
+    """
     track = track.with_task(replace(task, state="blocked", note=text, rebasing="", waits_for_base=False))
     track = track.noting(stamp(now), f"{task.id} is blocked", why or text, task.id)
     where = f"#{task.pull} (`{task.id}`)" if task.pull else f"`{task.id}`"
     parts = [
         f"{where} is blocked in attempt {task.attempt}: {escape(text)}" + (f". {escape(why)}" if why else ""),
         details,
-        what_people_can_do(track, task),
+        messages_push.ways_out(task),
     ]
     said = PostComment(
         repo=track.repo,
         number=track.issue,
         body=messages.answer(
             track.id,
-            f"{task.id}-a{task.attempt}-r{task.run}-{len(task.decisions)}",
+            f"{task.id}-a{task.attempt}-r{task.run}-{len(task.decisions)}{key}",
             "\n\n".join(part for part in parts if part),
             "problem",
         ),
     )
     return Decision(track=track, actions=(said, SyncStatus()))
-
-
-def what_people_can_do(track: Track, task: TaskTrack) -> str:
-    """List the ways out of a blocked task; they are the same wherever it is told."""
-    ways = [
-        f"`/agent retry {task.id}`: another attempt with the same spec",
-        f"`/agent regenerate {task.id} <note>`: another attempt, the spec improved by your note",
-        f"`/agent skip {task.id}`: drop it",
-    ]
-    if task.ask is not None:
-        ways.insert(
-            0, f"`/agent push {task.id} {task.ask.sha[:7]}`: push the same commit again, once you mended that"
-        )
-    if task.pull is not None:
-        ways.insert(0, f"push a fix to the branch of #{task.pull}, or comment `/agent revise <note>` there")
-    return "What you can do:\n\n" + "\n".join(f"- {way}" for way in ways)
 
 
 def _rerun(

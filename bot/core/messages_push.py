@@ -24,13 +24,23 @@ def asking(task: TaskTrack, ask: PushAsk, diff: str) -> str:
             "a push runs this repository's CI on what an agent wrote.",
             summary(ask),
             diff,
-            f"Nothing runs meanwhile. What you can do:\n\n"
-            f"- `{command(task, ask)}`: push exactly this commit\n"
-            f"- `/agent regenerate {task.id} <note>`: another attempt, the spec improved by your note\n"
-            f"- `/agent retry {task.id}`: another attempt with the same spec\n"
-            f"- `/agent skip {task.id}`: drop it",
+            f"Nothing runs meanwhile. {ways_out(task, push='push exactly this commit')}",
         ]
     )
+
+
+def ways_out(task: TaskTrack, push: str = "push the same commit again, once you mended that") -> str:
+    """List the ways out for a task that waits for a person; they are the same wherever it is told."""
+    ways = [
+        f"`/agent retry {task.id}`: another attempt with the same spec",
+        f"`/agent regenerate {task.id} <note>`: another attempt, the spec improved by your note",
+        f"`/agent skip {task.id}`: drop it",
+    ]
+    if task.pull is not None and not task.asks:
+        ways.insert(0, f"push a fix to the branch of #{task.pull}, or comment `/agent revise <note>` there")
+    if task.ask is not None:
+        ways.insert(0, f"`{command(task, task.ask)}`: {push}")
+    return "What you can do:\n\n" + "\n".join(f"- {way}" for way in ways)
 
 
 def summary(ask: PushAsk) -> str:

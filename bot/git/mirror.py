@@ -227,7 +227,14 @@ class GitMirror:
 
     async def subjects(self, sha: str, limit: int) -> list[tuple[str, str]]:
         """List the author's address and subject of the newest commits that are no merges, newest first."""
-        command = ("log", "--no-merges", f"--max-count={limit}", "--format=%ae%x00%s%x00", _checked(sha), "--")
+        command = (
+            "log",
+            "--no-merges",
+            f"--max-count={limit}",
+            "--format=%ae%x00%s%x00",
+            _checked(sha),
+            "--",
+        )
         fields = (await git(self._place, *command)).out.decode(*_TEXT).split("\0")
         pairs = zip(fields[::2], fields[1::2], strict=False)
         return [(email.strip(), subject[:500]) for email, subject in pairs]

@@ -83,8 +83,8 @@ index <sha>..<sha>
 Nothing runs meanwhile. What you can do:
 
 - `/agent push T-1 <short>`: push exactly this commit
-- `/agent regenerate T-1 <note>`: another attempt, the spec improved by your note
 - `/agent retry T-1`: another attempt with the same spec
+- `/agent regenerate T-1 <note>`: another attempt, the spec improved by your note
 - `/agent skip T-1`: drop it\
 """)
         await s.quiet()
@@ -155,8 +155,8 @@ index <sha>..<sha>
 Nothing runs meanwhile. What you can do:
 
 - `/agent push T-1 <short>`: push exactly this commit
-- `/agent regenerate T-1 <note>`: another attempt, the spec improved by your note
 - `/agent retry T-1`: another attempt with the same spec
+- `/agent regenerate T-1 <note>`: another attempt, the spec improved by your note
 - `/agent skip T-1`: drop it\
 """)
         await s.comment(issue, command)

@@ -6,11 +6,11 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import httpx
 
-from bot.core.attribution import noreply
+from bot.core.attribution import noreply, noreply_host
 from bot.core.health import NEEDED, Standing
 from bot.core.ids import identity
 from bot.core.values import Check, Comment, Identity, Issue, Pull, Repo, ReviewComment, Role
@@ -60,10 +60,7 @@ class GitHubReads:
     async def identity(self) -> str:
         """Ask the forge who we are: the App's slug, or the person's login in token mode."""
         if isinstance(self._tokens, PersonalToken):
-            token = await self._tokens.lease(0, 0, READ)
-            return views.read(
-                views.UserView, (await self._api.send("GET", "/user", token.access())).json()
-            ).login
+            return (await self._person(self._tokens)).login
         return (await self._app()).slug
 
     async def app_id(self) -> int | None:
@@ -80,13 +77,15 @@ class GitHubReads:
 
     async def _ask_account(self, repo: Repo) -> views.UserView:
         if isinstance(self._tokens, PersonalToken):
-            token = await self._tokens.lease(0, 0, READ)
-            answer = await self._api.send("GET", "/user", token.access())
-            return views.read(views.UserView, answer.json())
+            return await self._person(self._tokens)
         # A user, not the App, writes comments; its name is made of the App's. An App as such may not ask for users.
         path = f"/users/{quote(f'{await self.identity()}[bot]')}"
         answer = await self._send("GET", path, await self._lane(repo), repo.id, READ)
         return views.read(views.UserView, answer.json())
+
+    async def _person(self, tokens: PersonalToken) -> views.UserView:
+        token = await tokens.lease(0, 0, READ)
+        return views.read(views.UserView, (await self._api.send("GET", "/user", token.access())).json())
 
     # --- repositories and people -----------------------------------------------------------------
 
@@ -340,14 +339,6 @@ class GitHubReads:
                 return False
             raise
         return True
-
-
-def noreply_host(api_url: str) -> str:
-    """Give the host in the addresses that a forge gives to accounts; the embedded forge has those of github.com."""
-    host = urlsplit(api_url).hostname or ""
-    if host in {"127.0.0.1", "localhost", "::1", "api.github.com"}:
-        return "github.com"
-    return host.removeprefix("api.") if host.endswith(".ghe.com") else host
 
 
 def path_of(repo: Repo) -> str:
