@@ -27,6 +27,7 @@ class Facts:
     """The boxes that a person changed in a text of ours, each with what was read for it."""
 
     ticked: tuple[tuple[Box, Given], ...] = ()
+    late: tuple[Box, ...] = ()  # ticked on a page that was not up to date: somebody was acted for already
     unticked: tuple[Box, ...] = ()
 
 
@@ -37,13 +38,15 @@ async def gather(track: Track | None, event: BoxesTicked, reads: TrackReads) -> 
     if event.author.id not in await reads.forge.bot_ids(event.repo):
         return Facts()
     ticked = []
-    for box in _known(event.ticked):
+    known = _known(event.ticked)
+    for box in known:
         kind = kind_of(box)
         if kind is not None and boxes.fresh(track, box):
             given = await calling.read_call(track, _asked(event, box), kind.command, reads)
             if given is not None:
                 ticked.append((box, given))
-    return Facts(tuple(ticked), tuple(_known(event.unticked)))
+    late = tuple(box for box in known if not boxes.fresh(track, box))
+    return Facts(tuple(ticked), late, tuple(_known(event.unticked)))
 
 
 def _known(marks: tuple[str, ...]) -> list[Box]:
@@ -65,11 +68,13 @@ def decide(track: Track | None, event: BoxesTicked, facts: Facts, now: datetime)
         track = decision.track
         actions += decision.actions
         timers += decision.timers
+    for box in facts.late:
+        track = boxes.spent(track, boxes.offered(track, box.kind, box.about))  # so that it is written anew
     for box in facts.unticked:
         kind = kind_of(box)
         if kind is not None and kind.undone and not boxes.fresh(track, box):
             actions += calling.answered(track, _asked(event, box, "unbox"), kind.undone).actions
-    if facts.ticked:
+    if facts.ticked or facts.late:
         actions += [SyncStatus(), SyncPlan()]
     return Decision(track=track, actions=_each_once(actions), timers=tuple(timers))
 

@@ -168,6 +168,7 @@ async def test_what_passes_is_tried_again_later_and_given_up_with_a_word(desk: D
         "what": "post_comment",
         "error": f"502 Server Error (tried {TRIES} times)",
         "task": None,
+        "comment": 0,
     }
 
 

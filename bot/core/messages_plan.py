@@ -8,7 +8,7 @@ from bot.core import boxes, messages
 from bot.core.ids import Marker
 from bot.core.planning import Conflict, Estimate, MergedPlan, PlannedTask
 from bot.core.sanitize import code, escape, fence, inline, truncate
-from bot.core.track import Track
+from bot.core.track import Frozen, Track
 
 ESTIMATES: dict[Estimate, str] = {"S": "small", "M": "medium", "L": "large"}
 QUESTIONS = "Open questions"
@@ -23,6 +23,7 @@ def plan(track: Track, merged: MergedPlan, commands: Sequence[tuple[str, str]], 
     sections = [
         str(Marker("plan", track.id)),
         f"### Plan for #{track.issue}",
+        _look_twice(track),
         escape(merged.summary),
         f"**{messages.count(len(merged.tasks), 'task')}.** Next: a pull request with `BACKLOG.yaml`, to change as "
         "you like. Nothing is changed before you merge it.",
@@ -207,13 +208,38 @@ def _cost(track: Track, merged: MergedPlan) -> str:
 
 def _frozen(track: Track) -> str:
     text = "\n\n".join([track.frozen.title, track.frozen.body, *track.frozen.comments])
-    hidden = (
-        f" Taken out, because people do not see it: {', '.join(track.frozen.hidden)}."
-        if track.frozen.hidden
-        else ""
-    )
+    more = "".join(f" {sentence}" for sentence in _of_frozen(track.frozen))
     return (
         "<details><summary>The exact text the agents get</summary>\n\n"
         f"{fence(truncate(text, 20_000))}\n\nsha256 `{track.frozen.sha256}`, frozen when "
-        f"{inline(track.frozen.by)} asked for the plan.{hidden}\n\n</details>"
+        f"{inline(track.frozen.by)} asked for the plan.{more}\n\n</details>"
     )
+
+
+def _of_frozen(frozen: Frozen) -> list[str]:
+    """Say how the text came about: what was taken out, and which comments were left out."""
+    sentences = []
+    if frozen.guessed:
+        sentences.append("What the issue said just then is not known; this is how it read a little later.")
+    if frozen.hidden:
+        sentences.append(f"Taken out, because people do not see it: {', '.join(frozen.hidden)}.")
+    if frozen.strangers:
+        left = messages.count(frozen.strangers, "comment")
+        sentences.append(f"Left out: {left} by people who may not write here.")
+    if frozen.late:
+        left = messages.count(frozen.late, "comment")
+        sentences.append(f"Left out: {left} written or edited after that.")
+    return sentences
+
+
+def _look_twice(track: Track) -> str:
+    """Warn of what people did not see when they asked for a plan, and of an edit that they did not see either."""
+    frozen, texts = track.frozen, []
+    if frozen.hidden:
+        texts.append(
+            f"The issue holds text that people do not see ({', '.join(frozen.hidden)}). It was taken out; "
+            "read at the end of this comment what the agents got, before you merge."
+        )
+    if track.stale:
+        texts.append(messages.STALE)
+    return "> [!WARNING]\n> " + "\n>\n> ".join(texts) if texts else ""

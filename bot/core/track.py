@@ -221,6 +221,7 @@ class Track:
     closed: bool = False  # its issue is closed, as far as was heard
     label: str = ""  # the trigger label, while its issue is known to bear it
     gone: bool = False  # its issue was deleted or moved away: nothing can be said there any more
+    config_problems: tuple[str, ...] = ()  # what was wrong with the settings file when it was read
     heard_until: str = (
         ""  # forge's time of the last status comment before the track was taken up again from it
     )

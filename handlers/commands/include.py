@@ -48,9 +48,9 @@ def answer(call: CommandCall) -> Decision:
     when = (
         f"into #{track.backlog_pull}"
         if track.backlog_pull
-        else "as soon as the backlog's pull request is open"
+        else "in as soon as the backlog's pull request is open"
     )
-    return say(call, f"`{name}` is taken in, {when}.", promised(decision, call.asked.comment, "file"))
+    return say(call, f"`{name}` is taken {when}.", promised(decision, call.asked.comment, "file"))
 
 
 COMMAND = Command(

@@ -10,7 +10,7 @@ from bot.core.actions import Decision, PostComment, React
 from bot.core.config import RepoConfig
 from bot.core.events import CommentCreated
 from bot.core.track import Track
-from bot.core.values import Actor, Repo, Role
+from bot.core.values import Actor, Comment, Repo, Role
 from bot.handler import TrackReads, Unfinished
 from handlers import issue_comment
 from tests.core.builders import DANA, NOW, REPO, a_task, a_track
@@ -26,6 +26,7 @@ class _World:
     settings: RepoConfig = field(default_factory=RepoConfig)
     asked: int = 0
     open: tuple[Unfinished, ...] = ()
+    deleted: bool = False
 
     @property
     def forge(self) -> "_World":
@@ -41,6 +42,9 @@ class _World:
 
     async def bot_ids(self, _repo: Repo) -> frozenset[int]:
         return frozenset({BOT.id})
+
+    async def comment(self, _repo: Repo, comment: int) -> Comment | None:
+        return None if self.deleted else Comment(comment, "", DANA)
 
     async def reacted(self, _repo: Repo, _comment: int) -> bool:
         return False

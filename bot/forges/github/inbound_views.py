@@ -44,14 +44,14 @@ class Id(View):
 
 class IssueShown(View):
     number: int
-    title: str = ""
+    title: str | None = None
     body: str | None = None
     updated_at: str = ""
     pull_request: dict[str, object] | None = None
 
     def text(self, at: str) -> IssueText | None:
-        """Give what the issue said at that time; None for a pull request."""
-        if self.pull_request is not None:
+        """Give what the issue said at that time; None for a pull request, or where the delivery does not tell."""
+        if self.pull_request is not None or self.title is None:
             return None
         return IssueText(title=self.title, body=self.body or "", at=at)
 

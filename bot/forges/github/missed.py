@@ -46,7 +46,9 @@ def as_delivery(said: SaidView, issue: Issue, repo: Repo) -> UnheardComment:
     """Tell of a comment as `issue_comment.created` does, as far as that is read here."""
     author = said.user or UserView(id=0, login="ghost")
     user = {"id": author.id, "login": author.login, "type": author.type}
-    about: JsonDict = {"number": issue.number, "title": issue.title, "body": issue.body}
+    about: JsonDict = {
+        "number": issue.number
+    }  # its words of then are not known; those of now would pass for them
     about["updated_at"] = said.created_at
     if said.is_pull:
         about["pull_request"] = {}
