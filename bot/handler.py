@@ -95,7 +95,7 @@ class RepoHandler(Generic[E, F]):
     event: type[E]
     webhooks: tuple[str, ...]  # that it comes from: `push`, `installation.created`
     permissions: Mapping[str, str] = field(default_factory=dict)  # what handling it needs, beside metadata
-    concerns: Callable[[E], bool] = lambda _: True  # asked when it arrives; what is said no to leaves no trace
+    concerns: Callable[[E], bool] = lambda _: True  # asked on arrival; what is said no to leaves no trace
     gather: Callable[[E, Reads], Awaitable[F]]
     decide: Callable[[E, F], tuple[RepoAction, ...]]
 
@@ -130,6 +130,7 @@ class CommandCall:
     unfinished: tuple[Unfinished, ...] = ()  # for commands that read it
     frozen: Frozen | None = None  # the issue as it is now, for a command that begins a round
     config: RepoConfig = field(default_factory=RepoConfig)
+    config_problems: tuple[str, ...] = ()  # one sentence each
 
     @property
     def by(self) -> str:

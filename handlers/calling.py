@@ -30,6 +30,7 @@ class Given:
 
     role: Role
     config: RepoConfig = field(default_factory=RepoConfig)
+    config_problems: tuple[str, ...] = ()
     frozen: Frozen | None = None
     backlog: Loaded | None = None
     unfinished: tuple[Unfinished, ...] = ()
@@ -61,7 +62,7 @@ async def read_call(
     track: Track | None, asked: Asked, command: Command | None, reads: TrackReads
 ) -> Given | None:
     """Ask the forge for the role, and read what the command looks at; None where nobody listens."""
-    config, _ = await reads.config(asked.repo)
+    config, problems = await reads.config(asked.repo)
     if not await hears(asked, config, reads):
         return None
     role = await reads.forge.permission(asked.repo, asked.actor.login)
@@ -77,7 +78,14 @@ async def read_call(
     unfinished: tuple[Unfinished, ...] = ()
     if command.reads_unfinished and track is not None:
         unfinished = await reads.unfinished(track.key)
-    return Given(role=role, config=config, frozen=frozen, backlog=backlog, unfinished=unfinished)
+    return Given(
+        role=role,
+        config=config,
+        config_problems=problems,
+        frozen=frozen,
+        backlog=backlog,
+        unfinished=unfinished,
+    )
 
 
 def needed_role(command: Command | None, config: RepoConfig) -> Role:
@@ -106,6 +114,7 @@ def called(track: Track | None, asked: Asked, invocation: Invocation, given: Giv
         unfinished=given.unfinished,
         frozen=given.frozen,
         config=given.config,
+        config_problems=given.config_problems,
     )
     decision = command.answer(call)
     return Called(decision, not decision.refused)

@@ -11,7 +11,7 @@ from bot.core.config import RepoConfig
 from bot.core.events import IssueLabeled
 from bot.core.ids import track_id
 from bot.core.roles import allows
-from bot.core.sanitize import code, inline
+from bot.core.sanitize import code
 from bot.core.track import Frozen, Track
 from bot.core.values import Role
 from bot.handler import Asked, Handler, Reads
@@ -66,18 +66,10 @@ def decide(track: Track | None, event: IssueLabeled, facts: Facts, now: datetime
     if facts.frozen is None:
         return life.nothing(track)
     why = f"{event.actor.login} set the label {event.label}"
-    decision = life_planning.begin(
+    begun = life_planning.begin(
         event.repo, event.issue, event.round, id_, facts.frozen, facts.config, now, why
     )
-    if facts.config_problems:
-        lines = "\n".join(f"- {inline(problem)}" for problem in facts.config_problems)
-        text = (
-            "`.github/gitwright.yml` has mistakes, so it counts as absent: the defaults hold for all settings until "
-            f"they are mended.\n\n{lines}"
-        )
-        said = life.answer(None, event.repo, event.issue, id_, f"config-{life.moment(now)}", text)
-        return Decision(track=decision.track, actions=(*decision.actions, *said.actions))
-    return decision
+    return life_planning.with_broken_settings(begun, facts.config_problems, now)
 
 
 def _refusal(event: IssueLabeled, facts: Facts) -> str:

@@ -10,6 +10,7 @@ from bot.core.actions import Decision
 from bot.core.events import TrackLost, TrackSwept
 from bot.core.ids import Marker, backlog_branch, keyed, parse_marker, task_branch
 from bot.core.plan_text import frozen_of
+from bot.core.repo_actions import ReportSettings
 from bot.core.restoring import Attempt, Remains
 from bot.core.snapshot import Block, read_block
 from bot.core.track import ENDED, SETTLED, Frozen, Track
@@ -46,7 +47,7 @@ async def gather(track: Track | None, event: TrackLost, reads: Reads) -> Facts:
 
 async def _remains(event: TrackLost, block: Block, written_at: str, reads: Reads) -> Remains:
     repo = event.repo
-    config, _ = await reads.config(repo)
+    config, problems = await reads.config(repo)
     folder = f"{config.tasks_dir}/{block.track}"
     backlog_pull = None
     attempts: dict[str, Attempt] = {}
@@ -65,6 +66,7 @@ async def _remains(event: TrackLost, block: Block, written_at: str, reads: Reads
         block=block,
         written_at=written_at,
         config=config,
+        config_problems=problems,
         frozen=await _frozen(event, block, text, reads),
         loaded=loaded,
         backlog_pull=backlog_pull,
@@ -118,11 +120,14 @@ async def _ours(repo: Repo, pull: Pull | None, marker: Marker, reads: Reads) -> 
     return parse_marker(pull.body) == marker
 
 
-def decide(track: Track | None, _event: TrackLost, facts: Facts, now: datetime) -> Decision:
+def decide(track: Track | None, event: TrackLost, facts: Facts, now: datetime) -> Decision:
     """Build the track and go on with it; one that the database knows by now is left alone."""
     if track is not None or facts.remains is None:
         return life.nothing(track)
-    return restoring.restored(restoring.rebuilt(facts.remains, now), facts.remains, now)
+    decision = restoring.restored(restoring.rebuilt(facts.remains, now), facts.remains, now)
+    if decision.track is None or decision.track.ended or not facts.remains.config_problems:
+        return decision
+    return replace(decision, about_repository=(ReportSettings(repo=event.repo),))
 
 
 def _swept(track: Track, event: TrackSwept, now: datetime) -> Decision:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from bot.core import messages, messages_plan
+from bot.core import messages, messages_plan, settings_report
 from bot.core.actions import (
     CheckHealth,
     Decision,
@@ -19,8 +19,9 @@ from bot.core.actions import (
 from bot.core.config import RepoConfig
 from bot.core.events import BacklogProposed, PlanFailed, PlanMade
 from bot.core.ids import TrackId, backlog_branch
-from bot.core.life import block, stamp
+from bot.core.life import answer, block, moment, stamp
 from bot.core.life_review import inclusions
+from bot.core.repo_actions import ReportSettings
 from bot.core.sanitize import code, inline
 from bot.core.track import Frozen, Track
 from bot.core.values import Repo
@@ -43,7 +44,8 @@ def begin(
         repo=repo,
         issue=issue,
         round=round_,
-        frozen=replace(frozen, labels=(), closed=False, edited=False),  # the words alone; the track follows the rest
+        # The words alone: the track follows the rest.
+        frozen=replace(frozen, labels=(), closed=False, edited=False),
         config=config,
         started_at=stamp(now),
         closed=frozen.closed,
@@ -57,6 +59,21 @@ def begin(
             SyncStatus(),
             CheckHealth(before="planning"),
         ),
+    )
+
+
+def with_broken_settings(begun: Decision, problems: tuple[str, ...], now: datetime) -> Decision:
+    """Let a track that begins say what is wrong with the settings file, and have the issue opened that asks to mend it."""
+    track = begun.track
+    if track is None or not problems:
+        return begun
+    key = f"config-{moment(now)}"
+    said = answer(None, track.repo, track.issue, track.id, key, settings_report.told(problems))
+    return replace(
+        begun,
+        track=replace(track, config_problems=problems),
+        actions=(*begun.actions, *said.actions),
+        about_repository=(ReportSettings(repo=track.repo),),
     )
 
 

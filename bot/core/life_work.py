@@ -49,6 +49,7 @@ def health_checked(track: Track, event: HealthChecked, now: datetime) -> Decisio
         track,
         findings=event.findings,
         config=event.config,
+        config_problems=event.config_problems,
         base_sha=event.base_sha or track.base_sha,
         tests=event.tests,
         known_failing=event.known_failing,

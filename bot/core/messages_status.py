@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from bot.core import messages, messages_push
+from bot.core import messages, messages_push, settings_report
 from bot.core.base_wait import waits_for_base
 from bot.core.ids import Marker
 from bot.core.sanitize import escape, inline, truncate
@@ -24,6 +24,8 @@ def status(track: Track, commands: Sequence[tuple[str, str]], boxes: Sequence[st
     ]
     if track.stale and not track.ended:
         parts.append(f"> [!NOTE]\n{_quoted(messages.STALE)}")
+    if track.config_problems and not track.ended:
+        parts.append(f"> [!NOTE]\n{_quoted(settings_report.in_status(track.config_problems))}")
     if track.problem:
         parts.append(f"> [!WARNING]\n{_quoted(track.problem)}")
     if track.tasks:

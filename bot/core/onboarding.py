@@ -97,14 +97,14 @@ def offer_body() -> str:
 `{config.PATH}`, in which every setting is commented out with its default. Merging it as it is changes nothing.
 
 **What happens if you do nothing:** nothing. Until somebody who may write sets the label `{trigger}` on an issue, no agent
-and no model is asked, no issue is read, and nothing is written here.
+and no model is asked, and no code is written.
 
 **What the label begins:** several agents plan the issue; the plan is posted there, and a pull request proposes it as a
 file of tasks. Once a person merges that, agents work on the tasks, with one branch and one pull request each, and mend what
 their checks or your reviews find.
 
-**What Gitwright never does:** merge, push to a branch that is not its own, rewrite what people pushed, change the files
-that CI starts from, or do what somebody asks who may not write here.
+**What Gitwright never does:** merge, push to a branch that is not its own, change the files that CI starts from, rewrite
+what people pushed unless they say so, or do what somebody asks who may not write here.
 
 **To decline, close this pull request.** It is not opened again, also where the App is installed anew; the branch
 `{branch(RepoConfig().branch_prefix)}` can be deleted.

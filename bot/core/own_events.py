@@ -21,6 +21,7 @@ class HealthChecked:
     tests: tuple[str, ...] = ()
     known_failing: tuple[str, ...] = ()
     config: RepoConfig  # as it is on the default branch now
+    config_problems: tuple[str, ...] = ()  # why it is the default
     before: Literal["planning", "work"] = "planning"
     kind: Literal["health_checked"] = "health_checked"
 

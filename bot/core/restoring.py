@@ -42,6 +42,7 @@ class Remains:
     block: Block
     written_at: str  # when the status comment was written, by the forge's clock
     config: RepoConfig
+    config_problems: tuple[str, ...] = ()
     frozen: Frozen
     loaded: Loaded | None = None  # the backlog on the default branch
     backlog_pull: Pull | None = None
@@ -63,6 +64,7 @@ def rebuilt(seen: Remains, now: datetime) -> Track:
         state=block.state,
         frozen=seen.frozen,
         config=seen.config,
+        config_problems=seen.config_problems,
         started_at=block.started or stamp(now),
         base_sha=block.base_sha,
         tests=block.tests,

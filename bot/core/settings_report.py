@@ -63,14 +63,20 @@ def mended(default_branch: str, sha: str) -> str:
 
 
 def told(problems: Sequence[str]) -> str:
-    """Say in a track's own words why its settings are the defaults; "" where they are not broken."""
-    if not problems:
-        return ""
-    lines = "\n".join(f"- {inline(problem)}" for problem in problems)
+    """Say why a track goes by the defaults, as it begins."""
     return (
         f"`{config.PATH}` has mistakes, so it counts as absent: the defaults hold for all settings until "
-        f"they are mended.\n\n{lines}"
+        f"they are mended.\n\n{_listed(problems)}"
     )
+
+
+def in_status(problems: Sequence[str]) -> str:
+    """Say the same later on, when the file may have been mended."""
+    return f"`{config.PATH}` had mistakes when this track read it, so the track goes by the defaults.\n\n{_listed(problems)}"
+
+
+def _listed(problems: Sequence[str]) -> str:
+    return "\n".join(f"- {inline(problem)}" for problem in problems)
 
 
 def _lines(problems: Sequence[ConfigProblem]) -> str:

@@ -118,7 +118,7 @@ class HealthJob:
         base = await mirror.resolve(track.repo.default_branch)
         if base is None:
             raise RetryableError(f"the branch {track.repo.default_branch} cannot be found")
-        config, _ = await self.repositories.config(track.repo)
+        config, problems = await self.repositories.config(track.repo)
         files = [file.path for file in await mirror.files(base)]
         commands = commands_for(config, files)
         seen = [await self._seen(track, mirror, base, files, command, config) for command in commands]
@@ -144,6 +144,7 @@ class HealthJob:
             tests=commands,
             known_failing=config.known_failing,
             config=config,
+            config_problems=problems,
             before=action.before,
         )
 
@@ -170,6 +171,7 @@ class HealthJob:
             tests=track.tests,
             known_failing=track.known_failing,
             config=track.config,
+            config_problems=track.config_problems,
             before=action.before,
         )
 

@@ -28,6 +28,7 @@ def answer(call: CommandCall) -> Decision:
     decision = life_planning.begin(
         asked.repo, asked.number, asked.round, id_, call.frozen, call.config, call.now, why
     )
+    decision = life_planning.with_broken_settings(decision, call.config_problems, call.now)
     return promised(decision, asked.comment, "plan")
 
 

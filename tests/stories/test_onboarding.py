@@ -55,14 +55,14 @@ async def test_a_new_repository_is_offered_settings_once_and_nothing_else(
 `.github/gitwright.yml`, in which every setting is commented out with its default. Merging it as it is changes nothing.
 
 **What happens if you do nothing:** nothing. Until somebody who may write sets the label `agent:plan` on an issue, no agent
-and no model is asked, no issue is read, and nothing is written here.
+and no model is asked, and no code is written.
 
 **What the label begins:** several agents plan the issue; the plan is posted there, and a pull request proposes it as a
 file of tasks. Once a person merges that, agents work on the tasks, with one branch and one pull request each, and mend what
 their checks or your reviews find.
 
-**What Gitwright never does:** merge, push to a branch that is not its own, rewrite what people pushed, change the files
-that CI starts from, or do what somebody asks who may not write here.
+**What Gitwright never does:** merge, push to a branch that is not its own, change the files that CI starts from, rewrite
+what people pushed unless they say so, or do what somebody asks who may not write here.
 
 **To decline, close this pull request.** It is not opened again, also where the App is installed anew; the branch
 `agent/onboarding` can be deleted.
@@ -210,3 +210,32 @@ A pull request that changes the file gets the check `gitwright/config`, which sa
         )
         await s.put(config.PATH, "draft: no\n")
         assert (await issue("open", "draft"))["number"] == first["number"]
+
+
+async def test_a_track_tells_of_broken_settings_however_it_begins(
+    tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
+) -> None:
+    files = {**FILES, config.PATH: "drafts: true\n"}
+    async with story(tmp_path, judge, webhook_judge, files=files) as s:
+        issue = await s.open_issue()
+        await s.comment(issue, "/agent plan")
+        said = read(await s.hears(issue, "answer"))
+        assert said == snapshot("""\
+`.github/gitwright.yml` has mistakes, so it counts as absent: the defaults hold for all settings until they are mended.
+
+- line 1: The key `drafts` is not known. Did you mean `draft`?\
+""")
+        await s.backlog_pull()
+        assert "had mistakes when this track read it" in await s.status(issue)
+        assert "Did you mean `draft`?" in await s.status(issue)
+        await s.quiet()
+        found = await s.call("GET", f"{s.path}/issues", params={"state": "open"})
+        assert [i["title"] for i in found if "mend" in i["title"]] == [
+            "Gitwright: mend .github/gitwright.yml"
+        ]
+        # The next round reads the mended file, and says nothing.
+        await s.put(config.PATH, "draft: true\n")
+        await s.comment(issue, "/agent plan")
+        await s.backlog_pull(f"issue-{issue}-r2")
+        assert "had mistakes" not in await s.status(issue)
+        assert len(await s.said(issue, "answer")) == 1
