@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import re
-from datetime import UTC, datetime
 
 import click
 import structlog
@@ -16,6 +15,7 @@ from bot.doctor import CHECKS, report
 from bot.doctor.examine import Examined, examine
 from bot.doctor.world import open_world
 from bot.settings import load_settings
+from bot.wiring import SystemClock
 
 
 @click.command("doctor")
@@ -49,7 +49,7 @@ def command(context: click.Context, /, repos: tuple[str, ...], fix: bool, as_jso
 
 
 async def _examined(repos: tuple[str, ...], fix: bool) -> Examined:
-    world = open_world(load_settings, os.environ, lambda: datetime.now(UTC), repos)
+    world = open_world(load_settings, os.environ, SystemClock(), repos)
     try:
         return await examine(world, CHECKS, fix=fix)
     finally:

@@ -108,8 +108,7 @@ def _on_default(rule: BranchRule, signs: bool) -> Judged | None:
             else ("warning", "signatures are demanded: merge the bot's pull requests by squash")
         )
     if rule.type.endswith("_pattern") and rule.type != "branch_name_pattern":
-        level, text = _pattern(rule, "")
-        return ("warning" if level == "failed" else level), text
+        return _pattern(rule, "")
     return _ON_DEFAULT.get(rule.type)
 
 
@@ -124,7 +123,8 @@ def _pattern(rule: BranchRule, branch: str) -> Judged:
     if fits is None:
         return "warning", f"a rule on texts that cannot be judged here: {shown}"
     if rule.type == "commit_message_pattern":
-        return ("ok" if fits else "failed"), f"commit messages must be {shown}; the bot's are like `{ours}`"
+        text = f"commit messages must be {shown}; the bot's are like `{ours}`, in the form that is usual in the repository"
+        return ("ok" if fits else "warning"), text
     return ("ok" if fits else "failed"), f"branch names must be {shown}"
 
 

@@ -103,8 +103,8 @@ def judge_installations(
     asked = {
         name: level for name, level in wanted.items() if _rank(app.permissions.get(name)) >= _rank(level)
     }
-    behind = {each: lacking(each.permissions, asked) for each in found if not each.suspended}
-    unapproved = [(each, missing) for each, missing in behind.items() if missing]
+    behind = [(each, lacking(each.permissions, asked)) for each in found if not each.suspended]
+    unapproved = [(each, missing) for each, missing in behind if missing]
     suspended = [each for each in found if each.suspended]
     details = (
         *(f"{each.account}: not approved yet: {', '.join(missing)}" for each, missing in unapproved),

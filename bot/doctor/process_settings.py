@@ -13,7 +13,8 @@ def judge(settings: Settings | None, problem: str) -> Finding:
     if settings is None:
         lines = problem.splitlines()
         details = tuple(line.removeprefix("- ") for line in lines[1:])
-        return Finding("failed", lines[0], "Mend them in the environment or in `.env`.", details)
+        text = lines[0].partition("; ")[0].rstrip(":.") + "."
+        return Finding("failed", text, "Mend them in the environment or in `.env`.", details)
     if settings.mode == "setup":
         step = "Run `gitwright serve` and open the set-up page whose address it prints."
         return Finding("failed", "No App and no token: the bot is in set-up mode.", step)

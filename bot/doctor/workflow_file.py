@@ -117,14 +117,42 @@ def branch_runs(patterns: Sequence[str], branch: str) -> bool:
 
 
 def _matches(pattern: str, branch: str) -> bool:
-    """Match GitHub's filter patterns: `*` within a part, `**` over all, `?` and `+` repeat what is before them."""
-    parts = re.findall(r"\*\*/?|\*|\?|\+|\[[^]]*\]|\\.|.", pattern, re.DOTALL)
-    known = {"**": ".*", "**/": "(?:.*/)?", "*": "[^/]*", "?": "?", "+": "+"}
-    made = "".join(known.get(part) or (part if part[0] in "[\\" else re.escape(part)) for part in parts)
-    try:
-        return re.fullmatch(made, branch) is not None
-    except re.error:
-        return True  # in doubt it runs
+    """Match GitHub's filter patterns: `*` within a part, `**` over all, `?` and `+` repeat what is before them.
+
+    A set of places moves through the pattern, so that no pattern of anybody takes long.
+    """
+    at = {0}
+    for atom, least, repeats in _atoms(pattern):
+        if atom == "**/":
+            folders = {n + 1 for n, sign in enumerate(branch) if sign == "/"}
+            at |= {n for n in folders if n > min(at, default=len(branch))}
+            continue
+        moved = at if least == 0 else set[int]()
+        fresh = at
+        while fresh:
+            fresh = {n + 1 for n in fresh if n < len(branch) and _fits(atom, branch[n])} - moved
+            moved = moved | fresh
+            if not repeats:
+                break
+        at = moved
+    return len(branch) in at
+
+
+def _atoms(pattern: str) -> Iterator[tuple[str, int, bool]]:
+    """Take a pattern apart: what stands for one sign, how often it is there at least, whether it repeats."""
+    for part, count in re.findall(r"(\*\*/|\*\*|\*|\[[^]]*\]|\\.|.)([?+]?)", pattern, re.DOTALL):
+        stars = part in {"*", "**", "**/"}
+        yield part, 0 if stars or count == "?" else 1, stars or count == "+"
+
+
+def _fits(atom: str, sign: str) -> bool:
+    if atom in {"*", "**"}:
+        return atom == "**" or sign != "/"
+    if len(atom) > 2 and atom[0] == "[":
+        inner = atom[1:-1]
+        spans = re.findall(r"(.)-(.)|(.)", inner, re.DOTALL)
+        return any(low <= sign <= high if low else sign == one for low, high, one in spans)
+    return sign == atom[-1]
 
 
 def _handed(node: Node, key: str = "") -> Iterator[tuple[int, str]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, TypeVar, cast
 
 from bot.core import config as settings_file
@@ -13,6 +12,7 @@ from bot.core.config import ConfigProblem, RepoConfig
 from bot.core.values import Repo
 from bot.errors import BotError, UserError
 from bot.forges.github.inspection import AppFacts, Front, Inspection, InstallationFacts, Listing, RepoFacts
+from bot.ports import Clock
 from bot.settings import Settings
 
 T = TypeVar("T")
@@ -33,7 +33,6 @@ class World:
     settings: Settings | None
     problem: str  # what is wrong with the settings, where there are none
     environ: Mapping[str, str]
-    now: Callable[[], datetime]
     inspection: Inspection | None  # None: no identity on a forge yet, or no usable settings
     named: tuple[str, ...] = ()  # repositories asked for, owner/name
     _asked: dict[str, asyncio.Task[Any]] = field(default_factory=dict)
@@ -127,18 +126,18 @@ class World:
 def open_world(
     load: Callable[[], Settings],
     environ: Mapping[str, str],
-    now: Callable[[], datetime],
+    clock: Clock,
     named: tuple[str, ...] = (),
 ) -> World:
     """Read the settings and get ready to ask the forge; what is wrong with them is a finding."""
     try:
         settings = load()
-        return World(settings, "", environ, now, _inspection(settings), named)
+        return World(settings, "", environ, _inspection(settings, clock), named)
     except UserError as error:
-        return World(None, str(error), environ, now, None, named)
+        return World(None, str(error), environ, None, named)
 
 
-def _inspection(settings: Settings) -> Inspection | None:
+def _inspection(settings: Settings, clock: Clock) -> Inspection | None:
     if settings.mode == "setup":
         return None
     return Inspection(
@@ -150,5 +149,6 @@ def _inspection(settings: Settings) -> Inspection | None:
         api_version=settings.github_api_version,
         write_gap=settings.write_gap,
         api_limit=settings.api_calls,
+        clock=clock,
         timeout=5.0,
     )

@@ -17,8 +17,6 @@ from bot.errors import ForgeError, NotFoundError, RetryableError
 from bot.forges.github import GitHubForge, views
 from bot.forges.github.auth import METADATA, READ, AppTokens
 
-MOST_BRANCHES = 1000  # with one prefix; the rest is not looked at
-
 
 @dataclass(frozen=True, slots=True)
 class AppFacts:
@@ -272,11 +270,9 @@ class Inspection(GitHubForge):
         return frozenset(views.read(views.LabelView, item).name for item in await self._all(repo, "/labels"))
 
     async def branches(self, repo: Repo, prefix: str) -> list[str]:
-        """List the branches whose names begin so, as far as they are listed at all."""
-        lane = await self._lane(repo)
-        path = f"/repos/{quote(repo.owner)}/{quote(repo.name)}/git/matching-refs/heads/{quote(prefix)}"
+        """List the branches whose names begin so."""
         try:
-            items = await self._pages(path, lane, repo.id, READ, most=MOST_BRANCHES // 100)
+            items = (await self._get(repo, f"/git/matching-refs/heads/{quote(prefix)}")).json()
         except ForgeError as error:
             if error.status != 409:  # said of an empty repository
                 raise
