@@ -12,9 +12,9 @@ from typing import Any, TextIO
 import structlog
 
 HIDDEN = "[hidden]"
-# What GitHub's tokens, keys and authorization headers look like, for those that were made while running.
+# What GitHub's tokens, keys, codes and authorization headers look like, for those that were made while running.
 _SHAPES = re.compile(
-    r"gh[pousr]_[A-Za-z0-9_]{16,}|github_pat_\w{20,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,}"
+    r"(?<=/app-manifests/)[\w.~-]+|gh[pousr]_[A-Za-z0-9_]{16,}|github_pat_\w{20,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,}"
     r"|(?<=://)[^\s:/@]*:[^\s/@]+(?=@)|(?<=[Bb]earer )\S{8,}"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
 )

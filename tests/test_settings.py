@@ -20,7 +20,8 @@ KEY = (
 
 
 @pytest.fixture(autouse=True)
-def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
+def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)  # a checkout may hold stored credentials
     for name in list(os.environ):
         if name.startswith("GITWRIGHT_"):
             monkeypatch.delenv(name)

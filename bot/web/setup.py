@@ -207,7 +207,7 @@ class Setup:
         except BotError as error:
             _log.warning("manifest_not_converted", error=str(error))
             text = (
-                f"{web} did not hand over the App: {error}. Try again; if that does not help, begin anew, and look whether "
+                f"{web} did not hand over the App ({str(error).replace(code, '...')}). Try again; if that does not help, begin anew, and look whether "
                 f"{web} has made the App all the same: delete it there, or make a new private key on its page and import it."
             )
             return trouble("The App could not be taken over", text, 502, again=str(request.url))
