@@ -18,12 +18,13 @@ sys.path.insert(0, str(ROOT))
 
 from bot.core import config  # noqa: E402 - works without an installation too
 from bot.core.actions import Action  # noqa: E402
-from bot.core.backlog_model import Backlog  # noqa: E402
 from bot.core.config import RepoConfig  # noqa: E402
 from bot.core.events import OwnEvent  # noqa: E402
 from bot.handler import Command  # noqa: E402
 from bot.settings import PREFIX, Settings  # noqa: E402
-from docs.meanings import BACKLOG, CONFIG, DESIGNED, INERT, INERT_SETTINGS, REASONS, WORDS  # noqa: E402
+from docs import doctor_page  # noqa: E402
+from docs import json_schemas  # noqa: E402
+from docs.meanings import CONFIG, DESIGNED, INERT, INERT_SETTINGS, REASONS, WORDS  # noqa: E402
 from handlers import HANDLERS, AnyHandler  # noqa: E402
 from handlers.commands import COMMANDS  # noqa: E402
 
@@ -60,8 +61,9 @@ def pages() -> dict[str, str]:
         "docs/configuration.md": configuration(),
         "docs/settings.md": settings(),
         "docs/events.md": events(),
-        "docs/schema/gitwright.schema.json": _json(_described(config.json_schema(), CONFIG)),
-        "docs/schema/backlog.schema.json": _json(_described(Backlog.model_json_schema(), BACKLOG)),
+        "docs/doctor.md": doctor(),
+        "docs/schemas/gitwright.schema.json": _json(json_schemas.gitwright()),
+        "docs/schemas/backlog.schema.json": _json(json_schemas.backlog()),
     }
 
 
@@ -102,7 +104,7 @@ def configuration() -> str:
         "They stand in `.github/gitwright.yml` and are read from the default branch only, so that nobody changes them in "
         "a pull request that is not merged. The file is optional, and every key in it is. A file with a mistake counts "
         "as absent: the bot says each mistake with its line when a track begins, and the defaults hold.",
-        "For editors: `# yaml-language-server: $schema=`[`schema/gitwright.schema.json`](schema/gitwright.schema.json)."
+        "For editors: `# yaml-language-server: $schema=`[`schemas/gitwright.schema.json`](schemas/gitwright.schema.json)."
         " The operator's own settings come first; they are in [settings.md](settings.md).",
         _table(("key", "default", "value", "meaning"), rows),
         f'Keys marked "{NOT_YET.strip().strip("*").rstrip(".").lower()}" are read and checked, so that a file can hold '
@@ -130,7 +132,7 @@ def _kind(key: str, schema: Mapping[str, Any]) -> str:
     part, _, name = key.rpartition(".")
     if not part:
         return _shape(schema["properties"][name])
-    [model] = _models_of(schema["properties"][part])
+    [model] = json_schemas.models_of(schema["properties"][part])
     return _shape(schema["$defs"][model]["properties"][name])
 
 
@@ -250,29 +252,13 @@ def _first_line(thing: type) -> str:
     return WORDS[thing.__name__] if doc.startswith(f"{thing.__name__}(") else doc.partition("\n")[0]
 
 
-# --- schemas and layout ----------------------------------------------------------------------------
+def doctor() -> str:
+    """Render the page of the checks that `gitwright doctor` makes."""
+    told = [part if isinstance(part, str) else _table(*part) for part in doctor_page.parts()]
+    return _page([HEAD + told[0], *told[1:]])
 
 
-def _described(schema: dict[str, Any], meanings: Mapping[str, str]) -> dict[str, Any]:
-    """Add to each key of a schema what it means, for the tooltips of editors."""
-    owners = {"": schema}
-    for name, shape in schema["properties"].items():
-        for model in _models_of(shape):
-            owners[f"{name}."] = schema["$defs"][model]
-    for prefix, owner in owners.items():
-        for name, shape in owner["properties"].items():
-            if text := meanings.get(prefix + name):
-                shape["description"] = text
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
-
-
-def _models_of(shape: Mapping[str, Any]) -> list[str]:
-    found = [shape["$ref"].rpartition("/")[2]] if "$ref" in shape else []
-    for key in ("anyOf", "items"):
-        inner = shape.get(key, ())
-        for each in [inner] if isinstance(inner, dict) else inner:
-            found += _models_of(each)
-    return found
+# --- layout ----------------------------------------------------------------------------------------
 
 
 def _json(data: dict[str, Any]) -> str:

@@ -123,6 +123,7 @@ def _existing(path: Path) -> Path:
 
 
 async def _lock_folder(world: World) -> tuple[str, ...]:
+    """sets the folder's mode to 0700"""
     path = world.configured().data_dir.absolute()
     if not path.is_dir():
         return ()

@@ -39,6 +39,7 @@ async def _credentials(world: World) -> Finding:
 
 
 async def _lock_away(world: World) -> tuple[str, ...]:
+    """sets the file's mode to 0600"""
     path = world.configured().data_dir / credentials.NAME
     path.chmod(0o600)
     return (f"set the mode of `{path}` to 0600",)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from bot.core import codeowners, messages
 from bot.core import config as settings_file
-from bot.core import messages, scopes
 from bot.core.config import NO_TEST, ConfigProblem, RepoConfig
 from bot.core.health import detect_test_command
 from bot.core.values import Repo
@@ -15,7 +15,6 @@ from bot.forges.github.inspection import RepoFacts
 from bot.wiring import overridden
 
 TRIGGER = "Have agents plan this issue"  # the description of the label that people set
-_OWNERS = (".github/CODEOWNERS", "CODEOWNERS", "docs/CODEOWNERS")
 
 
 def judge_state(facts: RepoFacts, empty: bool) -> Finding:
@@ -79,19 +78,6 @@ def judge_tests(config: RepoConfig, listed: Collection[str], whole: bool) -> Fin
     return ok(f"Tests are found: `{command}`.")
 
 
-def owners_of(text: str, path: str) -> str:
-    """Give who owns a path by CODEOWNERS, "" where nobody does; as GitHub reads it, the last matching line counts."""
-    found = ""
-    for line in text.splitlines():
-        pattern, *names = line.partition("#")[0].split() or [""]
-        bare = pattern.strip("/")
-        anchored = bare if pattern.startswith("/") or "/" in bare else f"**/{bare}"
-        shapes = {bare, anchored, anchored.removeprefix("**/")}
-        if pattern and (bare in {"*", "**"} or any(scopes.covers(each, path) for each in shapes)):
-            found = " ".join(names)
-    return found
-
-
 async def _state(world: World, repo: Repo) -> Finding:
     facts = await world.facts(repo)
     return judge_state(facts, empty=not (await world.listing(repo)).paths)
@@ -108,6 +94,7 @@ async def _labels(world: World, repo: Repo) -> Finding:
 
 
 async def _make_labels(world: World, repo: Repo) -> tuple[str, ...]:
+    """makes the labels that are missing, with color and description"""
     config, problems = await world.config(repo)
     if problems:  # the names in it might be meant, and do not count
         return ()
@@ -130,9 +117,10 @@ async def _tests(world: World, repo: Repo) -> Finding:
 async def _owners(world: World, repo: Repo) -> Finding:
     config, _ = await world.config(repo)
     listed = (await world.listing(repo)).paths
-    path = next((each for each in _OWNERS if each in listed), None)
+    path = codeowners.place(listed)
     text = await world.file(repo, path) if path else None
-    owners = owners_of(text or "", f"{config.tasks_dir}/issue-1/BACKLOG.yaml")
+    rules = codeowners.parse(text or "")
+    owners = ", ".join(codeowners.owners(rules, f"{config.tasks_dir}/issue-1/BACKLOG.yaml"))
     if owners:
         return ok(
             f"Backlogs below `{config.tasks_dir}/` are owned by {owners}, who will be asked to review them."

@@ -238,8 +238,11 @@ async def test_a_suspended_installation_and_a_repository_that_nobody_knows(scene
 
     found = await scene.examined("app.installations", "repository.state")
     assert levels(found) == {"app.installations": "failed"}  # and none of its repositories
-    unseen = await scene.examined("repository.state", named=("maintainer/nothing",))
-    assert levels(unseen) == {"repository.found": "failed"}
+    named = await scene.examined("repository.state", named=("maintainer/nothing", SLUG))
+    assert [(each.repository, each.finding.step) for each in named.results] == [
+        ("maintainer/nothing", "Compare the name, and install the App on it."),
+        (SLUG, "Do what `app.installations` says."),
+    ]
 
 
 async def test_a_wrong_clock_and_a_wrong_key_are_told_apart(scene: Scene) -> None:
