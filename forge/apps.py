@@ -4,6 +4,7 @@ import json
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 from cryptography.hazmat.primitives import serialization
@@ -17,6 +18,9 @@ from forge.store import Row
 
 if TYPE_CHECKING:
     from forge.state import Forge
+
+
+CODE_AGE = timedelta(hours=1)
 
 
 class HookAttributes(BaseModel):
@@ -57,8 +61,9 @@ def slug_of(name: str) -> str:
 
 
 def remember_manifest(forge: "Forge", manifest: JsonDict, user_id: int) -> str:
-    """Keeps a manifest that a person confirmed and returns the code for its conversion."""
-    Manifest.model_validate(manifest)
+    """Keeps a manifest that a person confirmed and returns the code for its conversion; 422 if the name is taken."""
+    if forge.db.one("SELECT id FROM apps WHERE slug = ?", slug_of(Manifest.model_validate(manifest).name)):
+        raise GitHubError(422, "An App of this name exists already. Go back and choose another name.")
     code = secrets.token_hex(20)
     forge.db.run(
         "INSERT INTO app_manifests (code, manifest, user_id, created_at) VALUES (?, ?, ?, ?)",
@@ -71,9 +76,11 @@ def remember_manifest(forge: "Forge", manifest: JsonDict, user_id: int) -> str:
 
 
 def convert(forge: "Forge", code: str) -> NewApp:
-    """Makes the App of a remembered manifest, once; 404 for another code."""
+    """Makes the App of a remembered manifest, once and within the hour that GitHub gives; 404 for another code."""
     with forge.db.tx():
-        kept = forge.db.one("SELECT * FROM app_manifests WHERE code = ?", code)
+        kept = forge.db.one(
+            "SELECT * FROM app_manifests WHERE code = ? AND created_at > ?", code, forge.clock.text(-CODE_AGE)
+        )
         if kept is None:
             raise GitHubError(404, "Not Found")
         forge.db.run("DELETE FROM app_manifests WHERE code = ?", code)

@@ -47,11 +47,12 @@ def seed(forge: "Forge") -> str:
     return file.read_text().strip()
 
 
-def add_user(forge: "Forge", login: str, *, site_admin: bool = False) -> int:
+def add_user(forge: "Forge", login: str, *, kind: str = "User", site_admin: bool = False) -> int:
     """A new person; the e-mail address is one that no mail reaches."""
     return forge.db.run(
-        "INSERT INTO users (login, type, name, email, site_admin, created_at) VALUES (?, 'User', ?, ?, ?, ?)",
+        "INSERT INTO users (login, type, name, email, site_admin, created_at) VALUES (?, ?, ?, ?, ?, ?)",
         login,
+        kind,
         login,
         f"{login}@users.noreply.github.com",
         int(site_admin),

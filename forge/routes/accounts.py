@@ -1,6 +1,6 @@
 """Test-only routes that make people and give them roles; the site administrator's."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
@@ -14,9 +14,10 @@ router = APIRouter()
 
 
 class NewUser(BaseModel):
-    """A person to make; the login as GitHub allows it."""
+    """A person or an organization to make; the login as GitHub allows it."""
 
     login: Annotated[str, Field(pattern=r"^[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*$", max_length=39)]
+    type: Literal["User", "Organization"] = "User"
 
 
 class NewRole(BaseModel):
@@ -32,7 +33,7 @@ def create_user(request: Request, actor: SiteAdmin, body: NewUser) -> JSONRespon
     if forge.user(body.login) is not None:
         raise invalid("User", "login", "already_exists")
     with forge.db.tx():
-        token = tokens.mint_personal(forge, seed.add_user(forge, body.login))
+        token = tokens.mint_personal(forge, seed.add_user(forge, body.login, kind=body.type))
     return JSONResponse({"login": body.login, "token": token}, 201)
 
 
