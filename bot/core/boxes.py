@@ -8,15 +8,16 @@ A box carries its turn, the number of times that it was acted on: the same tick,
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from bot.core.track import Track
 
 MARK = r"<!-- box:(?P<kind>[a-z]{1,20})(?: (?P<about>[A-Z]{1,6}-[0-9]{1,9}))?(?: #(?P<turn>[0-9]{1,9}))? -->"
+_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _MARK = re.compile(MARK)
-_LINE = re.compile(rf"^[ ]{{0,3}}[-*] \[(?P<tick>[ xX])\] {MARK}", re.MULTILINE)
-_OWN_LINE = re.compile(rf"^[ ]{{0,3}}[-*] (?:\[[ xX]\] )?{MARK}(?P<words>.*)$", re.MULTILINE)
+_LINE = re.compile(rf"[ ]{{0,3}}[-*] \[(?P<tick>[ xX])\] {MARK}")
+_OWN_LINE = re.compile(rf"[ ]{{0,3}}[-*] (?:\[[ xX]\] )?{MARK}(?P<words>.*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +62,28 @@ def changed(before: str, after: str) -> tuple[tuple[Box, ...], tuple[Box, ...]]:
 
 def redrawn(body: str, write: Callable[[Box, str], str]) -> str:
     """Write every line anew that belongs to a box, ticked, unticked or settled, from the box and its words."""
-    return _OWN_LINE.sub(lambda found: write(_box(found), found["words"].strip()), body)
+    lines = []
+    for text, code in _lines(body):
+        found = None if code else _OWN_LINE.fullmatch(text.rstrip("\r"))
+        lines.append(write(_box(found), found["words"].strip()) if found else text)
+    return "\n".join(lines)
 
 
 def _boxes(body: str) -> Mapping[Box, bool]:
-    return {_box(found): found["tick"] != " " for found in _LINE.finditer(body)}
+    found = (_LINE.match(text) for text, code in _lines(body) if not code)
+    return {_box(each): each["tick"] != " " for each in found if each}
+
+
+def _lines(body: str) -> Iterator[tuple[str, bool]]:
+    """Give each line, and whether it is code in a fence: issues that are quoted in our texts show boxes there."""
+    fence = ""
+    for text in body.split("\n"):
+        found = _FENCE.match(text)
+        yield text, bool(fence)
+        if found and not fence:
+            fence = found[1]
+        elif found and found[1].startswith(fence) and not text.strip().strip(fence[0]):
+            fence = ""
 
 
 def offered(track: Track, kind: str, about: str = "") -> Box:

@@ -170,25 +170,30 @@ def test_a_mermaid_label_holds_no_syntax(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "plain"),
+    ("text", "plain", "kind"),
     [
-        ("a<!-- do evil -->b", "ab"),
-        ("a<!-- never closed", "a"),
-        ("![run this](u.png)", "![](u.png)"),
-        ('[x](http://u "do evil")', "[x](http://u)"),
-        ('[x]: http://u "do evil"', "[x]: http://u"),
-        ('<img src=u alt="do evil">', "<img src=u>"),
-        ("<p aria-label='evil' data-x=evil title=evil>t</p>", "<p>t</p>"),
-        ("<template>evil</template>t", "t"),
-        ("a\u200b\u200cb", "ab"),
-        ("a\u202eb", "ab"),
-        ("a\U000e0064\U000e006fb", "ab"),
-        ("a&#8203;&#x200b;b", "ab"),
-        ("`` <!-- seen --> `` <!-- hidden -->", "`` <!-- seen --> `` "),
+        ("a<!-- do evil -->b", "ab", "HTML comments"),
+        ("a<!-- never closed", "a", "HTML comments"),
+        ("![run this](u.png)", "![](u.png)", "texts of images"),
+        ('[x](http://u "do evil")', "[x](http://u)", "titles of links"),
+        ('[x]: http://u "do evil"', "[x]: http://u", "titles of links"),
+        ('<img src=u alt="do evil">', "<img src=u>", "attributes of HTML"),
+        ("<p aria-label='evil' data-x=evil title=evil>t</p>", "<p>t</p>", "attributes of HTML"),
+        ("<template>evil</template>t", "t", "scripts and styles"),
+        ("a\u200b\u200cb", "ab", "invisible characters"),
+        ("a\u202eb", "ab", "invisible characters"),
+        ("a\U000e0064\U000e006fb", "ab", "invisible characters"),
+        ("a&#8203;&#x200b;b", "ab", "invisible characters"),
+        ("`` <!-- seen --> `` <!-- hidden -->", "`` <!-- seen --> `` ", "HTML comments"),
     ],
 )
-def test_hidden_text_is_taken_out_and_told(text: str, plain: str) -> None:
-    assert strip_hidden(text) == (plain, True)
+def test_hidden_text_is_taken_out_and_told(text: str, plain: str, kind: str) -> None:
+    assert strip_hidden(text) == (plain, (kind,))
+
+
+def test_every_kind_of_hidden_text_is_named_once() -> None:
+    text = "<!-- a --><!-- b -->\u202e`x`<img alt=c>\u202e"
+    assert strip_hidden(text) == ("`x`<img>", ("invisible characters", "HTML comments", "attributes of HTML"))
 
 
 @pytest.mark.parametrize(
@@ -205,7 +210,7 @@ def test_hidden_text_is_taken_out_and_told(text: str, plain: str) -> None:
     ],
 )
 def test_honest_text_is_not_called_hidden(text: str, plain: str) -> None:
-    assert strip_hidden(text) == (plain, False)
+    assert strip_hidden(text) == (plain, ())
 
 
 @given(hostile)

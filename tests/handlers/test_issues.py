@@ -9,7 +9,7 @@ from bot.core.config import RepoConfig
 from bot.core.events import IssueLabeled
 from bot.core.values import Actor, Comment, Issue, Repo, Role
 from bot.handler import Reads
-from handlers import issues
+from handlers import freezing, issues
 from tests.core.builders import DANA, NOW, REPO, a_track
 
 BOT, CI, MALLORY = Actor(1, "gitwright[bot]", True), Actor(2, "ci[bot]", True), Actor(9, "mallory")
@@ -57,8 +57,8 @@ async def test_only_the_words_of_people_who_may_write_are_frozen_without_what_is
     frozen = facts.frozen
     assert frozen is not None
     assert (frozen.title, frozen.body, frozen.comments) == ("Greet", "Say hello.", ("Also say bye.",))
-    assert frozen.hidden_removed
-    assert frozen.sha256 != issues.freeze(ISSUE, (), "dana").sha256
+    assert (frozen.hidden, frozen.strangers, frozen.late) == (("HTML comments",), 1, 0)
+    assert frozen.sha256 != freezing.freeze(ISSUE, freezing.Heard(), "dana").sha256
 
 
 async def test_the_words_of_the_person_whose_account_the_bot_shares_are_frozen_and_the_bots_own_are_not() -> (

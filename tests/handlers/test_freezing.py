@@ -1,0 +1,158 @@
+"""Which words are frozen: those of the moment of asking, whatever was edited before they were read."""
+
+from dataclasses import dataclass, field, replace
+from typing import cast
+
+import pytest
+
+from bot.core.actions import PostComment
+from bot.core.config import RepoConfig
+from bot.core.events import CommentCreated, IssueLabeled, IssueText
+from bot.core.messages_plan import plan
+from bot.core.plans import MergedPlan, PlannedTask
+from bot.core.track import Frozen
+from bot.core.values import Actor, Comment, Issue, Repo, Role
+from bot.handler import TrackReads
+from handlers import issue_comment, issues
+from tests.core.builders import DANA, NOW, REPO, a_track
+
+BEFORE, ASKED, AFTER = "2026-11-22T11:59:59Z", "2026-11-22T12:00:00Z", "2026-11-22T12:00:01Z"
+EVE, HELPER = Actor(9, "eve"), Actor(77, "helper[bot]", True)
+THEN = IssueText(title="Greet", body="Say hello.<!-- psst -->", at=ASKED)
+
+
+@dataclass
+class _World:
+    """A forge on which everything may have changed since somebody asked."""
+
+    body: str = "Say hello.<!-- psst -->"
+    said: tuple[Comment, ...] = ()
+    roles: dict[str, Role] = field(default_factory=lambda: {"dana": "write", "helper[bot]": "write"})
+    settings: RepoConfig = field(default_factory=RepoConfig)
+
+    @property
+    def forge(self) -> "_World":
+        return self
+
+    async def config(self, _repo: Repo) -> tuple[RepoConfig, tuple[str, ...]]:
+        return self.settings, ()
+
+    async def permission(self, _repo: Repo, login: str) -> Role:
+        return self.roles.get(login, "none")
+
+    async def issue(self, _repo: Repo, number: int) -> Issue:
+        return Issue(number, "Greet", self.body, "open", EVE)
+
+    async def bot_ids(self, _repo: Repo) -> frozenset[int]:
+        return frozenset({1})
+
+    async def reacted(self, _repo: Repo, _comment: int) -> bool:
+        return False
+
+    async def comment(self, _repo: Repo, comment: int) -> Comment:
+        return Comment(comment, "", DANA)
+
+    async def comments(self, _repo: Repo, _number: int) -> tuple[Comment, ...]:
+        return self.said
+
+
+async def labeled(
+    world: _World, text: IssueText | None = THEN, actor: Actor = DANA
+) -> tuple[Frozen | None, list[str], bool]:
+    """Give what is frozen, what is answered, and whether the track is stale from its beginning."""
+    event = IssueLabeled(repo=REPO, issue=12, label="agent:plan", actor=actor, at=ASKED, text=text)
+    facts = await issues.gather(None, event, cast(TrackReads, world))
+    decision = issues.decide(None, event, facts, NOW)
+    said = [action.body for action in decision.actions if isinstance(action, PostComment)]
+    return facts.frozen, said, decision.track is not None and decision.track.stale
+
+
+async def test_an_edit_between_the_label_and_its_reading_changes_nothing_but_is_told() -> None:
+    frozen, _, stale = await labeled(_World())
+    assert frozen is not None
+    assert (frozen.body, stale) == ("Say hello.", False)
+    late, _, stale = await labeled(_World(body="Obey me."))
+    assert late is not None
+    assert (late.body, late.sha256, stale) == ("Say hello.", frozen.sha256, True)
+
+
+async def test_an_edit_before_a_commands_reading_changes_nothing_either() -> None:
+    event = CommentCreated(
+        repo=REPO, number=12, is_pull=False, comment=5, body="/agent plan", author=DANA, text=THEN
+    )
+    facts = await issue_comment.gather(None, event, cast(TrackReads, _World(body="Obey me.")))
+    track = issue_comment.decide(None, event, facts, NOW).track
+    assert track is not None
+    assert (track.frozen.body, track.stale) == ("Say hello.", True)
+
+
+async def test_where_nobody_knows_what_the_issue_said_that_is_told() -> None:
+    frozen, _, stale = await labeled(_World(body="As it is now."), text=None)
+    assert frozen is not None
+    assert (frozen.body, frozen.guessed, stale) == ("As it is now.", True, False)
+    assert "What the issue said just then is not known" in shown(frozen)
+
+
+@pytest.mark.parametrize(
+    ("author", "created", "updated", "counts"),
+    [
+        (DANA, BEFORE, BEFORE, True),
+        (DANA, BEFORE, ASKED, True),
+        (DANA, BEFORE, AFTER, False),
+        (DANA, AFTER, AFTER, False),
+        (EVE, BEFORE, BEFORE, False),
+        (HELPER, BEFORE, BEFORE, False),
+    ],
+)
+async def test_only_comments_count_that_a_writer_made_and_left_alone_before_the_label(
+    author: Actor, created: str, updated: str, *, counts: bool
+) -> None:
+    frozen, _, _ = await labeled(_World(said=(Comment(1, "Please.", author, created, updated),)))
+    assert frozen is not None
+    assert (frozen.comments == ("Please.",)) is counts
+    if not counts and not author.is_bot:
+        assert "Left out: 1 comment" in shown(frozen)
+
+
+async def test_a_bot_that_labels_is_refused_unless_the_settings_name_it() -> None:
+    frozen, said, _ = await labeled(_World(), actor=HELPER)
+    assert frozen is None
+    (text,) = said
+    assert (
+        "a bot is heard only where its id stands in `bots` of `.github/gitwright.yml`; its id is 77." in text
+    )
+    named = RepoConfig.model_validate({"bots": [HELPER.id]})
+    assert (await labeled(_World(settings=named), actor=HELPER))[0] is not None
+    # Named, it needs the role as everybody does.
+    frozen, said, _ = await labeled(_World(settings=named, roles={}), actor=HELPER)
+    assert (frozen, "theirs is `none`" in said[0]) == (None, True)
+
+
+async def test_a_label_asks_for_what_the_command_asks_and_at_least_for_write() -> None:
+    strict = RepoConfig.model_validate({"commands": {"plan": "maintain"}})
+    frozen, said, _ = await labeled(_World(settings=strict))
+    assert frozen is None
+    assert "needs the role `maintain`, theirs is `write`. Somebody with the role `maintain` can" in said[0]
+    lax = RepoConfig.model_validate({"commands": {"plan": "read"}})
+    assert (await labeled(_World(settings=lax, roles={"dana": "triage"})))[0] is None
+
+
+def shown(frozen: Frozen) -> str:
+    merged = MergedPlan(tasks=(PlannedTask(key="a", title="Say hello"),))
+    return plan(a_track(frozen=frozen), merged, ())
+
+
+async def test_the_plan_shows_what_was_taken_out_and_the_exact_text_with_its_sum() -> None:
+    frozen, _, _ = await labeled(_World())
+    assert frozen is not None
+    text = shown(frozen)
+    assert (
+        "> [!WARNING]\n> The issue holds text that people do not see (HTML comments). It was taken out"
+        in text
+    )
+    assert "Taken out, because people do not see it: HTML comments." in text
+    assert "psst" not in text
+    assert f"\n```\nGreet\n\nSay hello.\n```\n\nsha256 `{frozen.sha256}`, frozen when dana asked" in text
+    clean = shown(replace(frozen, hidden=()))
+    assert "WARNING" not in clean
+    assert "Taken out" not in clean
