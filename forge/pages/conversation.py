@@ -131,8 +131,15 @@ def checks(forge: Forge, repo: Row, sha: str) -> list[dict[str, Any]]:
         words = "\n\n".join(filter(None, (output.get("summary"), output.get("text"))))
         title = output.get("title") or row["conclusion"] or row["status"].replace("_", " ")
         shown = _check(row["name"], row["app_name"], title, sign, tone, words)
-        # An empty identifier asks for another run, as GitHub's own button does.
-        again = [{"identifier": "", "label": "Re-run", "description": "Run this check again"}]
+        # No App's button is called so: they ask for another run, or for the whole suite, as GitHub's own buttons do.
+        again = [
+            {"identifier": "", "label": "Re-run", "description": "Run this check again"},
+            {
+                "identifier": "*",
+                "label": "Re-run all",
+                "description": f"Run all checks of {row['app_name']} again",
+            },
+        ]
         buttons = json.loads(row["actions"]) + (again if row["status"] == "completed" else [])
         found.append(shown | {"id": row["id"], "buttons": buttons})
     states = forge.db.all(

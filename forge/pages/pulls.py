@@ -74,7 +74,7 @@ def merge(request: Request, reader: SignedIn, owner: str, repo: str, number: int
 
 @router.post("/{owner}/{repo}/checks/{run_id:int}")
 def press(request: Request, reader: SignedIn, owner: str, repo: str, run_id: int, fields: Form) -> Response:
-    """Press a button of a check run: one of its own, or the one that runs it again."""
+    """Press a button of a check run: one of its own, or those that run it, or its whole suite, again."""
     forge, row, frame = repository(request, reader, owner, repo, "pulls")
     if not reader.actor.can("contents", "write", row):
         raise GitHubError(403, "Only people with the role write press the buttons of checks.")
@@ -82,14 +82,20 @@ def press(request: Request, reader: SignedIn, owner: str, repo: str, run_id: int
     if run is None:
         raise not_found()
     identifier = text(fields, "identifier")
-    if identifier and identifier not in [each["identifier"] for each in json.loads(run["actions"])]:
+    if identifier not in ("", "*") and identifier not in [
+        each["identifier"] for each in json.loads(run["actions"])
+    ]:
         raise GitHubError(422, "The check has no such button.")
     with forge.db.tx():
-        if identifier:
+        if identifier not in ("", "*"):
             checking.announce_run_action(
                 forge, row, run_id, "requested_action", reader.actor.user, identifier
             )
-        elif not forge.ci.rerun(row, run["suite_id"]):
+        elif forge.ci.rerun(row, run["suite_id"]):
+            pass  # it is this forge's own
+        elif identifier:
+            checking.announce_suite(forge, row, run["suite_id"], "rerequested", reader.actor.user)
+        else:
             checking.announce_run_action(forge, row, run_id, "rerequested", reader.actor.user)
     pull = forge.db.one(
         "SELECT number FROM issues JOIN pulls ON issue_id = issues.id WHERE pulls.repo_id = ? AND head_sha = ?"
