@@ -64,11 +64,12 @@ def _sqlite_version(path: Path) -> int | None:
 
 
 def _postgres_version(url: sa.URL) -> int | None:
-    connecting = {**CONNECTING, "connect_timeout": _SECONDS, "options": f"-c statement_timeout={_SECONDS}s"}
+    connecting = {**CONNECTING, "connect_timeout": _SECONDS}
     engine = sa.create_engine(url, poolclass=sa.pool.NullPool, connect_args=connecting)
     try:
         with engine.connect() as connection:
             connection.exec_driver_sql("SET TRANSACTION READ ONLY")
+            connection.exec_driver_sql(f"SET LOCAL statement_timeout = {_SECONDS * 1000}")
             if not sa.inspect(connection).has_table("schema_version"):
                 return None
             found = connection.exec_driver_sql(_VERSION).scalar()

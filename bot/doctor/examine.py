@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from bot.core.values import Repo
 from bot.doctor.check import AnyCheck, Check, Finding, RepoCheck, Result
 from bot.doctor.world import NotLookedAtError, World
-from bot.errors import BotError, ForgeError, NotFoundError
+from bot.errors import BotError, ForgeError, NotFoundError, UserError
 
 MOST_REPOSITORIES = 10
 MOST_SECONDS = 120.0  # for all of it; what is not known by then is said to be unknown
@@ -82,13 +82,18 @@ async def _looked(check: AnyCheck, world: World, repo: Repo | None) -> Finding:
             return await check.look(world)
     except NotLookedAtError as error:
         return Finding("unknown", str(error), error.step)
+    except UserError as error:  # its text says what to do
+        return Finding("failed", _sentence(error), "Mend that, then look again.")
     except TimeoutError:
         text = f"No answer within {check.patience:g} s."
         return Finding("unknown", text, "Look again; if it stays so, see the other findings.")
     except (BotError, OSError) as error:
-        return Finding(
-            "unknown", f"It could not be looked at: {error}.", "Look again; see the other findings."
-        )
+        text = f"It could not be looked at: {_sentence(error)}"
+        return Finding("unknown", text, "Look again; see the other findings.")
+
+
+def _sentence(error: Exception) -> str:
+    return f"{str(error).rstrip('.') or type(error).__name__}."
 
 
 async def _repositories(world: World) -> tuple[list[Repo], list[Result], tuple[str, ...]]:

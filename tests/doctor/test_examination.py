@@ -20,6 +20,7 @@ from bot.doctor.check import Check, Finding, Result, ok
 from bot.doctor.examine import Examined, examine
 from bot.doctor.report import as_json, as_lines
 from bot.doctor.world import NotLookedAtError, World, open_world
+from bot.errors import UserError
 from bot.settings import Settings, load_settings
 from bot.wiring import SystemClock, build
 from tests.judges.openapi import Judge
@@ -327,12 +328,16 @@ async def test_a_check_that_hangs_fails_or_cannot_be_made_is_a_finding() -> None
     async def breaks(_world: World) -> Finding:
         raise OSError("the disk is on fire")
 
+    async def knows(_world: World) -> Finding:
+        raise UserError("GITWRIGHT_X must be a number.")
+
     async def waits(_world: World) -> Finding:
         raise NotLookedAtError("First things first.", "Mend `settings`.")
 
     checks = [
         Check(name="hangs", asks="?", look=hangs, patience=0.05),
         Check(name="breaks", asks="?", look=breaks),
+        Check(name="knows", asks="?", look=knows),
         Check(name="waits", asks="?", look=waits),
         Check(name="late", asks="?", look=hangs),
     ]
@@ -341,6 +346,7 @@ async def test_a_check_that_hangs_fails_or_cannot_be_made_is_a_finding() -> None
     assert [(each.finding.level, each.finding.text) for each in found.results] == [
         ("unknown", "No answer within 0.05 s."),
         ("unknown", "It could not be looked at: the disk is on fire."),
+        ("failed", "GITWRIGHT_X must be a number."),
         ("unknown", "First things first."),
         ("unknown", "The examination ended after 0.3 s."),
     ]
