@@ -21,6 +21,8 @@ COMMANDS: dict[str, str] = {
     "forge": "bot.cli.forge",
     "implement": "bot.cli.implement",
     "plan": "bot.cli.plan",
+    "replay": "bot.cli.replay",
+    "send-webhook": "bot.cli.send_webhook",
     "serve": "bot.cli.serve",
 }
 

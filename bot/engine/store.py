@@ -8,8 +8,9 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from bot import points
-from bot.engine import inbox, leases, outbox, purge, sessions, tables, tracks
+from bot.engine import inbox, kept, leases, outbox, purge, sessions, tables, tracks
 from bot.engine.database import Database
+from bot.engine.kept import Kept, Wanted
 from bot.engine.rows import (
     Commit,
     Delivery,
@@ -84,6 +85,18 @@ class Store:
     async def knows_delivery(self, id_: str) -> bool:
         """Tell whether a delivery with this id has been stored."""
         return await self.database.read(lambda conn: inbox.known(conn, id_))
+
+    async def kept_deliveries(self, wanted: Wanted) -> list[Kept]:
+        """List stored deliveries, the newest first."""
+        return await self.database.read(lambda conn: kept.listed(conn, wanted))
+
+    async def kept_delivery(self, id_: str) -> tuple[Delivery, str] | None:
+        """Give a delivery as it came, and how it stands; None where its id is not known."""
+        return await self.database.read(lambda conn: kept.one(conn, id_))
+
+    async def handle_again(self, id_: str) -> bool:
+        """Have an ended delivery handled once more; see kept.again."""
+        return self._woken(await self.database.write(lambda conn: kept.again(conn, id_)))
 
     async def pending_deliveries(self, limit: int, but: Collection[str] = ()) -> list[Delivery]:
         """List deliveries not yet routed, but for these, in the order they came."""
