@@ -14,6 +14,9 @@ from difflib import get_close_matches
 WORD = "agent"
 
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
+_BEGINS = re.compile(r" {0,3}/")
+_UNDERLINE = re.compile(r" {0,3}(?:=+|-+)\s*")  # makes a heading of the line above
+_DELIMITERS = re.compile(r"[ ]{0,3}\|?(?:\s*:?-+:?\s*\|)*\s*:?-+:?\s*\|?\s*")  # makes a table's head of it
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _LINE = re.compile(r" {0,3}/(?P<word>[^\W\d_]+)(?P<glue>[-:_.]?)(?P<rest>(?:\s.*)?|[^\s].*)\Z")
 
@@ -42,12 +45,23 @@ def parse(body: str, verbs: Sequence[str]) -> Invocation | NearMiss | None:
     if start is None:
         return None
     raw = _INVISIBLE.sub("", lines[start]).expandtabs(4)
+    below = _INVISIBLE.sub("", lines[start + 1]).expandtabs(4) if start + 1 < len(lines) else ""
+    if not _BEGINS.match(raw) or _UNDERLINE.fullmatch(below) or _is_table(raw, below):
+        return None
     visible = _COMMENT.sub(" ", "\n".join([raw, *lines[start + 1 :]]))
     first, _, following = visible.partition("\n")
     found = _LINE.match(first.rstrip())
-    if found is None or raw.startswith("    "):
+    if found is None:
         return None
     return _read(first.strip(), found, following, verbs)
+
+
+def _is_table(line: str, below: str) -> bool:
+    """Tell whether the line is the head of a table: as many cells as there are delimiters below."""
+    if "|" not in line or not _DELIMITERS.fullmatch(below):
+        return False
+    cells = re.split(r"(?<!\\)\|", line.strip().strip("|"))
+    return len(cells) == len(below.strip().strip("|").split("|"))
 
 
 def _read(

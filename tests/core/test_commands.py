@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from bot.core.commands import Invocation, NearMiss, parse
 
@@ -68,6 +71,18 @@ def test_a_command_is_read(body: str, wanted: Invocation) -> None:
         "/usr/bin/agent plan",
         "/deploy plan",
         "\\/agent plan",
+        "/agent plan\n===",
+        "/agent plan\n---",
+        "/agent plan | why\n---|---",
+        "# /agent plan",
+        "[/agent plan](https://x.test)",
+        "<b>/agent plan</b>",
+        "<details>\n\n/agent plan\n</details>",
+        "<!-- a --> /agent plan",
+        "<!-- a\n--> /agent plan",
+        "1. /agent plan",
+        "| /agent plan |",
+        "&#47;agent plan",
     ],
 )
 def test_everything_else_is_none(body: str) -> None:
@@ -111,3 +126,46 @@ def test_a_command_in_a_code_block_is_never_obeyed(verb: str, text: str) -> None
     assert parse(f"```\n/agent {verb} {text}\n```", VERBS) is None
     assert parse(f"> /agent {verb} {text}", VERBS) is None
     assert parse(f"    /agent {verb} {text}", VERBS) is None
+
+
+# --- judged by a Markdown parser that others wrote -----------------------------------------------------
+
+_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
+_MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+_PIECES = st.sampled_from(
+    ["/agent ", "/agent plan", "plan", "skip T-1", " ", "    ", "\n", "\n\n", "\t", "`", "```", "~~~", "> ", "<!--", "-->",
+     "- ", "1. ", "# ", "===", "---", "|", "<div>", "</div>", "<b>", "[", "](x)", "*", "\\\\", "&#47;", "\u200b", "\r\n", "é", "\U000e0041"]
+)  # fmt: skip
+
+
+def _is_said(body: str) -> bool:
+    """Tell by CommonMark whether a text begins with a paragraph, and that with a plain slash."""
+    tokens = _MARKDOWN.parse(_INVISIBLE.sub("", body))
+    if len(tokens) < 2 or tokens[0].type != "paragraph_open":
+        return False
+    first = (tokens[1].children or [None])[0]
+    return first is not None and first.type == "text" and first.content.startswith("/")
+
+
+@given(st.lists(_PIECES, max_size=12).map("".join))
+def test_what_is_obeyed_is_said_in_plain_words(body: str) -> None:
+    if parse(body, VERBS) is not None:
+        assert _is_said(body)
+
+
+@given(
+    st.sampled_from(VERBS), st.lists(st.sampled_from(["> ", "- ", "1. ", "    ", "> > ", "* > "]), min_size=1)
+)
+def test_a_command_inside_any_nesting_is_none(verb: str, nesting: list[str]) -> None:
+    assert parse(f"{''.join(nesting)}/agent {verb}", VERBS) is None
+
+
+@given(
+    st.text(st.characters(categories=("Cf", "Mn", "Lo", "Lm", "So", "Zs", "Cn", "Co"))),
+    st.sampled_from(VERBS),
+)
+def test_strange_characters_never_make_another_command(strange: str, verb: str) -> None:
+    found = parse(f"/agent {verb}{strange} T-1", VERBS)
+    assert found is None or isinstance(found, NearMiss) or found.name == verb
+    parse(f"{strange}/agent {verb}", VERBS)
+    parse(f"/{strange}agent {verb}", VERBS)
