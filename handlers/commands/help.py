@@ -12,9 +12,8 @@ def answer(call: CommandCall) -> Decision:
     rows = ["| command | what it does | needs | example |", "|---|---|---|---|"]
     for command in call.commands:
         now = "" if command.valid(call.track) else " (not now)"
-        rows.append(
-            f"| `{command.usage}`{now} | {command.summary} | `{command.needs}` | `{command.example}` |"
-        )
+        needs = call.config.needed_role(command.name, command.needs)
+        rows.append(f"| `{command.usage}`{now} | {command.summary} | `{needs}` | `{command.example}` |")
     return say(call, "\n".join(rows))
 
 

@@ -9,10 +9,12 @@ from bot.core import messages
 from bot.core.actions import Decision, PostComment, React
 from bot.core.config import RepoConfig
 from bot.core.events import CommentCreated
+from bot.core.plans import MergedPlan, PlannedTask
 from bot.core.track import Track
-from bot.core.values import Actor, Comment, Repo, Role
-from bot.handler import TrackReads, Unfinished
+from bot.core.values import Actor, Comment, Issue, Repo, Role
+from bot.handler import Command, TrackReads, Unfinished
 from handlers import issue_comment
+from handlers.commands import COMMANDS
 from tests.core.builders import DANA, NOW, REPO, a_task, a_track
 
 BOT, HELPER = Actor(1, "gitwright[bot]", True), Actor(77, "helper[bot]", True)
@@ -51,6 +53,12 @@ class _World:
 
     async def permission(self, _repo: Repo, _login: str) -> Role:
         return self.role
+
+    async def issue(self, _repo: Repo, number: int) -> Issue:
+        return Issue(number, "Greet", "Say hello.", "open", DANA)
+
+    async def comments(self, _repo: Repo, _number: int) -> list[Comment]:
+        return []
 
 
 async def say(
@@ -100,8 +108,102 @@ async def test_a_repository_may_ask_for_less_or_more() -> None:
     assert reaction(await say("/agent help", _World("maintain", strict))) == "confused"
 
 
+# What makes each command mean something, and something beside its name where it needs that.
+PLAN = MergedPlan(tasks=(PlannedTask(key="a", title="A"),), minority=(PlannedTask(key="b", title="B"),))
+IN_REVIEW = a_track(state="review", backlog_pull=13, plan=PLAN)
+AT_WORK = a_track(a_task(state="blocked", attempt=1, pull=14, head_sha="a" * 40))
+CASES: dict[str, tuple[str, Track | None]] = {
+    "plan": ("", None),
+    "revise": (" Be kind.", IN_REVIEW),
+    "skip": (" T-1", AT_WORK),
+    "include": (" M-1", IN_REVIEW),
+    "retry": (" T-1", AT_WORK),
+    "regenerate": (" T-1", AT_WORK),
+    "rebase": (" T-1", AT_WORK),
+    "pause": ("", AT_WORK),
+    "stop": ("", AT_WORK),
+    "resume": ("", a_track(a_task(), state="paused")),
+    "budget": (" 5", AT_WORK),
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+async def test_the_settings_say_who_may_use_each_command(command: Command) -> None:
+    words, track = CASES.get(command.name, ("", AT_WORK))
+    body = f"/agent {command.name}{words}"
+    for needed, enough, lacks in (("maintain", "maintain", "write"), ("triage", "triage", "read")):
+        settings = RepoConfig.model_validate({"commands": {"default": "admin", command.name: needed}})
+        decision = await say(body, _World(enough, settings), track=track)  # type: ignore[arg-type]
+        assert not [a for a in decision.actions if isinstance(a, PostComment) and "needs the role" in a.body]
+        assert reaction(decision) == ("eyes" if command.name in CASES else reaction(decision))
+        decision = await say(body, _World(lacks, settings), track=track)  # type: ignore[arg-type]
+        assert reaction(decision) == "confused"
+        (said,) = (action.body for action in decision.actions if isinstance(action, PostComment))
+        assert f"`/agent {command.name}` needs the role `{needed}` here; yours is `{lacks}`." in said
+
+
+async def test_help_names_the_roles_that_the_settings_ask_for() -> None:
+    settings = RepoConfig.model_validate({"commands": {"default": "maintain", "help": "read"}})
+    (said,) = (
+        action.body
+        for action in (await say("/agent help", _World("read", settings))).actions
+        if isinstance(action, PostComment)
+    )
+    rows = {
+        line.split("`")[1].split()[1]: line.split("|")[3].strip()
+        for line in said.splitlines()
+        if "`/agent" in line
+    }
+    assert rows == {command.name: "`maintain`" for command in COMMANDS} | {"help": "`read`"}
+
+
+@pytest.mark.parametrize(
+    ("body", "track", "seen"),
+    [
+        ("/agent status", AT_WORK, ["eyes", "rocket"]),
+        ("/agent budget 5", AT_WORK, ["eyes", "rocket"]),
+        ("/agent pause", AT_WORK, ["eyes", "rocket"]),
+        ("/agent retry T-1", AT_WORK, ["eyes"]),
+        ("/agent rebase T-1", AT_WORK, ["eyes"]),
+        ("/agent revise Be kind.", IN_REVIEW, ["eyes"]),
+        ("/agent include M-1", IN_REVIEW, ["eyes"]),
+        ("/agent retry T-9", AT_WORK, ["confused"]),
+        ("/agent budget lots", AT_WORK, ["confused"]),
+        ("/agent rebase T-1", a_track(a_task(state="running", attempt=1)), ["confused"]),
+        ("/agent resume", AT_WORK, ["confused"]),
+    ],
+)
+async def test_a_command_is_seen_done_or_refused(body: str, track: Track, seen: list[str]) -> None:
+    decision = await say(body, track=track)
+    assert [action.content for action in decision.actions if isinstance(action, React)] == seen
+    assert decision.track is not None
+    assert bool(decision.track.promised) == (seen == ["eyes"])
+
+
+async def test_a_command_whose_comment_is_gone_is_not_followed_but_told_of() -> None:
+    world = _World(deleted=True)
+    decision = await say("/agent stop", world, track=AT_WORK)
+    assert decision.actions == ()
+    assert decision.track is not None
+    last = decision.track.history[-1]
+    assert (last.what, last.why) == (
+        "did not follow /agent stop",
+        "the comment was deleted before it was read",
+    )
+    assert (await say("/agent stop", track=decision.track)).actions == ()
+    assert (await say("/agent plan", world)).actions == ()
+
+
 async def test_bots_are_heard_only_where_the_repository_names_them_and_the_bot_itself_never() -> None:
-    assert (await say("/agent status", author=HELPER)).actions == ()
+    unheard = await say("/agent status", author=HELPER)
+    assert reaction(unheard) == "confused"
+    (said,) = (action.body for action in unheard.actions if isinstance(action, PostComment))
+    assert said.splitlines()[1:] == [
+        "<!-- gitwright-key: bot-77 -->",
+        "`helper[bot]` may not give commands here: a bot is heard only where its id stands in `bots` of "
+        "`.github/gitwright.yml`; its id is 77.",
+    ]
+    assert (await say("/agent statsu", author=HELPER)).actions == ()
     named = RepoConfig.model_validate({"bots": [HELPER.id, BOT.id]})
     assert reaction(await say("/agent status", _World("write", named), HELPER)) == "eyes"
     assert (await say("/agent status", _World("write", named), BOT)).actions == ()
