@@ -33,6 +33,7 @@ BACKLOG = {
     "tasks.status": "todo, done or dropped. Merging a task's pull request sets done.",
     "tasks.depends_on": "Ids of tasks that must be merged before this one starts.",
     "tasks.scope": "What the task may change.",
+    "tasks.scope.paths": "Files, folders or fnmatch patterns, from the repository's root.",
     "tasks.acceptance": "Sentences that somebody can check.",
     "tasks.test": "What verifies this task, beside the repository's tests.",
     "tasks.estimate": "S, M or L.",

@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 from bot.forges.github import auth
-from handlers import HANDLERS
+from handlers import HANDLERS, REPO_HANDLERS
 
 MANIFEST = yaml.safe_load((Path(__file__).parents[1] / "app.yml").read_text())
 LEVELS = ("", "read", "write", "admin")
@@ -27,11 +27,14 @@ def _token_permissions() -> list[Mapping[str, str]]:
 
 
 def test_the_events_asked_for_are_those_that_handlers_react_to() -> None:
-    assert MANIFEST["default_events"] == sorted({h.github for h in HANDLERS if h.github})
+    heard = {h.github for h in HANDLERS if h.github}
+    heard |= {webhook.partition(".")[0] for h in REPO_HANDLERS for webhook in h.webhooks}
+    told_anyway = {"installation", "installation_repositories"}
+    assert MANIFEST["default_events"] == sorted(heard - told_anyway)
 
 
 def test_the_permissions_asked_for_are_those_that_handlers_need() -> None:
-    needed = _all_of([{"metadata": "read"}, *(h.permissions for h in HANDLERS)])
+    needed = _all_of([{"metadata": "read"}, *(h.permissions for h in (*HANDLERS, *REPO_HANDLERS))])
     assert MANIFEST["default_permissions"] == needed
 
 

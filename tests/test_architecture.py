@@ -27,8 +27,9 @@ from bot.agents.script import Script
 from bot.agents.supplies import Supplies
 from bot.core.actions import Action
 from bot.core.events import Event
+from bot.core.repo_actions import RepoAction
 from bot.forges.github import inbound
-from bot.handler import Command, Handler
+from bot.handler import Command, Handler, RepoHandler
 from bot.perform import Performer
 from bot.sandbox import BACKENDS, NoSandbox
 from bot.settings import load_settings
@@ -36,6 +37,9 @@ from bot.wiring import build
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ("bot", "handlers", "forge", "prompts", "docs")
+
+# An App hears these without asking for them.
+ALWAYS_TOLD = {"installation", "installation_repositories"}
 
 FILE_LINES = 350
 TEST_FILE_LINES = 500
@@ -88,17 +92,21 @@ def test_every_handler_stands_in_the_table() -> None:
     for name, module in modules_in(handlers).items():
         if hasattr(module, "__path__") or name == "calling":
             continue  # commands, what they share, and how they are called
-        found = [value for value in vars(module).values() if isinstance(value, Handler)]
-        found += getattr(module, "HANDLERS", ())
+        found = [value for value in vars(module).values() if isinstance(value, Handler | RepoHandler)]
+        found += [*getattr(module, "HANDLERS", ()), *getattr(module, "REPO_HANDLERS", ())]
 
         assert found, f"handlers/{name}.py has no handler"
-        assert [h for h in found if h not in handlers.HANDLERS] == [], (
+        assert [h for h in found if h not in (*handlers.HANDLERS, *handlers.REPO_HANDLERS)] == [], (
             f"handlers/{name}.py: add its line to handlers/__init__.py"
         )
 
 
-def test_every_event_has_exactly_one_handler() -> None:
-    assert Counter(h.event for h in handlers.HANDLERS) == Counter(get_args(Event))
+def test_every_event_has_one_handler_of_tracks_one_of_repositories_or_both() -> None:
+    of_tracks = Counter(h.event for h in handlers.HANDLERS)
+    of_repositories = Counter(h.event for h in handlers.REPO_HANDLERS)
+
+    assert set(of_tracks.values()) | set(of_repositories.values()) == {1}
+    assert of_tracks.keys() | of_repositories.keys() == set(get_args(Event))
 
 
 def test_every_slash_command_stands_in_the_table_under_the_name_of_its_file() -> None:
@@ -171,14 +179,19 @@ async def test_every_action_is_performed(tmp_path: Path) -> None:
 
     assert here & handed_on == set(), "two would do the same"
     assert here | handed_on == {action.__name__ for action in get_args(Action)}
+    assert set(built.performer.repo_jobs) == set(get_args(RepoAction))
 
 
 def test_webhooks_that_are_read_are_those_that_handlers_name_and_the_app_asks_for() -> None:
     named = {(h.github, action) for h in handlers.HANDLERS if h.github for action in (h.actions or (None,))}
     manifest = yaml.safe_load((ROOT / "app.yml").read_text(encoding="utf-8"))
 
+    for webhook in (each for h in handlers.REPO_HANDLERS for each in h.webhooks):
+        event, _, action = webhook.partition(".")
+        named.add((event, action or None))
+
     assert named == set(inbound._READERS)
-    assert manifest["default_events"] == sorted({event for event, _ in named if event})
+    assert manifest["default_events"] == sorted({event for event, _ in named if event} - ALWAYS_TOLD)
 
 
 # --- sizes and habits --------------------------------------------------------------------------------

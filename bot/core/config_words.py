@@ -57,6 +57,15 @@ CONFIG = {
     "sign_off": "Whether commits carry `Signed-off-by`.",
 }
 
+# The keys inside those whose value has more than one shape.
+PARTS = {
+    "test.command": "The command, run by `sh -c`.",
+    "test.paths": "The files and folders it is for, those of tasks that touch them; empty: all.",
+    "test.setup": "What prepares this part, instead of `setup`.",
+    "test.canary": "A command that must fail: it proves that failures are seen.",
+    "agent.command": "Program and arguments; it speaks ACP on its standard streams.",
+}
+
 # Keys that are read and checked, and that nothing follows yet; a test searches the code for them.
 INERT = frozenset(
     {
