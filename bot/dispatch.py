@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -17,9 +18,11 @@ from bot.core.events import (
     CommentCreated,
     Event,
     ForgeEvent,
+    InstallationChanged,
     IssueLabeled,
     LeasesFreed,
     RepositoriesAdded,
+    RepositoryChanged,
 )
 from bot.core.ids import TRACK_ID, TrackId, is_repository_line, repository_line, track_id
 from bot.core.life_hold import held
@@ -28,6 +31,7 @@ from bot.core.repo_actions import REPO_ACTIONS, RepoAction
 from bot.core.sanitize import escape
 from bot.core.snapshot import heard
 from bot.core.track import HELD, TRACKS, Track
+from bot.core.values import Repo
 from bot.engine.store import Commit, Delivery, NewAction, NewTimer, Parked, Store, TrackEvent
 from bot.errors import BotError, RetryableError
 from bot.handler import Handler, Reads, RepoHandler, Unfinished
@@ -49,7 +53,7 @@ class Dispatcher:
     store: Store
     reads: Reads
     handlers: Sequence[Handler[Any, Any]]
-    parse: Callable[[Delivery], ForgeEvent | RepositoriesAdded | None]
+    parse: Callable[[Delivery], ForgeEvent | RepositoriesAdded | InstallationChanged | None]
     clock: Clock
     recall: Recall | None = None  # sees that the tracks an event may be about are known
     repo_handlers: Sequence[RepoHandler[Any, Any]] = ()
@@ -65,7 +69,7 @@ class Dispatcher:
         if event is None:
             return []
         routed: list[tuple[str, ForgeEvent]] = []
-        for each in event.each() if isinstance(event, RepositoriesAdded) else (event,):
+        for each in await self._each(event):
             if any(handler.event is type(each) for handler in self.handlers):
                 routed += await self._tracks(each)
             if any(handler.concerns(each) for handler in self._about_repository(each)):
@@ -74,6 +78,24 @@ class Dispatcher:
             TrackEvent(track=key, id=f"{delivery.id}/{key}", event=EVENTS.dump_python(happened, mode="json"))
             for key, happened in routed
         ]
+
+    async def _each(
+        self, event: ForgeEvent | RepositoriesAdded | InstallationChanged
+    ) -> Sequence[ForgeEvent]:
+        """Give the events of a delivery that tells of many repositories; one about an installation may name none."""
+        if isinstance(event, RepositoriesAdded):
+            return event.each()
+        if not isinstance(event, InstallationChanged):
+            return (event,)
+        if event.how == "permissions":
+            return ()  # what may be done is asked anew where it is needed
+        known: dict[int, Repo] = {repo.id: repo for repo in event.repos}
+        if not known:
+            for stored in await self.store.all_tracks(open_only=True):
+                repo = TRACKS.validate_python(stored.state).repo
+                if repo.installation == event.installation:
+                    known[repo.id] = repo
+        return [RepositoryChanged(repo=repo, how=event.how) for repo in known.values()]
 
     def _about_repository(self, event: Event) -> Iterator[RepoHandler[Any, Any]]:
         return (handler for handler in self.repo_handlers if handler.event is type(event))
@@ -132,13 +154,16 @@ class Dispatcher:
     async def drain(self, args: JsonDict) -> None:
         """Handle all that happened to a track or a repository, in order; at what cannot be decided now it is parked."""
         key = str(args["track"])
+        arrived, last = 0.0, -1
         while (row := await self.store.next_event(key)) is not None:
+            if row.seq > last:  # from now on is read what all that waits now tells of
+                arrived, last = time.monotonic(), row.newest
             parked = await self.store.parked(key)
             tries = parked.tries if parked is not None and parked.event == row.id else 0
             if tries and parked is not None and parked.until > self.clock.now():
                 return  # the runner starts this again when it is time
             try:
-                await self._handle(key, row)
+                await self._handle(key, row, arrived)
             except RetryableError as error:
                 if tries >= TRIES:
                     await self._give_up(key, row, str(error))
@@ -155,7 +180,7 @@ class Dispatcher:
                 _log.exception("event_crashed", track=key, row=row.id)
                 await self._give_up(key, row, f"internal error ({type(error).__name__}); see the log")
 
-    async def _handle(self, key: str, row: TrackEvent) -> None:
+    async def _handle(self, key: str, row: TrackEvent, arrived: float) -> None:
         if is_repository_line(key):
             await self._handle_repository(key, row)
             return
@@ -163,13 +188,15 @@ class Dispatcher:
         event = EVENTS.validate_python(row.event)
         handler = self.handler(event)
         if track is not None and isinstance(event, ForgeEvent):
-            track = replace(track, repo=event.repo)  # its name, visibility or default branch may have changed
+            # Its name, visibility or default branch may have changed; not every delivery tells of the branch.
+            branch = event.repo.default_branch or track.repo.default_branch
+            track = replace(track, repo=replace(event.repo, default_branch=branch))
         if track is not None and heard(track, event):
             await self._commit(
                 key, row, version, Decision(track=track), (await self._among_others(key, track))[1]
             )
             return
-        facts = await handler.gather(track, event, _TrackReads(self.reads, self.store))
+        facts = await handler.gather(track, event, _TrackReads(self.reads, self.store, arrived))
         # Leases of other tracks change more often than the track: decided again from the same facts, they cost no call.
         for _ in range(LEASE_TRIES):
             track, seen = await self._among_others(key, track)
@@ -276,7 +303,8 @@ class Dispatcher:
 class _TrackReads:
     """Adds what the store knows to what can be read of a repository."""
 
-    def __init__(self, repository: Reads, store: Store) -> None:
+    def __init__(self, repository: Reads, store: Store, arrived: float) -> None:
+        self.arrived = arrived
         self.forge, self.config = repository.forge, repository.config
         self.file, self.backlog, self.paths = repository.file, repository.backlog, repository.paths
         self._store = store

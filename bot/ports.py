@@ -21,6 +21,7 @@ from bot.core.values import (
     Identity,
     Issue,
     Pull,
+    PullState,
     Repo,
     Report,
     ReviewComment,
@@ -80,6 +81,26 @@ class GitAccess:
     token: str = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedCommit:
+    """A commit for the forge to make and sign: what changed against `base_tree`, and the tree that must come of it."""
+
+    message: str
+    parents: tuple[str, ...]
+    tree: str
+    base_tree: str
+    files: tuple[tuple[TreeFile, bytes], ...]
+    gone: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Since when what was read is fresh enough (`time.monotonic`), and which pull requests are worth reading beside."""
+
+    since: float
+    beside: tuple[int, ...] = ()
+
+
 class ForgeReads(Protocol):
     """What deciding may look at; nothing here writes."""
 
@@ -87,6 +108,9 @@ class ForgeReads(Protocol):
 
     def cap(self, repo: Repo, calls: int) -> None:
         """Let at most so many calls about a repository travel at once; a forge without calls has nothing to do."""
+
+    def forget_tokens(self, installation: int) -> None:
+        """Lend none of an installation's tokens any more: what they may do has changed."""
 
     async def identity(self) -> str:
         """Ask the forge who we are: the App's slug, or the person's login in token mode."""
@@ -111,8 +135,11 @@ class ForgeReads(Protocol):
 
     async def issue(self, repo: Repo, number: int) -> Issue: ...
 
-    async def labeled_issues(self, repo: Repo, label: str) -> list[int]:
-        """List the numbers of open issues that bear a label."""
+    async def conversation(self, repo: Repo, number: int) -> tuple[Issue, list[Comment]]:
+        """Read an issue and all its comments, oldest first; of a pull request the comments are not read."""
+
+    async def labeled_issues(self, repo: Repo, *labels: str) -> list[int]:
+        """List the numbers of open issues that bear any of these labels."""
 
     async def reacted(self, repo: Repo, comment: int) -> bool:
         """Tell whether the bot itself has acknowledged a comment with 👀, 🚀 or 😕."""
@@ -124,6 +151,9 @@ class ForgeReads(Protocol):
         """Read one comment; None where it was deleted. One that is being written counts as there."""
 
     async def pull(self, repo: Repo, number: int) -> Pull: ...
+
+    async def pull_state(self, repo: Repo, number: int, look: Look | None = None) -> PullState:
+        """Read a pull request and, while it is open, the checks of its head; with `look` as fresh as that says."""
 
     async def find_pull(self, repo: Repo, head_branch: str) -> Pull | None:
         """Find the newest pull request from this branch of the repository, open or not."""
@@ -212,8 +242,21 @@ class Forge(ForgeReads, Protocol):
     def git_access(self, repo: Repo, *, write: bool) -> AbstractAsyncContextManager[GitAccess]:
         """Lend access for git: a token for this repository alone; one that may write is revoked when the block ends."""
 
-    async def failed_deliveries(self, since: datetime) -> list[FailedDelivery]:
-        """List webhook deliveries with no successful attempt, oldest first; none in token mode."""
+    async def branch_rules(self, repo: Repo, branch: str) -> tuple[str, ...]:
+        """List the types of the rules that hold for a branch; none where the forge does not tell."""
+
+    async def publish_signed(
+        self, repo: Repo, branch: str, expected: str | None, commit: SignedCommit
+    ) -> str:
+        """Have the forge make and sign a commit, and move the branch from `expected` (None: absent) to it; gives its sha.
+
+        StaleRefError where the branch is elsewhere, unless it holds the same; PushRefusedError where a rule forbids it.
+        """
+
+    async def failed_deliveries(
+        self, since: datetime, *, also_delivered: bool = False
+    ) -> list[FailedDelivery]:
+        """List webhook deliveries since then with no successful attempt, or all of them, oldest first."""
 
     async def unheard_commands(self, repo: Repo, since: datetime) -> list[UnheardComment]:
         """Find the commands written since then that the bot has not acknowledged, oldest first."""
@@ -288,6 +331,15 @@ class Mirror(Protocol):
 
     async def patch(self, old: str, new: str) -> str:
         """Give the whole difference of two commits as a patch, binary contents included, no renames."""
+
+    async def contents(self, files: Sequence[TreeFile]) -> dict[str, bytes]:
+        """Read blobs by path with one process for each few megabytes."""
+
+    async def message(self, sha: str) -> str:
+        """Give a commit's message as it was written."""
+
+    async def unpublished(self, sha: str) -> list[CommitInfo]:
+        """List the commits up to this one that no branch of the forge holds, newest first."""
 
     async def anchor(self, name: str, sha: str) -> None:
         """Keep a commit from garbage collection under refs/gitwright/<name>."""

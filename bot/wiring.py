@@ -15,7 +15,7 @@ from bot.agents.script import Script, load_script
 from bot.agents.sessions import Sessions
 from bot.core.actions import Action
 from bot.core.config import RepoConfig
-from bot.core.events import ForgeEvent, Pushed, RepositoriesAdded
+from bot.core.events import ForgeEvent, InstallationChanged, Pushed, RepositoriesAdded
 from bot.dispatch import Dispatcher
 from bot.engine.dbos_engine import DbosEngine
 from bot.engine.ledger import Ledger
@@ -85,10 +85,10 @@ class Bot:
             # Nobody else works on this file, so what is reserved belongs to runs of a process that is dead.
             await Ledger(self.store.database, self.clock).give_up_all()
         await self.runner.start()
-        self._sweeping = (
-            asyncio.create_task(self.reconciler.run(), name="reconciler"),
-            asyncio.create_task(self.housekeeper.run(), name="housekeeper"),
-        )
+        sweeps = [self.reconciler.run(), self.housekeeper.run()]
+        if self.settings.poll_deliveries:
+            sweeps.append(self.reconciler.run_polls())
+        self._sweeping = tuple(asyncio.create_task(each, name=each.__qualname__) for each in sweeps)
         _log.info("started", sandbox=self.sandbox.level, mode=self.settings.mode)
 
     async def stop(self) -> None:
@@ -240,10 +240,12 @@ def _runner(
     """Connect events to handlers, decisions to actions, and both to the engine."""
     app_id = int(settings.app_id) if settings.app_id and settings.app_id.isdigit() else None
 
-    def read(delivery: Delivery) -> ForgeEvent | RepositoriesAdded | None:
+    def read(delivery: Delivery) -> ForgeEvent | RepositoriesAdded | InstallationChanged | None:
         event = parse(delivery.event, delivery.body, app_id)
         if isinstance(event, Pushed):
             repositories.moved(event.repo.id)
+        if isinstance(event, InstallationChanged):
+            repositories.forge.forget_tokens(event.installation)  # they may do what was granted when they were minted
         return event
 
     dispatcher = Dispatcher(store, repositories, handlers, read, clock, recall, REPO_HANDLERS)

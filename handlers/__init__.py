@@ -16,10 +16,12 @@ from handlers import (
     issue_comment,
     issues,
     issues_changed,
+    line_comment,
     outcomes,
     pull_request,
     pull_request_changed,
     push,
+    repository,
     restored,
     review,
     settings_changed,
@@ -37,9 +39,11 @@ HANDLERS: tuple[AnyHandler, ...] = (
     pull_request.HANDLER,
     *pull_request_changed.HANDLERS,
     review.HANDLER,
+    line_comment.HANDLER,
     *checks.HANDLERS,
     *check_run.HANDLERS,
     *hints.HANDLERS,
+    *repository.HANDLERS,
     push.HANDLER,
     given.HANDLER,
     *outcomes.HANDLERS,
@@ -49,5 +53,6 @@ HANDLERS: tuple[AnyHandler, ...] = (
 # What events mean to a repository as such, whether or not they mean something to its tracks.
 REPO_HANDLERS: tuple[AnyRepoHandler, ...] = (
     installation.REPO_HANDLER,
+    *repository.REPO_HANDLERS,
     *settings_changed.REPO_HANDLERS,
 )

@@ -11,6 +11,7 @@ from bot.core.forge_events import *  # noqa: F403 - all of them are events, and 
 from bot.core.forge_events import ForgeEvent
 from bot.core.own_events import *  # noqa: F403
 from bot.core.own_events import OwnEvent
+from bot.core.repo_events import *  # noqa: F403
 
 Event = ForgeEvent | OwnEvent
 

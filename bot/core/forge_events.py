@@ -13,6 +13,7 @@ from bot.core.check_events import (
     SuiteAskedAgain,
     WorkflowEnded,
 )
+from bot.core.repo_events import RepositoryChanged
 from bot.core.values import Actor, Repo
 
 
@@ -66,6 +67,21 @@ class CommentEdited:
     body: str
     actor: Actor  # who edited it
     kind: Literal["comment_edited"] = "comment_edited"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineCommented:
+    """Somebody said something on a line of a pull request, alone or in a review; `line` is None where it is gone."""
+
+    repo: Repo
+    number: int
+    comment: int
+    path: str
+    line: int | None
+    body: str
+    author: Actor
+    head_branch: str = ""
+    kind: Literal["line_commented"] = "line_commented"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,4 +276,6 @@ ForgeEvent = (
     | Pushed
     | PullOffered
     | RepositoryAdded
+    | RepositoryChanged
+    | LineCommented
 )

@@ -73,7 +73,7 @@ def stop(track: Track, now: datetime, why: str) -> Decision:
         state="stopped",
         resume_to=resume_to,
         tasks=tuple(_stopped(task) for task in track.tasks),
-        put_off=_from_the_start(track),
+        put_off=from_the_start(track),
     ).noting(stamp(now), "stopped", why)
     return Decision(track=track, actions=(CancelRuns(), *closing, SyncStatus()))
 
@@ -88,7 +88,7 @@ def _stopped(task: TaskTrack) -> TaskTrack:
     return replace(task, state="todo", note="") if task.state in {"running", "waiting"} else task
 
 
-def _from_the_start(track: Track) -> tuple[str, ...]:
+def from_the_start(track: Track) -> tuple[str, ...]:
     """Name the step to begin with again: whatever was under way is killed."""
     step: Action
     if track.tasks:

@@ -37,6 +37,14 @@ class ReportSettings:
     kind: Literal["report_settings"] = "report_settings"
 
 
-RepoAction = ProposeSettings | CheckSettings | ReportSettings
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForgetRepository:
+    """Delete the mirror of a repository that is no more."""
+
+    repo: Repo
+    kind: Literal["forget_repository"] = "forget_repository"
+
+
+RepoAction = ProposeSettings | CheckSettings | ReportSettings | ForgetRepository
 
 REPO_ACTIONS: TypeAdapter[RepoAction] = TypeAdapter(Annotated[RepoAction, Discriminator("kind")])

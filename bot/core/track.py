@@ -16,6 +16,7 @@ from bot.core.ids import TrackId
 from bot.core.leases import Lease
 from bot.core.planning import Estimate, Kind, MergedPlan, Priority
 from bot.core.push_gate import PushAsk
+from bot.core.repo_events import Away
 from bot.core.values import Repo, Usage
 
 TrackState = Literal[
@@ -221,6 +222,8 @@ class Track:
     closed: bool = False  # its issue is closed, as far as was heard
     label: str = ""  # the trigger label, while its issue is known to bear it
     gone: bool = False  # its issue was deleted or moved away: nothing can be said there any more
+    away: Away | Literal[""] = ""  # why its repository is out of reach, while it is
+    away_only: bool = False  # it is paused for that alone, and nobody asked for it
     config_problems: tuple[str, ...] = ()  # what was wrong with the settings file when it was read
     heard_until: str = (
         ""  # forge's time of the last status comment before the track was taken up again from it
@@ -271,7 +274,7 @@ class Track:
         for task in self.tasks:
             keys += [f"pull:{number}" for number in (task.pull, *task.replaced) if number is not None]
         if not self.ended:
-            keys.append(f"branch:{self.repo.default_branch}")
+            keys += ["repository", f"branch:{self.repo.default_branch}"]
             if self.backlog_branch:
                 keys.append(f"branch:{self.backlog_branch}")
             keys += [f"branch:{task.branch}" for task in self.tasks if task.branch]

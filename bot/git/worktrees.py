@@ -151,6 +151,16 @@ class WorktreeManager:
         mirror = self._mirrors.setdefault(repo_id, GitMirror(folder))
         return await mirror.release_tracks(tracks)
 
+    async def forget(self, repo_id: int) -> bool:
+        """Delete the mirror of a repository that is no more; False where there is none. GitError where it stays."""
+        folder = self._mirrors_root / f"{repo_id}.git"
+        if not folder.is_dir():
+            return False
+        if left := await asyncio.to_thread(files.remove, folder):
+            raise GitError(f"the mirror {folder.name} cannot be removed: {'; '.join(left[:3])}")
+        self._mirrors.pop(repo_id, None)
+        return True
+
     async def pack(self) -> list[str]:
         """Pack every mirror in which much has piled up, one after another, and say what went wrong."""
         wrong = []

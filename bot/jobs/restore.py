@@ -18,6 +18,7 @@ from bot.core.events import (
     CommentCreated,
     CommentEdited,
     ForgeEvent,
+    LineCommented,
     PullClosed,
     PullEdited,
     PullOffered,
@@ -25,6 +26,7 @@ from bot.core.events import (
     PullReopened,
     Pushed,
     RepositoryAdded,
+    RepositoryChanged,
     ReviewSubmitted,
     StatusSet,
     SuiteAskedAgain,
@@ -84,10 +86,7 @@ class Recall:
             return
         config, _ = await self.reads.config(repo)
         wanted = set(messages.labels(config)) - {config.labels.done}
-        numbers = {
-            number for label in sorted(wanted) for number in await self.forge.labeled_issues(repo, label)
-        }
-        for number in sorted(numbers):
+        for number in await self.forge.labeled_issues(repo, *sorted(wanted)):
             await self._issue_known(repo, number, drain)
         await self.store.put_id(key, "asked")
 
@@ -126,7 +125,7 @@ class Recall:
         """Name the issue that an event is about, as far as its own branch or number tells."""
         branch: str | None = None
         match event:
-            case PullClosed() | PullReopened() | PullEdited() | PullPushed() | ReviewSubmitted():
+            case PullClosed() | PullReopened() | PullEdited() | PullPushed() | ReviewSubmitted() | LineCommented():
                 branch = event.head_branch
             case ChecksCompleted() | Pushed() | WorkflowEnded():
                 branch = event.branch
@@ -137,7 +136,7 @@ class Recall:
                     branch = (await self.forge.pull(event.repo, event.number)).head_branch
             case CommentCreated() | CommentEdited() | BoxesTicked():
                 return event.number
-            case PullOffered() | RepositoryAdded() | StatusSet():
+            case PullOffered() | RepositoryAdded() | StatusSet() | RepositoryChanged():
                 return None
             case _:
                 return event.issue

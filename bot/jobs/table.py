@@ -31,7 +31,7 @@ from bot.core.actions import (
     RunTask,
     SyncPlan,
 )
-from bot.core.repo_actions import CheckSettings, ProposeSettings, RepoAction, ReportSettings
+from bot.core.repo_actions import CheckSettings, ForgetRepository, ProposeSettings, RepoAction, ReportSettings
 from bot.engine.ledger import Ledger
 from bot.engine.pool import WorkerPool
 from bot.engine.store import Store
@@ -41,6 +41,7 @@ from bot.jobs.backlog import ProposeBacklogJob, ReportBacklogJob
 from bot.jobs.cast import Cast
 from bot.jobs.close import CloseJob
 from bot.jobs.crew import Crew
+from bot.jobs.forget import ForgetRepositoryJob
 from bot.jobs.health import HealthJob
 from bot.jobs.include import IncludeTasksJob, SyncPlanJob
 from bot.jobs.judge import Judge
@@ -99,6 +100,7 @@ def table(parts: Parts, engine: Callable[[], Engine]) -> Jobs:
 def repo_table(parts: Parts, commands: Sequence[str]) -> dict[type[RepoAction], RepoJob]:
     """Build the job of every action about a repository as such; `commands` are those whose role settings can name."""
     return {
+        ForgetRepository: ForgetRepositoryJob(parts.worktrees),
         ProposeSettings: ProposeSettingsJob(parts.forge, parts.settings.onboarding_pulls),
         CheckSettings: CheckSettingsJob(parts.forge, commands),
         ReportSettings: ReportSettingsJob(parts.store, parts.forge),

@@ -72,6 +72,9 @@ class Tokens(Protocol):
     def forget(self, token: Token) -> None:
         """Never lease this token again: the forge refuses it."""
 
+    def forget_all(self, installation: int) -> None:
+        """Never lease an installation's tokens again; they are revoked at the end like any other."""
+
     async def aclose(self) -> None:
         """Revoke every token still held."""
 
@@ -92,6 +95,9 @@ class PersonalToken:
         return None
 
     def forget(self, token: Token) -> None:
+        return None
+
+    def forget_all(self, installation: int) -> None:
         return None
 
     async def aclose(self) -> None:
@@ -131,6 +137,11 @@ class AppTokens:
             if token in tokens:
                 tokens.remove(token)
         self._held.pop(token.id, None)
+
+    def forget_all(self, installation: int) -> None:
+        for key in self._shared:
+            if key[0] == installation:
+                self._shared[key] = []
 
     async def aclose(self) -> None:
         try:

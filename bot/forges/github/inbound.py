@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from bot.core.events import (
     ForgeEvent,
+    InstallationChanged,
     IssueClosed,
     IssueEdited,
     IssueGone,
@@ -26,11 +27,16 @@ from bot.core.events import (
 )
 from bot.core.values import Repo
 from bot.forges.github import inbound_checks
-from bot.forges.github.inbound_comments import comment_created, comment_edited
-from bot.forges.github.inbound_repositories import changes_settings, repositories_added
+from bot.forges.github.inbound_comments import comment_created, comment_edited, line_commented
+from bot.forges.github.inbound_repositories import (
+    changes_settings,
+    installation_changed,
+    repositories_added,
+    repository_changed,
+)
 from bot.forges.github.inbound_views import Id, IssueShown, Payload, User, View
 
-Inbound = ForgeEvent | RepositoriesAdded
+Inbound = ForgeEvent | RepositoriesAdded | InstallationChanged
 
 NO_SHA = "0" * 40  # how a push names a branch that is not there
 
@@ -214,6 +220,16 @@ _READERS: Mapping[tuple[str, str | None], Callable[[object, int | None], Inbound
     ("pull_request_review", "submitted"): _review_submitted,
     **inbound_checks.READERS,
     ("push", None): _pushed,
+    ("pull_request_review_comment", "created"): line_commented,
+    **{
+        ("repository", action): repository_changed
+        for action in ("renamed", "transferred", "archived", "unarchived", "deleted")
+    },
+    **{
+        ("installation", action): installation_changed
+        for action in ("deleted", "suspend", "unsuspend", "new_permissions_accepted")
+    },
+    ("installation_repositories", "removed"): installation_changed,
     ("installation", "created"): repositories_added,
     ("installation_repositories", "added"): repositories_added,
 }

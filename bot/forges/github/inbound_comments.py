@@ -5,9 +5,9 @@ from __future__ import annotations
 from pydantic import Field
 
 from bot.core import boxes
-from bot.core.events import BoxesTicked, CommentCreated, CommentEdited
+from bot.core.events import BoxesTicked, CommentCreated, CommentEdited, LineCommented
 from bot.core.ids import parse_marker
-from bot.forges.github.inbound_views import IssueShown, Payload, User, View
+from bot.forges.github.inbound_views import Id, IssueShown, Payload, User, View
 
 
 class _Comment(View):
@@ -33,6 +33,48 @@ class _Changes(View):
 
 class _Edited(_Commented):
     changes: _Changes = _Changes()
+
+
+class _OnLine(View):
+    id: int
+    path: str = ""
+    line: int | None = None
+    original_line: int | None = None
+    body: str | None = None
+    user: User | None = None
+
+
+class _Head(View):
+    ref: str = ""
+    repo: Id | None = None
+
+
+class _Shown(View):
+    number: int
+    head: _Head = _Head()
+
+
+class _LineCommented(Payload):
+    comment: _OnLine
+    pull_request: _Shown
+
+
+def line_commented(data: object, _app: int | None) -> LineCommented | None:
+    """Read what somebody said on a line; a fork's pull request is none of ours."""
+    view = _LineCommented.model_validate(data)
+    repo, said, pull = view.repo(), view.comment, view.pull_request
+    if repo is None or pull.head.repo is None or pull.head.repo.id != repo.id:
+        return None
+    return LineCommented(
+        repo=repo,
+        number=pull.number,
+        comment=said.id,
+        path=said.path,
+        line=said.line or said.original_line,
+        body=said.body or "",
+        author=(said.user or User()).actor(),
+        head_branch=pull.head.ref,
+    )
 
 
 def comment_created(data: object, _app: int | None) -> CommentCreated | None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal, cast
+
 from bot.core import config
 from bot.core.forge_events import RepositoriesAdded
+from bot.core.repo_events import How, InstallationChanged, RepositoryChanged
 from bot.core.values import Repo
+from bot.forges.github.inbound_views import Payload
 from bot.forges.github.views import View
 
 MOST_COMMITS = 2048  # of which GitHub names the files in the delivery of a push
@@ -43,9 +47,47 @@ def repositories_added(data: object, _app: int | None) -> RepositoriesAdded | No
     view = _Installed.model_validate(data)
     repos = []
     for each in (*view.repositories, *view.repositories_added):
-        owner, _, name = each.full_name.partition("/")
-        repos.append(Repo(each.id, owner, name, "", each.private, view.installation.id))
+        repos.append(_named(each, view.installation.id))
     return RepositoriesAdded(repos=tuple(repos)) if repos else None
+
+
+class _Changed(Payload):
+    repositories: tuple[_Added, ...] = ()
+    repositories_removed: tuple[_Added, ...] = ()
+
+
+_OF_INSTALLATION: dict[str, How | Literal["permissions"]] = {
+    "deleted": "removed",
+    "suspend": "suspended",
+    "unsuspend": "unsuspended",
+    "removed": "removed",
+    "new_permissions_accepted": "permissions",
+}
+
+
+def installation_changed(data: object, _app: int | None) -> InstallationChanged | None:
+    """Read what happened to an installation, or which repositories were taken out of it."""
+    view = _Changed.model_validate(data)
+    how = _OF_INSTALLATION.get(view.action or "")
+    if view.installation is None or how is None:
+        return None
+    shown = view.repositories_removed if view.action == "removed" else view.repositories
+    if view.action == "removed" and not shown:
+        return None
+    repos = tuple(_named(each, view.installation.id) for each in shown)
+    return InstallationChanged(installation=view.installation.id, how=how, repos=repos)
+
+
+def _named(each: _Added, installation: int) -> Repo:
+    owner, _, name = each.full_name.partition("/")
+    return Repo(each.id, owner, name, "", each.private, installation)
+
+
+def repository_changed(data: object, _app: int | None) -> RepositoryChanged | None:
+    """Read what happened to a repository as such, with the name that it has now."""
+    view = Payload.model_validate(data)
+    repo = view.repo()
+    return None if repo is None else RepositoryChanged(repo=repo, how=cast(How, view.action))
 
 
 def changes_settings(data: object) -> bool:

@@ -38,7 +38,7 @@ class GitHubReads:
         self._known_app: views.AppView | None = None
         self._identity = asyncio.Lock()
         in_app = isinstance(tokens, AppTokens)
-        self.capabilities = Capabilities(checks=in_app, app_deliveries=in_app)
+        self.capabilities = Capabilities(checks=in_app, app_deliveries=in_app, signed_commits=in_app)
 
     # --- who we are ------------------------------------------------------------------------------
 
@@ -62,6 +62,10 @@ class GitHubReads:
         if isinstance(self._tokens, PersonalToken):
             return (await self._person(self._tokens)).login
         return (await self._app()).slug
+
+    def forget_tokens(self, installation: int) -> None:
+        """Lend none of an installation's tokens any more: what they may do has changed."""
+        self._tokens.forget_all(installation)
 
     async def app_id(self) -> int | None:
         """Give the App's numeric id, None in token mode."""
@@ -134,8 +138,12 @@ class GitHubReads:
     async def issue(self, repo: Repo, number: int) -> Issue:
         return views.read(views.IssueView, (await self._get(repo, f"/issues/{number}")).json()).value()
 
-    async def labeled_issues(self, repo: Repo, label: str) -> list[int]:
-        """List the numbers of open issues that bear a label."""
+    async def labeled_issues(self, repo: Repo, *labels: str) -> list[int]:
+        """List the numbers of open issues that bear any of these labels."""
+        found = {number for label in labels for number in await self._labeled(repo, label)}
+        return sorted(found)
+
+    async def _labeled(self, repo: Repo, label: str) -> list[int]:
         items = await self._all(repo, "/issues", {"labels": label, "state": "open"})
         found = [views.read(views.IssueView, item).value() for item in items]
         return [issue.number for issue in found if not issue.is_pull]
@@ -226,11 +234,8 @@ class GitHubReads:
                 repo, f"/commits/{sha}/check-runs", {"filter": "latest"}, "check_runs"
             )
         ]
-        newest: dict[tuple[int, str], views.CheckRunView] = {}
-        for run in sorted(runs, key=lambda run: run.id):
-            newest[(run.app.id if run.app else 0, run.name)] = run
         statuses = await self._statuses(repo, sha)
-        return [run.value(app) for run in newest.values()] + [status.value(users) for status in statuses]
+        return [run.value(app) for run in views.newest(runs)] + [status.value(users) for status in statuses]
 
     async def job_log(self, repo: Repo, job: int) -> str:
         """Read the end of what a job of GitHub Actions wrote; "" where it is gone, or nobody allowed us to read it."""

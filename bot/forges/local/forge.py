@@ -12,10 +12,31 @@ from typing import Literal
 from bot.core.attribution import FORMER
 from bot.core.health import Standing
 from bot.core.ids import identity
-from bot.core.values import Actor, Check, Comment, Identity, Issue, Pull, Repo, Report, ReviewComment, Role
+from bot.core.values import (
+    Actor,
+    Check,
+    Comment,
+    Identity,
+    Issue,
+    Pull,
+    PullState,
+    Repo,
+    Report,
+    ReviewComment,
+    Role,
+)
 from bot.errors import ForgeError, NotFoundError
 from bot.forges.local.records import CommentRecord, PullRecord, Records
-from bot.ports import Capabilities, FailedDelivery, GitAccess, JsonDict, Mirror, UnheardComment
+from bot.ports import (
+    Capabilities,
+    FailedDelivery,
+    GitAccess,
+    JsonDict,
+    Look,
+    Mirror,
+    SignedCommit,
+    UnheardComment,
+)
 
 BOT = Actor(1, "gitwright", is_bot=True)
 AUTHOR = Identity("Gitwright", FORMER)
@@ -49,6 +70,9 @@ class LocalForge:
     def cap(self, _repo: Repo, _calls: int) -> None:
         """Nothing travels here."""
 
+    def forget_tokens(self, _installation: int) -> None:
+        """There are none."""
+
     async def identity(self) -> str:
         return BOT.login
 
@@ -64,7 +88,7 @@ class LocalForge:
     async def repos(self) -> list[Repo]:
         return []
 
-    async def labeled_issues(self, _repo: Repo, _label: str) -> list[int]:
+    async def labeled_issues(self, _repo: Repo, *_labels: str) -> list[int]:
         return []
 
     async def reacted(self, _repo: Repo, _comment: int) -> bool:
@@ -104,6 +128,12 @@ class LocalForge:
             mergeable=await self._mergeable(repo, head) if record.state == "open" else None,
             author=BOT,
         )
+
+    async def conversation(self, repo: Repo, number: int) -> tuple[Issue, list[Comment]]:
+        return await self.issue(repo, number), await self.comments(repo, number)
+
+    async def pull_state(self, repo: Repo, number: int, _look: Look | None = None) -> PullState:
+        return PullState(await self.pull(repo, number))
 
     async def find_pull(self, repo: Repo, head_branch: str) -> Pull | None:
         found = max((p.number for p in self.records.pulls if p.branch == head_branch), default=None)
@@ -243,7 +273,17 @@ class LocalForge:
         """Lend the clone's folder; nothing has to be revoked."""
         return _access(GitAccess(f"file://{self._git_dir}", ""), write=write)
 
-    async def failed_deliveries(self, _since: datetime) -> list[FailedDelivery]:
+    async def branch_rules(self, _repo: Repo, _branch: str) -> tuple[str, ...]:
+        return ()
+
+    async def publish_signed(
+        self, _repo: Repo, branch: str, _expected: str | None, _commit: SignedCommit
+    ) -> str:
+        raise ForgeError(f"nobody signs commits of `{branch}` in a clone")
+
+    async def failed_deliveries(
+        self, _since: datetime, *, also_delivered: bool = False
+    ) -> list[FailedDelivery]:
         return []
 
     async def unheard_commands(self, _repo: Repo, _since: datetime) -> list[UnheardComment]:
