@@ -218,6 +218,7 @@ def _stage(
             "AGENT": "scripted",
             "MODELS": "scripted",
             "WRITE_GAP": "0",
+            "ONBOARDING_PULLS": "0",
             "TEST": "true",
             "SANDBOX": "medium" if bubblewrap_works() else "none",
         }
