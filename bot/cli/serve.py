@@ -19,6 +19,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from bot import credentials, log
+from bot.errors import UserError
 from bot.settings import Settings, load_settings
 from bot.web.app import Switch, create_app
 from bot.web.setup import Setup
@@ -83,6 +84,13 @@ def _app_of(bot: Bot) -> ASGIApp:
 
 async def _set_up(settings: Settings, reread: Callable[[], Settings]) -> int:
     """Serve the set-up page, and from its end on the bot, at the same port."""
+    if (
+        settings.webhook_secret
+    ):  # it would win over the one that the forge makes, and no webhook would be taken
+        raise UserError(
+            "GITWRIGHT_WEBHOOK_SECRET is set, and neither GITWRIGHT_APP_ID nor GITWRIGHT_TOKEN. Set the rest too; or take it "
+            "away, and the page for set-up is served, where the forge makes the secret."
+        )
 
     def load() -> Settings:
         found = reread()

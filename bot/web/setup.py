@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from urllib.parse import urlencode, urlsplit
 
 import structlog
@@ -95,9 +96,9 @@ class Setup:
         """Show how far set-up is."""
         if self._identity is None:
             return self._forms(request)
-        if self._starting is None or not self._starting.done():
+        if self._starting is None or not self._starting.done() or self._starting.cancelled():
             return page("setup_starting.html", refresh=2, identity=self._identity)
-        if self._starting.cancelled() or (error := self._starting.exception()) is None:
+        if (error := self._starting.exception()) is None:
             web = web_url(self._identity.api)
             hook = f"{origin(request)}/webhook"
             return page("setup_done.html", identity=self._identity, web=web, hook=hook, events=_events())
@@ -114,7 +115,11 @@ class Setup:
         )
 
     def _forms(
-        self, request: Request, form: str = "app", problems: forms.Problems | None = None, **typed: str
+        self,
+        request: Request,
+        form: str = "app",
+        problems: forms.Problems | None = None,
+        typed: Mapping[str, str] = MappingProxyType({}),
     ) -> Response:
         here = origin(request)
         host = urlsplit(here).hostname or ""
@@ -152,7 +157,7 @@ class Setup:
         try:
             wanted = forms.new_app(fields, self._place)
         except forms.Refused as refused:
-            return self._forms(request, "app", refused.problems, **forms.shown(fields))
+            return self._forms(request, "app", refused.problems, forms.shown(fields))
         state = self._begin(wanted)
         asked = template()
         return page(
@@ -228,7 +233,7 @@ class Setup:
         try:
             identity = await imported(forms.known_app(fields, self._place), self._version)
         except forms.Refused as refused:
-            return self._forms(request, "import", refused.problems, **forms.shown(fields))
+            return self._forms(request, "import", refused.problems, forms.shown(fields))
         async with self._one_at_a_time:
             return await self._finish(identity)
 
@@ -239,7 +244,7 @@ class Setup:
         try:
             identity = await lent(forms.person(fields, self._place), self._version)
         except forms.Refused as refused:
-            return self._forms(request, "token", refused.problems, **forms.shown(fields))
+            return self._forms(request, "token", refused.problems, forms.shown(fields))
         async with self._one_at_a_time:
             return await self._finish(identity)
 
@@ -265,6 +270,7 @@ class Setup:
 
     async def _started(self) -> None:
         self._starting = asyncio.create_task(self._store_and_start(), name="start after set-up")
+        self._starting.add_done_callback(_tell)
         await asyncio.wait({self._starting}, timeout=PATIENCE)
 
     async def _store_and_start(self) -> None:
@@ -274,6 +280,12 @@ class Setup:
             credentials.store(self._folder, self._identity.credentials)
             _log.info("set_up", mode=self._identity.mode, name=self._identity.name, file=str(path))
         await self._start()
+
+
+def _tell(starting: asyncio.Task[None]) -> None:
+    error = None if starting.cancelled() else starting.exception()
+    if error is not None:
+        _log.error("not_started", error=str(error), exc_info=None if isinstance(error, BotError) else error)
 
 
 def _events() -> list[str]:

@@ -59,7 +59,7 @@ def trouble(title: str, text: str, status: int, again: str = "") -> Response:
 
 def same(given: str, expected: str) -> bool:
     """Compare in constant time."""
-    return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), expected.encode())
+    return hmac.compare_digest(given.encode("utf-8", "replace"), expected.encode())
 
 
 def origin(request: Request) -> str:

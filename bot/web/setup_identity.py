@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
 from bot.credentials import Credentials
@@ -32,6 +32,7 @@ class Identity:
     credentials: Credentials
     page: str = ""
     lacking: tuple[str, ...] = ()
+    imported: bool = False  # then nobody knows whether its webhook leads here
     made_secret: str = ""  # of the webhook that a person has to make
 
     @property
@@ -60,7 +61,8 @@ async def imported(known: KnownApp, api_version: str) -> Identity:
     """Be an App that exists, after the forge has taken its key; else Refused."""
     question = Front(known.api, api_version).app(known.app_id, known.key)
     app = await _asked(question, known.api, _WRONG_APP)
-    return of_app(known.api, app, known.key, known.webhook_secret, poll=known.poll)
+    found = of_app(known.api, app, known.key, known.webhook_secret, poll=known.poll)
+    return replace(found, imported=True)
 
 
 async def lent(person: Person, api_version: str) -> Identity:

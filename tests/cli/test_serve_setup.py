@@ -20,6 +20,8 @@ import pytest
 import yaml
 from playwright.sync_api import Page, expect
 
+from bot import credentials
+from bot.credentials import Credentials
 from tests.judges.openapi import Judge
 from tests.judges.served import JudgedForge, judged_forge
 from tests.judges.webhooks import WebhookJudge
@@ -241,3 +243,27 @@ def test_stored_credentials_that_cannot_be_used_end_the_start_with_their_place(s
         assert server.process.wait(_PATIENCE) == 1
     assert f"The stored credentials `{server.data}/credentials.json` are not usable:" in server.log
     assert "Traceback" not in server.log
+
+
+def test_a_webhook_secret_without_an_identity_is_refused_before_an_app_is_made(server: Server) -> None:
+    server.settings["WEBHOOK_SECRET"] = "hunter2"
+    with server.running():
+        assert server.process.wait(_PATIENCE) == 1
+    assert "GITWRIGHT_WEBHOOK_SECRET is set, and neither" in server.log
+    assert "hunter2" not in server.log
+
+
+def test_a_page_in_the_open_and_a_file_that_others_read_are_warned_about(server: Server) -> None:
+    server.settings["HOST"] = "0.0.0.0"
+    with server.running():
+        server.link()
+        until("the warning", lambda: "setup_page_in_the_open" in server.log)
+        assert server.end() == 0
+    stored = Credentials.model_validate(
+        {"github_api_url": server.settings["GITHUB_API_URL"], "token": "ghp_none"}
+    )
+    credentials.store(server.data, stored).chmod(0o644)
+    with server.running():
+        until("the warning", lambda: "credentials_exposed" in server.log)
+        until("the bot serves", lambda: server.ask("/healthz"))
+        assert server.end() == 0

@@ -301,6 +301,7 @@ async def test_an_app_that_exists_is_imported_and_what_it_lacks_is_said(stage: S
     assert "Gitwright works as by-hand[bot]" in page
     assert "permission issues: write" in page
     assert "event pull_request" in page
+    assert f"the address {HERE}/webhook" in page
 
 
 async def test_a_key_of_another_app_is_refused_before_anything_is_stored(stage: Stage) -> None:

@@ -33,6 +33,11 @@ HOSTILE = [
     "x" * 5_000,
 ]
 FIELDS = (
+    "form",
+    "request",
+    "self",
+    "problems",
+    "csrf",
     "owner",
     "organization",
     "name",
