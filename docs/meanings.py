@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from bot.core.config_words import CONFIG, INERT
 
-__all__ = ["BACKLOG", "CONFIG", "DESIGNED", "INERT", "INERT_SETTINGS", "REASONS", "WORDS"]
+__all__ = ["BACKLOG", "CONFIG", "DESIGNED", "INERT", "REASONS", "WORDS"]
 
-INERT_SETTINGS = frozenset({"poll_deliveries"})
 
 # What the App's permissions are for; a test compares the names with the handlers and app.yml.
 REASONS = {

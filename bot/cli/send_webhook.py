@@ -6,6 +6,7 @@ import asyncio
 import json
 import sys
 import uuid
+from typing import BinaryIO
 
 import click
 
@@ -43,7 +44,7 @@ def told(sent: Sent, as_json: bool) -> int:
 @click.option("--id", "id_", help="The delivery's id; default: a new one. A known id has no second effect.")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 def command(
-    event: str, payload: click.utils.LazyFile, url: str | None, id_: str | None, as_json: bool
+    event: str, payload: BinaryIO, url: str | None, id_: str | None, as_json: bool
 ) -> None:
     """Send the payload of a file (`-`: standard input) as the webhook EVENT, signed as GitHub signs it.
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import chain, repeat
+from typing import Any
 
 import structlog
 
@@ -37,6 +38,9 @@ OVERLAP = timedelta(minutes=10)  # an attempt under way when one sweep looked is
 EVERY = (1.0, 5.0, 30.0, 300.0, 3600.0)  # seconds between sweeps: quick after a start, then hourly
 LAST = "reconcile:last"
 HEARD = "comments-heard"
+POLL = 10.0  # seconds between polls: 360 calls an hour of the App's own 5,000
+POLL_OVERLAP = timedelta(minutes=2)  # the forge lists a delivery a while after it began
+POLLED = "deliveries:polled"
 SOMEBODY = Actor(0, "somebody")  # whoever it was: nobody told us
 
 
@@ -53,12 +57,20 @@ class Reconciler:
         """Sweep for ever; a sweep that fails is only logged, the next one does its work."""
         for sweep, wait in enumerate(chain(EVERY, repeat(EVERY[-1]))):
             await asyncio.sleep(wait)
-            try:
-                await self.sweep(tracks=sweep == 0 or wait >= EVERY[-1])
-            except BotError as error:
-                _log.warning("sweep_failed", error=str(error))
-            except Exception:  # noqa: BLE001 - the outermost edge: sweeping must not end before the bot does
-                _log.exception("sweep_crashed")
+            await _outlived(self.sweep(tracks=sweep == 0 or wait >= EVERY[-1]))
+
+    async def run_polls(self) -> None:
+        """Fetch deliveries for ever, for a bot that the forge cannot reach."""
+        while True:
+            await _outlived(self.poll())
+            await asyncio.sleep(POLL)
+
+    async def poll(self) -> None:
+        """Fetch the deliveries that are not known here, wherever they were sent; one call where nothing is new."""
+        began, last = self.clock.now(), await self.store.get_id(POLLED)
+        since = datetime.fromisoformat(last) - POLL_OVERLAP if last else began - KEPT
+        if await self._fetch_all(await self.forge.failed_deliveries(since, also_delivered=True)):
+            await self.store.put_id(POLLED, began.isoformat())
 
     async def sweep(self, *, tracks: bool) -> None:
         """Fetch lost deliveries and, with `tracks`, look at what open tracks wait for."""
@@ -67,14 +79,7 @@ class Reconciler:
             await self.recall()
         last = await self.store.get_id(LAST)
         since = datetime.fromisoformat(last) - OVERLAP if last else began - KEPT
-        whole = True
-        for lost in await self.forge.failed_deliveries(since):
-            if not await self.store.knows_delivery(lost.guid):
-                try:
-                    await self._fetch(lost)
-                except BotError as error:  # one that cannot be fetched must not hide the others
-                    _log.warning("delivery_not_fetched", delivery=lost.guid, error=str(error))
-                    whole = False
+        whole = await self._fetch_all(await self.forge.failed_deliveries(since))
         if tracks:
             known = await self.store.all_tracks(open_only=True)
             repos = {repo.id: repo for repo in await self.forge.repos()} if known else {}
@@ -111,6 +116,18 @@ class Reconciler:
             if await self.store.add_delivery(new):
                 _log.info("unheard_command_found", delivery=said.guid, repo=repo.slug)
         await self.store.put_id(f"{repo.id}:{HEARD}", began.isoformat())
+
+    async def _fetch_all(self, found: Sequence[FailedDelivery]) -> bool:
+        """Fetch those that are not known; False where one of them could not be had."""
+        whole = True
+        for lost in found:
+            if not await self.store.knows_delivery(lost.guid):
+                try:
+                    await self._fetch(lost)
+                except BotError as error:  # one that cannot be fetched must not hide the others
+                    _log.warning("delivery_not_fetched", delivery=lost.guid, error=str(error))
+                    whole = False
+        return whole
 
     async def _fetch(self, lost: FailedDelivery) -> None:
         payload = await self.forge.delivery_payload(lost.id)
@@ -183,6 +200,16 @@ class Reconciler:
 
     async def _tell(self, track: Track, id_: str, event: Event) -> None:
         await self.store.add_event(track.key, id_, EVENTS.dump_python(event, mode="json"))
+
+
+async def _outlived(sweep: Coroutine[Any, Any, None]) -> None:
+    """Await a sweep; one that fails is only logged, the next one does its work."""
+    try:
+        await sweep
+    except BotError as error:
+        _log.warning("sweep_failed", error=str(error))
+    except Exception:  # noqa: BLE001 - the outermost edge: sweeping must not end before the bot does
+        _log.exception("sweep_crashed")
 
 
 def _read(stored: StoredTrack) -> Track | None:

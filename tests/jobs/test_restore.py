@@ -18,7 +18,7 @@ from bot.core.values import Actor, Comment, Issue, Pull, Repo
 from bot.engine.store import Commit, Store
 from bot.errors import ForgeError, NotFoundError
 from bot.handler import Reads
-from bot.jobs.reconcile import KEPT, OVERLAP, Reconciler
+from bot.jobs.reconcile import KEPT, OVERLAP, POLL_OVERLAP, Reconciler
 from bot.jobs.restore import Recall
 from bot.ports import FailedDelivery, Forge, JsonDict, UnheardComment
 from tests.core.builders import DANA, NOW, REPO, SHA, a_task, a_track
@@ -80,7 +80,9 @@ class _Forge:
         self.asked.append(f"pull {number}")
         return self.pulls[number]
 
-    async def failed_deliveries(self, since: datetime) -> list[FailedDelivery]:
+    async def failed_deliveries(
+        self, since: datetime, *, also_delivered: bool = False
+    ) -> list[FailedDelivery]:
         self.since.append(since)
         return self.lost
 
@@ -372,3 +374,12 @@ async def test_comments_that_cannot_be_read_end_no_sweep(store: Store) -> None:
     forge = _Forge(broken={REPO.id})
     assert await swept(store, a_track(a_task()), forge=forge) == []
     assert await store.get_id("reconcile:last") is not None
+
+
+async def test_a_poll_fetches_what_was_delivered_elsewhere_once(store: Store) -> None:
+    forge = _Forge(lost=[FailedDelivery(1, "guid-1", "push")])
+    sweeper = Reconciler(store, cast(Forge, forge), _Clock())
+    await sweeper.poll()
+    await sweeper.poll()
+    assert [each.id for each in await store.pending_deliveries(9)] == ["guid-1"]
+    assert forge.since == [NOW - KEPT, NOW - POLL_OVERLAP]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import subprocess
 from collections.abc import AsyncIterator, Mapping
@@ -114,6 +115,23 @@ async def served(bot: Bot, listening: socket.socket) -> AsyncIterator[None]:
             await asyncio.wait_for(serving, 30)
     finally:
         await bot.stop()
+
+
+@asynccontextmanager
+async def swallowing(listening: socket.socket) -> AsyncIterator[None]:
+    """Accept deliveries and forget them: a relay nobody reads, or a bot that then loses its disk."""
+
+    async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = re.search(rb"(?i)content-length: ([0-9]+)", head)
+        assert length is not None
+        await reader.readexactly(int(length[1]))
+        writer.write(b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(swallow, sock=listening):
+        yield
 
 
 class _NoSignals:

@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import hmac
 import json
-import re
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Mapping
@@ -350,15 +349,6 @@ async def test_a_full_redelivery_of_two_rounds_to_an_empty_bot_writes_nothing(
             assert tracks == {"1/issue-1": "superseded", "1/issue-1-r2": "done"}
 
 
-async def _swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Take a delivery as a bot does that then loses its disk."""
-    head = await reader.readuntil(b"\r\n\r\n")
-    await reader.readexactly(int(re.search(rb"(?i)content-length: (\d+)", head)[1]))  # type: ignore[index]
-    writer.write(b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
-    await writer.drain()
-    writer.close()
-
-
 async def test_a_command_that_was_accepted_and_lost_with_the_data_is_taken_up_again(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:
@@ -370,7 +360,7 @@ async def test_a_command_that_was_accepted_and_lost_with_the_data_is_taken_up_ag
             await s.in_state(issue, "review")
         world.lose_everything()
         with closing(stage.listener(world.port)) as listening:
-            async with await asyncio.start_server(_swallow, sock=listening):
+            async with stage.swallowing(listening):
                 with httpx.Client(base_url=world.forge.url, timeout=30) as person:
                     person.headers["Authorization"] = f"Bearer {world.forge.token}"
                     said = await asyncio.to_thread(

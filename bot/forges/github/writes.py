@@ -117,8 +117,10 @@ class GitHubWrites(GitHubChecks):
 
     # --- webhook deliveries ----------------------------------------------------------------------
 
-    async def failed_deliveries(self, since: datetime) -> list[FailedDelivery]:
-        """List webhook deliveries with no successful attempt, oldest first; none in token mode."""
+    async def failed_deliveries(
+        self, since: datetime, *, also_delivered: bool = False
+    ) -> list[FailedDelivery]:
+        """List webhook deliveries with no successful attempt, or all, oldest first; none in token mode."""
         if not isinstance(self._tokens, AppTokens):
             return []
         succeeded: set[str] = set()
@@ -131,7 +133,7 @@ class GitHubWrites(GitHubChecks):
                     found = views.read(views.DeliveryView, item)
                     if found.delivered_at < since:
                         break  # they come newest first
-                    if found.succeeded:
+                    if found.succeeded and not also_delivered:
                         succeeded.add(found.guid)
                     else:
                         failed.setdefault(found.guid, FailedDelivery(found.id, found.guid, found.event))
