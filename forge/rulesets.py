@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 How = Literal["push", "api", "merge"]
 
 HEADS = "refs/heads/"
+WORKFLOWS = ".github/workflows/"
 VIOLATED = "Repository rule violations found"
 BYPASSING_ROLES: Mapping[int, str] = {2: "maintain", 4: "write", 5: "admin"}  # GitHub's ids of its roles
 
@@ -65,10 +66,15 @@ class _Case:
 
     def commits(self) -> list[history.Commit]:
         """The commits that the move brings to the branch; for a new branch those that no branch has yet."""
-        if self.move.deleted:
-            return []
-        known = ["--not", "--branches"] if self.move.created else [f"^{self.move.before}"]
-        return history.log(self.bare, self.move.after, *known, limit=0)
+        return brought(self.bare, self.move)
+
+
+def brought(bare: Bare, move: Move) -> list[history.Commit]:
+    """The commits that a move brings to its ref; for a new one those that no branch has yet."""
+    if move.deleted:
+        return []
+    known = ["--not", "--branches"] if move.created else [f"^{move.before}"]
+    return history.log(bare, move.after, *known, limit=0)
 
 
 def active(forge: "Forge", repo: Row, ref: str) -> list[tuple[Row, JsonDict]]:
@@ -114,7 +120,24 @@ def violations(forge: "Forge", repo: Row, move: Move, actor: Actor) -> list[Viol
         if not may_bypass(row, repo, actor):
             case = _Case(forge, repo, move, rule.get("parameters") or {})
             found += (each for each in RULES[rule["type"]](case) if each not in found)
-    return found
+    return found + _workflows(forge, repo, move, actor)
+
+
+def may_write_workflows(actor: Actor) -> bool:
+    """Whether the caller may change what GitHub Actions run; an App needs a permission of its own for that."""
+    return actor.kind != "installation" or actor.permissions.get("workflows") == "write"
+
+
+def _workflows(forge: "Forge", repo: Row, move: Move, actor: Actor) -> list[Violation]:
+    if may_write_workflows(actor) or not move.ref.startswith(HEADS):
+        return []
+    bare = forge.git.of(repo)
+    for commit in brought(bare, move):
+        for path in sorted(path for paths in history.paths(bare, commit.sha) for path in paths):
+            if path.startswith(WORKFLOWS):
+                what = f"refusing to allow a GitHub App to create or update workflow `{path}`"
+                return [Violation(f"{what} without `workflows` permission")]
+    return []
 
 
 def may_bypass(row: Row, repo: Row, actor: Actor) -> bool:

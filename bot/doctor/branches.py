@@ -164,7 +164,7 @@ async def _rules(world: World, repo: Repo) -> Finding:
     except NotFoundError:
         step = "Look at Settings > Rules in the repository."
         return Finding("unknown", "This forge does not tell which rules apply to a branch.", step)
-    return judge_rules(own, repo.default_branch, rules, signs=world.app_mode())
+    return judge_rules(own, repo.default_branch, rules, signs=forge.capabilities.signed_commits)
 
 
 CHECKS = (

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 from starlette.responses import JSONResponse
 
-from forge import committing, history, media, objects
+from forge import committing, history, media, objects, rulesets
 from forge.auth import Access, needs
 from forge.committing import Signature
 from forge.errors import GitHubError, JsonDict, not_found, unprocessable
@@ -117,7 +117,7 @@ def _file(access: Access, entry: TreeEntry, path: str, at: str) -> JsonDict:
 
 @router.put("/repos/{owner}/{repo}/contents/{path:path}")
 def write(access: Writable, path: str, body: FileWrite) -> JSONResponse:
-    forge, repo, path = access.forge, access.repo, checked(path)
+    forge, repo, path = access.forge, access.repo, _writable(access, path)
     try:
         data = base64.b64decode("".join(body.content.split()), validate=True)
     except binascii.Error as error:
@@ -145,7 +145,7 @@ def write(access: Writable, path: str, body: FileWrite) -> JSONResponse:
 
 @router.delete("/repos/{owner}/{repo}/contents/{path:path}")
 def delete(access: Writable, path: str, body: FileRemoval) -> JSONResponse:
-    forge, repo, path = access.forge, access.repo, checked(path)
+    forge, repo, path = access.forge, access.repo, _writable(access, path)
     branch = body.branch or repo["default_branch"]
     with forge.git.lock(repo):
         tip, known = _known(access, branch, path)
@@ -158,6 +158,13 @@ def delete(access: Writable, path: str, body: FileRemoval) -> JSONResponse:
         new = committing.commit_change(forge, repo, branch, access.actor, tip, [change], body.message, by)
     commit = objects.git_commit(forge, repo, history.commit(forge.git.of(repo), new))
     return JSONResponse({"content": None, "commit": commit})
+
+
+def _writable(access: Access, path: str) -> str:
+    """The path as checked; 403 to an App that may not change workflows."""
+    if path.startswith(rulesets.WORKFLOWS) and not rulesets.may_write_workflows(access.actor):
+        raise access.actor.refusal("workflows")
+    return checked(path)
 
 
 def checked(path: str) -> str:

@@ -167,6 +167,32 @@ def _commit(api: httpx.Client, repo: str, **more: Any) -> str:
     return sha
 
 
+def test_an_app_changes_no_workflow_without_its_permission(
+    forge: ForgeUnderTest, owner: Person, repo: str, clone: Path
+) -> None:
+    bot = forge.installed(repo)
+    token = bot.headers["authorization"].removeprefix("Bearer ")
+    forge.git("remote", "set-url", "origin", forge.clone_url(repo, token), cwd=clone)
+    assert push(forge, clone, "HEAD:refs/heads/agent/fine")[0] == 0
+    workflow = clone / ".github" / "workflows" / "ci.yml"
+    workflow.parent.mkdir(parents=True)
+    workflow.write_text("on: push\n")
+    forge.git("add", ".", cwd=clone)
+    forge.git("commit", "-qm", "Add CI", cwd=clone)
+    sentence = (
+        "- refusing to allow a GitHub App to create or update workflow `.github/workflows/ci.yml` "
+        "without `workflows` permission"
+    )
+    assert sentence in push(forge, clone, "HEAD:refs/heads/agent/ci")[1]
+    wish = {"message": "Add CI", "content": "eA=="}
+    assert bot.put(f"/repos/{repo}/contents/.github/workflows/ci.yml", json=wish).status_code == 403
+    forge.git("remote", "set-url", "origin", forge.clone_url(repo, owner.token), cwd=clone)
+    assert push(forge, clone, "HEAD:refs/heads/main")[0] == 0
+    # What is on a branch already is nobody's change.
+    forge.git("remote", "set-url", "origin", forge.clone_url(repo, token), cwd=clone)
+    assert push(forge, clone, "HEAD:refs/heads/agent/ci")[0] == 0
+
+
 def test_a_branch_that_demands_pull_requests_and_checks_takes_merges_only(
     forge: ForgeUnderTest, owner: Person, repo: str
 ) -> None:
