@@ -50,11 +50,12 @@ CONFIG = {
     "overlap": "Whether two tasks of the repository, of one track or two, may work on the same files at once.",
     "outside_scope": "What happens to files changed outside a task's scope: `lease` lets the task hold them too and names them in "
     "the pull request, unless they are protected or another task holds them; `stop` ends the attempt.",
-    "push": "Whether branches are pushed at once or a person is asked first. Today they are always pushed.",
+    "push": "Whether a task's finished work is pushed at once, or a person is shown it and asked first, since a push runs CI: "
+    "`auto`: asked on public repositories; `direct`: never asked; `ask`: always asked. `/agent push` gives the OK.",
     "draft": "Whether task pull requests are opened as drafts.",
     "keep_records": "Whether the files in `tasks_dir` stay after the end; else a last pull request removes them.",
     "close_issue": "Whether the issue is closed at the end.",
-    "sign_off": "Whether commits carry `Signed-off-by`.",
+    "sign_off": "Whether the bot's commits carry `Signed-off-by`, with its own name and address.",
 }
 
 # The keys inside those whose value has more than one shape.
@@ -70,7 +71,5 @@ PARTS = {
 INERT = frozenset(
     {
         "egress",
-        "push",
-        "sign_off",
     }
 )
