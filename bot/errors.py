@@ -42,6 +42,14 @@ class StaleRefError(GitError):
     """A branch is not where it was expected to be, so nothing was written."""
 
 
+class PushRefusedError(GitError):
+    """The forge refused a push by a rule, so trying again as it is will not help; `said` are its own words, by line."""
+
+    def __init__(self, branch: str, rule: str, remedy: str, said: tuple[str, ...], *, unsigned: bool) -> None:
+        super().__init__(f"the push to `{branch}` was refused by {rule}. {remedy}")
+        self.rule, self.remedy, self.said, self.unsigned = rule, remedy, said, unsigned
+
+
 class SandboxError(BotError):
     """The sandbox cannot be had at the required level, or could not be started."""
 

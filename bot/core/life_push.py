@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from bot.core import life_repair, messages, messages_push
+from bot.core import boxes, life_repair, messages, messages_push
 from bot.core.actions import Decision, PostComment, RunTask, SyncStatus
 from bot.core.events import PushAsked
 from bot.core.life import moment, nothing, stamp
@@ -23,6 +23,8 @@ def push_asked(track: Track, event: PushAsked, now: datetime) -> Decision:
     task = replace(
         task, ask=ask, approved="", leased=tuple(dict.fromkeys((*task.leased, *ask.outside))), feedback=""
     )
+    # A tick on a page that shows an older question must not answer this one.
+    track = boxes.spent(track, boxes.offered(track, "push", task.id))
     track = replace(track.with_task(task), usage=track.usage + event.usage)
     if ask.refused:
         return _refused(track, task, event, now)

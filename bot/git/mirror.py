@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bot.core.values import CommitInfo, Identity, TreeFile
-from bot.errors import GitError, StaleRefError, UserError
-from bot.git.runner import Place, git, git_remote, remote_failure, signature
+from bot.errors import GitError, UserError
+from bot.git.pushing import push
+from bot.git.runner import Place, git, git_remote, signature
 from bot.git.upkeep import LOCKS, sweep
 from bot.ports import GitAccess
 
@@ -216,8 +217,11 @@ class GitMirror:
 
     async def commits(self, old: str, new: str) -> list[CommitInfo]:
         """List the commits that `new` has and `old` lacks, newest first."""
+        return await self._log(f"{_checked(old)}..{_checked(new)}")
+
+    async def _log(self, *range_: str) -> list[CommitInfo]:
         shown = "--format=%H%x00%P%x00%ae%x00%ce%x00%ct"
-        rows = (await git(self._place, "log", shown, f"{_checked(old)}..{_checked(new)}", "--")).text
+        rows = (await git(self._place, "log", shown, *range_, "--")).text
         found = []
         for row in rows.splitlines():
             sha, parents, author, committer, seconds = row.split("\0")
@@ -287,34 +291,15 @@ class GitMirror:
 
     async def push(self, access: GitAccess, sha: str, branch: str, expected: str | None) -> None:
         """Push one sha to one branch whose tip must be `expected` (None: absent); StaleRefError otherwise, a push that is done already is fine."""
-        ref = f"refs/heads/{branch}"
-        await git(self._place, "check-ref-format", ref)
-        answer = await git_remote(
-            self._place,
-            access,
-            "push",
-            "--porcelain",
-            "--no-verify",
-            f"--force-with-lease={ref}:{expected or ''}",
-            access.url,
-            f"{_checked(sha)}:{ref}",
-            codes=(0, 1),
-        )
-        there = await self._remote_sha(access, ref)
-        if there == sha:
-            return
-        reason = next((row for row in answer.out.decode(*_TEXT).splitlines() if row.startswith("!")), "")
-        if there != expected or "(stale info)" in reason:
-            raise StaleRefError(
-                f"`{branch}` is at {there or 'no commit'}, expected {expected or 'no commit'}"
-            )
-        if reason:
-            raise GitError(f"The push to `{branch}` was refused: {reason}")
-        raise remote_failure("push", answer)
+        await push(self._place, access, _checked(sha), branch, expected)
 
-    async def _remote_sha(self, access: GitAccess, ref: str) -> str | None:
-        rows = (await git_remote(self._place, access, "ls-remote", access.url, ref)).text.splitlines()
-        return next((sha for sha, _, name in (row.partition("\t") for row in rows) if name == ref), None)
+    async def message(self, sha: str) -> str:
+        """Give a commit's message as it was written."""
+        return (await git(self._place, "log", "-1", "--format=%B", _checked(sha), "--")).text
+
+    async def unpublished(self, sha: str) -> list[CommitInfo]:
+        """List the commits up to this one that no branch of the forge holds, newest first."""
+        return await self._log(_checked(sha), "--not", f"--glob={_BRANCHES}*")
 
 
 def _track_of(anchor: str, tracks: Sequence[str]) -> bool:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from hashlib import sha256
 
 from bot.core import messages_push, push_gate
 from bot.core.events import PushAsked
 from bot.core.push_gate import NAMED, PushAsk
+from bot.core.sanitize import escape, fence, redact
 from bot.core.track import TaskTrack, Track
+from bot.errors import PushRefusedError
 from bot.jobs.judge import Made
 from bot.ports import Mirror
 
@@ -29,6 +32,8 @@ async def asked(track: Track, task: TaskTrack, mirror: Mirror, made: Made) -> Pu
     """
     if not push_gate.wanted(track.config.push, private=track.repo.private, local=not track.issue):
         return None
+    if await mirror.resolve(task.branch) == made.sha:
+        return None  # it was pushed before the database was lost
     ask, shown = await _looked_at(track, task, mirror, made)
     if task.approved == ask.print:
         return None
@@ -51,9 +56,20 @@ async def kept(
     )
 
 
-async def ask_for(track: Track, task: TaskTrack, mirror: Mirror, made: Made) -> PushAsk:
-    """Give what is remembered of a commit that is not pushed yet."""
-    return (await _looked_at(track, task, mirror, made))[0]
+async def refused(
+    track: Track, task: TaskTrack, mirror: Mirror, made: Made, error: PushRefusedError
+) -> PushAsked:
+    """Keep work that the branch's rules refuse, and name the rule: pushed again as it is it would be refused again."""
+    ask, _ = await _looked_at(track, task, mirror, made)
+    return await kept(
+        track,
+        task,
+        mirror,
+        made,
+        replace(ask, refused=error.rule),
+        text=f"the push to `{task.branch}` was refused by {error.rule}",
+        details=f"{fence(redact(chr(10).join(error.said)))}\n\n{escape(error.remedy)}",
+    )
 
 
 async def _looked_at(track: Track, task: TaskTrack, mirror: Mirror, made: Made) -> tuple[PushAsk, str]:

@@ -14,7 +14,7 @@ from bot.core.sanitize import code
 from bot.core.track import OPEN_PULL, TaskTrack, Track
 from bot.core.values import Pull
 from bot.engine.store import Store
-from bot.errors import StaleRefError
+from bot.errors import PushRefusedError, StaleRefError
 from bot.jobs import gate
 from bot.jobs.attempt import Attempts
 from bot.jobs.contract import Stop
@@ -66,7 +66,10 @@ class WorkJob:
             ask = await gate.asked(track, task, mirror, made)
             if ask is not None:
                 return ask
-            return await self._publish(track, task, action, mirror, made)
+            try:
+                return await self._publish(track, task, action, mirror, made)
+            except PushRefusedError as error:
+                return await gate.refused(track, task, mirror, made, error)
         except Stop as stop:
             return TaskFailed(
                 task=task.id,
@@ -114,7 +117,7 @@ class WorkJob:
 
     async def _open(self, track: Track, task: TaskTrack, mirror: Mirror, made: Made) -> Pull:
         try:
-            await self._push(track, task, mirror, made.sha, None)
+            head = await self._push(track, task, mirror, made.sha, None)
         except StaleRefError as error:
             text = f"the branch {code(task.branch)} exists already and is somebody else's"
             raise Stop("branch", text, usage=made.usage) from error
@@ -129,7 +132,7 @@ class WorkJob:
             draft=track.config.draft,
         )
         points.reached("pull-opened")
-        return pull
+        return replace(pull, head_sha=head)
 
     async def _update(
         self, track: Track, task: TaskTrack, mirror: Mirror, made: Made, pull: Pull
@@ -139,15 +142,17 @@ class WorkJob:
         That head stays as it was while the task runs; what the run began from may be an earlier run's work, which
         nobody has seen. After a kill the branch, or the text as well, may have been changed already.
         """
+        head = made.sha
         if pull.head_sha != made.sha:
             try:
-                await self._push(track, task, mirror, made.sha, task.head_sha or task.from_sha)
+                expected = task.head_sha or task.from_sha
+                head = await self._push(track, task, mirror, made.sha, expected)
             except StaleRefError:
                 return pull, ("somebody pushed to the branch meanwhile: this run's work was left out",)
         body = pull_template.keep_ticks(pull.body, await self._body(track, task, mirror, made))
         if pull.body.strip() != body.strip():
             await self.forge.update_pull(track.repo, pull.number, body=body)
-        return replace(pull, head_sha=made.sha), ()
+        return replace(pull, head_sha=head), ()
 
     async def _push(
         self, track: Track, task: TaskTrack, mirror: Mirror, sha: str, expected: str | None

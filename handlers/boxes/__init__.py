@@ -5,9 +5,10 @@ from __future__ import annotations
 from bot.core import boxes
 from bot.core.track import Track
 from bot.handler import BoxKind
-from handlers.boxes import include, rebase, retry
+from handlers.boxes import include, push, rebase, retry
 
 BOXES: tuple[BoxKind, ...] = (
+    push.BOX,
     rebase.BOX,
     retry.BOX,
     include.BOX,

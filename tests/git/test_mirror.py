@@ -209,7 +209,7 @@ async def test_a_refused_push_is_an_error_with_the_reason(
     hook.parent.mkdir(exist_ok=True)
     hook.write_text("#!/bin/sh\nexit 1\n")
     hook.chmod(0o755)
-    with pytest.raises(GitError, match="hook declined") as caught:
+    with pytest.raises(GitError, match="a hook of the forge") as caught:
         await mirror.push(access, base, "agent/x", None)
     assert not isinstance(caught.value, StaleRefError)
 

@@ -121,7 +121,7 @@ graph LR
         assert shown(await s.asks(issue, "/agent push T-1 0000000")) == snapshot(
             "`T-1` waits with `<short>`, not with what you named: look at that one, then say `/agent push T-1 <short>`."
         )
-        assert shown(await s.asks(issue, command)) == snapshot("`<short>` is pushed for `T-1`.")
+        assert shown(await s.asks(issue, command)) == snapshot("`<short>` is being pushed for `T-1`.")
         pull = await s.task_pull()
         assert pull["head"]["sha"].startswith(command.split()[-1])
         await s.task_in_state(issue, "in_review")

@@ -15,15 +15,15 @@ from bot.core.values import Repo
 from bot.credentials import key_problems
 from bot.errors import UserError
 from bot.forges.github.auth import PUSH, READ, AppTokens, PersonalToken
-from bot.forges.github.files import GitHubFiles
 from bot.forges.github.reads import path_of
+from bot.forges.github.signing import GitHubSigning
 from bot.forges.github.transport import Api
 from bot.ports import Clock, GitAccess
 
 _log = structlog.get_logger(__name__)
 
 
-class GitHubForge(GitHubFiles):
+class GitHubForge(GitHubSigning):
     """Implements Forge as an App (`app_id` and `private_key`) or with a person's token."""
 
     def __init__(  # noqa: PLR0913 - one for each setting
@@ -39,6 +39,7 @@ class GitHubForge(GitHubFiles):
         api_limit: int = 10,
         clock: Clock | None = None,
         timeout: float = 20.0,
+        graphql: bool = True,
     ) -> None:
         base = api_url.rstrip("/")
         now: Callable[[], datetime] = clock.now if clock else lambda: datetime.now(UTC)
@@ -54,6 +55,8 @@ class GitHubForge(GitHubFiles):
                 "or GITWRIGHT_TOKEN."
             )
         super().__init__(api, tokens)
+        if not graphql:
+            self.leave_graphql()
         self._git_url = git_url or default_git_url(base)
         self._page = default_git_url(base).removesuffix(".git")
 

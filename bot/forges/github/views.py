@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -199,6 +200,14 @@ class CheckRunView(View):
         return Check(self.name, done, self.conclusion, ours, self.html_url or "", summary, text, job)
 
 
+def newest(runs: Iterable[CheckRunView]) -> list[CheckRunView]:
+    """Give the newest check run of each App's name: a rerun in another suite leaves the older one in the list."""
+    found: dict[tuple[int, str], CheckRunView] = {}
+    for run in sorted(runs, key=lambda run: run.id):
+        found[(run.app.id if run.app else 0, run.name)] = run
+    return list(found.values())
+
+
 class StatusView(View):
     context: str
     state: str
@@ -277,3 +286,23 @@ def log_end(text: str, limit: int = CHECK_TEXT) -> str:
     lines = _STAMP.sub("", text).splitlines()
     last = max((index for index, line in enumerate(lines) if line.startswith(_ERROR)), default=len(lines))
     return "\n".join(lines[: last + 1]).replace(_ERROR, "")[-limit:]
+
+
+class RuleView(View):
+    type: str
+
+
+class _Sha(View):
+    sha: str
+
+
+class VerificationView(View):
+    verified: bool = False
+    reason: str = ""
+
+
+class GitCommitView(View):
+    sha: str
+    tree: _Sha
+    parents: list[_Sha] = []
+    verification: VerificationView = VerificationView()

@@ -1,0 +1,116 @@
+"""Repositories with rules: what has to be signed is signed by the forge, and a refusal is named and mended."""
+
+from pathlib import Path
+
+import pytest
+from inline_snapshot import snapshot
+
+from tests.judges.openapi import Judge
+from tests.judges.webhooks import WebhookJudge
+from tests.stories.reading import read
+from tests.stories.scripts import BYE, BYE_TASK, JsonDict, agreed, does, new_file, writes
+from tests.stories.story import Story, story
+
+TESTED = new_file("tests/test_more.py", "def test_more():\n    assert True\n")
+TWICE: JsonDict = {
+    "planners": agreed(BYE_TASK),
+    "tasks": [does("goodbye", writes("bye.patch"), writes("more.patch", "I added a test."))],
+}
+PATCHES = {"bye.patch": BYE, "more.patch": TESTED}
+
+
+async def rule(s: Story, type_: str, *branches: str, **parameters: str) -> int:
+    """Have a rule enforced on branches, and give its ruleset."""
+    wanted: JsonDict = {"type": type_}
+    if parameters:
+        wanted["parameters"] = parameters
+    made = await s.call(
+        "POST",
+        f"{s.path}/rulesets",
+        json={
+            "name": type_,
+            "target": "branch",
+            "enforcement": "active",
+            "conditions": {"ref_name": {"include": list(branches), "exclude": []}},
+            "rules": [wanted],
+        },
+    )
+    return int(made["id"])
+
+
+async def verified(s: Story, sha: str) -> bool:
+    return bool((await s.call("GET", f"{s.path}/commits/{sha}"))["commit"]["verification"]["verified"])
+
+
+@pytest.mark.parametrize("branches", ["~DEFAULT_BRANCH", "refs/heads/agent/**/*"])
+async def test_where_commits_have_to_be_signed_the_forge_signs_the_very_tree_that_was_verified(
+    tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge, branches: str
+) -> None:
+    async with story(tmp_path, judge, webhook_judge, TWICE, PATCHES) as s:
+        await rule(s, "required_signatures", branches)
+        issue = await s.open_issue()
+        backlog = await s.to_review(issue)
+        assert await verified(s, backlog["head"]["sha"])
+        await s.merge(backlog["number"])
+        pull = await s.task_pull()
+        sha = pull["head"]["sha"]
+        assert await verified(s, sha)
+        found = await s.call("GET", f"{s.path}/commits/{sha}")
+        assert found["author"]["type"] == "Bot"
+        assert "Co-authored-by: maintainer <" in found["commit"]["message"]
+        await s.task_in_state(issue, "in_review")
+        await s.comment(pull["number"], "/agent revise Add a test.")
+
+        async def mended() -> bool:
+            return bool((await s.task_pull())["head"]["sha"] != sha)
+
+        await s.until("a second commit", mended)
+        second = await s.call("GET", f"{s.path}/commits/{(await s.task_pull())['head']['sha']}")
+        assert [parent["sha"] for parent in second["parents"]] == [sha]
+        assert second["commit"]["verification"]["verified"]
+        await s.task_in_state(issue, "in_review")
+        await s.merge_all(issue)
+
+
+async def test_a_rule_that_refuses_the_push_is_named_and_the_same_commit_is_pushed_when_it_is_mended(
+    tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
+) -> None:
+    async with story(tmp_path, judge, webhook_judge) as s:
+        issue = await s.open_issue()
+        backlog = await s.to_review(issue)
+        ruleset = await rule(
+            s, "commit_message_pattern", "refs/heads/agent/**/*", operator="starts_with", pattern="JIRA-"
+        )
+        await s.merge(backlog["number"])
+        await s.task_in_state(issue, "blocked")
+        text = read(await s.hears(issue, "problem"))
+        short = text.partition("/agent push T-1 ")[2][:7]
+        assert text.replace(s.forge.url, "<forge>").replace(short, "<short>") == snapshot("""\
+`T-1` is blocked in attempt 1: the push to `agent/issue-1/T-1-a1` was refused by branch rules: Commit message must start with a given pattern: JIRA-
+
+```
+error: GH013: Repository rule violations found for refs/heads/agent/issue-1/T-1-a1.
+Review all repository rules at <forge>/maintainer/greet/rules?ref=refs%2Fheads%2Fagent%2Fissue-1%2FT-1-a1
+- Commit message must start with a given pattern: JIRA-
+  Found 1 violation:
+  <sha>
+```
+
+Change the ruleset so that it lets this App create and update branches below the bot's prefix (rulesets: exclude `agent/**`, or add the App to the bypass list), or set another `branch_prefix`.
+
+What you can do:
+
+- `/agent push T-1 <short>`: push the same commit again, once you mended that
+- `/agent retry T-1`: another attempt with the same spec
+- `/agent regenerate T-1 <note>`: another attempt, the spec improved by your note
+- `/agent skip T-1`: drop it\
+""")
+        # Not mended yet: refused again, and said again.
+        assert "is being pushed for `T-1`" in await s.asks(issue, "/agent push T-1")
+        await s.hears(issue, "problem", 2)
+        await s.task_in_state(issue, "blocked")
+        await s.call("DELETE", f"{s.path}/rulesets/{ruleset}")
+        await s.comment(issue, f"/agent push T-1 {short}")
+        pull = await s.task_pull()
+        assert pull["head"]["sha"].startswith(short)
+        await s.merge_all(issue)
