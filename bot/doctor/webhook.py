@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
+from bot.core import messages
 from bot.core.values import Repo
-from bot.doctor.check import Check, Finding, Level, RepoCheck, ok
+from bot.doctor.check import Check, Finding, RepoCheck, ok
 from bot.doctor.world import World
 from bot.errors import ForgeError
 from bot.forges.github.inspection import DeliveryFacts, HookFacts
@@ -81,26 +82,24 @@ def judge_deliveries(found: Sequence[DeliveryFacts], polled: bool) -> Finding:
         )
     if polled:
         return ok(f"The forge keeps {len(found)} recent deliveries to be fetched.")
-    bad = [each for each in found if not 200 <= each.code < 300]
-    if not bad:
-        return ok(f"The last {len(found)} deliveries were all accepted.")
-    counts = Counter((each.code, each.status) for each in bad)
-    details = tuple(
-        f"{n} x {code or 'no answer'} {status}".strip() for (code, status), n in counts.most_common()
-    )
-    text = f"{len(bad)} of the last {len(found)} deliveries failed, the last of them at {bad[0].at:%Y-%m-%d %H:%M} UTC."
-    now_fails = bad[0] is found[0]
-    level: Level = "failed" if now_fails else "warning"
-    code = bad[0].code
+    # An event that was refused and taken at a later try is not lost.
+    taken = {each.guid for each in found if 200 <= each.code < 300}
+    lost = [each for each in found if each.guid not in taken]
+    count = messages.count(len({each.guid for each in found}), "event")
+    if not lost:
+        return ok(f"Of the last {count} delivered each was accepted.")
+    tally = Counter((each.code, each.status) for each in lost)
+    details = tuple(f"{n} x {code or 'no answer'} {said}".strip() for (code, said), n in tally.most_common())
+    events = len({each.guid for each in lost})
+    text = f"Of the last {count} {events} never arrived, the last of them at {lost[0].at:%Y-%m-%d %H:%M} UTC."
+    code = lost[0].code
+    if lost[0] is not found[0]:
+        step = "Nothing, if you know why: newer ones were accepted, and the bot asks for lost ones again."
+        return Finding("warning", text, step, details)
     why = _WHY.get(code) or (
-        "the bot did not answer as it should" if code < 500 else "a server on the way failed"
+        "the bot does not answer as it should" if code < 500 else "a server on the way fails"
     )
-    step = (
-        f"Mend the way to the bot ({why})."
-        if now_fails
-        else "Nothing, if you know why: the newest were accepted."
-    )
-    return Finding(level, text, step, details)
+    return Finding("failed", text, f"Mend the way to the bot ({why}).", details)
 
 
 def judge_hooks(hooks: Sequence[HookFacts]) -> Finding:

@@ -158,7 +158,8 @@ def test_how_the_webhook_is_configured(hook: HookFacts, expected: str, text: str
 
 
 def deliveries(*codes: int) -> list[DeliveryFacts]:
-    return [DeliveryFacts("issues", code, "", NOW) for code in codes]
+    """Deliveries of an event each, newest first."""
+    return [DeliveryFacts(f"guid-{n}", "issues", code, "", NOW) for n, code in enumerate(codes)]
 
 
 def test_what_came_of_deliveries() -> None:
@@ -169,6 +170,8 @@ def test_what_came_of_deliveries() -> None:
     assert now.details == ("2 x 401", "1 x no answer")
     assert "GITWRIGHT_WEBHOOK_SECRET" in now.step
     assert level(webhook.judge_deliveries(deliveries(202, 502), polled=False)) == "warning"
+    again = [DeliveryFacts("guid-0", "issues", 202, "OK", NOW), *deliveries(502)]
+    assert level(webhook.judge_deliveries(again, polled=False)) == "ok"
     assert level(webhook.judge_deliveries(deliveries(502), polled=True)) == "ok"
 
 

@@ -65,6 +65,7 @@ class HookFacts:
 class DeliveryFacts:
     """What came of a delivery; `code` 0: no answer."""
 
+    guid: str  # stays when it is sent again
     event: str
     code: int
     status: str
@@ -216,7 +217,8 @@ class Inspection(GitHubForge):
         )
         found = [views.read(views.DeliveryView, item) for item in answer.json()]
         return [
-            DeliveryFacts(each.event, each.status_code or 0, each.status, each.delivered_at) for each in found
+            DeliveryFacts(each.guid, each.event, each.status_code or 0, each.status, each.delivered_at)
+            for each in found
         ]
 
     async def hooks(self, repo: Repo) -> list[HookFacts]:
