@@ -24,6 +24,7 @@ COMMANDS: dict[str, str] = {
     "replay": "bot.cli.replay",
     "send-webhook": "bot.cli.send_webhook",
     "serve": "bot.cli.serve",
+    "validate": "bot.cli.validate",
 }
 
 

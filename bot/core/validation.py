@@ -20,8 +20,19 @@ _SAID = {
 }
 
 
+_BOUNDS = {
+    "greater_than_equal": ("ge", "at least"),
+    "greater_than": ("gt", "more than"),
+    "less_than_equal": ("le", "at most"),
+    "string_too_long": ("max_length", "no longer in characters than"),
+}
+
+
 def plain_words(details: ErrorDetails) -> str:
     """Say what is wrong without naming Python's types."""
     if details["type"] == "literal_error":
         return f"this must be {details['ctx']['expected']}"
+    if details["type"] in _BOUNDS:
+        name, words = _BOUNDS[details["type"]]
+        return f"this must be {words} {details['ctx'][name]}"
     return _SAID.get(details["type"], details["msg"])

@@ -229,7 +229,7 @@ tasks:
     found = [(p.line, p.column, p.code, p.message, p.hint) for p in load(text, ["src/parser.py"]).problems]
     assert found == snapshot(
         [
-            (1, 10, "SCHEMA", "`version`: Input should be less than or equal to 1", "Write `version: 1`."),
+            (1, 10, "SCHEMA", "`version`: this must be at most 1", "Write `version: 1`."),
             (4, 5, "SCHEMA", "The key `title` is missing", "Add `title:`."),
             (5, 5, "SCHEMA", "The key `titel` is not known", "Did you mean `title`?"),
             (
