@@ -198,7 +198,7 @@ async def test_a_persons_own_box_and_a_strangers_text_are_left_alone(
         await s.call("PATCH", path, json={"body": fake.replace("[ ]", "[x]")}, by=s.alice)
         # One that the bot never offered, written and ticked in one go.
         plan = await shown(s, issue, "plan")
-        extra = f"{plan['body']}\n- [x] <!-- box:include M-2 -->Mine\n- [x] <!-- box:launch M-1 -->Mine"
+        extra = f"{plan['body']}\n- [x] <!-- box:include M-9 -->Mine\n- [x] <!-- box:launch M-1 -->Mine"
         await s.call("PATCH", f"{s.path}/issues/comments/{plan['id']}", json={"body": extra})
         await s.quiet()
         assert await s.said(issue, "answer") == []
