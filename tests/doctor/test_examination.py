@@ -253,6 +253,19 @@ async def test_a_suspended_installation_and_a_repository_that_nobody_knows(scene
     ]
 
 
+async def test_of_many_repositories_ten_are_looked_at_and_that_is_said(scene: Scene) -> None:
+    [installation] = scene.forge.app.state.forge.db.all("SELECT id FROM installations")
+    for number in range(11):
+        made = scene.call("POST", "/user/repos", json={"name": f"more-{number}", "private": True})
+        scene.call("PUT", f"/user/installations/{installation['id']}/repositories/{made['id']}")
+
+    found = await scene.examined("repository.state")
+    assert len(found.results) == 10
+    assert found.notes == ("10 of 12 repositories were looked at; name others with --repo.",)
+    [empty] = (await scene.examined("repository.state", named=("maintainer/more-10",))).results
+    assert empty.finding.text == "The repository is empty."
+
+
 async def test_a_wrong_clock_and_a_wrong_key_are_told_apart(scene: Scene) -> None:
     async def at(offset: timedelta) -> dict[str, Finding]:
         world = open_world(lambda: scene.settings, ENVIRON, Shifted(offset))
