@@ -27,6 +27,7 @@ CallFault = Literal[
     "cut",
     "mergeable_null",
     "graphql_limited",
+    "lag",
 ]
 DeliveryFault = Literal["duplicate", "delay", "reorder", "lost"]
 CALL_FAULTS: tuple[str, ...] = get_args(CallFault)
@@ -35,11 +36,15 @@ DELIVERY_FAULTS: tuple[str, ...] = get_args(DeliveryFault)
 
 @dataclass(slots=True)
 class Fault:
-    """One switch: `count` calls or deliveries that match `route` or `event` (regular expressions) go wrong."""
+    """One switch: `count` calls or deliveries that match `route` or `event` (regular expressions) go wrong.
+
+    `agent`, one on the User-Agent, says whose calls.
+    """
 
     kind: str
     route: str = ""
     event: str = ""
+    agent: str = ""
     count: int = 1
     seconds: float = 1.0
     status: int = 0
@@ -76,10 +81,12 @@ class Faults:
         """Return every switch that was set since the last clear, used up or not."""
         return list(self._on)
 
-    def take(self, call: str) -> Fault | None:
-        """Return the first live switch for `call` ("METHOD /path") and use it up once."""
+    def take(self, call: str, agent: str = "") -> Fault | None:
+        """Return the first live switch for `call` ("METHOD /path") by `agent` and use it up once."""
         for fault in self._on:
             if fault.kind not in CALL_FAULTS or not re.search(fault.route, call):
+                continue
+            if not re.search(fault.agent, agent):
                 continue
             if fault.kind == "mergeable_null":
                 # Counted per pull request: each one is first asked while GitHub still computes.
@@ -117,7 +124,9 @@ class FaultMiddleware:
             await self._app(scope, receive, send)
             return
         part = scope.get("forge.surface")
-        fault = self._faults.take(f"{scope['method']} {scope['path']}") if part in ("rest", "git") else None
+        fault = None
+        if part in ("rest", "git"):
+            fault = self._faults.take(f"{scope['method']} {scope['path']}", _agent(scope))
         if fault is None:
             await self._app(scope, receive, send)
         elif fault.kind == "slow":
@@ -163,6 +172,10 @@ class FaultMiddleware:
         await _answer_with(send, start["status"], kept, body)
 
 
+def _agent(scope: Scope) -> str:
+    return next((value.decode("latin-1") for name, value in scope["headers"] if name == b"user-agent"), "")
+
+
 _UNKNOWN = {"mergeable": None, "rebaseable": None, "mergeable_state": "unknown"}
 
 
@@ -198,6 +211,8 @@ def _answer(fault: Fault, now: int) -> tuple[int, str, list[tuple[str, str]]]:
         ),
         "too_many_bare": (429, "Too many requests.", []),
         "forbidden_integration": (403, "Resource not accessible by integration", left),
+        # A replica that has not heard of it yet; with status 409 where git's side lags.
+        "lag": (404, "Not Found", left),
         "error_before": (502, "Server Error", []),
         "error_after": (502, "Server Error", []),
     }

@@ -13,16 +13,17 @@ router = APIRouter()
 
 
 class Switch(BaseModel):
-    """One fault: `route` is a regular expression on "METHOD /path", `event` one on "name.action"."""
+    """One fault: `route` is a regular expression on "METHOD /path", `event` one on "name.action", `agent` one on the User-Agent."""
 
     kind: Literal[CallFault, DeliveryFault]
     route: str = ""
     event: str = ""
+    agent: str = ""
     count: int = Field(default=1, ge=1)
     seconds: float = Field(default=1.0, ge=0, le=600)
     status: int = Field(default=0, ge=0, le=599)
 
-    @field_validator("route", "event")
+    @field_validator("route", "event", "agent")
     @classmethod
     def _is_a_pattern(cls, value: str) -> str:
         try:
