@@ -59,11 +59,14 @@ class Recall:
 
     async def __call__(self, event: ForgeEvent, drain: Drain) -> None:
         """See that the tracks which an event may be about are known; RetryableError where that has to wait."""
-        issue = await self._issue(event)
-        if issue is not None:
-            await self._issue_known(event.repo, issue, drain)
-        elif isinstance(event, Pushed) and event.branch == event.repo.default_branch:
-            await self.repository(event.repo, drain)
+        try:
+            issue = await self._issue(event)
+            if issue is not None:
+                await self._issue_known(event.repo, issue, drain)
+            elif isinstance(event, Pushed) and event.branch == event.repo.default_branch:
+                await self.repository(event.repo, drain)
+        except NotFoundError as error:  # the App was taken off it meanwhile: what nobody knows stays unknown
+            _log.warning("nothing_recalled", repo=event.repo.slug, error=str(error))
 
     async def sweep(self) -> None:
         """Look through every repository that the bot is installed on, once in the life of a database."""

@@ -178,6 +178,10 @@ class AppTokens:
             # An owner who has not accepted new permissions yet: go on with those granted, and fail where they lack.
             granted = await self.granted(installation)
             fewer = {name: level for name, level in wanted.items() if _covers(granted, {name: level})}
+            if repo_id and fewer == wanted:  # so it is the repository that it does not reach
+                raise NotFoundError(
+                    f"the installation {installation} does not reach the repository {repo_id}"
+                ) from error
             if not fewer or fewer == wanted:
                 raise
             _log.warning(
