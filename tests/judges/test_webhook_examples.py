@@ -19,6 +19,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
+from bot.core.values import Repo
 from bot.engine.tables import inbox, outbox, track_events
 from bot.wiring import Bot, build
 from tests.judges import octokit
@@ -53,13 +54,28 @@ class Example:
         }
 
 
-def examples() -> list[Example]:
+def examples(here: Repo | None = None) -> list[Example]:
+    """Read the examples; those of a repository are told of `here` instead, if one is given."""
     index: list[dict[str, Any]] = json.loads((octokit.PACKAGES.folder / EXAMPLES).read_text(encoding="utf-8"))
     return [
-        Example(f"{each['name']}-{number}-example", each["name"], json.dumps(payload).encode())
+        Example(f"{each['name']}-{number}-example", each["name"], json.dumps(_told(payload, here)).encode())
         for each in index
         for number, payload in enumerate(each["examples"])
     ]
+
+
+def _told(payload: dict[str, Any], here: Repo | None) -> dict[str, Any]:
+    if here is None or "repository" not in payload:
+        return payload
+    named = {
+        "id": here.id,
+        "name": here.name,
+        "full_name": here.slug,
+        "owner": {"login": here.owner},
+        "default_branch": here.default_branch,
+    }
+    there = {"repository": payload["repository"] | named, "installation": {"id": here.installation}}
+    return payload | there
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +138,13 @@ async def scene(tmp: Path, judge: Judge, webhook_judge: WebhookJudge) -> AsyncIt
             yield Scene(bot, forge, app["webhook_secret"], hook)
 
 
+@pytest.mark.parametrize("ours", [False, True], ids=["of strangers", "of our repository"])
 async def test_every_example_is_taken_once_and_leaves_no_trace_on_the_forge(
-    tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
+    tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge, ours: bool
 ) -> None:
-    every = examples()
-    assert len(every) == COUNT
     async with scene(tmp_path, judge, webhook_judge) as s:
+        every = examples((await s.bot.forge.repos())[0] if ours else None)
+        assert len(every) == COUNT
         await s.quiet()
         before = s.written()
         refused = [e.name for e in every if await s.send(e, f"bad-{e.name}", "another secret") != 401]
