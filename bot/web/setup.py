@@ -121,6 +121,7 @@ class Setup:
         problems: forms.Problems | None = None,
         typed: Mapping[str, str] = MappingProxyType({}),
     ) -> Response:
+        """Show the forms, with what was typed; a secret is typed anew: no template takes one."""
         here = origin(request)
         host = urlsplit(here).hostname or ""
         local = forms.is_loopback(host)
@@ -157,7 +158,7 @@ class Setup:
         try:
             wanted = forms.new_app(fields, self._place)
         except forms.Refused as refused:
-            return self._forms(request, "app", refused.problems, forms.shown(fields))
+            return self._forms(request, "app", refused.problems, fields)
         state = self._begin(wanted)
         asked = template()
         return page(
@@ -233,7 +234,7 @@ class Setup:
         try:
             identity = await imported(forms.known_app(fields, self._place), self._version)
         except forms.Refused as refused:
-            return self._forms(request, "import", refused.problems, forms.shown(fields))
+            return self._forms(request, "import", refused.problems, fields)
         async with self._one_at_a_time:
             return await self._finish(identity)
 
@@ -244,7 +245,7 @@ class Setup:
         try:
             identity = await lent(forms.person(fields, self._place), self._version)
         except forms.Refused as refused:
-            return self._forms(request, "token", refused.problems, forms.shown(fields))
+            return self._forms(request, "token", refused.problems, fields)
         async with self._one_at_a_time:
             return await self._finish(identity)
 

@@ -18,7 +18,6 @@ NAME_LENGTH = 34  # GitHub takes no longer name of an App
 _SECRET_LENGTH = 1_000
 _UNSIGNED = "Give the secret that stands in the App's webhook settings; set one there if there is none."
 _CUT = "Paste the whole token; it holds no blanks."
-_HIDDEN = frozenset({"private_key", "webhook_secret", "token"})
 
 
 class Refused(Exception):  # noqa: N818 - no error: an answer
@@ -82,11 +81,6 @@ class Person:
     api: str
     token: str = field(repr=False)
     webhook_secret: str = field(repr=False)
-
-
-def shown(fields: Fields) -> dict[str, str]:
-    """Give what may stand in the form again; a secret is typed anew."""
-    return {name: value for name, value in fields.items() if name not in _HIDDEN}
 
 
 def new_app(fields: Fields, place: Place) -> NewApp:
