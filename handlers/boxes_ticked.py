@@ -14,6 +14,7 @@ from bot.core.actions import Action, Decision, SyncPlan, SyncStatus, Timer
 from bot.core.boxes import Box
 from bot.core.commands import Invocation
 from bot.core.events import BoxesTicked
+from bot.core.ids import Marker, keyed
 from bot.core.sanitize import code
 from bot.core.track import Track
 from bot.handler import Asked, Handler, TrackReads
@@ -37,16 +38,26 @@ async def gather(track: Track | None, event: BoxesTicked, reads: TrackReads) -> 
         return Facts()
     if event.author.id not in await reads.forge.bot_ids(event.repo):
         return Facts()
-    ticked = []
-    known = _known(event.ticked)
-    for box in known:
+    ticked, late = [], []
+    for box in _known(event.ticked):
         kind = kind_of(box)
-        if kind is not None and boxes.fresh(track, box):
-            given = await calling.read_call(track, _asked(event, box), kind.command, reads)
-            if given is not None:
-                ticked.append((box, given))
-    late = tuple(box for box in known if not boxes.fresh(track, box))
-    return Facts(tuple(ticked), late, tuple(_known(event.unticked)))
+        assert kind is not None  # it is known
+        asked = _asked(event, box)
+        if not boxes.fresh(track, box):
+            late += (
+                [] if track.heard_until else [box]
+            )  # told again to a track that was taken up from its comment
+        elif track.heard_until and await _answered(track, asked, reads):
+            late.append(box)
+        elif (given := await calling.read_call(track, asked, kind.command, reads)) is not None:
+            ticked.append((box, given))
+    return Facts(tuple(ticked), tuple(late), tuple(_known(event.unticked)))
+
+
+async def _answered(track: Track, asked: Asked, reads: TrackReads) -> bool:
+    """Look whether a tick was answered before the database was lost: its answer says so."""
+    answer = keyed(Marker("answer", track.id), asked.key)
+    return await reads.forge.find_comment(asked.repo, asked.number, answer) is not None
 
 
 def _known(marks: tuple[str, ...]) -> list[Box]:

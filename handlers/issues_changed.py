@@ -16,12 +16,14 @@ from bot.core.events import (
     IssueReopened,
     IssueUnlabeled,
 )
+from bot.core.roles import allows
 from bot.core.track import Track
 from bot.errors import NotFoundError
-from bot.handler import Handler, Reads, on_open_track
+from bot.handler import Asked, Handler, Reads, on_open_track
+from handlers.calling import hears
 from handlers.freezing import visible
 
-E = TypeVar("E", IssueUnlabeled, IssueClosed, IssueReopened, IssueGone)
+E = TypeVar("E", IssueUnlabeled, IssueClosed, IssueGone)
 
 
 async def gather_edited(track: Track | None, event: IssueEdited, reads: Reads) -> bool | None:
@@ -39,6 +41,23 @@ def decide_edited(track: Track | None, event: IssueEdited, stale: bool | None, n
     if track is None or stale is None:
         return life.nothing(track)
     return life_issue.issue_edited(track, event, now, stale=stale)
+
+
+async def gather_reopened(track: Track | None, event: IssueReopened, reads: Reads) -> bool:
+    """Ask whether whoever reopened the issue may have work done; who did is not known where the delivery was lost."""
+    if track is None or track.state != "paused" or event.actor.id == 0:
+        return True
+    config, _ = await reads.config(event.repo)
+    asked = Asked(repo=event.repo, number=event.issue, is_pull=False, actor=event.actor, key="reopened")
+    if not await hears(asked, config, reads):
+        return False
+    return allows(await reads.forge.permission(event.repo, event.actor.login), "write")
+
+
+def decide_reopened(track: Track | None, event: IssueReopened, may: bool, now: datetime) -> Decision:
+    if track is None or track.ended:
+        return life.nothing(track)
+    return life_issue.issue_reopened(track, event, now, may=may)
 
 
 def _handler(
@@ -67,6 +86,15 @@ HANDLERS = (
         decide=decide_edited,
     ),
     _handler(IssueClosed, ("closed",), life_issue.issue_closed),
-    _handler(IssueReopened, ("reopened",), life_issue.issue_reopened),
+    Handler(
+        event=IssueReopened,
+        github="issues",
+        actions=("reopened",),
+        permissions={"issues": "write"},
+        keys=lambda event: (f"issue:{event.issue}",),
+        sees_hold=True,
+        gather=gather_reopened,
+        decide=decide_reopened,
+    ),
     _handler(IssueGone, ("deleted", "transferred"), life_issue.issue_gone),
 )

@@ -11,7 +11,8 @@ from bot.core.events import ReviewSubmitted
 from bot.core.roles import allows
 from bot.core.track import TaskTrack, Track
 from bot.core.values import Role
-from bot.handler import Handler, Reads
+from bot.handler import Asked, Handler, Reads
+from handlers.calling import hears
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,11 @@ class Facts:
 
 async def gather(track: Track | None, event: ReviewSubmitted, reads: Reads) -> Facts:
     """Ask what the reviewer may do, and read the comments on lines where they are wanted."""
-    if track is None or track.ended or event.author.is_bot or _task(track, event) is None:
+    if track is None or track.ended or _task(track, event) is None:
+        return Facts()
+    config, _ = await reads.config(event.repo)
+    asked = Asked(repo=event.repo, number=event.number, is_pull=True, actor=event.author, key="review")
+    if not await hears(asked, config, reads):
         return Facts()
     role = await reads.forge.permission(event.repo, event.author.login)
     if event.state != "changes_requested" or not allows(role, "write"):

@@ -30,11 +30,17 @@ def issue_closed(track: Track, event: IssueClosed, now: datetime) -> Decision:
     return pause(track, now, f"{event.actor.login} closed the issue; reopening it goes on")
 
 
-def issue_reopened(track: Track, event: IssueReopened, now: datetime) -> Decision:
-    """Go on; what was stopped on purpose waits for `/agent resume`."""
+def issue_reopened(track: Track, event: IssueReopened, now: datetime, *, may: bool) -> Decision:
+    """Go on, if whoever reopened it may have work done; what was stopped on purpose waits for `/agent resume`."""
     track = replace(track, closed=False)
     if track.state != "paused":
         return nothing(track)
+    if not may:
+        text = (
+            f"{code(event.actor.login)} reopened the issue. The work goes on when somebody who may write here "
+            "comments `/agent resume`."
+        )
+        return Decision(track=track, actions=(_said(track, f"reopened-{moment(now)}", text),))
     return resume(track, now, f"{event.actor.login} reopened the issue")
 
 

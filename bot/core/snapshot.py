@@ -24,7 +24,7 @@ from bot.core.events import (
 from bot.core.evidence import Evidence
 from bot.core.ids import TASK_ID, TRACK_ID
 from bot.core.push_gate import PushAsk
-from bot.core.track import OPEN_PULL, SETTLED, RunMode, TaskState, TaskTrack, Track, TrackState
+from bot.core.track import OPEN_PULL, SETTLED, RunMode, TaskState, TaskTrack, Track, TrackState, Until
 
 VERSION = 1
 BLOCK_LIMIT = 24_000  # characters; a comment holds 65,536, and people read the rest of it
@@ -32,6 +32,7 @@ _BLOCK = re.compile(r"<!-- gitwright:state (?P<json>\{.*?\}) -->", re.DOTALL)
 _TIMED = (IssueLabeled, IssueUnlabeled, IssueClosed, IssueReopened, ReviewSubmitted)
 
 _Text = Annotated[str, Field(max_length=20_000)]
+_Comment = Annotated[int, Field(ge=0)]
 _Count = Annotated[int, Field(ge=0, le=1_000_000)]
 _Names = Annotated[tuple[_Text, ...], Field(max_length=1_000)]
 
@@ -105,6 +106,8 @@ class Block(_Value):
     usage: tuple[_Count, _Count, Annotated[float, Field(ge=0, allow_inf_nan=False)], _Count] | None = None
     runs: _Count = 0
     answered: tuple[Annotated[int, Field(ge=0)], ...] = ()
+    promised: tuple[tuple[_Comment, Until, _Text, _Count], ...] = ()
+    ticks: tuple[tuple[_Text, _Count], ...] = ()
     tasks: dict[Annotated[str, Field(pattern=f"^{TASK_ID.pattern}$")], TaskBlock] = {}
     more: dict[str, TaskMore] = {}
 
@@ -147,6 +150,8 @@ def _data(track: Track, shorten: Callable[[TaskTrack], TaskTrack | None]) -> dic
         "tasks": {t.id: [t.state, t.attempt, t.run, t.pull] for t in track.tasks},
     }
     optional: dict[str, Any] = {
+        "promised": [[owed.comment, owed.until, owed.task, owed.attempt] for owed in track.promised],
+        "ticks": [list(each) for each in track.ticks],
         "resume_to": track.resume_to,
         "stale": track.stale,
         "by_id": track.frozen.by_id,

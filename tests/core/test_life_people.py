@@ -206,10 +206,16 @@ def test_closing_the_issue_pauses_and_reopening_it_goes_on_but_a_stop_stays() ->
     again = IssueReopened(repo=REPO, issue=12, actor=DANA)
     paused = kept(life_issue.issue_closed(a_track(a_task()), closed, NOW))
     assert paused.state == "paused"
-    assert kept(life_issue.issue_reopened(paused, again, NOW)).state == "working"
+    assert kept(life_issue.issue_reopened(paused, again, NOW, may=True)).state == "working"
     stopped = kept(life_hold.stop(a_track(a_task()), NOW, "dana"))
-    assert kept(life_issue.issue_reopened(stopped, again, NOW)).state == "stopped"
-    assert (paused.closed, kept(life_issue.issue_reopened(paused, again, NOW)).closed) == (True, False)
+    assert kept(life_issue.issue_reopened(stopped, again, NOW, may=True)).state == "stopped"
+    assert (paused.closed, kept(life_issue.issue_reopened(paused, again, NOW, may=True)).closed) == (
+        True,
+        False,
+    )
+    refused = life_issue.issue_reopened(paused, again, NOW, may=False)
+    assert (kept(refused).state, kept(refused).closed) == ("paused", False)
+    assert [type(action) for action in refused.actions] == [PostComment]
 
 
 def test_the_end_that_closes_the_issue_is_no_pause() -> None:

@@ -16,10 +16,13 @@ from bot.core.events import (
     LeasesFreed,
     TasksIncluded,
 )
+from bot.core.messages_status import status
 from bot.core.plans import MergedPlan, PlannedTask
 from bot.core.promises import kept, promised
+from bot.core.restoring import Remains, rebuilt
+from bot.core.snapshot import read_block
 from bot.core.track import Promise, Until
-from tests.core.builders import SHA, a_task, a_track
+from tests.core.builders import NOW, SHA, a_task, a_track
 
 NEWS = LeasesFreed()  # any event: the state of the track is what counts
 PLAN = MergedPlan(tasks=(PlannedTask(key="a", title="Say hello"),))
@@ -131,3 +134,16 @@ def test_what_was_not_written_in_a_comment_gets_no_reaction() -> None:
     decision = Decision(track=a_track())
     assert promised(decision, 0, "plan") == decision
     assert promised(Decision(track=None), 5, "plan") == Decision(track=None)
+
+
+def test_the_status_comment_remembers_what_is_owed_and_whose_turn_each_box_has() -> None:
+    owed = (Promise(comment=5, until="plan"), Promise(comment=6, until="pull", task="T-1", attempt=2))
+    track = a_track(a_task(), promised=owed, ticks=(("rebase T-1", 2),))
+    block = read_block(status(track, ()))
+    assert block is not None
+    assert block.promised == ((5, "plan", "", 0), (6, "pull", "T-1", 2))
+    remains = Remains(
+        repo=track.repo, issue=12, block=block, written_at="", config=track.config, frozen=track.frozen
+    )
+    again = rebuilt(remains, NOW)
+    assert (again.promised, again.ticks) == (owed, track.ticks)

@@ -16,7 +16,7 @@ from bot.core.config import RepoConfig
 from bot.core.events import BoxesTicked
 from bot.core.ids import TrackId
 from bot.core.track import Track
-from bot.core.values import Actor, Repo, Role
+from bot.core.values import Actor, Comment, Repo, Role
 from bot.handler import TrackReads
 from handlers import boxes_ticked
 from handlers.boxes import BOXES
@@ -36,6 +36,7 @@ class _World:
     roles: dict[str, Role] = field(default_factory=lambda: {"dana": "write", "helper[bot]": "write"})
     settings: RepoConfig = field(default_factory=RepoConfig)
     asked: int = 0
+    answers: frozenset[str] = frozenset()
 
     @property
     def forge(self) -> "_World":
@@ -46,6 +47,10 @@ class _World:
 
     async def bot_ids(self, _repo: Repo) -> frozenset[int]:
         return frozenset({BOT.id})
+
+    async def find_comment(self, _repo: Repo, number: int, marker: str) -> Comment | None:
+        found = any(f"gitwright-key: {key} -->" in marker for key in self.answers)
+        return Comment(number, marker, BOT) if found else None
 
     async def permission(self, _repo: Repo, login: str) -> Role:
         self.asked += 1
@@ -185,3 +190,14 @@ def test_boxes_are_offered_where_they_mean_something() -> None:
     assert handlers.boxes.offered(acted)[0] == "- [ ] <!-- box:rebase T-1 #1 -->Rebase `T-1` (#14)"
     for state in ("paused", "done", "review"):
         assert handlers.boxes.offered(replace(IN_REVIEW, state=state, id=TrackId("issue-12"))) == ()
+
+
+async def test_a_track_taken_up_from_its_comment_knows_by_the_answer_what_was_acted_on() -> None:
+    taken_up = replace(IN_REVIEW, heard_until="2026-11-22T11:59:00Z")
+    event = ticked(REBASE)
+    answered = _World(answers=frozenset({"box-5-rebase-T-1-0"}))
+    again = await tick(event, taken_up, answered)
+    assert (rebased(again), SyncStatus() in again.actions) == ([], True)
+    assert rebased(await tick(event, taken_up, _World())) == ["T-1"]
+    # Its block remembers the turns: what is told once more needs no look and no write.
+    assert (await tick(event, boxes.spent(taken_up, REBASE))).actions == ()
