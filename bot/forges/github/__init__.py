@@ -15,9 +15,9 @@ from bot.core.values import Repo
 from bot.credentials import key_problems
 from bot.errors import UserError
 from bot.forges.github.auth import PUSH, READ, AppTokens, PersonalToken
-from bot.forges.github.reads import path_of
+from bot.forges.github.requests import path_of
 from bot.forges.github.signing import GitHubSigning
-from bot.forges.github.transport import Api
+from bot.forges.github.transport import Api, Timing
 from bot.ports import Clock, GitAccess
 
 _log = structlog.get_logger(__name__)
@@ -43,7 +43,16 @@ class GitHubForge(GitHubSigning):
     ) -> None:
         base = api_url.rstrip("/")
         now: Callable[[], datetime] = clock.now if clock else lambda: datetime.now(UTC)
-        api = Api(base, version=api_version, limit=api_limit, write_gap=write_gap, now=now, timeout=timeout)
+        timing = Timing(monotonic=lambda: now().timestamp()) if clock else Timing()
+        api = Api(
+            base,
+            version=api_version,
+            limit=api_limit,
+            write_gap=write_gap,
+            now=now,
+            timeout=timeout,
+            timing=timing,
+        )
         tokens: AppTokens | PersonalToken
         if app_id and private_key:
             tokens = AppTokens(api, app_id, _checked(private_key), now)

@@ -1,0 +1,123 @@
+"""Owns asking GitHub about a repository: with a token for it alone, and with another one where that is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import httpx
+
+from bot.core.values import Repo
+from bot.errors import ForgeError, NotFoundError
+from bot.forges.github import views
+from bot.forges.github.auth import READ, AppTokens, Permissions, PersonalToken
+from bot.forges.github.transport import Access, Api
+
+_T = TypeVar("_T")
+
+
+class GitHubRequests:
+    """What reads and writes share: finding the installation, leasing a token, paging."""
+
+    def __init__(self, api: Api, tokens: AppTokens | PersonalToken) -> None:
+        self._api = api
+        self._tokens = tokens
+        self._installations: dict[int, int] = {}
+
+    async def _get(
+        self, repo: Repo, path: str, params: Mapping[str, str | int] | None = None
+    ) -> httpx.Response:
+        return await self._call("GET", repo, path, READ, params=params)
+
+    async def _all(
+        self, repo: Repo, path: str, params: Mapping[str, str | int] | None = None, key: str | None = None
+    ) -> list[Any]:
+        lane = await self._lane(repo)
+        return await self._pages(_path(repo, path), lane, repo.id, READ, params=params, key=key)
+
+    async def _call(
+        self,
+        method: str,
+        repo: Repo,
+        path: str,
+        wanted: Permissions,
+        *,
+        json: object = None,
+        params: Mapping[str, str | int] | None = None,
+        repeatable: bool | None = None,
+    ) -> httpx.Response:
+        lane = await self._lane(repo)
+        full = _path(repo, path)
+        return await self._send(
+            method, full, lane, repo.id, wanted, json=json, params=params, repeatable=repeatable
+        )
+
+    async def _send(
+        self, method: str, path: str, lane: int, repo_id: int, wanted: Permissions, **more: Any
+    ) -> httpx.Response:
+        async def send(access: Access) -> httpx.Response:
+            return await self._api.send(method, path, access, **more)
+
+        return await self._leased(lane, repo_id, wanted, send)
+
+    async def _pages(self, path: str, lane: int, repo_id: int, wanted: Permissions, **more: Any) -> list[Any]:
+        async def read(access: Access) -> list[Any]:
+            return [item async for item in self._api.pages(path, access, **more)]
+
+        return await self._leased(lane, repo_id, wanted, read)
+
+    async def _leased(
+        self, lane: int, repo_id: int, wanted: Permissions, use: Callable[[Access], Awaitable[_T]]
+    ) -> _T:
+        """Ask with a leased token; one that the forge refuses (suspended, revoked) is replaced once."""
+        token = await self._tokens.lease(lane, repo_id, wanted)
+        try:
+            return await use(token.access())
+        except ForgeError as error:
+            if error.status != 401:
+                raise
+            self._tokens.forget(token)
+            fresh = await self._tokens.lease(lane, repo_id, wanted)
+            if fresh is token:  # a person's, which nobody else can replace
+                raise
+        return await use(fresh.access())
+
+    async def _lane(self, repo: Repo) -> int:
+        if repo.installation is not None:
+            self._installations[repo.id] = repo.installation
+            return repo.installation
+        return await self._installation(repo.id)
+
+    async def _installation(self, repo_id: int) -> int:
+        """Find the installation that a repository belongs to; it is usually known from the last event."""
+        if not isinstance(self._tokens, AppTokens):
+            return 0
+        if repo_id not in self._installations:
+            async for item in self._api.pages("/app/installations", self._tokens.app):
+                found = views.read(views.InstallationView, item)
+                if repo_id not in self._installations and await self._reaches(found, repo_id):
+                    self._installations[repo_id] = found.id
+            if repo_id not in self._installations:
+                raise NotFoundError(f"no installation of the App reaches the repository {repo_id}")
+        return self._installations[repo_id]
+
+    async def _reaches(self, installation: views.InstallationView, repo_id: int) -> bool:
+        if installation.suspended_at is not None:
+            return False
+        try:
+            await self._tokens.lease(installation.id, repo_id, READ)
+        except ForgeError as error:
+            if error.status in {403, 404, 422}:
+                return False
+            raise
+        return True
+
+
+def path_of(repo: Repo) -> str:
+    """Give what the paths of all calls about a repository begin with."""
+    return _path(repo, "")
+
+
+def _path(repo: Repo, path: str) -> str:
+    return f"/repos/{quote(repo.owner, safe='')}/{quote(repo.name, safe='')}{path}"
