@@ -1,4 +1,4 @@
-"""Owns the two baselines of webhook_ack.py: our own web application without a store, and with a commit per request."""
+"""Owns what webhook_ack.py compares: our own web application without a store, with a commit per request, with the bot's store."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import uvicorn
 
-from bot.engine.store import Delivery
+from bot.engine.store import Delivery, Store
 from bot.web.app import create_app
 from bot.web.webhook import Webhook
 
@@ -59,9 +59,12 @@ async def _fine() -> dict[str, str]:
 
 
 def main(kind: str, port: int, secret: str, folder: Path) -> None:
-    """Serve the application with a store of this kind: `nothing` or `commit`."""
-    store = Nothing() if kind == "nothing" else CommitEach(folder / "baseline.sqlite")
-    app = create_app(Webhook([secret.encode()], store.add, Now()), _fine)
+    """Serve the application with a store of this kind: `nothing`, `commit`, or `store`, the bot's own, which nobody reads."""
+    if kind == "store":
+        add = asyncio.run(Store.open(f"sqlite:///{folder / 'store.sqlite'}", Now())).add_delivery
+    else:
+        add = (Nothing() if kind == "nothing" else CommitEach(folder / "baseline.sqlite")).add
+    app = create_app(Webhook([secret.encode()], add, Now()), _fine)
     uvicorn.run(app, host="127.0.0.1", port=port, log_config=None, access_log=False)
 
 

@@ -21,12 +21,14 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 
 from bench.place import ROOT, Place, free_port, machine, percentile, place, scratch, started, table
 
 CONNECTIONS = 32
 REPEATED = 0.1  # this share of the deliveries is sent twice
 BODY_BYTES = 8_000  # a push event with one commit has some 8 kB
+ONE_BY_ONE = 500  # deliveries sent one after another, for what each costs
 WARM_SECONDS = 0.5
 BURST_SECONDS = 3.0  # how long as much as possible is sent
 
@@ -196,6 +198,54 @@ def baseline(kind: str, rate: float, count: int) -> Run:
     return Run(found.acks, found.most, found.refused)
 
 
+@dataclass(frozen=True, slots=True)
+class Cpu:
+    """Seconds of CPU that taking a delivery costs: the first one of a process, and one of many after that."""
+
+    cold: float
+    warm: float
+
+    def row(self, name: str, base: Cpu) -> list[str]:
+        return [
+            name,
+            f"{self.cold * 1000:.1f} ms",
+            f"{self.cold / base.cold:.2f}",
+            f"{self.warm * 1000:.2f} ms",
+            f"{self.warm / base.warm:.2f}",
+        ]
+
+
+def cpu(kind: str) -> Cpu:
+    """Send one delivery to a fresh process, and then many one after another."""
+    port, secret = free_port(), "bench"
+    with scratch() as folder:
+        argv = [sys.executable, "-m", "bench.ack_server", kind, str(port), secret, str(folder)]
+        env = os.environ | {"PYTHONPATH": str(ROOT)}
+        with started(argv, env, folder, f"http://127.0.0.1:{port}/healthz") as child:
+            begun = used(child.pid)
+            asyncio.run(in_a_row(port, secret, 1))
+            cold = used(child.pid)
+            asyncio.run(in_a_row(port, secret, ONE_BY_ONE // 10))
+            warmed = used(child.pid)
+            asyncio.run(in_a_row(port, secret, ONE_BY_ONE))
+            return Cpu(cold - begun, (used(child.pid) - warmed) / ONE_BY_ONE)
+
+
+async def in_a_row(port: int, secret: str, count: int) -> None:
+    line = Line(*await asyncio.open_connection("127.0.0.1", port))
+    async with asyncio.timeout(60):
+        for _ in range(count):
+            status, _ = await line.send(request(port, secret, str(uuid.uuid4())))
+            assert status == 202, status
+    line.close()
+
+
+def used(pid: int) -> float:
+    """Give the CPU seconds of a process's threads so far, as Linux counts them, finer than a clock tick."""
+    threads = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(each.read_text().split()[0]) for each in threads) / 1e9
+
+
 def bot(rate: float, count: int) -> Run:
     with place() as there:
         secret = there.stage.settings["GITWRIGHT_WEBHOOK_SECRET"]
@@ -222,6 +272,12 @@ def main() -> None:
     given.add_argument("--rate", type=float, default=500.0, help="deliveries offered a second")
     given.add_argument("--count", type=int, default=2500, help="deliveries offered in all")
     args = given.parse_args()
+    if Path("/proc/self/schedstat").exists():
+        bare, kept = cpu("nothing"), cpu("store")
+        heading = ["server", "CPU of the first", "ratio", "CPU of each after that", "ratio"]
+        rows = [bare.row("the same, storing nothing", bare), kept.row("with the bot's store", bare)]
+        print(f"Webhook receive path, one delivery of {BODY_BYTES:,} bytes at a time; {machine()}\n")
+        print(table([heading, *rows]), end="\n\n")
     nothing = baseline("nothing", args.rate, args.count)
     commit = baseline("commit", args.rate, args.count)
     stored = bot(args.rate, args.count)
