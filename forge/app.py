@@ -1,7 +1,7 @@
 """Puts the forge together: REST at `/` and `/api/v3`, git at `/{owner}/{repo}.git/...`, and the pages."""
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 
 from forge import githttp, pages, seed
 from forge.caching import Etags
-from forge.entry import Entry, Limits, RequestLog
+from forge.entry import VERSIONS, Entry, Limits, RequestLog
 from forge.errors import GitHubError
 from forge.routes import routers
 from forge.state import Forge
@@ -22,7 +22,14 @@ from forge.state import Forge
 Judge = Callable[[ASGIApp], ASGIApp]
 
 
-def create_app(data: Path, url: str, *, judge: Judge | None = None, rate_limit: int = 5000) -> FastAPI:
+def create_app(
+    data: Path,
+    url: str,
+    *,
+    judge: Judge | None = None,
+    rate_limit: int = 5000,
+    versions: Sequence[str] = VERSIONS,
+) -> FastAPI:
     """The whole forge on a data folder; `judge` wraps what REST clients are told, inside faults and logs.
 
     `app.state.forge` is the `Forge`, `app.state.token` the maintainer's token.
@@ -30,7 +37,7 @@ def create_app(data: Path, url: str, *, judge: Judge | None = None, rate_limit: 
     forge = Forge(data, url)
     log, limits = RequestLog(data / "requests.jsonl"), Limits(rate_limit)
     layers = [
-        Middleware(Entry, forge=forge, log=log, limits=limits),
+        Middleware(Entry, forge=forge, log=log, limits=limits, versions=versions),
         Middleware(forge.faults.wrap),
         *([Middleware(judge)] if judge is not None else []),
         Middleware(Etags),

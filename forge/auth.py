@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import Depends, Request
 
+from forge import renamed
 from forge.errors import GitHubError, not_found
 from forge.store import Row, Store
 
@@ -190,7 +191,7 @@ def needs(permission: str, level: Level, *alternatives: str) -> Any:
         forge, actor = forge_of(request), await caller(request)
         repo = forge.repo(request.path_params["owner"], request.path_params["repo"])
         if repo is None or not actor.can_see(repo):
-            raise not_found()
+            raise renamed.redirect(forge, request, actor) or not_found()
         if not any(actor.can(each, level, repo) for each in (permission, *alternatives)):
             raise actor.refusal(permission)
         if repo["archived"] and level != "read" and permission != "administration":

@@ -5,7 +5,7 @@ import re
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from forge import tokens
+from forge import renamed, tokens
 from forge.auth import Actor
 from forge.errors import GitHubError
 
@@ -35,6 +35,7 @@ CONTENT = re.compile(
 # Pages of Apps live beside the API's `/apps/{slug}`.
 PAGE = re.compile(r"^/apps/[^/]+/installations/new$")
 WINDOW = 3600
+VERSIONS = ("2022-11-28", "2026-03-10")  # of the API
 NO_ANSWER = 500
 
 
@@ -46,14 +47,15 @@ class _Window:
 
 @dataclass(slots=True)
 class Limits:
-    """Counts the calls of each token in windows of an hour."""
+    """Counts calls in windows of an hour: those of a person, of an App, or of one installation, whatever token they use."""
 
     limit: int = 5000
     _windows: dict[str, _Window] = field(default_factory=dict)
 
     def window(self, actor: Actor, resource: str = "core") -> _Window:
         """The running window of a caller; GraphQL is counted by itself."""
-        who = str(actor.token_id or f"{actor.kind}-{actor.user['id']}")
+        of = actor.user if actor.installation is None else actor.installation
+        who = f"{actor.kind}-{of['id']}"
         key = f"{resource} {who}"
         window, now = self._windows.get(key), time.time()
         if window is None or window.reset <= now:
@@ -120,7 +122,15 @@ def surface(path: str, prefixed: bool) -> Surface:
 class Entry:
     """ASGI middleware; leaves the actor in `scope["forge.actor"]` and the surface in `scope["forge.surface"]`."""
 
-    def __init__(self, app: ASGIApp, forge: "Forge", log: RequestLog, limits: Limits) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        forge: "Forge",
+        log: RequestLog,
+        limits: Limits,
+        versions: Sequence[str] = VERSIONS,
+    ) -> None:
+        self._versions = versions
         self._app = app
         self._forge = forge
         self._log = log
@@ -136,6 +146,7 @@ class Entry:
             path, prefixed = path[len(PREFIX) :] or "/", True
         elif path == "/api/graphql":
             path, prefixed = GRAPHQL, True
+        path = renamed.by_id(self._forge, path)
         part = surface(path, prefixed)
         scope = {
             **scope,
@@ -163,7 +174,11 @@ class Entry:
         note = _once(lambda status: self._note(scope, actor, status))
         answer = self._dress(scope, actor, send, note) if part != "test" else send
         try:
-            if refusal is not None and part != "git":
+            version = headers.get(b"x-github-api-version", b"2022-11-28").decode("latin-1")
+            if part == "rest" and version not in self._versions:
+                sentence = f"The API version {version} of the header X-GitHub-Api-Version is not supported."
+                await _refuse(GitHubError(400, sentence), scope, receive, answer)
+            elif refusal is not None and part != "git":
                 await _refuse(refusal, scope, receive, answer)
             elif part == "rest" and self._exhausted(actor, scope["path"]):
                 limited = GitHubError(403, "API rate limit exceeded for this token.")

@@ -31,7 +31,7 @@ class IssueChange:
 
 
 def find(forge: "Forge", repo: Row, number: int) -> Row:
-    """Return an issue or pull request by number; 404 if there is none."""
+    """Return an issue or pull request by number; 404 if there is none, 410 for one that was deleted or disabled."""
     row = forge.db.one("SELECT * FROM issues WHERE repo_id = ? AND number = ?", repo["id"], number)
     if row is None:
         gone = forge.db.one(
@@ -40,6 +40,8 @@ def find(forge: "Forge", repo: Row, number: int) -> Row:
         if gone is not None and gone["how"] == "deleted":
             raise GitHubError(410, "This issue was deleted")
         raise not_found()
+    if not row["is_pull"] and not repo["has_issues"]:
+        raise GitHubError(410, "Issues are disabled for this repo")
     return row
 
 

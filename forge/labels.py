@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from forge.state import Forge
 
 DEFAULT_COLOR = "ededed"
+LONGEST_NAME = 50
 
 
 def labels_of(forge: "Forge", issue_id: int) -> list[Row]:
@@ -24,12 +25,17 @@ def label_named(forge: "Forge", repo: Row, name: str) -> Row | None:
     return forge.db.one("SELECT * FROM labels WHERE repo_id = ? AND name = ?", repo["id"], name)
 
 
+def check_name(name: str) -> None:
+    """Refuse a name that is blank or longer than 50 characters."""
+    if not name.strip() or len(name) > LONGEST_NAME:
+        raise invalid("Label", "name")
+
+
 def create_label(
     forge: "Forge", repo: Row, name: str, color: str = DEFAULT_COLOR, description: str | None = None
 ) -> Row:
     """Create a label of a repository; 422 `already_exists` if it has one of that name."""
-    if not name.strip() or len(name) > 50:
-        raise invalid("Label", "name")
+    check_name(name)
     if label_named(forge, repo, name) is not None:
         raise invalid("Label", "name", "already_exists")
     label_id = forge.db.run(

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from forge import merging, seed
+from forge import merging, renamed, seed
 from forge.auth import Actor
 from forge.errors import GitHubError, invalid
 from forge.git import ZERO, Change
@@ -85,6 +85,7 @@ def change(forge: "Forge", repo: Row, wanted: dict[str, Any]) -> Row:
         forge.db.run("UPDATE repos SET updated_at = ? WHERE id = ?", forge.now(), repo["id"])
         changed = forge.repo_by_id(repo["id"])
         if changed["name"] != repo["name"]:
+            renamed.remember(forge, repo)
             forge.git.path(repo).rename(forge.git.path(changed))
     return changed
 

@@ -40,6 +40,10 @@ CREATE TABLE IF NOT EXISTS repos (
     allow_rebase_merge INTEGER NOT NULL DEFAULT 1, delete_branch_on_merge INTEGER NOT NULL DEFAULT 0,
     ci_command TEXT, last_number INTEGER NOT NULL DEFAULT 0, created_at TEXT NOT NULL, pushed_at TEXT,
     updated_at TEXT NOT NULL, UNIQUE (owner_id, name));
+-- Names that repositories had before.
+CREATE TABLE IF NOT EXISTS repo_names (
+    owner_id INTEGER NOT NULL, name TEXT NOT NULL COLLATE NOCASE, repo_id INTEGER NOT NULL,
+    PRIMARY KEY (owner_id, name));
 CREATE TABLE IF NOT EXISTS collaborators (
     repo_id INTEGER NOT NULL, user_id INTEGER NOT NULL, role TEXT NOT NULL, PRIMARY KEY (repo_id, user_id));
 CREATE TABLE IF NOT EXISTS issues (

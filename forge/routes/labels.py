@@ -69,6 +69,7 @@ def change_label(access: LabelsWrite, name: str, body: LabelChange) -> dict[str,
     access.require_role("triage")
     row = _find(access, name)
     renamed = body.new_name or row["name"]
+    labels.check_name(renamed)
     other = labels.label_named(access.forge, access.repo, renamed)
     if other is not None and other["id"] != row["id"]:
         raise invalid("Label", "name", "already_exists")

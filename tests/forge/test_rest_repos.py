@@ -190,7 +190,7 @@ def test_a_renamed_repository_moves_with_its_git_data(forge: ForgeUnderTest) -> 
     repo = forge.create_repo(ada)
     renamed = ada.api.patch(f"/repos/{repo}", json={"name": "moved", "private": False}).json()
     assert (renamed["name"], renamed["private"]) == ("moved", False)
-    assert ada.api.get(f"/repos/{repo}").status_code == 404
+    assert ada.api.get(f"/repos/{repo}").status_code == 301
     assert ada.api.get(f"/repos/{ada.login}/moved/contents/README.md").status_code == 200
     assert ada.api.patch(f"/repos/{ada.login}/moved", json={"default_branch": "missing"}).status_code == 422
     assert ada.api.patch(f"/repos/{ada.login}/moved", json={"archived": True}).json()["archived"] is True

@@ -22,6 +22,7 @@ _SPEC = "urn:github:openapi"
 
 # GitHub answers with these anywhere, though the description names few of them per operation.
 UNDOCUMENTED_STATUSES = frozenset({400, 401, 403, 404, 409, 410, 415, 422, 429})
+MOVED = frozenset({301, 307})  # wherever a name may be an earlier one; GitHub describes it in words only
 _BY_ID = re.compile(r"^/repositories/\d+")
 _RAW_MEDIA_TYPE = re.compile(r"application/vnd\.github\.(v3\.)?(raw|diff|patch|html|sha)(\+json)?")
 _ERROR_BODY = {
@@ -93,6 +94,9 @@ class Judge:
         if status == 304:
             return self._found("response", subject, [("", "304 with a body")] if body else [])
         documented = route.described["responses"].get(str(status))
+        if documented is None and status in MOVED:
+            found = self._json_problems("error", _ERROR_BODY, body)
+            return self._found("response", subject, found if "location" in headers else [("", "no location")])
         if documented is None:
             expected = ", ".join(sorted(route.described["responses"]))
             return self._found(
