@@ -21,7 +21,7 @@ from bot.core.life_pulls import take_up
 from bot.core.life_repair import BEING_REBASED, look, rebase, run_again
 from bot.core.life_work import assessed, start_ready
 from bot.core.snapshot import Block
-from bot.core.track import HELD, OPEN_PULL, SETTLED, STUCK, Frozen, Promise, TaskTrack, Track
+from bot.core.track import HELD, OPEN_PULL, SETTLED, STUCK, Frozen, TaskTrack, Track
 from bot.core.values import Actor, Pull, Repo, Usage
 
 
@@ -79,10 +79,7 @@ def rebuilt(seen: Remains, now: datetime) -> Track:
         usage=Usage(used[0], used[1], used[2], used[3]) if used else Usage(),
         runs=block.runs,
         answered=block.answered,
-        promised=tuple(
-            Promise(comment=comment, until=until, task=task, attempt=attempt)
-            for comment, until, task, attempt in block.promised
-        ),
+        promised=block.promises(),
         ticks=block.ticks,
         resume_to=block.resume_to,
         stale=block.stale,

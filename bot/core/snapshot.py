@@ -24,7 +24,17 @@ from bot.core.events import (
 from bot.core.evidence import Evidence
 from bot.core.ids import TASK_ID, TRACK_ID
 from bot.core.push_gate import PushAsk
-from bot.core.track import OPEN_PULL, SETTLED, RunMode, TaskState, TaskTrack, Track, TrackState, Until
+from bot.core.track import (
+    OPEN_PULL,
+    SETTLED,
+    Promise,
+    RunMode,
+    TaskState,
+    TaskTrack,
+    Track,
+    TrackState,
+    Until,
+)
 
 VERSION = 1
 BLOCK_LIMIT = 24_000  # characters; a comment holds 65,536, and people read the rest of it
@@ -110,6 +120,13 @@ class Block(_Value):
     ticks: tuple[tuple[_Text, _Count], ...] = ()
     tasks: dict[Annotated[str, Field(pattern=f"^{TASK_ID.pattern}$")], TaskBlock] = {}
     more: dict[str, TaskMore] = {}
+
+    def promises(self) -> tuple[Promise, ...]:
+        """Give the commands that were taken and not done."""
+        return tuple(
+            Promise(comment=comment, until=until, task=task, attempt=attempt)
+            for comment, until, task, attempt in self.promised
+        )
 
 
 # --- writing ---------------------------------------------------------------------------------------
