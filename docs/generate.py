@@ -23,8 +23,8 @@ from bot.core.events import OwnEvent  # noqa: E402
 from bot.core.repo_actions import RepoAction  # noqa: E402
 from bot.handler import Command  # noqa: E402
 from bot.settings import PREFIX, Settings  # noqa: E402
-from docs import doctor_page, json_schemas  # noqa: E402
-from docs.meanings import CONFIG, DESIGNED, INERT, REASONS, WORDS  # noqa: E402
+from docs import doctor_page, json_schemas, permissions_page  # noqa: E402
+from docs.meanings import CONFIG, DESIGNED, INERT, WORDS  # noqa: E402
 from handlers import HANDLERS, REPO_HANDLERS, AnyHandler, AnyRepoHandler  # noqa: E402
 from handlers.commands import COMMANDS  # noqa: E402
 
@@ -70,20 +70,40 @@ def pages() -> dict[str, str]:
 
 # --- slash commands --------------------------------------------------------------------------------
 
+COMMANDS_SAID = """## What you see
+
+👀 on your comment: the command is taken. 🚀: what it asked for has happened: the plan is posted, the branch is rebased, the
+next attempt's pull request is open, the file says it; most commands are done at once. 😕: it is refused, or came to nothing, and
+a comment says why and what would be needed.
+
+- A comment counts as it was first written, and for its author. Editing one into a command does nothing, and you are told to
+  write a new one. A comment that is deleted before it is read is not followed; `/agent why` says so.
+- The role is asked from GitHub each time. A bot is heard only where its numeric id stands in [`bots`](configuration.md), and
+  needs the role as people do.
+
+## Boxes to tick
+
+The status comment has boxes for what can be done to tasks now, the plan comment one for each task that only one planner
+wants. Ticking a box is giving its command, with the same roles and the same answers; afterwards the bot writes it anew,
+unticked. A box acts once for each tick, however often or late GitHub tells of it. A task that was taken in before the backlog's
+pull request is open goes into it as soon as it is; to leave it out again, delete it in the file."""
+
+
 
 def commands(table: tuple[Command, ...]) -> str:
     """Render the page of the slash commands."""
     parts = [
         HEAD + "# Commands",
         "A command is the first non-blank line of a new comment on an issue, or on a pull request of the bot. In code, "
-        "quotes and HTML comments it is ignored. `/agent` alone means `/agent help`; something that is nearly a command "
-        "is answered with what was probably meant. Whoever lacks the role is told so.",
+        "quotes, headings, lists, tables and HTML comments it is ignored. `/agent` alone means `/agent help`; something "
+        "that is nearly a command is answered with what was probably meant. Whoever lacks the role is told so.",
         _table(
             ("command", "what it does", "needs", "example"),
             [(f"`{c.usage}`", c.summary, f"`{c.needs}`", f"`{c.example}`") for c in table],
         ),
         "The needed role can be set for all commands and for each one in `.github/gitwright.yml`: "
         "[`commands`](configuration.md). On a task's pull request `[task]` may be left out: it is that task.",
+        COMMANDS_SAID,
     ]
     if missing := [name for name in DESIGNED if name not in {command.name for command in table}]:
         parts.append(f"Not built yet: {', '.join(missing)}.")
@@ -220,11 +240,7 @@ def events() -> str:
         _table(("action", "meaning"), [(f"`{a.__name__}`", _first_line(a)) for a in get_args(Action)]),
         "### About a repository\n\nThey wait in a line of the repository, beside those of its tracks.",
         _table(("action", "meaning"), [(f"`{a.__name__}`", _first_line(a)) for a in get_args(RepoAction)]),
-        "## Permissions of the App\n\nThe sum of what the handlers need; [`app.yml`](../app.yml) asks for exactly this.",
-        _table(
-            ("permission", "level", "what for"),
-            [(f"`{key}`", level, REASONS[key]) for key, level in sorted(permissions().items())],
-        ),
+        "What the App asks GitHub for, and why: [permissions](permissions.md).",
     ]
     assert {h.event for h in HANDLERS if not h.github} == set(get_args(OwnEvent))
     return _page(parts)
@@ -271,6 +287,12 @@ def _first_line(thing: type) -> str:
 def doctor() -> str:
     """Render the page of the checks that `gitwright doctor` makes."""
     told = [part if isinstance(part, str) else _table(*part) for part in doctor_page.parts()]
+    return _page([HEAD + told[0], *told[1:]])
+
+
+def permissions_asked() -> str:
+    """Render the page of what the App asks GitHub for."""
+    told = [part if isinstance(part, str) else _table(*part) for part in permissions_page.parts(permissions())]
     return _page([HEAD + told[0], *told[1:]])
 
 

@@ -19,7 +19,7 @@ CONFIG = {
     "labels.blocked": "The status label while somebody has to look.",
     "labels.done": "The status label at the end.",
     "commands": "The least role for slash commands: `default`, and one entry for each that differs.",
-    "bots": "Numeric ids of bots that may give commands; other bots are ignored.",
+    "bots": "Numeric ids of bots that may set the label, give commands and tick boxes, if their role does; other bots are refused.",
     "planners": "The planning agents, one per name; a brief of that name in `prompts/briefs/` is its point of view.",
     "agent": "The coding agent: `opencode`, `claude`, `codex`, `gemini`, or a command that speaks ACP, run in the sandbox. "
     "`builtin` is not built yet: tasks end blocked with the names that are known.",

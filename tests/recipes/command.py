@@ -30,9 +30,10 @@ def said(body: str, role: Role, track: Track | None = TRACK) -> tuple[str, str]:
     """Give the reaction to a comment, and the answer."""
     event = CommentCreated(repo=REPO, number=1, is_pull=False, comment=5, body=body, author=Actor(3, "p"))
     facts = issue_comment.Facts(issue_comment.find(event), Given(role=role))
-    react, post = issue_comment.decide(track, event, facts, NOW).actions
+    react, post, *done = issue_comment.decide(track, event, facts, NOW).actions
     assert isinstance(react, React)
     assert isinstance(post, PostComment)
+    assert [each.content for each in done] == (["rocket"] if react.content == "eyes" else [])
     return react.content, post.body
 
 
