@@ -105,3 +105,10 @@ async def test_any_file_outside_the_scope_stops_the_attempt_where_the_settings_w
 ) -> None:
     with pytest.raises(Stop, match=r"outside its scope: `b\.py`"):
         await judged(store, a_working_track(outside_scope="stop"))
+
+
+async def test_files_that_the_settings_protect_stop_what_changed_them(store: Store) -> None:
+    made = await judged(store, a_working_track(protected_paths=("b.*",)))
+    assert made.situation is not None
+    assert made.situation.protected == ("b.py",)
+    assert made.text == "it changed protected files: `b.py`"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bot.core.budgets import Hold, Line, Quota, Refused, Wait, micros, total
-from bot.core.config import Budget, RepoConfig
+from bot.core.config import Budget, Models, RepoConfig
 from bot.core.routing import Role
 from bot.core.track import Track
 from bot.core.values import Usage
@@ -287,3 +287,9 @@ async def test_a_model_that_gave_an_agent_no_more_is_left_out_for_a_while(town: 
     assert (await town.spending.choose(TRACK, "simple")).models == ("p:two",)
     town.clock.forward(minutes=16)
     assert (await town.spending.choose(TRACK, "simple")).models == ("p:one", "p:two")
+
+
+async def test_a_model_that_learns_from_what_it_is_sent_needs_the_leave_of_the_settings(town: Town) -> None:
+    allowed = a_track(config=RepoConfig(models=Models(free_tier=True)))
+    assert (await town.spending.choose(allowed, "documentation")).models == ("p:free",)
+    assert "p:free" not in (await town.spending.choose(TRACK, "documentation")).models

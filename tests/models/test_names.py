@@ -8,6 +8,7 @@ from bot.core.config import Models, RepoConfig
 from bot.core.values import Usage
 from bot.models.names import DEFAULT_MODELS, Named, missing_key, named, terms
 from bot.models.prices import DEAREST, Price, cost, price
+from bot.settings import MODEL_ROLES, ModelRole
 
 
 def test_the_operator_s_choice_comes_before_the_repository_s_and_both_before_the_default() -> None:
@@ -16,6 +17,12 @@ def test_the_operator_s_choice_comes_before_the_repository_s_and_both_before_the
     assert named(None, config, "planning") == Named(("openai:a",))
     assert named({}, RepoConfig(), "planning") == Named(DEFAULT_MODELS["planning"], consent=True)
     assert named({}, RepoConfig(), "complex") == Named((), consent=True)
+
+
+@pytest.mark.parametrize("role", MODEL_ROLES)
+def test_each_role_has_models_of_its_own_in_the_settings(role: ModelRole) -> None:
+    config = RepoConfig.model_validate({"models": {each: (f"openai:{each}",) for each in MODEL_ROLES}})
+    assert named(None, config, role) == Named((f"openai:{role}",))
 
 
 def test_planning_is_on_a_free_tier_by_default_and_the_backlog_on_a_gpt() -> None:
