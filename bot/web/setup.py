@@ -81,16 +81,22 @@ class Setup:
         """What opens the page."""
         return self._gate.token
 
+    @property
+    def _over(self) -> bool:
+        """Whether set-up is complete: the bot has started. Until then the token opens the page that tells why not."""
+        task = self._starting
+        return task is not None and task.done() and not task.cancelled() and task.exception() is None
+
     async def _taken(self, request: Request) -> dict[str, str] | Response:
         """Give the fields of a form, or the answer where there are none or set-up is over."""
-        over = self._identity is not None
-        fields = await self._gate.form(request, closed=over)
-        return RedirectResponse("/setup", 303) if over and isinstance(fields, dict) else fields
+        fields = await self._gate.form(request, closed=self._over)
+        known = self._identity is not None
+        return RedirectResponse("/setup", 303) if known and isinstance(fields, dict) else fields
 
     # --- pages -----------------------------------------------------------------------------------
 
     async def _home(self, request: Request) -> Response:
-        return self._gate.admits(request, closed=self._identity is not None) or await self._standing(request)
+        return self._gate.admits(request, closed=self._over) or await self._standing(request)
 
     async def _standing(self, request: Request) -> Response:
         """Show how far set-up is."""
@@ -132,7 +138,7 @@ class Setup:
             "owner": "me",
             "hook": f"{here}/webhook" if reachable else "",
         }
-        plain = request.url.scheme == "http" and not local
+        plain = request.scope["scheme"] == "http" and not local
         return page(
             "setup.html",
             422 if problems else 200,
@@ -180,7 +186,7 @@ class Setup:
         return state
 
     async def _callback(self, request: Request) -> Response:
-        if refusal := self._gate.admits(request, closed=self._identity is not None):
+        if refusal := self._gate.admits(request, closed=self._over):
             return refusal
         async with self._one_at_a_time:
             if self._identity is not None:
@@ -212,11 +218,12 @@ class Setup:
             return trouble("The App could not be taken over", text, 502)
         except BotError as error:
             _log.warning("manifest_not_converted", error=str(error))
+            query = request.scope["query_string"].decode("ascii", "replace")
             text = (
                 f"{web} did not hand over the App ({str(error).replace(code, '...')}). Try again; if that does not help, begin anew, and look whether "
                 f"{web} has made the App all the same: delete it there, or make a new private key on its page and import it."
             )
-            return trouble("The App could not be taken over", text, 502, again=str(request.url))
+            return trouble("The App could not be taken over", text, 502, again=f"/setup/callback?{query}")
         self._begun.clear()
         try:
             identity = of_app(wanted.api, made, made.key, made.webhook_secret, poll=wanted.poll)
@@ -258,14 +265,12 @@ class Setup:
         return RedirectResponse("/setup", 303)
 
     async def _again(self, request: Request) -> Response:
-        fields = await self._gate.form(request, closed=self._identity is not None)
+        fields = await self._gate.form(request, closed=self._over)
         if isinstance(fields, Response):
             return fields
         async with self._one_at_a_time:
-            running = (
-                self._starting is None or not self._starting.done() or self._starting.exception() is None
-            )
-            if self._identity is not None and not running:
+            ended = self._starting is not None and self._starting.done()
+            if ended and not self._over:
                 await self._started()
         return RedirectResponse("/setup", 303)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import re
 import secrets
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -29,7 +29,7 @@ class Gate:
         given = request.query_params.get("token")
         if given is not None and not closed and same(given, self.token):
             answer = RedirectResponse("/setup", 303)  # so that the token stays in no history
-            secure = request.url.scheme == "https"
+            secure = request.scope["scheme"] == "https"
             answer.set_cookie(
                 COOKIE, self._session, httponly=True, samesite="lax", path="/setup", secure=secure
             )
@@ -65,12 +65,18 @@ def same(given: str, expected: str) -> bool:
 def origin(request: Request) -> str:
     """Give the address under which the browser sees this page; it knows best, a proxy between may not tell."""
     said = request.headers.get("origin", "")
-    if re.fullmatch(r"https?://[\w.:\[\]-]+", said, re.ASCII):
-        return said
-    host = request.headers.get("host", "")
-    if not re.fullmatch(r"[\w.:\[\]-]+", host, re.ASCII):
-        host = "localhost"
-    return f"{request.url.scheme}://{host}"
+    asked = f"{request.scope['scheme']}://{request.headers.get('host', '')}"
+    return next(filter(_is_origin, (said, asked)), "http://localhost")
+
+
+def _is_origin(text: str) -> bool:
+    if not re.fullmatch(r"https?://[\w.:\[\]-]+", text, re.ASCII):
+        return False
+    try:
+        parts = urlsplit(text)
+        return bool(parts.hostname) and (parts.port or 0) >= 0  # asking for the port is what checks it
+    except ValueError:
+        return False
 
 
 async def _fields(request: Request) -> dict[str, str] | None:

@@ -257,6 +257,9 @@ async def test_a_bot_that_does_not_start_says_why_keeps_the_app_and_starts_when_
     assert str(stage.data / "credentials.json") in page.text
     kept = stage.stored
     assert kept is not None
+    stage.http.cookies.clear()
+    back = await stage.http.get("/setup", params={"token": stage.setup.token}, follow_redirects=True)
+    assert (back.status_code, back.text) == (503, page.text), "the link opens the page until all is done"
     assert (await stage.send("start")).status_code == 303
     assert (await stage.http.get("/setup")).status_code == 200
     assert (stage.stored, stage.start.count) == (kept, 2)

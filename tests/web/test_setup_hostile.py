@@ -86,8 +86,21 @@ async def _sent(data: Path, path: str, fields: dict[str, str], headers: dict[str
 
 @given(
     fields=st.dictionaries(st.sampled_from(FIELDS), words, max_size=len(FIELDS)),
-    origin=st.sampled_from(["", "null", "https://bot.example", 'http://x"><b>', "http://a@b"]),
-    host=st.sampled_from(["127.0.0.1:8080", 'x"><script>', "a b", "evil.example/path"]),
+    origin=st.sampled_from(
+        ["", "null", "https://bot.example", 'http://x"><b>', "http://a@b", "http://[::1", "http://[z]"]
+    ),
+    host=st.sampled_from(
+        [
+            "127.0.0.1:8080",
+            'x"><script>',
+            "a b",
+            "evil.example/path",
+            "[::1",
+            "[z]:8",
+            "x:99999999",
+            "[::1]:8080",
+        ]
+    ),
 )
 def test_whatever_is_typed_becomes_text_and_no_failure(
     tmp_path_factory: pytest.TempPathFactory, fields: dict[str, str], origin: str, host: str
