@@ -24,7 +24,7 @@ from bot.core.repo_actions import RepoAction  # noqa: E402
 from bot.handler import Command  # noqa: E402
 from bot.settings import PREFIX, Settings  # noqa: E402
 from docs import doctor_page, json_schemas, permissions_page  # noqa: E402
-from docs.meanings import CONFIG, DESIGNED, INERT, WORDS  # noqa: E402
+from docs.meanings import CONFIG, CONFIGURATION_SAID, DESIGNED, INERT, WORDS  # noqa: E402
 from handlers import HANDLERS, REPO_HANDLERS, AnyHandler, AnyRepoHandler  # noqa: E402
 from handlers.commands import COMMANDS  # noqa: E402
 
@@ -89,7 +89,6 @@ unticked. A box acts once for each tick, however often or late GitHub tells of i
 pull request is open goes into it as soon as it is; to leave it out again, delete it in the file."""
 
 
-
 def commands(table: tuple[Command, ...]) -> str:
     """Render the page of the slash commands."""
     parts = [
@@ -124,16 +123,21 @@ def configuration() -> str:
         HEAD + "# Settings of a repository",
         "They stand in `.github/gitwright.yml` and are read from the default branch only, so that nobody changes them in "
         "a pull request that is not merged. The file is optional, and every key in it is. A file with a mistake counts "
-        "as absent: the bot says each mistake with its line when a track begins, and the defaults hold.",
-        "For editors: `# yaml-language-server: $schema=`[`schemas/gitwright.schema.json`](schemas/gitwright.schema.json)."
-        " The operator's own settings come first; they are in [settings.md](settings.md).",
+        "as absent, and the defaults hold; [how that is told](#mistakes). The operator's own settings come first; they "
+        "are in [settings.md](settings.md).",
+        "For editors: `# yaml-language-server: $schema=` and the address of "
+        "[`schemas/gitwright.schema.json`](schemas/gitwright.schema.json); that of backlogs is "
+        "[`schemas/backlog.schema.json`](schemas/backlog.schema.json). They take what the bot takes, but want quotes "
+        "around texts of a backlog that YAML would read as numbers.",
         _table(("key", "default", "value", "meaning"), rows),
+        "Neither `setup` nor an agent has a network today, whatever `egress` says.",
         f'Keys marked "{NOT_YET.strip().strip("*").rstrip(".").lower()}" are read and checked, so that a file can hold '
         "them already; the part that will follow them is not built.",
         "`test` may also be a list, one entry for each part of the repository; those whose `paths` overlap a task's "
         "scope are run for it:",
         "```yaml\ntest:\n  - {paths: [api/], command: python -m pytest -q api}\n"
         "  - {paths: [web/], command: npm test --prefix web}\n```",
+        *CONFIGURATION_SAID,
     ]
     return _page(parts)
 
@@ -199,9 +203,7 @@ def settings() -> str:
             "required" if default is PydanticUndefined else "" if default in (None, ()) else f"`{default}`"
         )
         meaning = field.description or ""
-        rows.append(
-            (f"`{PREFIX}{name.upper()}`", shown, meaning)
-        )
+        rows.append((f"`{PREFIX}{name.upper()}`", shown, meaning))
     parts = [
         HEAD + "# Settings of the process",
         "Read once, at the start, from the environment, from a file `.env` in the working directory, and from what "
@@ -292,7 +294,9 @@ def doctor() -> str:
 
 def permissions_asked() -> str:
     """Render the page of what the App asks GitHub for."""
-    told = [part if isinstance(part, str) else _table(*part) for part in permissions_page.parts(permissions())]
+    told = [
+        part if isinstance(part, str) else _table(*part) for part in permissions_page.parts(permissions())
+    ]
     return _page([HEAD + told[0], *told[1:]])
 
 

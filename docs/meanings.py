@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bot.core.config_words import CONFIG, INERT
 
-__all__ = ["BACKLOG", "CONFIG", "DESIGNED", "INERT", "REASONS", "WORDS"]
+__all__ = ["BACKLOG", "CONFIG", "CONFIGURATION_SAID", "DESIGNED", "INERT", "REASONS", "WORDS"]
 
 
 # What the App's permissions are for; a test compares the names with the handlers and app.yml.
@@ -13,7 +13,8 @@ REASONS = {
     "issues": "read issues and comments; write the status and plan comments, reactions and labels; close the issue",
     "pull_requests": "open the backlog's and the tasks' pull requests, read their state, answer commands on them",
     "contents": "fetch the repository; push branches below `branch_prefix`",
-    "checks": "write the check `gitwright/backlog`; read the results of CI",
+    "checks": "write the bot's own checks, with buttons and with marked lines; read the results of CI",
+    "actions": "hear that GitHub Actions is done; read the log of a job that failed, for the agent that mends it",
     "statuses": "read the results of CI that reports commit statuses",
 }
 
@@ -41,6 +42,33 @@ BACKLOG = {
     "tasks.context": "What the agent is told, at most 3,072 bytes. Edited by a person it is kept word for word.",
     "tasks.context_sha256": "The digest of the context as the bot wrote it.",
 }
+
+# What the page of the repository's settings says beside its table: mistakes, and the offer to a new repository.
+CONFIGURATION_SAID = (
+    """## Mistakes
+
+A mistake is told with its line, and with what was probably meant, wherever somebody can mend it:
+
+- A pull request that changes the file gets the check `gitwright/config` on its head, one from a fork too: each mistake at its line,
+  or what differs from the defaults. The file is read there and never followed; what counts is the default branch.
+- While the file on the default branch is broken, one issue, “Gitwright: mend .github/gitwright.yml”, names the mistakes. It is edited
+  when they change, closed when they are mended, and opened again rather than doubled. It is looked at when a push changes the file and when a
+  track begins.
+- A track that begins meanwhile says so on its issue and in its status comment. It goes by the defaults, and reads the file again before the work
+  begins.
+- `gitwright validate [PATH...]` says the same in a clone, for this file and for every `BACKLOG.yaml`, before anything is pushed; exit status 1 means
+  mistakes. A shallow clone will do, so CI can run it.
+
+Warnings never make a file count as absent: keys without an effect, and roles of commands that do not exist.""",
+    """## The offer to a new repository
+
+When the App is installed on a repository, the bot opens one pull request from `agent/onboarding` that adds this file with every key
+commented out: merging it changes nothing. It is opened once: closed by a person it is never opened again, also where the App is
+installed anew. There is none where the file exists, and none in forks, archives and empty repositories. Where many repositories are added at
+once, the first ten that GitHub names get one (`GITWRIGHT_ONBOARDING_PULLS`; 0 offers nothing), spaced by the write gap; the others
+get none, also later: everything works without the file, and this page says what it may hold. Before a label nothing else happens: no
+agent or model is asked, and no code is written.""",
+)
 
 # Slash commands of the design; those that are in no table yet are named as not built.
 DESIGNED = ("plan", "revise", "skip", "retry", "regenerate", "rebase", "pause", "stop", "resume", "budget")
