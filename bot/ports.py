@@ -56,6 +56,17 @@ class Capabilities:
 
 
 @dataclass(frozen=True, slots=True)
+class Quota:
+    """What is left of the calls that an installation may make (0: the App itself, or a person's token)."""
+
+    installation: int
+    resource: str  # core, graphql, search
+    limit: int
+    remaining: int
+    resets_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class FailedDelivery:
     """A webhook delivery that did not reach us; `guid` is what `X-GitHub-Delivery` said, and stays."""
 
@@ -111,6 +122,9 @@ class ForgeReads(Protocol):
 
     def forget_tokens(self, installation: int) -> None:
         """Lend none of an installation's tokens any more: what they may do has changed."""
+
+    def quotas(self) -> Sequence[Quota]:
+        """Give what is left of the forge's limits, as its last answers said; nothing where it has none."""
 
     async def identity(self) -> str:
         """Ask the forge who we are: the App's slug, or the person's login in token mode."""

@@ -78,6 +78,9 @@ class Settings(BaseSettings):
     keep_days: int = Field(
         90, ge=7, le=36500, description="days for which the database keeps what happened in tracks that ended"
     )
+    graphql: bool = Field(
+        True, description="read several things in one call where the forge can; off: everything over REST"
+    )
     write_gap: float = Field(1.0, ge=0, le=60, description="seconds between writes of an installation")
 
     @classmethod

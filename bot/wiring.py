@@ -165,7 +165,7 @@ def _assembled(
     settings: Settings, clock: Clock, local: Local | None, script: Script | None, box: Sandbox, store: Store
 ) -> Bot:
     worktrees = WorktreeManager(settings.data_dir, box)
-    forge = local.forge(worktrees) if local else _github(settings)
+    forge = local.forge(worktrees) if local else _github(settings, clock)
     sessions = Sessions(
         settings.data_dir / "sessions", store, hand_over=lambda home: files.give(home, worktrees.owner)
     )
@@ -205,7 +205,7 @@ def _assembled(
     return bot
 
 
-def _github(settings: Settings) -> Forge:
+def _github(settings: Settings, clock: Clock) -> Forge:
     return FORGES["github"](
         settings.github_api_url,
         git_url=settings.github_git_url,
@@ -215,6 +215,9 @@ def _github(settings: Settings) -> Forge:
         api_version=settings.github_api_version,
         write_gap=settings.write_gap,
         api_limit=settings.api_calls,
+        # The machine's own time needs no telling; one that can be set is what waits are measured by.
+        clock=None if isinstance(clock, SystemClock) else clock,
+        graphql=settings.graphql,
     )
 
 

@@ -11,7 +11,7 @@ from bot.core.checks import Rollup, rollup
 from bot.core.events import ChecksCompleted, ChecksDue, PullClosed
 from bot.core.track import OPEN_PULL, TaskTrack, Track
 from bot.core.values import Actor, Pull
-from bot.handler import Handler, Reads
+from bot.handler import Handler, TrackReads, look
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,17 +23,17 @@ class Facts:
     closed: PullClosed | None = None  # nobody told that the pull request is closed
 
 
-async def _read(track: Track, task: TaskTrack, reads: Reads) -> Facts:
+async def _read(track: Track, task: TaskTrack, reads: TrackReads) -> Facts:
     if task.pull is None:
         return Facts()
-    pull = await reads.forge.pull(track.repo, task.pull)
+    seen = await reads.forge.pull_state(track.repo, task.pull, look(track, reads))
+    pull, checks = seen.pull, seen.checks
     if pull.state != "open":
         return Facts(task.id, closed=_closed(track, pull))
-    checks = await reads.forge.checks(track.repo, pull.head_sha)
     # The base is asked only where nothing ran on the head: no checks there either means that there is no CI.
     theirs = any(not check.ours for check in checks)
     base = [] if theirs else await reads.forge.checks(track.repo, pull.base_sha)
-    return Facts(task.id, rollup(checks, base, pull.mergeable), pull.head_sha)
+    return Facts(task.id, rollup(list(checks), base, pull.mergeable), pull.head_sha)
 
 
 def _closed(track: Track, pull: Pull) -> PullClosed:
@@ -49,7 +49,7 @@ def _closed(track: Track, pull: Pull) -> PullClosed:
     )
 
 
-async def gather_completed(track: Track | None, event: ChecksCompleted, reads: Reads) -> Facts:
+async def gather_completed(track: Track | None, event: ChecksCompleted, reads: TrackReads) -> Facts:
     """Read the checks of the task whose head this is; the bot's own suites and older heads are nothing."""
     if track is None or event.ours:
         return Facts()
@@ -60,7 +60,7 @@ async def gather_completed(track: Track | None, event: ChecksCompleted, reads: R
     return await _read(track, task, reads) if task.rests else Facts()
 
 
-async def gather_due(track: Track | None, event: ChecksDue, reads: Reads) -> Facts:
+async def gather_due(track: Track | None, event: ChecksDue, reads: TrackReads) -> Facts:
     """Read the checks that nobody announced."""
     task = track.task(event.task) if track else None
     if track is None or task is None or task.state not in OPEN_PULL or task.head_sha != event.head_sha:

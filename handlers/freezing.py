@@ -38,19 +38,19 @@ async def read_frozen(
 
     `asker` may write; that was asked before.
     """
-    issue = await reads.forge.issue(repo, number)
+    issue, comments = await reads.forge.conversation(repo, number)
     if issue.is_pull:
         return None
-    heard = await _heard(repo, number, asker, reads, text.at if text else "")
+    heard = await _heard(repo, comments, asker, reads, text.at if text else "")
     return replace(freeze(issue, heard, asker.login, text), by_id=asker.id)
 
 
-async def _heard(repo: Repo, number: int, asker: Actor, reads: Reads, until: str) -> Heard:
+async def _heard(repo: Repo, said: list[Comment], asker: Actor, reads: Reads, until: str) -> Heard:
     own = await reads.forge.bot_ids(repo)
     roles: dict[str, Role] = {asker.login: "write"}
     comments: list[Comment] = []
     strangers = late = 0
-    for comment in await reads.forge.comments(repo, number):
+    for comment in said:
         # In token mode the bot shares a person's account: there its marker tells its texts from theirs.
         ours = comment.author.id in own and parse_marker(comment.body) is not None
         if ours or comment.author.is_bot or _is_command(comment):

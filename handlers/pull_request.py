@@ -10,7 +10,7 @@ from bot.core.actions import Decision
 from bot.core.backlog import Loaded
 from bot.core.events import PullClosed
 from bot.core.track import HELD, Track
-from bot.handler import Handler, Reads
+from bot.handler import Handler, TrackReads, look
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +19,11 @@ class Facts:
     loaded: Loaded | None = None
 
 
-async def gather(track: Track | None, event: PullClosed, reads: Reads) -> Facts:
+async def gather(track: Track | None, event: PullClosed, reads: TrackReads) -> Facts:
     """Read the pull request as it is now and, for a merged backlog, the file that people merged."""
     if track is None:
         return Facts()
-    pull = await reads.forge.pull(event.repo, event.number)
+    pull = (await reads.forge.pull_state(event.repo, event.number, look(track, reads))).pull
     if pull.state == "open":  # reopened meanwhile
         return Facts()
     now = replace(

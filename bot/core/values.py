@@ -98,6 +98,14 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
+class PullState:
+    """A pull request with the checks of its head; of one that is not open they are not read."""
+
+    pull: Pull
+    checks: tuple[Check, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Annotation:
     path: str
     line: int

@@ -98,6 +98,7 @@ def spoken(ctx: Context, repo: Row, row: Row, subject: str) -> Fields:
     """What everything has that somebody wrote; `subject` names it among the reactions."""
     return {
         "databaseId": row["id"],
+        "fullDatabaseId": str(row["id"]),
         "author": lazily(lambda: people.by_id(ctx, row["user_id"])),
         "authorAssociation": objects.association(ctx.forge, repo, row["user_id"]),
         "createdAt": row["created_at"],

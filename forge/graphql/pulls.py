@@ -133,6 +133,7 @@ def review(ctx: Context, repo: Row, pull_row: Row, row: Row) -> Fields:
         "__typename": "PullRequestReview",
         "id": objects.node_id("PullRequestReview", row["id"]),
         "databaseId": row["id"],
+        "fullDatabaseId": str(row["id"]),
         "author": lazily(lambda: people.by_id(ctx, row["user_id"])),
         "authorAssociation": objects.association(ctx.forge, repo, row["user_id"]),
         "body": row["body"],

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 PAGE = ("after", "before", "first", "last")
 
 _SPOKEN = (
-    "id databaseId author authorAssociation body createdAt updatedAt url reactionGroups includesCreatedEdit"
+    "id databaseId fullDatabaseId author authorAssociation body createdAt updatedAt url reactionGroups includesCreatedEdit"
     " viewerDidAuthor"
 )
 _CONVERSATION = (

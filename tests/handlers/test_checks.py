@@ -7,8 +7,9 @@ from bot.core.actions import AssessTask, Decision, SyncStatus
 from bot.core.events import ChecksCompleted, ChecksDue, TaskProposed
 from bot.core.life_work import task_proposed
 from bot.core.track import Track
-from bot.core.values import Check, Pull, Repo
-from bot.handler import Reads
+from bot.core.values import Check, Pull, PullState, Repo
+from bot.handler import TrackReads
+from bot.ports import Look
 from handlers import checks
 from tests.core.builders import NOW, REPO, SHA, a_check, a_task, a_track
 
@@ -28,8 +29,10 @@ class _World:
     def forge(self) -> "_World":
         return self
 
-    async def pull(self, _repo: Repo, _number: int) -> Pull:
-        return self.pulled
+    arrived = 0.0
+
+    async def pull_state(self, _repo: Repo, _number: int, _look: Look) -> PullState:
+        return PullState(self.pulled, tuple(self.ran.get(self.pulled.head_sha, ())))
 
     async def checks(self, _repo: Repo, sha: str) -> list[Check]:
         return self.ran.get(sha, [])
@@ -49,7 +52,7 @@ def working(**changes: Any) -> Track:
 
 async def announce(track: Track, world: _World | None = None, *, ours: bool = False) -> Decision:
     event = ChecksCompleted(repo=REPO, sha=SHA, branch=BRANCH, ours=ours)
-    facts = await checks.gather_completed(track, event, cast(Reads, world or _World()))
+    facts = await checks.gather_completed(track, event, cast(TrackReads, world or _World()))
     return checks.decide_completed(track, event, facts, NOW)
 
 
@@ -105,7 +108,7 @@ async def test_a_look_finds_what_nobody_told_of() -> None:
     track = working()
     due = ChecksDue(task="T-1", head_sha=SHA, waited=0)
     closed = _World(pulled=replace(OPEN, state="closed"))
-    facts = await checks.gather_due(track, due, cast(Reads, closed))
+    facts = await checks.gather_due(track, due, cast(TrackReads, closed))
     decision = checks.decide_due(track, due, facts, NOW)
     assert task_of(decision)[0] == "held"
     assert SyncStatus() in decision.actions
@@ -114,5 +117,5 @@ async def test_a_look_finds_what_nobody_told_of() -> None:
 async def test_a_look_for_an_older_head_is_nothing() -> None:
     track = working(head_sha=NEWER)
     due = ChecksDue(task="T-1", head_sha=SHA, waited=0)
-    facts = await checks.gather_due(track, due, cast(Reads, _World()))
+    facts = await checks.gather_due(track, due, cast(TrackReads, _World()))
     assert checks.decide_due(track, due, facts, NOW).actions == ()

@@ -52,8 +52,8 @@ class _World:
     async def comment(self, _repo: Repo, comment: int) -> Comment:
         return Comment(comment, "", DANA)
 
-    async def comments(self, _repo: Repo, _number: int) -> tuple[Comment, ...]:
-        return self.said
+    async def conversation(self, repo: Repo, number: int) -> tuple[Issue, list[Comment]]:
+        return await self.issue(repo, number), list(self.said)
 
 
 async def labeled(

@@ -57,8 +57,8 @@ class _World:
     async def issue(self, _repo: Repo, number: int) -> Issue:
         return Issue(number, "Greet", "Say hello.", "open", DANA)
 
-    async def comments(self, _repo: Repo, _number: int) -> list[Comment]:
-        return []
+    async def conversation(self, repo: Repo, number: int) -> tuple[Issue, list[Comment]]:
+        return await self.issue(repo, number), []
 
 
 async def say(

@@ -40,8 +40,8 @@ class _World:
     async def bot_ids(self, _repo: Repo) -> frozenset[int]:
         return frozenset({BOT.id})
 
-    async def comments(self, _repo: Repo, _number: int) -> list[Comment]:
-        return self.said
+    async def conversation(self, repo: Repo, number: int) -> tuple[Issue, list[Comment]]:
+        return await self.issue(repo, number), list(self.said)
 
 
 async def test_only_the_words_of_people_who_may_write_are_frozen_without_what_is_hidden() -> None:

@@ -65,11 +65,11 @@ class _Forge:
         self.asked.append(f"comments of {number}")
         return self.said
 
-    async def labeled_issues(self, repo: Repo, label: str) -> list[int]:
+    async def labeled_issues(self, repo: Repo, *labels: str) -> list[int]:
         if repo.id in self.broken:
             raise ForgeError("403 Forbidden")
-        self.asked.append(label)
-        return self.labeled.get(label, [])
+        self.asked += labels
+        return sorted({number for label in labels for number in self.labeled.get(label, [])})
 
     async def issue(self, _repo: Repo, number: int) -> Issue:
         if self.about is None:

@@ -7,7 +7,7 @@ from typing import Any
 from bot.core.values import Annotation, Button, Repo, Report
 from bot.forges.github import views
 from bot.forges.github.auth import CHECK
-from bot.forges.github.reads import GitHubReads
+from bot.forges.github.looks import GitHubLooks
 from bot.forges.github.views import cut
 
 OUTPUT_LIMIT = 65_535  # characters of a check run's summary
@@ -17,7 +17,7 @@ MOST_ANNOTATIONS = 200  # of one check: nobody reads more, and each request coun
 _STATES = {None: "pending", "success": "success", "neutral": "success", "skipped": "success"}
 
 
-class GitHubChecks(GitHubReads):
+class GitHubChecks(GitHubLooks):
     """Implements `set_check` of Forge."""
 
     async def set_check(

@@ -1,0 +1,230 @@
+"""Owns asking GitHub for several things at once: GraphQL documents, and what to do where it has no answer to them.
+
+Whatever is asked here can be asked over REST too; `None` means that it has to be.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+
+from bot.errors import ForgeError, NotFoundError, RetryableError
+from bot.forges.github.limits import until_reset
+from bot.forges.github.transport import Access, Api
+
+_log = structlog.get_logger(__name__)
+
+JsonDict = dict[str, Any]
+
+MOST_PULLS = 20  # of one document: with their checks they stay far below GitHub's limit of nodes
+PAUSE = timedelta(minutes=5)  # before a server that gave no usable answer is asked again
+_LIMITED = frozenset({"RATE_LIMITED", "RATE_LIMIT"})
+_RUN = re.compile(r"/(?:runs|job)/(\d+)(?:[?#]|$)")
+
+_WHO = "__typename login ... on User { databaseId } ... on Bot { databaseId }"
+_PULL = f"""fragment pull on PullRequest {{
+  number state title body isDraft merged mergedAt mergeable headRefName headRefOid baseRefName baseRefOid
+  mergeCommit {{ oid }} author {{ {_WHO} }}
+  commits(last: 1) {{ nodes {{ commit {{ oid statusCheckRollup {{ contexts(first: 100) {{
+    pageInfo {{ hasNextPage }}
+    nodes {{ __typename
+      ... on CheckRun {{ databaseId name status conclusion permalink detailsUrl title summary text
+        checkSuite {{ app {{ databaseId slug }} }} }}
+      ... on StatusContext {{ context state description targetUrl creator {{ {_WHO} }} }} }} }} }} }} }} }}
+}}"""
+_CONVERSATION = f"""query($owner: String!, $name: String!, $number: Int!) {{
+  repository(owner: $owner, name: $name) {{ issueOrPullRequest(number: $number) {{ __typename
+    ... on Issue {{ number title body state author {{ {_WHO} }}
+      labels(first: 100) {{ pageInfo {{ hasNextPage }} nodes {{ name }} }}
+      comments(first: 100) {{ pageInfo {{ hasNextPage }}
+        nodes {{ fullDatabaseId body createdAt updatedAt author {{ {_WHO} }} }} }} }} }} }} }}"""
+_LABELLED = """query($owner: String!, $name: String!, $labels: [String!]) {
+  repository(owner: $owner, name: $name) { issues(first: 100, states: [OPEN], labels: $labels) {
+    pageInfo { hasNextPage } nodes { number } } } }"""
+
+
+class GraphQL:
+    """Asks one forge; a server without it, or one that is used up for now, is left alone."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self._url = graphql_url(api.base)
+        self.off = False  # for good
+        self._again: datetime | None = None
+
+    @property
+    def usable(self) -> bool:
+        """Tell whether asking may help."""
+        return not self.off and (self._again is None or self._again <= self._api.now())
+
+    async def ask(self, access: Access, document: str, variables: Mapping[str, Any]) -> JsonDict | None:
+        """Give the data of a query without errors; None where REST has to be asked.
+
+        Raises ForgeError with status 401 for a token that ended.
+        """
+        body = {"query": document, "variables": dict(variables)}
+        try:
+            answer = await self._api.send("POST", self._url, access, json=body, repeatable=True)
+            told = answer.json()
+        except NotFoundError as error:
+            self.off = True
+            _log.info("no_graphql_here", error=str(error))
+            return None
+        except RetryableError as error:  # REST has limits of its own, and says the rest
+            self._rest(str(error), timedelta(seconds=error.after) if error.after else PAUSE)
+            return None
+        except ForgeError as error:
+            if error.status == 401:
+                raise
+            self._rest(str(error), PAUSE)
+            return None
+        if not isinstance(told, dict):
+            self._rest("its answer is no object", PAUSE)
+            return None
+        return self._data(told, until_reset(answer.headers, self._api.now().timestamp()))
+
+    def _data(self, told: JsonDict, reset: float | None) -> JsonDict | None:
+        errors = [each for each in told.get("errors") or () if isinstance(each, dict)]
+        if not errors and isinstance(told.get("data"), dict):
+            data: JsonDict = told["data"]
+            return data
+        said = "; ".join(str(each.get("message")) for each in errors)[:300]
+        if any(each.get("type") in _LIMITED for each in errors):
+            self._rest(said, timedelta(seconds=max(reset or 60.0, 1.0)))
+        elif "data" not in told:
+            self.off = True  # it does not know the fields: an older server
+            _log.warning("graphql_not_understood", error=said)
+        else:
+            _log.info("graphql_partly_answered", error=said)  # REST says which of it may not be read, and why
+        return None
+
+    def _rest(self, why: str, pause: timedelta) -> None:
+        self._again = self._api.now() + pause
+        _log.warning("graphql_rests", error=why, seconds=pause.total_seconds())
+
+
+def graphql_url(api_url: str) -> str:
+    """Give where GraphQL speaks: beside `/api/v3` on GHES, below the address elsewhere."""
+    return f"{api_url.removesuffix('/v3')}/graphql"
+
+
+# --- documents, and their answers in the shape of REST's ---------------------------------------------
+
+
+def pulls(numbers: Collection[int]) -> str:
+    """Give the document that reads pull requests with the checks of their heads."""
+    fields = " ".join(f"p{number}: pullRequest(number: {number}) {{ ...pull }}" for number in numbers)
+    return f"query($owner: String!, $name: String!) {{ repository(owner: $owner, name: $name) {{ {fields} }} }} {_PULL}"
+
+
+def conversation() -> str:
+    """Give the document that reads an issue with its comments."""
+    return _CONVERSATION
+
+
+def labelled() -> str:
+    """Give the document that reads which open issues bear any of some labels."""
+    return _LABELLED
+
+
+def pull_parts(found: JsonDict) -> tuple[JsonDict, list[JsonDict], list[JsonDict]] | None:
+    """Give a pull request, its check runs and its statuses, newest first; None where the answer holds not all."""
+    commit = found["commits"]["nodes"][0]["commit"] if found["commits"]["nodes"] else {"oid": None}
+    if commit["oid"] != found["headRefOid"] and found["state"] == "OPEN":
+        return None  # pushed to in this moment
+    contexts = (commit.get("statusCheckRollup") or {}).get("contexts") or {"nodes": []}
+    if contexts["nodes"] and contexts["pageInfo"]["hasNextPage"]:
+        return None
+    nodes = contexts["nodes"]
+    runs = [_run(node) for node in nodes if node["__typename"] == "CheckRun"]
+    statuses = [_status(node) for node in nodes if node["__typename"] == "StatusContext"]
+    return _pull(found), runs, statuses
+
+
+def issue_parts(found: JsonDict) -> tuple[JsonDict, list[JsonDict]] | None:
+    """Give an issue and its comments; None for a pull request, and where there are more than one answer holds."""
+    if found["__typename"] != "Issue" or any(
+        found[name]["pageInfo"]["hasNextPage"] for name in ("labels", "comments")
+    ):
+        return None
+    issue = {
+        **{name: found[name] for name in ("number", "title", "body")},
+        "state": found["state"].lower(),
+        "user": _user(found["author"]),
+        "labels": found["labels"]["nodes"],
+    }
+    return issue, [_comment(each) for each in found["comments"]["nodes"]]
+
+
+def _comment(node: JsonDict) -> JsonDict:
+    return {
+        "id": int(node["fullDatabaseId"]),
+        "body": node["body"],
+        "user": _user(node["author"]),
+        "created_at": node["createdAt"],
+        "updated_at": node["updatedAt"],
+    }
+
+
+def _pull(node: JsonDict) -> JsonDict:
+    commit = node["mergeCommit"]
+    return {
+        **{name: node[name] for name in ("number", "title", "body", "merged")},
+        "state": "open" if node["state"] == "OPEN" else "closed",
+        "head": {"ref": node["headRefName"], "sha": node["headRefOid"]},
+        "base": {"ref": node["baseRefName"], "sha": node["baseRefOid"]},
+        "merged_at": node["mergedAt"],
+        "merge_commit_sha": commit and commit["oid"],
+        "mergeable": {"MERGEABLE": True, "CONFLICTING": False}.get(node["mergeable"])
+        if node["state"] == "OPEN"
+        else None,
+        "draft": node["isDraft"],
+        "user": _user(node["author"]),
+    }
+
+
+def _run(node: JsonDict) -> JsonDict:
+    # Ids outgrew the 32 bits of `databaseId`; the page's address has the whole one.
+    id_ = _RUN.search(node["permalink"] or "")
+    app = node["checkSuite"]["app"]
+    return {
+        "id": int(id_[1]) if id_ else node["databaseId"] or 0,
+        "name": node["name"],
+        "status": node["status"].lower(),
+        "conclusion": node["conclusion"] and node["conclusion"].lower(),
+        "app": app and {"id": app["databaseId"], "slug": app["slug"]},
+        "html_url": node["permalink"],
+        "details_url": node["detailsUrl"],
+        "output": {name: node[name] for name in ("title", "summary", "text")},
+    }
+
+
+def _status(node: JsonDict) -> JsonDict:
+    state = node["state"].lower()
+    return {
+        "context": node["context"],
+        "state": "pending" if state == "expected" else state,
+        "description": node["description"],
+        "target_url": node["targetUrl"],
+        "creator": _user(node["creator"]),
+    }
+
+
+def _user(node: JsonDict | None) -> JsonDict | None:
+    """Name a user as REST does: there a bot's login ends in `[bot]`."""
+    if node is None:
+        return None
+    bot = node["__typename"] == "Bot"
+    login = f"{node['login']}[bot]" if bot else node["login"]
+    return {"id": node.get("databaseId") or 0, "login": login, "type": node["__typename"]}
+
+
+def chunks(numbers: Collection[int]) -> Iterator[list[int]]:
+    """Cut numbers into as many as one document may ask for."""
+    ordered = sorted(set(numbers))
+    for start in range(0, len(ordered), MOST_PULLS):
+        yield ordered[start : start + MOST_PULLS]
