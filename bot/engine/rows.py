@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclass, fieldes import dataclass
 from datetime import datetime
 from typing import Literal
 
