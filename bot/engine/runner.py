@@ -121,7 +121,7 @@ class Runner:
 
     def _put_off(self) -> list[str]:
         """List the deliveries that it is too early to try again; those behind them go on."""
-        now = asyncio.get_running_loop().time()
+        now = self._clock.now().timestamp()
         # What has been due for long was routed by another process.
         self._waiting = {id_: one for id_, one in self._waiting.items() if one[1] > now - RESCAN_SECONDS}
         return [id_ for id_, (_, again) in self._waiting.items() if again > now]
@@ -133,7 +133,7 @@ class Runner:
         except RetryableError as error:
             wait = error.after or min(self._poll * 2 ** min(tries, 10), RESCAN_SECONDS)
             log.warning("delivery_waits id=%s seconds=%.1f error=%s", delivery.id, wait, error)
-            self._waiting[delivery.id] = (tries + 1, asyncio.get_running_loop().time() + wait)
+            self._waiting[delivery.id] = (tries + 1, self._clock.now().timestamp() + wait)
             return
         except Exception as error:  # an outermost edge: what cannot be routed is kept and named
             # One delivery that cannot be understood must not hold up those behind it.

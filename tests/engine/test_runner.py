@@ -256,6 +256,14 @@ async def test_a_delivery_that_cannot_be_understood_holds_up_nobody(
     assert "delivery_rejected id=bad" in caplog.text
 
 
+def as_time_goes_by(clock: SettableClock, look: Callable[[], bool]) -> Callable[[], bool]:
+    def passing() -> bool:
+        clock.forward(seconds=0.02)
+        return look()
+
+    return passing
+
+
 async def test_a_delivery_that_cannot_be_routed_now_is_routed_later(
     store: Store, clock: SettableClock, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -269,7 +277,7 @@ async def test_a_delivery_that_cannot_be_routed_now_is_routed_later(
     engine = ListedEngine()
     await deliver(store, clock, "d1")
     async with running(store, engine, clock, route, poll=0.02):
-        await until(lambda: len(engine.ids("track")) == 1)
+        await until(as_time_goes_by(clock, lambda: len(engine.ids("track")) == 1))
     assert caplog.text.count("delivery_waits id=d1") == 2
 
 
@@ -292,7 +300,7 @@ async def test_deliveries_that_wait_hold_up_none_behind_them_and_are_not_asked_a
     await deliver(store, clock, "short", "good")
     async with running(store, engine, clock, route, poll=0.02):
         await until(lambda: len(engine.ids("track")) == 1)
-        await until(lambda: asked["short"] >= 4)
+        await until(as_time_goes_by(clock, lambda: asked["short"] >= 4))
     assert asked == {**dict.fromkeys(limited, 1), "short": asked["short"], "good": 1}
 
 

@@ -23,6 +23,7 @@ from typing import Any
 import httpx
 
 from bot.core.ids import parse_marker
+from bot.ports import Clock
 from bot.wiring import Bot, build
 from tests.judges.openapi import Judge
 from tests.judges.served import JudgedForge, judged_forge
@@ -291,6 +292,7 @@ async def story(
     change: Callable[[Bot], None] = lambda _: None,
     internal_errors: bool = False,
     onboarding_pulls: int = 0,
+    clock: Clock | None = None,
 ) -> AsyncIterator[Story]:
     """Set the stage; `change` takes a part's effect away, `internal_errors` says that the story means them."""
     written = stage.write_script(
@@ -299,7 +301,7 @@ async def story(
     with judged_forge(tmp / "forge", judge, webhook_judge) as forge, closing(stage.listener()) as listening:
         port = listening.getsockname()[1]
         app = await asyncio.to_thread(stage.prepare, forge, port, files or FILES, ci, tmp)
-        bot = await build(stage.settings(forge, app, tmp, written, test, onboarding_pulls))
+        bot = await build(stage.settings(forge, app, tmp, written, test, onboarding_pulls), clock)
         change(bot)
         async with (
             stage.served(bot, listening),
