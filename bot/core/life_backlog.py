@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from bot.core import leases, messages
-from bot.core.actions import CheckHealth, Decision, PostComment, SyncStatus
+from bot.core.actions import CheckHealth, Decision, PostComment, SyncPlan, SyncStatus
 from bot.core.backlog import BacklogTask, Loaded
 from bot.core.events import PullClosed
 from bot.core.life import block, finish, moment, nothing, say, stamp
@@ -50,6 +50,7 @@ def backlog_merged(track: Track, loaded: Loaded | None, now: datetime) -> Decisi
         lines = messages.problem_lines(loaded.problems)
         text = f"`{path}` was merged but cannot be read, so nothing starts. Push a valid file to start.\n\n{lines}"
         return block(track, "backlog-invalid", f"{path} cannot be read", text, now)
+    settled = (SyncPlan(),) if track.plan and track.plan.minority else ()  # its boxes mean nothing any more
     track = replace(
         track,
         state="working",
@@ -59,7 +60,7 @@ def backlog_merged(track: Track, loaded: Loaded | None, now: datetime) -> Decisi
     ).noting(stamp(now), f"the backlog of {messages.count(len(loaded.backlog.tasks), 'task')} was merged")
     if all(task.state in SETTLED for task in track.tasks):
         return finish(track, now)
-    return Decision(track=track, actions=(CheckHealth(before="work"), SyncStatus()))
+    return Decision(track=track, actions=(CheckHealth(before="work"), *settled, SyncStatus()))
 
 
 def begun_from(task: BacklogTask) -> TaskTrack:

@@ -127,7 +127,8 @@ def _left_out(track: Track, name: str, task: PlannedTask) -> str:
     if found is None:
         return boxes.line(box, label)
     if not found.task:
-        return f"- {box}{label}: **taken in as soon as the backlog's pull request is open**"
+        when = "as soon as the backlog's pull request is open" if track.backlog_pull is None else "now"
+        return f"- {box}{label}: **taken in {when}**"
     return f"- {box}{label}: **taken in as `{found.task}`**"
 
 

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core.backlog import Backlog, Scope, dump, from_plan, load, separated
+from bot.core.backlog_plan import with_left_out
 from bot.core.plans import MergedPlan, PlannedTask
 from bot.core.scopes import overlaps
 from tests.core.test_backlog import backlogs
@@ -98,3 +99,60 @@ def test_a_task_without_files_may_touch_all_and_so_runs_alone() -> None:
     )
     backlog = from_plan(plan, track="t", issue=None, base_sha="", goal="")
     assert [(t.scope.paths, t.depends_on) for t in backlog.tasks] == [(("a.py",), ()), (("*",), ("T-1",))]
+
+
+names = st.sets(st.sampled_from(["M-1", "M-2", "M-9"]))
+
+
+@given(plans(), names, st.data())
+def test_what_was_left_out_is_added_below_and_changes_nothing_else(
+    plan: MergedPlan, wanted: set[str], data: st.DataObject
+) -> None:
+    backlog = from_plan(plan, track="issue-1", issue=1, base_sha="a" * 40, goal="Greet.")
+    if backlog.tasks:  # people may have dropped any of them
+        gone = data.draw(st.sampled_from(backlog.tasks)).id
+        kept = [t for t in backlog.tasks if t.id != gone and gone not in t.depends_on]
+        backlog = backlog.model_copy(update={"tasks": tuple(kept)})
+    more, made = with_left_out(backlog, plan, sorted(wanted), {}, taken=["T-7"])
+    assert wanted & set(plan.left_out()) <= set(made)
+    assert more.tasks[: len(backlog.tasks)] == backlog.tasks
+    assert [task.id for task in more.tasks[len(backlog.tasks) :]] == list(made.values())
+    assert not set(made.values()) & {"T-7", *(task.id for task in backlog.tasks)}
+    errors = {problem.code for problem in load(dump(more)).errors} if more.tasks else set()
+    assert not errors - {problem.code for problem in load(dump(backlog)).errors}
+    for task in more.tasks[len(backlog.tasks) :]:
+        for other in backlog.tasks:
+            if overlaps(task.scope.paths, other.scope.paths):
+                assert reaches(more, task.id, other.id)
+    again, nothing = with_left_out(more, plan, sorted(wanted), made)
+    assert (again, nothing) == (more, {})
+
+
+def reaches(backlog: Backlog, later: str, earlier: str) -> bool:
+    """Tell whether a task waits for another, directly or not."""
+    needs = {task.id: task.depends_on for task in backlog.tasks}
+    waiting, seen = [later], set[str]()
+    while waiting:
+        each = waiting.pop()
+        if each not in seen:
+            seen.add(each)
+            waiting += needs.get(each, ())
+    return earlier in seen
+
+
+def test_what_it_needs_of_the_left_out_comes_with_it_and_what_is_there_is_named() -> None:
+    plan = MergedPlan(
+        tasks=(PlannedTask(key="a", title="A", files=("a.py",)),),
+        minority=(
+            PlannedTask(key="b", title="B", files=("b.py",), depends_on=("a", "c")),
+            PlannedTask(key="c", title="C", files=("c.py",)),
+        ),
+    )
+    backlog = from_plan(plan, track="issue-1", issue=1, base_sha="a" * 40, goal="Greet.")
+    both, made = with_left_out(backlog, plan, ["M-1"], {})
+    assert made == {"M-2": "T-2", "M-1": "T-3"}
+    assert [task.depends_on for task in both.tasks] == [(), (), ("T-1", "T-2")]
+    one, _ = with_left_out(backlog, plan, ["M-2"], {})
+    both, made = with_left_out(one, plan, ["M-1"], {"M-2": "T-2"})
+    assert made == {"M-1": "T-3"}
+    assert both.tasks[2].depends_on == ("T-1", "T-2")

@@ -6,9 +6,10 @@ from dataclasses import replace
 import pytest
 from inline_snapshot import snapshot
 
-from bot.core.messages_plan import plan
+from bot.core.messages_plan import plan, redrawn
 from bot.core.planning import Estimate, MergedPlan, PlannedTask
-from tests.core.builders import a_track
+from bot.core.track import Included
+from tests.core.builders import SHA, a_track
 
 
 def merged(*estimates: Estimate, proposals: int = 3) -> MergedPlan:
@@ -67,3 +68,43 @@ that gave nothing**
 So this is the plan of one planner alone: there was no other to compare it with.\
 """)
     assert "compare" not in plan(track, merged("S", proposals=2), ())
+
+
+def test_the_boxes_of_a_posted_plan_follow_the_track_and_every_other_word_stays() -> None:
+    left_out = (PlannedTask(key="x", title="Wave"), PlannedTask(key="y", title="Shout | loud"))
+    found = merged("S").model_copy(update={"minority": left_out})
+    track = a_track(plan=found, state="review", backlog_pull=13)
+    posted = plan(track, found, ()).replace("S.", "S, as a person edited it.") + "- [x] mine\n"
+    assert redrawn(track, posted) == posted
+
+    asked = Included(name="M-1", by="dana", key="k")
+    pending = redrawn(replace(track, included=(asked,), ticks=(("include M-1", 1),)), posted)
+    rows = [line for line in pending.splitlines() if "box:" in line]
+    assert rows == snapshot(
+        [
+            "- <!-- box:include M-1 #1 -->`M-1` Wave: **taken in now**",
+            "- [ ] <!-- box:include M-2 -->`M-2` Shout \\| loud",
+        ]
+    )
+    early = replace(track, included=(asked,), backlog_pull=None)
+    assert "**taken in as soon as the backlog's pull request is open**" in redrawn(early, posted)
+    done = replace(track, included=(replace(asked, task="T-2"),))
+    rows = [line for line in redrawn(done, pending).splitlines() if "box:" in line]
+    assert rows == snapshot(
+        [
+            "- <!-- box:include M-1 -->`M-1` Wave: **taken in as `T-2`**",
+            "- [ ] <!-- box:include M-2 -->`M-2` Shout \\| loud",
+        ]
+    )
+    merged_ = redrawn(replace(done, merged_sha=SHA), redrawn(done, pending))
+    rows = [line for line in merged_.splitlines() if "box:" in line]
+    assert rows == snapshot(
+        [
+            "- <!-- box:include M-1 -->`M-1` Wave: **taken in as `T-2`**",
+            "- <!-- box:include M-2 -->`M-2` Shout \\| loud",
+        ]
+    )
+    for text in (pending, merged_):
+        assert [line for line in text.splitlines() if "box:" not in line] == [
+            line for line in posted.splitlines() if "box:" not in line
+        ]

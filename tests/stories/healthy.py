@@ -106,7 +106,7 @@ async def _is_planned(s: Story, issue: int) -> None:
         "no task with three votes"
     )
     dropped = plan.partition("What will not be done")[2]
-    assert "- Translate the README" in dropped, "the minority's task is not named as left out"
+    assert "Translate the README" in dropped, "the minority's task is not named as left out"
     await _planners_met(s)
 
 
