@@ -64,7 +64,7 @@ async def _check_track(story: Story, track: Track) -> None:
     assert not failed, failed
     assert track.state != "planning", f"{track.id} stands still in planning and nobody was told"
     if track.state == "working":
-        assert any(task.state in RESTING for task in track.tasks), (
+        assert any(task.state in RESTING or task.asks for task in track.tasks), (
             f"{track.id} works on nothing: {track.tasks}"
         )
     assert ("[!WARNING]" in bodies[0]) == bool(track.problem)

@@ -42,7 +42,9 @@ async def verified(s: Story, sha: str) -> bool:
     return bool((await s.call("GET", f"{s.path}/commits/{sha}"))["commit"]["verification"]["verified"])
 
 
-@pytest.mark.parametrize("branches", ["~DEFAULT_BRANCH", "refs/heads/agent/**/*"])
+@pytest.mark.parametrize(
+    "branches", ["~DEFAULT_BRANCH", pytest.param("refs/heads/agent/**/*", marks=pytest.mark.long)]
+)
 async def test_where_commits_have_to_be_signed_the_forge_signs_the_very_tree_that_was_verified(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge, branches: str
 ) -> None:

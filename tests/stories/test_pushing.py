@@ -1,8 +1,10 @@
 """Between finished work and its push: a person is asked, may say yes or no, and nothing is lost while they think."""
 
 import re
+import subprocess
 from pathlib import Path
 
+import pytest
 from inline_snapshot import snapshot
 
 from tests.judges.openapi import Judge
@@ -10,6 +12,8 @@ from tests.judges.webhooks import WebhookJudge
 from tests.stories.reading import read
 from tests.stories.scripts import BYE, BYE_TASK, FILES, JsonDict, agreed, does, new_file, writes
 from tests.stories.story import Story, story
+from tests.stories.test_boxes import tick
+from tests.stories.test_lost_data import lives
 
 TESTED = new_file("tests/test_more.py", "def test_more():\n    assert True\n")
 TWICE: JsonDict = {
@@ -110,6 +114,10 @@ graph LR
   T1["T-1 Say goodbye"]
 ```
 
+**Tick to have it done**, if you may write here:
+
+- [ ] Push `T-1` (`<short>`)
+
 **Last:** T-1 waits for an OK to push `<short>`, because: push: ask (<time>)
 
 **Cost so far:** 0 tokens, $0.00, of at most $10.00.
@@ -163,3 +171,50 @@ Nothing runs meanwhile. What you can do:
         await s.task_in_state(issue, "in_review")
         assert (await s.task_pull())["head"]["sha"].startswith(command.split()[-1])
         await s.merge_all(issue)
+
+
+async def test_what_waits_survives_the_end_of_the_bot_and_a_box_lets_it_through(
+    tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
+) -> None:
+    async with lives(tmp_path, judge, webhook_judge) as world:
+        async with world.life(quiet=False) as s:
+            await s.put(".github/gitwright.yml", "push: ask\n")
+            issue = await begun(s)
+            _, command = await asked(s, issue)
+        (mirror,) = (tmp_path / "bot/mirrors").glob("*.git")
+        assert list((tmp_path / "bot/tasks").iterdir()) == []
+        for step in (["repack", "-q", "-a", "-d"], ["prune", "--expire=now"]):
+            subprocess.run(["git", "--git-dir", str(mirror), *step], check=True, timeout=60)
+        async with world.life() as s:
+            await tick(s, issue, "status", "push T-1")
+            pull = await s.task_pull()
+            assert pull["head"]["sha"].startswith(command.split()[-1])
+            await s.merge_all(issue)
+
+
+@pytest.mark.long
+async def test_lost_with_all_data_it_is_made_again_and_asked_for_anew(
+    tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
+) -> None:
+    async with lives(tmp_path, judge, webhook_judge) as world:
+        async with world.life() as s:
+            await s.put(".github/gitwright.yml", "push: ask\n")
+            issue = await begun(s)
+            await asked(s, issue)
+            await s.quiet()
+        world.lose_everything()
+        async with world.life() as s:
+            _, command = await asked(s, issue, 2)
+            await s.comment(issue, command)
+            await s.merge_all(issue)
+
+
+async def test_on_a_public_repository_a_person_is_asked_without_a_word_in_the_settings(
+    tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
+) -> None:
+    async with story(tmp_path, judge, webhook_judge) as s:
+        await s.call("PATCH", s.path, json={"private": False})
+        issue = await begun(s)
+        await asked(s, issue)
+        assert await s.pulls("open") == []
+        await s.quiet()
