@@ -63,6 +63,7 @@ def pages() -> dict[str, str]:
         "docs/settings.md": settings(),
         "docs/events.md": events(),
         "docs/doctor.md": doctor(),
+        "docs/permissions.md": permissions_asked(),
         "docs/schemas/gitwright.schema.json": _json(json_schemas.gitwright()),
         "docs/schemas/backlog.schema.json": _json(json_schemas.backlog()),
     }

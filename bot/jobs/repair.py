@@ -22,6 +22,7 @@ from bot.jobs.repository import Repositories
 from bot.ports import Forge, Mirror
 
 EVIDENCE = 3_000  # characters of what failed checks say
+LOGS = 3  # of failed jobs that are read: each costs two calls
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class AssessJob:
             people=bool(people),
             may_rebase=track.config.rebase != "never",
         )
-        output = "\n\n".join(_said(check)[: EVIDENCE // len(red)] for check in red)
+        output = "\n\n".join(_said(check, EVIDENCE // len(red)) for check in red)
         return TaskAssessed(
             task=task.id,
             attempt=task.attempt,
@@ -76,7 +77,14 @@ class AssessJob:
         checks = await self.forge.checks(track.repo, head)
         seen = rollup(checks, [], None)
         failed = seen.names if seen.verdict == "red" else ()
-        return [check for check in checks if check.name in failed and not check.ours]
+        red = [check for check in checks if check.name in failed and not check.ours]
+        return [await self._with_log(track, check) for check in red[:LOGS]] + red[LOGS:]
+
+    async def _with_log(self, track: Track, check: Check) -> Check:
+        """Add the end of the job's log to a check of GitHub Actions, which says nothing at length by itself."""
+        if not check.job or check.text:
+            return check
+        return replace(check, text=await self.forge.job_log(track.repo, check.job))
 
     async def _fails_on_base(self, track: Track, tip: str, names: tuple[str, ...]) -> tuple[str, ...]:
         if not names:
@@ -159,10 +167,12 @@ async def _conflicts(
     return tuple(path for path in every if path not in real), real
 
 
-def _said(check: Check) -> str:
-    """Give what a failed check says, the short of it first: without secrets, even if it is cut later."""
-    parts = (f"{check.name}: {check.summary}", check.text)
-    return redact("\n\n".join(part for part in parts if part))
+def _said(check: Check, limit: int) -> str:
+    """Give what a failed check says, the short of it and the end of the rest: without secrets, also where it is cut."""
+    short = redact(f"{check.name}: {check.summary}" + (f" ({check.url})" if check.job else ""))[:limit]
+    rest = redact(check.text)
+    room = limit - len(short) - 2
+    return f"{short}\n\n{rest[-room:]}" if rest and room > 0 else short
 
 
 def _text(track: Track, failing: tuple[str, ...], conflicts: tuple[str, ...]) -> str:
