@@ -50,6 +50,7 @@ class Front:
 
     api_url: str
     api_version: str
+    timeout: float = TIMEOUT
 
     async def convert(self, code: str) -> App:
         """Turn the code that the forge sent after a manifest was confirmed into the App, its key and its secret.
@@ -85,7 +86,7 @@ class Front:
             limit=1,
             write_gap=0,
             now=lambda: datetime.now(UTC),
-            timeout=TIMEOUT,
+            timeout=self.timeout,
         )
         try:
             async with asyncio.timeout(PATIENCE):
