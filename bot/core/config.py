@@ -227,9 +227,8 @@ def json_schema() -> dict[str, Any]:
 
 def _explain(root: yaml_tree.Node, errors: Sequence[ErrorDetails]) -> Iterator[ConfigProblem]:
     for details in errors:
-        path = tuple(part for part in details["loc"] if not _is_branch(part))
-        branches = [str(part) for part in details["loc"] if _is_branch(part)]
-        if branches and (branches[0] in _TEXT) != (yaml_tree.find(root, path[:1]).kind == "scalar"):
+        path, branch = _place(details["loc"])
+        if branch and (branch in _TEXT) != (yaml_tree.find(root, path[:1]).kind == "scalar"):
             continue  # said of an alternative that was not chosen
         node = yaml_tree.find(root, path)
         name = ".".join(str(part) for part in path)
@@ -250,11 +249,14 @@ def _explain(root: yaml_tree.Node, errors: Sequence[ErrorDetails]) -> Iterator[C
 
 
 _TEXT = ("str", "constrained-str")
+_UNIONS = ("test", "agent")  # whose value may be of more than one shape
 
 
-def _is_branch(part: str | int) -> bool:
-    """Recognize what pydantic adds to a place for the alternatives of a union."""
-    return isinstance(part, str) and ("[" in part or part in (*_TEXT, "AgentCommand"))
+def _place(loc: tuple[str | int, ...]) -> tuple[tuple[str | int, ...], str]:
+    """Take out of a place what pydantic adds for the alternatives of a union: the part behind the key's name."""
+    if len(loc) > 1 and loc[0] in _UNIONS and isinstance(loc[1], str):
+        return (loc[0], *loc[2:]), loc[1]
+    return loc, ""
 
 
 def _known_keys(path: Sequence[str | int]) -> list[str]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from inline_snapshot import snapshot
 
-from bot.core.config import AgentCommand, RepoConfig, TestCommand, json_schema, parse
+from bot.core.config import AgentCommand, RepoConfig, TestCommand, differing, json_schema, parse, warnings
 
 EVERY_KEY = """\
 test: python -m pytest -q
@@ -119,10 +121,13 @@ def test_a_broken_file_gives_the_defaults_and_says_so(text: str) -> None:
     assert problems
 
 
-@given(st.text(max_size=100))
-def test_reading_never_fails(text: str) -> None:
+@given(st.text(max_size=100), st.text(alphabet="[](){}.,'<>@#-aAsStr ", max_size=20))
+def test_reading_never_fails(text: str, key: str) -> None:
     parse(text)
     parse(f"limits: {text}")
+    for name in ("", "test", "agent", "limits", "commands"):
+        inner = json.dumps({key: 1})
+        assert parse(f"{name}: {inner}" if name else inner)[1]
 
 
 def test_roles_for_commands_have_an_order_of_settings() -> None:
@@ -133,3 +138,39 @@ def test_roles_for_commands_have_an_order_of_settings() -> None:
 
 def test_the_schema_names_every_key() -> None:
     assert set(json_schema()["properties"]) == set(RepoConfig.model_fields)
+
+
+def test_what_a_valid_file_says_in_vain_is_a_warning() -> None:
+    text = "commands: {default: write, pln: admin, plan: write, zzz: read}\negress: [pypi.org]\n"
+    assert parse(text)[1] == ()
+    found = warnings(text, ["plan", "stop"], {"egress"})
+    assert [
+        (p.line, p.column, p.code, p.severity, f"{p.message}. {p.hint}".strip()) for p in found
+    ] == snapshot(
+        [
+            (1, 28, "UNKNOWN_COMMAND", "warning", "There is no command `pln`. Did you mean `plan`?"),
+            (
+                1,
+                53,
+                "UNKNOWN_COMMAND",
+                "warning",
+                "There is no command `zzz`. `/agent help` lists the commands.",
+            ),
+            (2, 1, "NO_EFFECT", "warning", "`egress` has no effect yet."),
+        ]
+    )
+    assert warnings("", ["plan"], {"egress"}) == ()
+    assert warnings("- a", ["plan"], {"egress"}) == ()
+
+
+def test_only_what_differs_from_the_defaults_is_told() -> None:
+    assert differing(RepoConfig()) == {}
+    config, _ = parse(
+        "limits: {workers: 5, api: 10}\ndraft: true\nplanners: [tests]\nlabels: {}\ntest: none\n"
+    )
+    assert differing(config) == {
+        "test": "none",
+        "planners": ["tests"],
+        "limits": {"workers": 5},
+        "draft": True,
+    }

@@ -1,0 +1,164 @@
+"""The issue about broken settings: one, whatever is killed, deleted or told twice; and the check of a pull request."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from bot.core.ids import identity
+from bot.core.repo_actions import CheckSettings, ReportSettings
+from bot.core.settings_report import ISSUE_TITLE
+from bot.core.values import Issue, Repo, Report
+from bot.engine.store import Store
+from bot.errors import NotFoundError
+from bot.jobs.settings_report import CheckSettingsJob, ReportSettingsJob
+from bot.ports import Forge
+from tests.core.builders import DANA, REPO, SHA
+from tests.engine.conftest import SettableClock
+
+BROKEN = "limts: {}\n"
+
+
+@dataclass
+class _Forge:
+    """One repository with a settings file, its issues and checks; counts what it is asked and told."""
+
+    text: str | None = None
+    paths: tuple[str, ...] = (".github/gitwright.yml",)
+    issues: dict[int, Issue] = field(default_factory=dict)
+    comments: list[str] = field(default_factory=list)
+    reports: list[tuple[str, Report]] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
+    tip: str = SHA
+
+    async def repo(self, repo: Repo) -> Repo:
+        return repo
+
+    async def read_file(self, _repo: Repo, ref: str, _path: str) -> str | None:
+        self.calls.append(f"read {ref}")
+        return self.text
+
+    async def pull_paths(self, _repo: Repo, _number: int) -> list[str]:
+        return list(self.paths)
+
+    async def branch_sha(self, _repo: Repo, _branch: str) -> str | None:
+        return self.tip
+
+    async def issue(self, _repo: Repo, number: int) -> Issue:
+        if number not in self.issues:
+            raise NotFoundError("gone")
+        return self.issues[number]
+
+    async def find_issue(self, _repo: Repo, marker: str) -> Issue | None:
+        self.calls.append("look")
+        return next((i for i in self.issues.values() if identity(i.body) == marker), None)
+
+    async def create_issue(self, _repo: Repo, title: str, body: str) -> int:
+        number = len(self.issues) + 1
+        self.issues[number] = Issue(number, title, body, "open", DANA)
+        return number
+
+    async def reopen_issue(self, _repo: Repo, number: int, body: str) -> None:
+        self.calls.append("write")
+        self.issues[number] = replace(self.issues[number], body=body, state="open")
+
+    async def create_comment(self, _repo: Repo, _number: int, body: str) -> int:
+        if identity(body) not in map(identity, self.comments):
+            self.comments.append(body)
+        return 1
+
+    async def close_issue(self, _repo: Repo, number: int) -> None:
+        self.issues[number] = replace(self.issues[number], state="closed")
+
+    async def set_check(self, _repo: Repo, sha: str, report: Report) -> int:
+        self.reports.append((sha, report))
+        return 1
+
+
+@dataclass
+class Desk:
+    store: Store
+    forge: _Forge = field(default_factory=_Forge)
+
+    async def report(self, text: str | None) -> list[tuple[int, str]]:
+        self.forge.text = text
+        await ReportSettingsJob(self.store, cast(Forge, self.forge))(ReportSettings(repo=REPO))
+        return [(issue.number, issue.state) for issue in self.forge.issues.values()]
+
+    async def check(self, text: str | None) -> Report | None:
+        self.forge.text, self.forge.reports = text, []
+        job = CheckSettingsJob(cast(Forge, self.forge), ["plan"])
+        await job(CheckSettings(repo=REPO, pull=14, sha=SHA))
+        assert all(sha == SHA for sha, _ in self.forge.reports)
+        return self.forge.reports[0][1] if self.forge.reports else None
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    store = await Store.open(f"sqlite:///{tmp_path}/store.sqlite", SettableClock())
+    yield Desk(store)
+    await store.close()
+
+
+async def test_told_twice_it_is_one_issue_and_nothing_is_written_again(desk: Desk) -> None:
+    assert await desk.report(BROKEN) == [(1, "open")]
+    assert desk.forge.issues[1].title == ISSUE_TITLE
+    assert await desk.report(BROKEN) == [(1, "open")]
+    assert "write" not in desk.forge.calls
+
+
+async def test_killed_before_its_number_was_stored_it_is_found_again(desk: Desk) -> None:
+    await desk.report("draft: true\n")  # it was looked for, and there was none
+    await desk.report(BROKEN)
+    await desk.store.put_id(f"{REPO.id}:settings-issue", "none")  # as if the number had never been stored
+    assert await desk.report(BROKEN) == [(1, "open")]
+    await desk.store.put_id(f"{REPO.id}:settings-issue", "none")
+    assert await desk.report("limts: {}\nwrong: 1\n") == [(1, "open")]
+
+
+async def test_an_issue_that_people_deleted_is_opened_anew(desk: Desk) -> None:
+    await desk.report(BROKEN)
+    del desk.forge.issues[1]
+    assert await desk.report(BROKEN) == [(1, "open")]
+
+
+async def test_each_time_that_it_is_mended_is_told_once(desk: Desk) -> None:
+    await desk.report(BROKEN)
+    assert await desk.report(None) == [(1, "closed")]
+    assert await desk.report(None) == [(1, "closed")]
+    assert len(desk.forge.comments) == 1
+    desk.forge.tip = "c" * 40
+    assert await desk.report(BROKEN) == [(1, "open")]
+    assert await desk.report("") == [(1, "closed")]
+    assert len(desk.forge.comments) == 2
+
+
+async def test_good_settings_are_looked_for_an_issue_once(desk: Desk) -> None:
+    for _ in range(3):
+        assert await desk.report("draft: true\n") == []
+    assert desk.forge.calls.count("look") == 1
+
+
+async def test_a_pull_request_hears_of_what_it_does_to_the_settings_and_no_other_does(desk: Desk) -> None:
+    broken, good, gone = [await desk.check(text) for text in (BROKEN, "draft: true\n", None)]
+    assert [(r.name, r.conclusion, r.title) for r in (broken, good, gone) if r] == [
+        ("gitwright/config", "failure", "1 mistake"),
+        ("gitwright/config", "success", "valid"),
+        ("gitwright/config", "success", "no settings: the defaults hold"),
+    ]
+    desk.forge.paths = ("README.md", ".github/gitwright.yml.md")
+    assert await desk.check(BROKEN) is None
+
+
+async def test_what_a_file_holds_does_nothing_where_it_is_shown(desk: Desk) -> None:
+    report = await desk.check("'x` @dana #1 `y': 1\n")
+    assert report is not None
+    assert "@dana" in report.summary
+    assert " @dana #1 " not in report.summary, "outside of code it would reach somebody"
+    report = await desk.check("setup: |\n  ```\n  @dana fixes #1\n")
+    assert report is not None
+    assert "````yaml\n" in report.summary  # a fence that its text cannot end
