@@ -225,6 +225,14 @@ SHAPES: dict[str, Shape] = {
         """,
         user="user",
     ),
+    "review_comment": _shape(
+        """
+        url pull_request_review_id id node_id diff_hunk path position original_position commit_id
+        original_commit_id user body created_at updated_at html_url pull_request_url author_association
+        _links start_line original_start_line original_line line start_side side reactions
+        """,
+        user="user",
+    ),
     "simple_pull_request": _shape(
         """
         url id node_id html_url diff_url patch_url issue_url number state locked title user body

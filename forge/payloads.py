@@ -56,8 +56,10 @@ def compose(name: str, action: str | None, objects: JsonDict) -> JsonDict:
         if key == "requester" and value is None and name == "installation":
             continue  # the schema knows a user there or nothing
         shape = _SHAPE_OF.get(key)
-        if name == "pull_request_review" and key == "pull_request":
+        if name in ("pull_request_review", "pull_request_review_comment") and key == "pull_request":
             shape = "simple_pull_request"
+        if name == "pull_request_review_comment" and key == "comment":
+            shape = "review_comment"
         payload[key] = narrow(shape, value) if shape else value
     if (name, action) == ("check_suite", "rerequested"):
         # The schema of this one action does not know them.

@@ -103,6 +103,30 @@ def announce(forge: "Forge", repo: Row, pull: Row, review_id: int, action: str, 
         review={**shown, "state": shown["state"].lower()},
         pull_request=objects.pull_simple(forge, repo, pull),
     )
+    if action == "submitted":
+        _announce_comments(forge, repo, pull, row, sender)
+
+
+def _announce_comments(forge: "Forge", repo: Row, pull: Row, review: Row, sender: Row) -> None:
+    """Emits a `pull_request_review_comment` event for each line that a review says something of."""
+    rows = forge.db.all("SELECT * FROM review_comments WHERE review_id = ? ORDER BY id", review["id"])
+    for row in rows:
+        shown = objects.review_comment(forge, repo, pull, review, row)
+        place = {"start_line": None, "original_start_line": None, "start_side": None, "side": "RIGHT"}
+        line = {"line": row["line"], "original_line": row["line"] or 1}
+        forge.events.emit(
+            "pull_request_review_comment",
+            "created",
+            repo,
+            sender,
+            comment={
+                **shown,
+                **place,
+                **line,
+                "reactions": objects.reactions(forge, shown["url"], "review_comment", row["id"]),
+            },
+            pull_request=objects.pull_simple(forge, repo, pull),
+        )
 
 
 def _check(pull: Row, actor: Actor, verdict: Verdict | None, body: str) -> None:

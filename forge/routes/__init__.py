@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from forge.routes import (
     accounts,
+    actions,
     apps,
     branches,
     checks,
@@ -60,6 +61,7 @@ def routers() -> list[APIRouter]:
         labels.router,
         comments.router,
         reactions.router,
+        actions.router,
         checks.router,
         statuses.router,
         hooks.router,

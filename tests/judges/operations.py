@@ -100,6 +100,7 @@ _TABLE: tuple[tuple[str, str], ...] = (
     (f"{REPO}/pulls/{{pull_number}}/reviews/{{review_id}}/events", "POST"),
     (f"{REPO}/pulls/{{pull_number}}/reviews/{{review_id}}/dismissals", "PUT"),
     # Checks and statuses
+    (f"{REPO}/actions/jobs/{{job_id}}/logs", "GET"),
     (f"{REPO}/check-runs", "POST"),
     (f"{REPO}/check-runs/{{check_run_id}}", "GET PATCH"),
     (f"{REPO}/check-runs/{{check_run_id}}/annotations", "GET"),
@@ -169,6 +170,7 @@ EVENTS: tuple[str, ...] = (
     "pull_request.unlocked",
     "pull_request_review.dismissed",
     "pull_request_review.submitted",
+    "pull_request_review_comment.created",
     "push",
     "repository.archived",
     "repository.deleted",

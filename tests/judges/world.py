@@ -39,6 +39,7 @@ PERMISSIONS = {
     "pull_requests": "write",
     "repository_hooks": "write",
     "statuses": "write",
+    "actions": "read",
 }
 
 

@@ -55,6 +55,10 @@ def _ci(world: World, repo: str) -> None:
         world.forge.settle()
         runs = call(world.bot, "GET", f"{repo}/commits/{sha}/check-runs")["check_runs"]
         assert [(each["app"]["slug"], each["conclusion"]) for each in runs] == [("forge-ci", conclusion)]
+        log = world.bot.get(f"{repo}/actions/jobs/{runs[0]['id']}/logs")
+        assert log.status_code == 302
+        said = world.bot.get(log.headers["location"]).raise_for_status().text
+        assert ("##[error]Failed with exit code 3" in said) == (conclusion == "failure")
         suites = call(world.bot, "GET", f"{repo}/commits/{sha}/check-suites")["check_suites"]
         assert conclusion in [each["conclusion"] for each in suites]
     call(world.admin, "PUT", f"/_test/repos/{OWNER}/walk/ci", json={"command": None})
