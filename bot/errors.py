@@ -19,6 +19,18 @@ class RetryableError(BotError):
         self.after = after
 
 
+class LimitedError(RetryableError):
+    """The forge's rate limit is used up, or what is left of it is kept for what people wait for."""
+
+
+class UnreachableError(RetryableError):
+    """The App may not look at a repository for now, as its installation is suspended or gone; `why` says so in words."""
+
+    def __init__(self, message: str, why: str, after: float) -> None:
+        super().__init__(message, after)
+        self.why = why
+
+
 class ForgeError(BotError):
     """The forge refused a request and repeating it as it is will not help."""
 
@@ -30,8 +42,16 @@ class ForgeError(BotError):
 class NotFoundError(ForgeError):
     """The thing does not exist, or this token may not see it."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, 404)
+    def __init__(self, message: str, status: int = 404) -> None:
+        super().__init__(message, status)
+
+
+class ArchivedError(ForgeError):
+    """The repository was archived: nothing can be written there until it is unarchived."""
+
+
+class LockedError(ForgeError):
+    """The conversation is locked, and the bot may not speak there."""
 
 
 class GitError(BotError):

@@ -254,7 +254,7 @@ class Forge(ForgeReads, Protocol):
         """Commit one new file over the API, on a branch that is made at the sha `base` where there is none; one that is there stays."""
 
     def git_access(self, repo: Repo, *, write: bool) -> AbstractAsyncContextManager[GitAccess]:
-        """Lend access for git: a token for this repository alone; one that may write is revoked when the block ends."""
+        """Lend access for git: a token for this repository alone; one that may write is revoked soon after the block."""
 
     async def branch_rules(self, repo: Repo, branch: str) -> tuple[str, ...]:
         """List the types of the rules that hold for a branch; none where the forge does not tell."""

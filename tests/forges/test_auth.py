@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from bot.errors import ForgeError, UserError
+from bot.errors import ForgeError, UnreachableError, UserError
 from bot.forges.github import GitHubForge, default_git_url
 from bot.forges.github.auth import CHECK, PUSH, READ, TALK, AppTokens
 from bot.forges.github.transport import Api
@@ -167,11 +167,42 @@ async def test_permissions_not_accepted_yet_are_done_without(
         await tokens.lease(5, 42, {"checks": "write"})
 
 
-async def test_a_suspended_installation_is_said_at_once(server: ScriptedServer, tokens: AppTokens) -> None:
+GONE = "There is at least one repository that does not exist or is not accessible to the parent installation."
+
+
+@pytest.mark.parametrize(
+    ("told", "why", "whole"),
+    [
+        (Say(403, {"message": "This installation has been suspended"}), "is suspended", True),
+        (Say(404, {"message": "Not Found"}), "not installed there any more", True),
+        (Say(422, {"message": GONE}), "taken off the repository", False),
+    ],
+)
+async def test_where_the_app_may_not_look_nobody_asks_again_and_again(
+    server: ScriptedServer, tokens: AppTokens, clock: SetClock, told: Say, why: str, whole: bool
+) -> None:
+    server.answers = [told]
+    for left in (900, 800):
+        with pytest.raises(UnreachableError, match=why) as caught:
+            await tokens.lease(5, 42, READ)
+        assert caught.value.after == left
+        clock.at += timedelta(seconds=100)
+    assert len(server.asked) == 1, "the second was not asked at all"
+    if whole:
+        with pytest.raises(UnreachableError):
+            await tokens.lease(5, 43, READ)
+    else:
+        await tokens.lease(5, 43, READ)
+    clock.at += timedelta(seconds=701)
+    await tokens.lease(5, 42, READ)  # tried once more, in case nobody told that it is back
+
+
+async def test_what_has_come_back_is_asked_at_once(server: ScriptedServer, tokens: AppTokens) -> None:
     server.answers = [Say(403, {"message": "This installation has been suspended"})]
-    with pytest.raises(ForgeError, match="suspended"):
+    with pytest.raises(UnreachableError):
         await tokens.lease(5, 42, READ)
-    assert len(server.asked) == 1
+    tokens.forget_all(5)
+    await tokens.lease(5, 42, READ)
 
 
 async def test_two_hosts_never_share_a_token(clock: SetClock) -> None:

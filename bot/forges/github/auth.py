@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 import structlog
 from githubkit import AppAuthStrategy, TokenAuthStrategy
 
-from bot.errors import BotError, ForgeError, NotFoundError
+from bot.errors import BotError, ForgeError, NotFoundError, UnreachableError
 from bot.forges.github import views
 from bot.forges.github.transport import Access, Api
 
@@ -37,6 +37,7 @@ PUSH: Permissions = {"metadata": "read", "contents": "write"}
 
 _SPARE = timedelta(minutes=5)  # a token that ends sooner is not lent any more
 _LEVELS = {"read": 1, "write": 2, "admin": 3}
+_ASK_AGAIN = 900.0  # seconds after which an installation that is suspended or gone is tried once more
 _CLOSING = 5.0  # seconds for revoking all at the end
 
 
@@ -48,6 +49,7 @@ class Token:
     installation: int
     permissions: Permissions
     expires_at: datetime
+    minted_at: datetime
 
     @property
     def id(self) -> str:
@@ -83,7 +85,8 @@ class PersonalToken:
     """Token mode: one token of a person, which is theirs to revoke."""
 
     def __init__(self, secret: str) -> None:
-        self._token = Token(secret, 0, {}, datetime.max.replace(tzinfo=UTC))
+        ends = datetime.max.replace(tzinfo=UTC)
+        self._token = Token(secret, 0, {}, ends, datetime.min.replace(tzinfo=UTC))
 
     async def lease(self, installation: int, repo_id: int, wanted: Permissions) -> Token:
         return self._token
@@ -114,6 +117,8 @@ class AppTokens:
         self._shared: dict[tuple[int, int], list[Token]] = {}
         self._locks: dict[tuple[int, int], asyncio.Lock] = {}
         self._held: dict[str, Token] = {}
+        # Until when an installation (0: all of it), or a repository of one, is left alone, and why it is.
+        self._away: dict[tuple[int, int], tuple[datetime, str]] = {}
         self._pending: set[asyncio.Task[object]] = set()
 
     async def lease(self, installation: int, repo_id: int, wanted: Permissions) -> Token:
@@ -142,6 +147,8 @@ class AppTokens:
         for key in self._shared:
             if key[0] == installation:
                 self._shared[key] = []
+        for key in [each for each in self._away if each[0] == installation]:
+            del self._away[key]  # it may have come back
 
     async def aclose(self) -> None:
         try:
@@ -170,9 +177,11 @@ class AppTokens:
         return token
 
     async def _mint(self, installation: int, repo_id: int, wanted: Permissions) -> Token:
+        self._check_reach(installation, repo_id)
         try:
             answer = await self._ask(installation, repo_id, wanted)
         except ForgeError as error:
+            self._note_away(installation, repo_id, error)
             if error.status != 422:
                 raise
             # An owner who has not accepted new permissions yet: go on with those granted, and fail where they lack.
@@ -188,12 +197,36 @@ class AppTokens:
                 "permissions_missing", installation=installation, missing=sorted(wanted.keys() - fewer)
             )
             answer = await self._ask(installation, repo_id, fewer)
-        token = Token(answer.token, installation, dict(wanted), answer.expires_at)
+        token = Token(answer.token, installation, dict(wanted), answer.expires_at, self._now())
         # Those that have ended need no revoking; kept, they would be in the way of it at the end.
         alive = {id_: held for id_, held in self._held.items() if held.expires_at > self._now()}
         self._held = {**alive, token.id: token}
         _log.debug("token_minted", token_id=token.id, repo=repo_id, permissions=dict(wanted))
         return token
+
+    def _check_reach(self, installation: int, repo_id: int) -> None:
+        """Raise UnreachableError without a call where the last one said so, and it is too early to ask again."""
+        for key in ((installation, 0), (installation, repo_id)):
+            until, why = self._away.get(key, (self._now(), ""))
+            left = (until - self._now()).total_seconds()
+            if left > 0:
+                raise UnreachableError(f"no token can be had: {why}", why, left)
+            self._away.pop(key, None)
+
+    def _note_away(self, installation: int, repo_id: int, error: ForgeError) -> None:
+        """Raise UnreachableError where the refusal says that the App may not look there, until that is changed."""
+        said = str(error)
+        if error.status == 403 and "suspended" in said:
+            key, why = (installation, 0), "the App's installation is suspended"
+        elif error.status in {404, 410}:
+            key, why = (installation, 0), "the App is not installed there any more"
+        elif error.status == 422 and "repositor" in said:
+            key, why = (installation, repo_id), "the App was taken off the repository"
+        else:
+            return
+        _log.warning("installation_away", installation=installation, repo=key[1] or None, why=why)
+        self._away[key] = (self._now() + timedelta(seconds=_ASK_AGAIN), why)
+        raise UnreachableError(f"no token can be had: {why}", why, _ASK_AGAIN) from error
 
     async def _ask(self, installation: int, repo_id: int, wanted: Permissions) -> views.TokenView:
         path = f"/app/installations/{installation}/access_tokens"

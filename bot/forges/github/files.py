@@ -20,7 +20,7 @@ class GitHubFiles(GitHubWrites):
     async def read_file(self, repo: Repo, ref: str, path: str) -> str | None:
         """Read a text file at a branch or sha, a fork's too; None where there is none, or it is above 1 MB."""
         try:
-            answer = await self._get(repo, f"/contents/{quote(path)}", {"ref": ref})
+            answer = await self._get(repo, f"/contents/{quote(path)}", {"ref": ref}, hot=True)
         except NotFoundError:
             return None
         found = answer.json()

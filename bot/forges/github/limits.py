@@ -8,11 +8,14 @@ from email.utils import parsedate_to_datetime
 from math import ceil
 
 LEAST_WAIT = 1.0  # seconds; a limit whose reset has passed is over, give or take our clock
-UNSAID_WAIT = 60.0  # seconds; "wait at least one minute" where no header says how long
+UNSAID_WAIT = 60.0  # seconds; "wait at least one minute" where no header says how long, and longer each time
+UNSAID = 0.0  # stands for that
 
 
 def wait_for(status: int, headers: Mapping[str, str], body: str, now: float) -> float | None:
     """Give the seconds to wait when an answer is a rate limit, None when it is not one; `now` is a Unix time.
+
+    UNSAID stands for one that does not say how long.
 
     A limited request was not carried out, so that it may be sent again whatever it was.
     Source: docs.github.com, "Rate limits for the REST API"; shapes seen in the wild.
@@ -24,16 +27,37 @@ def wait_for(status: int, headers: Mapping[str, str], body: str, now: float) -> 
         return max(after, LEAST_WAIT)
     if headers.get("x-ratelimit-remaining") == "0":
         left = until_reset(headers, now)
-        return UNSAID_WAIT if left is None else max(left, 0) + LEAST_WAIT
+        return UNSAID if left is None else max(left, 0) + LEAST_WAIT
+    return UNSAID if status == 429 or is_secondary(body) else None
+
+
+def wait_for_graphql(headers: Mapping[str, str], told: object, now: float) -> float | None:
+    """Give the seconds to wait when GraphQL's answer, which has status 200, is a rate limit; None when it is not one."""
+    errors = told.get("errors") if isinstance(told, dict) else None
+    kinds = {each.get("type") for each in errors or () if isinstance(each, dict)}
+    if not kinds & {"RATE_LIMITED", "RATE_LIMIT"}:
+        return None
+    after = retry_after(headers, now)
+    left = until_reset(headers, now) if after is None else after
+    return UNSAID_WAIT if left is None else max(left, 0) + LEAST_WAIT
+
+
+def is_secondary(body: str) -> bool:
+    """Tell whether an answer speaks of a secondary limit, which is for all calls of whatever kind."""
     said = body.lower()
-    if status == 429 or "secondary rate limit" in said or "abuse detection" in said:
-        return UNSAID_WAIT
-    return None
+    return "secondary rate limit" in said or "abuse detection" in said
+
+
+def resource(path: str) -> str:
+    """Name what a call is counted under."""
+    if path.endswith("/graphql"):
+        return "graphql"
+    return "search" if path.startswith("/search/") else "core"
 
 
 def until_reset(headers: Mapping[str, str], now: float) -> float | None:
     """Give the seconds until more calls are allowed, where this was the last one; None where nothing says when."""
-    reset = _number(headers.get("x-ratelimit-reset"))
+    reset = number(headers.get("x-ratelimit-reset"))
     return None if headers.get("x-ratelimit-remaining") != "0" or reset is None else reset - now
 
 
@@ -51,12 +75,8 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     return float(max(ceil(until - (now if since is None else since)), 0))
 
 
-def covers_all(headers: Mapping[str, str]) -> bool:
-    """Tell whether a limit is for all calls, not only for those of one kind, such as searches."""
-    return headers.get("x-ratelimit-resource", "core") == "core" or "retry-after" in headers
-
-
-def _number(text: str | None) -> float | None:
+def number(text: str | None) -> float | None:
+    """Read a header that holds a number; None where it does not."""
     return float(text) if text is not None and text.strip().isdigit() else None
 
 

@@ -17,7 +17,6 @@ from bot.forges.github.requests import GitHubRequests
 from bot.forges.github.transport import Api
 from bot.ports import Capabilities
 
-LAG = 1.0  # seconds until what a delivery tells of can be read
 SEEN = frozenset({"eyes", "rocket", "confused"})  # reactions by which the bot acknowledges a command
 
 
@@ -159,16 +158,11 @@ class GitHubReads(GitHubRequests):
 
     async def comment(self, repo: Repo, comment: int) -> Comment | None:
         """Read one comment; None where it was deleted. One that is being written counts as there."""
-        for wait in (LAG, None):
-            try:
-                answer = await self._get(repo, f"/issues/comments/{comment}")
-            except NotFoundError:
-                if wait is None:
-                    return None
-                await asyncio.sleep(wait)  # a delivery may be faster than what answers reads
-            else:
-                return views.read(views.CommentView, answer.json()).value()
-        return None
+        try:
+            answer = await self._get(repo, f"/issues/comments/{comment}")
+        except NotFoundError:
+            return None
+        return views.read(views.CommentView, answer.json()).value()
 
     async def find_comment(self, repo: Repo, number: int, marker: str) -> Comment | None:
         """Find the bot's own comment of this identity (see bot.core.ids), newest first."""
@@ -210,7 +204,7 @@ class GitHubReads(GitHubRequests):
 
     async def branch_sha(self, repo: Repo, branch: str) -> str | None:
         try:
-            answer = await self._get(repo, f"/git/ref/heads/{quote(branch)}")
+            answer = await self._get(repo, f"/git/ref/heads/{quote(branch)}", hot=True)
         except NotFoundError:
             return None
         except ForgeError as error:

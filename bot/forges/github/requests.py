@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 import httpx
 
 from bot.core.values import Repo
-from bot.errors import ForgeError, NotFoundError
+from bot.errors import ArchivedError, ForgeError, LockedError, NotFoundError, UnreachableError
 from bot.forges.github import views
-from bot.forges.github.auth import READ, AppTokens, Permissions, PersonalToken
-from bot.forges.github.transport import Access, Api
+from bot.forges.github.auth import READ, AppTokens, Permissions, PersonalToken, Token
+from bot.forges.github.lag import Lag
+from bot.forges.github.transport import Access, Api, RenamedError
 
 _T = TypeVar("_T")
+
+_FRESH = timedelta(minutes=1)  # a token that was minted since then can do what may be done now
 
 
 class GitHubRequests:
@@ -24,17 +28,22 @@ class GitHubRequests:
         self._api = api
         self._tokens = tokens
         self._installations: dict[int, int] = {}
+        self._lag = Lag(api.pause)
 
     async def _get(
-        self, repo: Repo, path: str, params: Mapping[str, str | int] | None = None
+        self, repo: Repo, path: str, params: Mapping[str, str | int] | None = None, *, hot: bool = False
     ) -> httpx.Response:
-        return await self._call("GET", repo, path, READ, params=params)
+        """Read; what is `hot` is asked for often, and costs nothing while it has not changed."""
+        return await self._call("GET", repo, path, READ, params=params, hot=hot)
 
     async def _all(
         self, repo: Repo, path: str, params: Mapping[str, str | int] | None = None, key: str | None = None
     ) -> list[Any]:
         lane = await self._lane(repo)
-        return await self._pages(_path(repo, path), lane, repo.id, READ, params=params, key=key)
+        full = _path(repo, path)
+        return await self._lag.look(
+            repo.id, full, lambda: self._pages(full, lane, repo.id, READ, params=params, key=key)
+        )
 
     async def _call(
         self,
@@ -46,12 +55,25 @@ class GitHubRequests:
         json: object = None,
         params: Mapping[str, str | int] | None = None,
         repeatable: bool | None = None,
+        hot: bool = False,
     ) -> httpx.Response:
+        """Send a request about a repository: patiently about what is new, and under its new name where it was renamed."""
         lane = await self._lane(repo)
-        full = _path(repo, path)
-        return await self._send(
-            method, full, lane, repo.id, wanted, json=json, params=params, repeatable=repeatable
-        )
+        more: dict[str, Any] = {"json": json, "params": params, "repeatable": repeatable, "hot": hot}
+
+        async def send(full: str) -> httpx.Response:
+            async def ask() -> httpx.Response:
+                return await self._send(method, full, lane, repo.id, wanted, **more)
+
+            return await self._lag.look(repo.id, full, ask)
+
+        try:
+            return await send(_path(repo, path))
+        except RenamedError:
+            # The redirect made a read of the write, so that nothing has happened yet.
+            answer = await self._send("GET", f"/repositories/{repo.id}", lane, repo.id, READ)
+            now = views.read(views.RepoView, answer.json()).value(repo.installation)
+            return await send(_path(now, path))
 
     async def _send(
         self, method: str, path: str, lane: int, repo_id: int, wanted: Permissions, **more: Any
@@ -70,18 +92,26 @@ class GitHubRequests:
     async def _leased(
         self, lane: int, repo_id: int, wanted: Permissions, use: Callable[[Access], Awaitable[_T]]
     ) -> _T:
-        """Ask with a leased token; one that the forge refuses (suspended, revoked) is replaced once."""
+        """Ask with a leased token; one that the forge refuses (suspended, revoked, granted less) is replaced once."""
         token = await self._tokens.lease(lane, repo_id, wanted)
         try:
             return await use(token.access())
         except ForgeError as error:
-            if error.status != 401:
+            if not self._may_be_stale(token, error):
                 raise
             self._tokens.forget(token)
             fresh = await self._tokens.lease(lane, repo_id, wanted)
             if fresh is token:  # a person's, which nobody else can replace
                 raise
         return await use(fresh.access())
+
+    def _may_be_stale(self, token: Token, error: ForgeError) -> bool:
+        """Tell whether a new token might do what this one may not: revoked, suspended since, or granted more since."""
+        if error.status == 401:
+            return True
+        if error.status != 403 or isinstance(error, ArchivedError | LockedError):
+            return False
+        return "suspended" in str(error) or self._api.now() - token.minted_at > _FRESH
 
     async def _lane(self, repo: Repo) -> int:
         if repo.installation is not None:
@@ -107,6 +137,8 @@ class GitHubRequests:
             return False
         try:
             await self._tokens.lease(installation.id, repo_id, READ)
+        except UnreachableError:
+            return False
         except ForgeError as error:
             if error.status in {403, 404, 422}:
                 return False

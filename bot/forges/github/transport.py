@@ -18,8 +18,12 @@ from githubkit.cache import MemCacheStrategy
 from githubkit.exception import GitHubException, RequestError, RequestFailed
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 
-from bot.errors import ForgeError, NotFoundError, RetryableError
-from bot.forges.github.limits import covers_all, retry_after, until_reset, wait_for
+from bot.errors import ArchivedError, ForgeError, LimitedError, LockedError, NotFoundError, RetryableError
+from bot.forges.github import limits
+from bot.forges.github.etags import Etags
+from bot.forges.github.hard import HardTransport
+from bot.forges.github.quota import ALL, Lane
+from bot.ports import Quota
 
 _log = structlog.get_logger(__name__)
 
@@ -31,36 +35,8 @@ _PASSES = frozenset({408, 425, 500, 502, 503, 504})
 MAX_PAGES = 100
 _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 _REVOKE = "/installation/token"
-_NOT_SPACED = ("/access_tokens", _REVOKE)
-
-
-class HardTransport(httpx.AsyncBaseTransport):
-    """Puts a time-out on every request, the token's too, and outlives the client that githubkit makes per call."""
-
-    def __init__(
-        self, inner: httpx.AsyncBaseTransport, timeout: httpx.Timeout, now: Callable[[], datetime]
-    ) -> None:
-        self._inner = inner
-        self._timeout = timeout.as_dict()
-        self._now = now
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        request.extensions = {**request.extensions, "timeout": self._timeout}
-        response = await self._inner.handle_async_request(request)
-        if not response.headers.get("retry-after", "0").strip().isdigit():
-            # A date, as proxies send it, would crash githubkit.
-            seconds = retry_after(response.headers, self._now().timestamp())
-            del response.headers["retry-after"]
-            if seconds is not None:
-                response.headers["retry-after"] = f"{seconds:.0f}"
-        return response
-
-    async def aclose(self) -> None:
-        """Stay open: the pool is shared."""
-
-    async def really_close(self) -> None:
-        """Close the pool."""
-        await self._inner.aclose()
+_NOT_SPACED = ("/access_tokens", _REVOKE, "/graphql")  # who sends a mutation says so
+_LOSE_WRITES = frozenset({301, 302, 303})  # these make a GET of it; 307 and 308 send it again as it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +54,10 @@ class Timing:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     monotonic: Callable[[], float] = time.monotonic
     max_elapsed: float = MAX_ELAPSED
+
+
+class RenamedError(RetryableError):
+    """A write was sent on in a way that lost it: the repository has another name now; nothing was written."""
 
 
 class _PassingError(RetryableError):
@@ -117,17 +97,27 @@ class Api:
             auto_retry=False,
             timeout=timeout,
         )
+        self._version = version
         self._headers = {"X-GitHub-Api-Version": version} if version else {}
+        self._etags = Etags()
         self._slots = asyncio.Semaphore(limit)
         self._capped: dict[str, tuple[int, asyncio.Semaphore]] = {}
         self._gap = write_gap
-        self._lanes: dict[int, _Lane] = {}
+        self._lanes: dict[int, Lane] = {}
         self._now = now
         self._timing = timing
 
     def now(self) -> datetime:
         """Tell the time by the clock that waits are measured with."""
         return self._now()
+
+    async def pause(self, seconds: float) -> None:
+        """Let some seconds go by, as tests measure them too."""
+        await self._timing.sleep(seconds)
+
+    def quotas(self) -> tuple[Quota, ...]:
+        """Give what is left of the limits, as the last answers said."""
+        return tuple(quota for _, lane in sorted(self._lanes.items()) for quota in lane.quotas)
 
     def cap(self, prefix: str, limit: int) -> None:
         """Let at most so many calls to paths that begin so travel at once, beside the limit for all."""
@@ -143,29 +133,37 @@ class Api:
         json: object = None,
         params: Mapping[str, str | int] | None = None,
         repeatable: bool | None = None,
+        writes: bool | None = None,
+        hot: bool = False,
     ) -> httpx.Response:
         """Send a request; what passes is waited for, briefly, and a POST only where it is said to be repeatable.
 
+        `writes` says of GraphQL whether it is a mutation; `hot` reads are kept, and cost nothing while unchanged.
         Raises RetryableError (try later; a POST may have happened: look before repeating), NotFoundError, ForgeError.
         """
         safe = method != "POST" if repeatable is None else repeatable
         retrying = AsyncRetrying(
-            retry=retry_if_exception(lambda error: isinstance(error, _PassingError) and error.here),
+            retry=retry_if_exception(_here),
             wait=_pause,
             stop=stop_after_attempt(TRIES),
             sleep=self._timing.sleep,
             reraise=True,
         )
-        lane = self._lanes.setdefault(access.lane, _Lane(self._timing))
+        lane = self._lane(access)
+        spaced = _writes(method, path) if writes is None else writes
+        key = Etags.key(access.lane, path, params or {}) if hot and method == "GET" else None
 
         async def once() -> httpx.Response:
-            await self._space(method, path, lane)
+            if spaced and self._gap > 0:
+                await lane.turn(self._gap)
             async with AsyncExitStack() as places:
                 for slots in self._places(path):
                     await places.enter_async_context(slots)
                 if path != _REVOKE:  # a token must not outlive its use for the sake of manners
-                    lane.check(f"{method} {path}")
-                return await self._once(method, path, access, json, params, safe)
+                    lane.check(limits.resource(path), f"{method} {path}")
+                condition = {} if key is None else self._etags.condition(key)
+                told = await self._once(method, path, access, json, params, safe, condition)
+                return told if key is None else self._etags.answer(key, told)
 
         most = self._timing.max_elapsed
         try:
@@ -207,10 +205,13 @@ class Api:
         """Close the connections."""
         await self._transport.really_close()
 
-    async def _space(self, method: str, path: str, lane: _Lane) -> None:
-        if self._gap <= 0 or method in {"GET", "HEAD"} or path.endswith(_NOT_SPACED):
-            return
-        await lane.turn(self._gap)
+    def _lane(self, access: Access) -> Lane:
+        if access.lane not in self._lanes:
+            timing = self._timing
+            self._lanes[access.lane] = Lane(
+                access.lane, now=self._now, monotonic=timing.monotonic, sleep=timing.sleep
+            )
+        return self._lanes[access.lane]
 
     async def _once(
         self,
@@ -220,15 +221,16 @@ class Api:
         json: object,
         params: Mapping[str, str | int] | None,
         safe: bool,
+        condition: Mapping[str, str],
     ) -> httpx.Response:
         client = self._client.with_auth(access.strategy)
         where = f"{method} {path}"
         try:
             answer = await client.arequest(
-                method, path, json=json, params=dict(params or {}), headers=self._headers
+                method, path, json=json, params=dict(params or {}), headers={**self._headers, **condition}
             )
         except RequestFailed as error:
-            raise self._refusal(where, error.response.raw_response, safe, access.lane) from error
+            raise self._refusal(where, error.response.raw_response, safe, access) from error
         except RequestError as error:
             unsent = isinstance(error.exc, _UNSENT)
             if not isinstance(error.exc, httpx.HTTPError):
@@ -238,59 +240,69 @@ class Api:
             ) from error
         except GitHubException as error:
             raise ForgeError(f"{where}: {error!r}") from error
-        left = until_reset(answer.headers, self._now().timestamp())
-        if left is not None and left > 0 and covers_all(answer.headers):
-            self._lanes[access.lane].silence(left)
-        if answer.raw_response.history and method not in {"GET", "HEAD"}:
-            # The redirect may have turned the write into a read; the caller reads the new name and repeats.
-            raise RetryableError(f"{where}: was redirected, the repository was probably renamed")
+        self._note(path, answer.raw_response, access)
+        if method not in {"GET", "HEAD"} and any(
+            each.status_code in _LOSE_WRITES for each in answer.raw_response.history
+        ):
+            raise RenamedError(f"{where}: was redirected, the repository was probably renamed")
         if answer.content and "json" not in answer.headers.get("content-type", ""):
             # Something between us and the forge answered, such as a proxy with a page for people.
             raise _PassingError(f"{where}: the answer is no JSON", None, safe)
         return answer.raw_response
 
-    def _refusal(self, where: str, answer: httpx.Response, safe: bool, lane: int) -> Exception:
+    def _note(self, path: str, answer: httpx.Response, access: Access) -> None:
+        """Take over what is left, and ask nothing more after the last call that is allowed."""
+        lane = self._lane(access)
+        resource = answer.headers.get("x-ratelimit-resource", limits.resource(path))
+        lane.heard(resource, answer.headers)
+        left = limits.until_reset(answer.headers, self._now().timestamp())
+        if left is not None and left > 0:
+            lane.silence(resource, left)
+
+    def _refusal(self, where: str, answer: httpx.Response, safe: bool, access: Access) -> Exception:
         status, now = answer.status_code, self._now().timestamp()
         said = f"{where}: {status} {_message(answer)}"
-        wait = wait_for(status, answer.headers, answer.text, now)
+        wait = limits.wait_for(status, answer.headers, answer.text, now)
         if wait is not None:
-            _log.warning("rate_limited", request=where, status=status, wait=wait)
-            if covers_all(answer.headers):
-                self._lanes[lane].silence(wait)
-            return _PassingError(said, wait, wait <= PATIENCE)
+            return self._limited(said, wait, answer, access)
         if status in _PASSES or status >= 500:
-            after = retry_after(answer.headers, now)
+            after = limits.retry_after(answer.headers, now)
             return _PassingError(said, after, safe and (after or 0) <= PATIENCE)
-        if status in {404, 410}:
-            return NotFoundError(said)
-        return ForgeError(said, status)
+        if status == 400 and self._version and "version" in said.lower():
+            setting = f"GITWRIGHT_GITHUB_API_VERSION, now {self._version},"
+            return ForgeError(f"{said} Set {setting} to a version that this server knows.", status)
+        return _told(status, said)
+
+    def _limited(self, said: str, wait: float, answer: httpx.Response, access: Access) -> LimitedError:
+        lane = self._lane(access)
+        everything = limits.is_secondary(answer.text) or "retry-after" in answer.headers
+        resource = answer.headers.get("x-ratelimit-resource", limits.resource(answer.request.url.path))
+        if wait == limits.UNSAID:
+            wait = lane.unsaid()
+            everything = everything or answer.headers.get("x-ratelimit-remaining") != "0"
+        lane.silence(ALL if everything else resource, wait)
+        _log.warning("rate_limited", request=said, wait=wait, resource="all" if everything else resource)
+        return LimitedError(said, wait)
 
 
-class _Lane:
-    """Keeps the distance between the writes of one installation, and its silence after a rate limit."""
+def _told(status: int, said: str) -> ForgeError:
+    """Give the error for what GitHub refuses for good; some refusals are told by their words alone."""
+    if status in {404, 410}:
+        return NotFoundError(said, status)
+    if status == 403 and "was archived" in said:
+        return ArchivedError(f"{said} Unarchive the repository, then go on", status)
+    return LockedError(said, status) if status == 403 and "is locked" in said else ForgeError(said, status)
 
-    def __init__(self, timing: Timing) -> None:
-        self._timing = timing
-        self._lock = asyncio.Lock()
-        self._free_at = 0.0
-        self._silent_until = 0.0
 
-    async def turn(self, gap: float) -> None:
-        async with self._lock:
-            now = self._timing.monotonic()
-            if self._free_at > now:
-                await self._timing.sleep(self._free_at - now)
-            self._free_at = max(now, self._free_at) + gap
+def _here(error: BaseException) -> bool:
+    """Tell whether a call may wait for this to pass where it is."""
+    if isinstance(error, LimitedError):
+        return (error.after or 0.0) <= PATIENCE
+    return isinstance(error, _PassingError) and error.here
 
-    def silence(self, seconds: float) -> None:
-        """Let nothing travel for so long: who goes on asking while limited is shut out."""
-        self._silent_until = max(self._silent_until, self._timing.monotonic() + seconds)
 
-    def check(self, where: str) -> None:
-        """Raise what says how long to wait where another call was limited."""
-        left = self._silent_until - self._timing.monotonic()
-        if left > 0:
-            raise _PassingError(f"{where}: the forge asked for a pause", left, left <= PATIENCE)
+def _writes(method: str, path: str) -> bool:
+    return method not in {"GET", "HEAD"} and not path.endswith(_NOT_SPACED)
 
 
 def _pause(state: RetryCallState) -> float:

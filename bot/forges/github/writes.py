@@ -11,8 +11,8 @@ import httpx
 
 from bot.core.ids import identity
 from bot.core.values import Pull, Repo
-from bot.errors import ForgeError, NotFoundError, RetryableError
-from bot.forges.github import views
+from bot.errors import ForgeError, LimitedError, NotFoundError, RetryableError
+from bot.forges.github import lag, views
 from bot.forges.github.auth import TALK, AppTokens, PersonalToken
 from bot.forges.github.checks import GitHubChecks
 from bot.forges.github.missed import SaidView, as_delivery
@@ -44,10 +44,15 @@ class GitHubWrites(GitHubChecks):
         await self._talk("PATCH", repo, f"/issues/comments/{comment_id}", {"body": cut(body)})
 
     async def react(self, repo: Repo, subject: Literal["issue", "comment"], id_: int, content: str) -> bool:
-        """Add a reaction; False where it cannot be had, which is never worth failing for."""
+        """Add a reaction; False where it cannot be had, which is never worth failing for.
+
+        Raises LimitedError: that passes, and then whoever commanded shall see that it was heard.
+        """
         path = f"/issues/{id_}/reactions" if subject == "issue" else f"/issues/comments/{id_}/reactions"
         try:
             await self._talk("POST", repo, path, {"content": content}, repeatable=True)
+        except LimitedError:
+            raise
         except (ForgeError, RetryableError):
             return False
         return True
@@ -65,7 +70,7 @@ class GitHubWrites(GitHubChecks):
             # 422 is also said of a bad color or name, so ask whether the label is there.
             if error.status != 422:
                 raise
-            await self._get(repo, f"/labels/{quote(name, safe='')}")
+            await self._get(repo, f"/labels/{quote(name, safe='')}", hot=True)
         self._labels.add((repo.id, name))
 
     async def add_label(self, repo: Repo, number: int, name: str) -> None:
@@ -84,13 +89,10 @@ class GitHubWrites(GitHubChecks):
     async def open_pull(
         self, repo: Repo, *, head: str, base: str, title: str, body: str, draft: bool = False
     ) -> Pull:
-        """Open a pull request, or give the one that is open from this head already."""
-        kept = await self._newest_pull(repo, head, "open")
-        if kept is not None:
-            return kept
+        """Open a pull request, or give the one that is open from this head already: the forge refuses a second one."""
         wanted = {"head": head, "base": base, "title": title, "body": cut(body), "draft": draft}
         try:
-            answer = await self._talk("POST", repo, "/pulls", wanted)
+            answer = await self._open(repo, wanted)
         except ForgeError as error:
             # Somebody was faster, or the list lagged behind.
             kept = await self._newest_pull(repo, head, "open") if error.status == 422 else None
@@ -98,6 +100,17 @@ class GitHubWrites(GitHubChecks):
                 raise
             return kept
         return views.read(views.PullView, answer.json()).value()
+
+    async def _open(self, repo: Repo, wanted: dict[str, Any]) -> httpx.Response:
+        """Open a pull request; a head that was pushed a moment ago need not be known everywhere yet."""
+        for pause in lag.PAUSES:
+            try:
+                return await self._talk("POST", repo, "/pulls", wanted)
+            except ForgeError as error:
+                if error.status != 422 or "head invalid" not in str(error):
+                    raise
+                await self._api.pause(pause)
+        return await self._talk("POST", repo, "/pulls", wanted)
 
     async def update_pull(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -34,6 +34,7 @@ from bot.ports import (
     JsonDict,
     Look,
     Mirror,
+    Quota,
     SignedCommit,
     UnheardComment,
 )
@@ -69,6 +70,10 @@ class LocalForge:
 
     def cap(self, _repo: Repo, _calls: int) -> None:
         """Nothing travels here."""
+
+    def quotas(self) -> Sequence[Quota]:
+        """Nothing is limited here."""
+        return ()
 
     def forget_tokens(self, _installation: int) -> None:
         """There are none."""
