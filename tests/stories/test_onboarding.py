@@ -88,13 +88,17 @@ The same file can be edited at any time, and a pull request that changes it gets
         assert await s.bot.store.all_tracks() == []
 
 
-async def test_a_repository_that_has_settings_is_left_alone(
+async def test_a_repository_that_has_settings_and_a_pull_request_that_leaves_them_are_left_alone(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:
     files = {**FILES, config.PATH: "draft: true\n"}
     async with story(tmp_path, judge, webhook_judge, files=files, onboarding_pulls=10) as s:
         await added_again(s)
+        await s.branch("tune")
+        sha = await s.put("notes.txt", "unrelated\n", "tune")
+        await s.open_pull("tune")
         await s.quiet()
+        assert await s.checks(sha, "gitwright/config") == []
         assert written(s) == []
 
 
@@ -163,18 +167,6 @@ draft: true
 """)
         await s.quiet()
         assert {path for _, path in written(s)} == {"/check-runs"}
-
-
-async def test_a_pull_request_that_leaves_settings_alone_gets_no_check(
-    tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
-) -> None:
-    async with story(tmp_path, judge, webhook_judge) as s:
-        await s.branch("tune")
-        sha = await s.put("notes.txt", "unrelated\n", "tune")
-        await s.open_pull("tune")
-        await s.quiet()
-        assert await s.checks(sha, "gitwright/config") == []
-        assert written(s) == []
 
 
 async def test_broken_settings_have_one_issue_that_comes_and_goes_with_them(
