@@ -20,7 +20,7 @@ from bot.core.values import Check, Identity
 from bot.git import GitMirror, WorktreeManager
 from bot.jobs.repair import EVIDENCE, AssessJob, RebaseJob
 from bot.jobs.repository import Repositories
-from bot.ports import Forge, GitAccess
+from bot.ports import Capabilities, Forge, GitAccess
 from tests.core.builders import GOOD, a_check, a_task, a_track
 from tests.git.conftest import REPO, WHEN
 
@@ -36,6 +36,10 @@ class _Forge:
     @asynccontextmanager
     async def git_access(self, _repo: object, **_: bool) -> AsyncIterator[GitAccess]:
         yield self.access
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities()
 
     async def author(self, _repo: object) -> Identity:
         return BOT

@@ -26,7 +26,7 @@ from bot.jobs.rewriting import Branch, Rewriter
 from bot.jobs.spending import Spending
 from bot.models.names import Named
 from bot.models.prices import Price
-from bot.ports import BacklogRefiner, Forge, Refined
+from bot.ports import BacklogRefiner, Capabilities, Forge, Refined
 from tests.core.builders import GOOD, NOW, a_track
 
 LEFT_OUT = PlannedTask(key="cache", title="Cache the answers")
@@ -79,6 +79,10 @@ class Repository:
         return line or None
 
     async def anchor(self, _name: str, _sha: str) -> None: ...
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities()
 
     async def author(self, _repo: object) -> Identity:
         return Identity("Bot", "bot@example.invalid")

@@ -22,7 +22,7 @@ from bot.jobs.attempt import Attempts
 from bot.jobs.judge import MADE, Made
 from bot.jobs.repository import Repositories
 from bot.jobs.work import WorkJob
-from bot.ports import Forge
+from bot.ports import Capabilities, Forge
 from tests.core.builders import NOW, a_task, a_track
 
 BASE, OLD, NEW = "b" * 40, "c" * 40, "d" * 40
@@ -71,6 +71,10 @@ class _Forge:
         return self
 
     async def anchor(self, _name: str, _sha: str) -> None: ...
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities()
 
     async def files(self, _sha: str) -> list[object]:
         return []
