@@ -25,6 +25,7 @@ PERMISSIONS = {
     "contents": "write",
     "issues": "write",
     "pull_requests": "write",
+    "actions": "read",
     "checks": "write",
     "statuses": "read",
 }

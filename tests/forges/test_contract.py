@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -304,6 +305,27 @@ async def test_a_check_that_is_known_is_written_without_a_look_and_bears_its_but
         assert [each["method"] for each in calls] == ["POST", "PATCH"]
         shown = server.call("GET", f"/repos/{repo.slug}/check-runs/{run}")
         assert (shown["conclusion"], shown["details_url"]) == ("neutral", "https://example.invalid/1")
+
+
+async def test_the_end_of_a_job_s_log_is_read_up_to_its_error(
+    forge: Forge, server: RunningForge, repo: Repo
+) -> None:
+    server.call("PUT", f"/_test/repos/{repo.slug}/ci", {"command": "echo it is broken; exit 3"})
+    server.branch(repo.slug, "agent/x")
+    server.put_file(repo.slug, "new.txt", "new", "agent/x")
+    sha = str(await forge.branch_sha(repo, "agent/x"))
+    async with asyncio.timeout(20):
+        while not (run := next(iter(completed(server, repo, sha)), None)):
+            await asyncio.sleep(0.05)
+    log = await forge.job_log(repo, run["id"])
+    assert "\nit is broken\n" in log
+    assert log.endswith("\nFailed with exit code 3"), "neither times nor what cleaning up says"
+    assert await forge.job_log(repo, 999_999) == ""
+
+
+def completed(server: RunningForge, repo: Repo, sha: str) -> list[dict[str, Any]]:
+    runs = server.call("GET", f"/repos/{repo.slug}/commits/{sha}/check-runs")["check_runs"]
+    return [each for each in runs if each["status"] == "completed"]
 
 
 @pytest.mark.parametrize("count", [1, 120])

@@ -245,7 +245,9 @@ class Api:
             each.status_code in _LOSE_WRITES for each in answer.raw_response.history
         ):
             raise RenamedError(f"{where}: was redirected, the repository was probably renamed")
-        if answer.content and "json" not in answer.headers.get("content-type", ""):
+        kind = answer.headers.get("content-type", "")
+        is_log = path.endswith("/logs") and kind.startswith("text/plain")  # the one thing that is no JSON
+        if answer.content and "json" not in kind and not is_log:
             # Something between us and the forge answered, such as a proxy with a page for people.
             raise _PassingError(f"{where}: the answer is no JSON", None, safe)
         return answer.raw_response
