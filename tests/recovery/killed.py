@@ -9,11 +9,12 @@ from __future__ import annotations
 import base64
 import contextlib
 import os
+import random
 import shutil
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -72,6 +73,7 @@ class Play:
     strike: Callable[[], bool] = lambda: False  # tells when to kill it from outside
     lose: bool = False  # the data directory dies with it
     died: int = 0
+    patience: float = PATIENCE
     child: Child = field(init=False)
 
     def __post_init__(self) -> None:
@@ -99,10 +101,10 @@ class Play:
         add_life(self.tmp / LIVES, Life(self.child.pid, self.child.started, time.time(), end))
 
     def until(self, what: str, look: Callable[[], Any]) -> Any:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + self.patience
         while not (found := look()):
             assert time.monotonic() < deadline, (
-                f"did not happen within {PATIENCE:g} s: {what}\n{tail(self.tmp / 'bot.log', 60)}"
+                f"did not happen within {self.patience:g} s: {what}\n{tail(self.tmp / 'bot.log', 60)}"
             )
             self.tick()
             time.sleep(LOOK)
@@ -181,10 +183,17 @@ def played(
     strike: Callable[[], bool] = lambda: False,
     *,
     lose: bool = False,
+    faults: Sequence[JsonDict] = (),
+    patience: float = PATIENCE,
 ) -> Outcome:
-    """Play the whole story; the bot is killed once at `kill_at`, or whenever `strike` says so, with its data or without."""
+    """Play the whole story; the bot is killed once at `kill_at`, or whenever `strike` says so, with its data or without.
+
+    `faults` strike the forge from the beginning, `patience` is how long each step may take, in seconds.
+    """
     with _stage(tmp, judge, webhook_judge) as (forge, api, environment):
-        play = Play(forge, api, tmp, environment, kill_at, strike, lose)
+        for fault in faults:
+            stage.ok(api.post("/_test/faults", json=fault))
+        play = Play(forge, api, tmp, environment, kill_at, strike, lose, patience=patience)
         try:
             _story(play)
             code = play.child.stop(GRACE)
@@ -196,6 +205,22 @@ def played(
         with open_evidence(tmp) as evidence:
             doubles, leaks = find_duplicates(evidence), find_leaks(evidence, datetime.now(UTC))
         return Outcome(dump(tmp), doubles, leaks, play.died)
+
+
+def at_random(seed: int, rarely: int = 0) -> Callable[[], bool]:
+    """Give strikes every half to four seconds, six in all, then `rarely` more; the same seed chooses the same waits."""
+    moments = random.Random(seed)
+    waits = [moments.uniform(0.5, 4) for _ in range(6)] + [20.0] * rarely
+    due = [time.monotonic() + waits[0]]
+
+    def strike() -> bool:
+        if not waits or time.monotonic() < due[0]:
+            return False
+        waits.pop(0)
+        due[0] = time.monotonic() + (waits[0] if waits else 0)
+        return True
+
+    return strike
 
 
 @contextmanager

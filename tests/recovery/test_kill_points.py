@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,9 +9,9 @@ import pytest
 from bot.points import POINTS
 from tests.judges.openapi import Judge
 from tests.judges.webhooks import WebhookJudge
-from tests.recovery.killed import Outcome, played
+from tests.recovery.killed import Outcome, at_random, played
+from tests.stories.chance import drawn
 from tests.stories.scripts import JsonDict
-
 
 # The first time most points are reached is while planning; these lie in the work, and in the second attempt.
 LATER = (
@@ -39,7 +36,9 @@ LOST = (
     "issue-closed",
 )
 
+# Each of these plays a whole track; engine and shutdown tests kill processes in every run.
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="does not apply: needs /proc"),
     pytest.mark.timeout(400),
 ]
@@ -96,26 +95,22 @@ def test_the_data_lost_at_a_point_changes_nothing_that_counts(
     assert told(found.dump) == told(undisturbed.dump)
 
 
-def at_random(seed: int) -> Callable[[], bool]:
-    """Give strikes every half to four seconds, six in all; the same seed chooses the same waits."""
-    moments = random.Random(seed)
-    left = [6]
-    due = [time.monotonic() + moments.uniform(0.5, 4)]
-
-    def strike() -> bool:
-        if not left[0] or time.monotonic() < due[0]:
-            return False
-        left[0] -= 1
-        due[0] = time.monotonic() + moments.uniform(0.5, 4)
-        return True
-
-    return strike
-
-
 @pytest.mark.parametrize("seed", range(4))
 def test_kills_at_any_moment_change_nothing(
     seed: int, tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge, undisturbed: Outcome
 ) -> None:
     found = played(tmp_path, judge, webhook_judge, strike=at_random(seed))
+    assert found.died > 0
+    assert_same(found, undisturbed)
+
+
+@pytest.mark.parametrize("seed", range(1000, 1010))
+def test_chaos_on_the_forge_and_kills_at_any_moment_change_nothing(
+    seed: int, tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge, undisturbed: Outcome
+) -> None:
+    """A lost delivery is fetched by the sweeps after a start, so the bot goes on being killed, rarely."""
+    found = played(
+        tmp_path, judge, webhook_judge, strike=at_random(seed, rarely=12), faults=drawn(seed), patience=240
+    )
     assert found.died > 0
     assert_same(found, undisturbed)
