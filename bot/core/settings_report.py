@@ -20,7 +20,7 @@ ISSUE_MARKER = keyed(Marker("problem"), "settings")
 def judge(text: str | None, commands: Sequence[str], inert: Collection[str]) -> Report:
     """Judge a settings file as a pull request has it; None where it takes the file away."""
     if text is None:
-        summary = f"Without `{config.PATH}` the defaults hold for all settings."
+        summary = f"Without `{config.PATH}`, or with one above 1 MB, the defaults hold for all settings."
         return _report("success", "no settings: the defaults hold", summary)
     read, errors = config.parse(text)
     notes = config.warnings(text, commands, inert)
