@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -27,7 +27,6 @@ from bot.core.events import (
 from bot.core.ids import TRACK_ID, TrackId, is_repository_line, repository_line, track_id
 from bot.core.life_hold import held
 from bot.core.promises import kept
-from bot.core.repo_actions import REPO_ACTIONS, RepoAction
 from bot.core.sanitize import escape
 from bot.core.snapshot import heard
 from bot.core.track import HELD, TRACKS, Track
@@ -36,6 +35,7 @@ from bot.engine.store import Commit, Delivery, NewAction, NewTimer, Parked, Stor
 from bot.errors import BotError, RetryableError
 from bot.handler import Handler, Reads, RepoHandler, Unfinished
 from bot.ports import Clock, JsonDict
+from bot.repository_lines import RepositoryLines, new_actions
 
 _log = structlog.get_logger(__name__)
 
@@ -58,6 +58,10 @@ class Dispatcher:
     recall: Recall | None = None  # sees that the tracks an event may be about are known
     repo_handlers: Sequence[RepoHandler[Any, Any]] = ()
 
+    @property
+    def _lines(self) -> RepositoryLines:
+        return RepositoryLines(self.store, self.reads, self.repo_handlers)
+
     def handler(self, event: Event) -> Handler[Any, Any]:
         return next(h for h in self.handlers if h.event is type(event))
 
@@ -72,7 +76,7 @@ class Dispatcher:
         for each in await self._each(event):
             if any(handler.event is type(each) for handler in self.handlers):
                 routed += await self._tracks(each)
-            if any(handler.concerns(each) for handler in self._about_repository(each)):
+            if self._lines.concern(each):
                 routed.append((repository_line(each.repo.id), each))
         return [
             TrackEvent(track=key, id=f"{delivery.id}/{key}", event=EVENTS.dump_python(happened, mode="json"))
@@ -96,9 +100,6 @@ class Dispatcher:
                 if repo.installation == event.installation:
                     known[repo.id] = repo
         return [RepositoryChanged(repo=repo, how=event.how) for repo in known.values()]
-
-    def _about_repository(self, event: Event) -> Iterator[RepoHandler[Any, Any]]:
-        return (handler for handler in self.repo_handlers if handler.event is type(event))
 
     async def _tracks(self, event: ForgeEvent) -> list[tuple[str, ForgeEvent]]:
         """Find the tracks that an event concerns, and what it is to each of them."""
@@ -182,7 +183,7 @@ class Dispatcher:
 
     async def _handle(self, key: str, row: TrackEvent, arrived: float) -> None:
         if is_repository_line(key):
-            await self._handle_repository(key, row)
+            await self._lines.handle(key, row)
             return
         track, version = await self._load(key)
         event = EVENTS.validate_python(row.event)
@@ -208,22 +209,6 @@ class Dispatcher:
                 break
         _log.info("version_moved", track=key, row=row.id)  # somebody else was first: read again
 
-    async def _handle_repository(self, line: str, row: TrackEvent) -> None:
-        event = EVENTS.validate_python(row.event)
-        actions: list[RepoAction] = []
-        for handler in self._about_repository(event):
-            facts = await handler.gather(event, self.reads)
-            actions += handler.decide(event, facts)
-        await self._end_repository_event(line, row, _about_repository(line, row, actions))
-
-    async def _end_repository_event(
-        self, line: str, row: TrackEvent, actions: tuple[NewAction, ...] = ()
-    ) -> None:
-        # A repository has no state of its own: what is so stands on the forge, and its actions look there.
-        await self.store.commit(
-            Commit(track=line, event_id=row.id, expected_version=0, state=None, actions=actions)
-        )
-
     def _decide(self, handler: Handler[Any, Any], track: Track | None, event: Event, facts: Any) -> Decision:
         now = self.clock.now()
         if track is not None and track.state in HELD and not handler.sees_hold:
@@ -248,7 +233,7 @@ class Dispatcher:
             )
             for n, action in enumerate(decision.actions, 1)
         )
-        actions += _about_repository(key, row, decision.about_repository)
+        actions += new_actions(key, row, decision.about_repository)
         timers = tuple(
             NewTimer(
                 id=f"{key}:{timer.id}",
@@ -279,7 +264,7 @@ class Dispatcher:
     async def _give_up(self, key: str, row: TrackEvent, error: str) -> None:
         """Close an event that cannot be handled, and tell people so; a track that cannot be read is left as it is."""
         if is_repository_line(key):
-            await self._end_repository_event(key, row)  # there is no place to tell it in but the log
+            await self._lines.end(key, row)  # there is no place to tell it in but the log
             return
         try:
             track, version = await self._load(key)
@@ -322,19 +307,6 @@ class _TrackReads:
             )
             for row in await self._store.open_actions(track)
         )
-
-
-def _about_repository(key: str, row: TrackEvent, actions: Sequence[RepoAction]) -> tuple[NewAction, ...]:
-    """Name what is to be done about a repository after the event that it follows from, and the line it waits in."""
-    return tuple(
-        NewAction(
-            id=f"{key}#{row.id}.r{n}",
-            kind=action.kind,
-            action=REPO_ACTIONS.dump_python(action, mode="json"),
-            line=repository_line(action.repo.id),
-        )
-        for n, action in enumerate(actions, 1)
-    )
 
 
 def _issue(key: str) -> int:
