@@ -41,9 +41,11 @@ async def test_commands_on_an_issue_are_answered_with_what_is_valid_now(
 | `/agent plan` | Begins a new round with the issue as it reads now; an older one is ended. | `write` | `/agent plan` |
 | `/agent revise [task] <note>` (not now) | Revises the backlog under review, steers a running agent, or mends a pull request. | `write` | `/agent revise Split the parser from the printer.` |
 | `/agent skip <task>` (not now) | Drops a task; what depends on it waits for your choice. | `write` | `/agent skip T-2` |
+| `/agent include <M-n>` (not now) | Takes in a task that the plan leaves out, as its box in the plan does. | `write` | `/agent include M-1` |
 | `/agent retry [task]` (not now) | Begins another attempt at a task with the same spec. | `write` | `/agent retry T-2` |
 | `/agent regenerate [task] [note]` (not now) | Begins another attempt from an improved spec and a fresh base. | `write` | `/agent regenerate T-2 Keep the old signature.` |
 | `/agent rebase [task]` (not now) | Puts a task's branch onto the default branch's head. | `write` | `/agent rebase T-2` |
+| `/agent push [task] [sha]` (not now) | Lets finished work be pushed that waits for an OK, or that the branch's rules refused. | `write` | `/agent push T-2 1f2e3d4` |
 | `/agent pause` (not now) | Starts nothing new; what runs may finish. | `write` | `/agent pause` |
 | `/agent stop` (not now) | Kills what runs and closes the pull requests; branches are kept. | `write` | `/agent stop` |
 | `/agent resume` (not now) | Goes on after a pause or a stop. | `write` | `/agent resume` |
@@ -96,7 +98,7 @@ async def test_commands_on_an_issue_are_answered_with_what_is_valid_now(
         asked = next(c for c in await s.comments(issue) if c["body"] == "/agent why T-1")
         await s.quiet()
         assert await s.reactions(refused["id"]) == ["confused"]
-        assert await s.reactions(asked["id"]) == ["eyes"]
+        assert sorted(await s.reactions(asked["id"])) == ["eyes", "rocket"]
 
 
 async def test_what_is_no_command_is_left_alone(

@@ -172,6 +172,10 @@ graph LR
   class T1 review
 ```
 
+**Tick to have it done**, if you may write here:
+
+- [ ] Rebase `T-1` (#3)
+
 **Last:** checks of `#3` are green, because: tests (<time>)
 
 **Cost so far:** 0 tokens, $0.00, of at most $10.00.
@@ -265,6 +269,11 @@ graph LR
   class T1,T2 review
 ```
 
+**Tick to have it done**, if you may write here:
+
+- [ ] Rebase `T-1` (#<first>)
+- [ ] Rebase `T-2` (#<second>)
+
 
 **Cost so far:** 0 tokens, $0.00, of at most $10.00.
 
@@ -350,9 +359,9 @@ Be polite.
 
 **What will not be done**, because only one planner wants it
 
-- Greet loudly with a shout (architecture)
+- [ ] `M-1` Greet loudly with a shout (architecture)
 
-`/agent revise Include ...`, on the pull request with the backlog, takes one in.
+Tick one, or comment `/agent include M-1`, to have it done all the same.
 
 **Planners that gave nothing**
 
