@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -22,25 +23,25 @@ from bot.core.events import (
     IssueLabeled,
     LeasesFreed,
     RepositoriesAdded,
-    RepositoryChanged,
 )
 from bot.core.ids import TRACK_ID, TrackId, is_repository_line, repository_line, track_id
 from bot.core.life_hold import held
 from bot.core.promises import kept
 from bot.core.sanitize import escape
 from bot.core.snapshot import heard
-from bot.core.track import HELD, TRACKS, Track
-from bot.core.values import Repo
+from bot.core.track import HELD, OPEN_PULL, TRACKS, Track
 from bot.engine.store import Commit, Delivery, NewAction, NewTimer, Parked, Store, TrackEvent
 from bot.errors import BotError, RetryableError
 from bot.handler import Handler, Reads, RepoHandler, Unfinished
-from bot.ports import Clock, JsonDict
+from bot.ports import Clock, JsonDict, Look
 from bot.repository_lines import RepositoryLines, new_actions
 
 _log = structlog.get_logger(__name__)
 
+BUNCH = 0.25  # seconds in which what several pull requests of a track tell is waited for
 PARK = (2.0, 5.0, 15.0, 60.0, 300.0, 900.0)  # seconds until an event that could not be decided is tried again
 TRIES = 24  # with the waits above some four hours: an outage of the forge loses nothing
+Told = ForgeEvent | RepositoriesAdded | InstallationChanged  # what a delivery can be read as
 Recall = Callable[[ForgeEvent, Callable[[JsonDict], Awaitable[None]]], Awaitable[None]]
 LEASE_TRIES = 8  # decisions from the same facts while other tracks take and give back leases
 _FREED: JsonDict = EVENTS.dump_python(LeasesFreed(), mode="json")
@@ -53,10 +54,11 @@ class Dispatcher:
     store: Store
     reads: Reads
     handlers: Sequence[Handler[Any, Any]]
-    parse: Callable[[Delivery], ForgeEvent | RepositoriesAdded | InstallationChanged | None]
+    parse: Callable[[Delivery], Told | None]
     clock: Clock
     recall: Recall | None = None  # sees that the tracks an event may be about are known
     repo_handlers: Sequence[RepoHandler[Any, Any]] = ()
+    marks: dict[str, _Mark] = field(default_factory=dict)
 
     @property
     def _lines(self) -> RepositoryLines:
@@ -83,23 +85,12 @@ class Dispatcher:
             for key, happened in routed
         ]
 
-    async def _each(
-        self, event: ForgeEvent | RepositoriesAdded | InstallationChanged
-    ) -> Sequence[ForgeEvent]:
-        """Give the events of a delivery that tells of many repositories; one about an installation may name none."""
-        if isinstance(event, RepositoriesAdded):
-            return event.each()
-        if not isinstance(event, InstallationChanged):
-            return (event,)
-        if event.how == "permissions":
-            return ()  # what may be done is asked anew where it is needed
-        known: dict[int, Repo] = {repo.id: repo for repo in event.repos}
-        if not known:
-            for stored in await self.store.all_tracks(open_only=True):
-                repo = TRACKS.validate_python(stored.state).repo
-                if repo.installation == event.installation:
-                    known[repo.id] = repo
-        return [RepositoryChanged(repo=repo, how=event.how) for repo in known.values()]
+    async def _each(self, event: Told) -> Sequence[ForgeEvent]:
+        """Give the events of a delivery that tells of many repositories."""
+        if isinstance(event, InstallationChanged):
+            known = [] if event.repos else await self.store.all_tracks(open_only=True)
+            return event.each([TRACKS.validate_python(each.state).repo for each in known])
+        return event.each() if isinstance(event, RepositoriesAdded) else (event,)
 
     async def _tracks(self, event: ForgeEvent) -> list[tuple[str, ForgeEvent]]:
         """Find the tracks that an event concerns, and what it is to each of them."""
@@ -155,16 +146,13 @@ class Dispatcher:
     async def drain(self, args: JsonDict) -> None:
         """Handle all that happened to a track or a repository, in order; at what cannot be decided now it is parked."""
         key = str(args["track"])
-        arrived, last = 0.0, -1
         while (row := await self.store.next_event(key)) is not None:
-            if row.seq > last:  # from now on is read what all that waits now tells of
-                arrived, last = time.monotonic(), row.newest
             parked = await self.store.parked(key)
             tries = parked.tries if parked is not None and parked.event == row.id else 0
             if tries and parked is not None and parked.until > self.clock.now():
                 return  # the runner starts this again when it is time
             try:
-                await self._handle(key, row, arrived)
+                await self._handle(key, row)
             except RetryableError as error:
                 if tries >= TRIES:
                     await self._give_up(key, row, str(error))
@@ -181,7 +169,7 @@ class Dispatcher:
                 _log.exception("event_crashed", track=key, row=row.id)
                 await self._give_up(key, row, f"internal error ({type(error).__name__}); see the log")
 
-    async def _handle(self, key: str, row: TrackEvent, arrived: float) -> None:
+    async def _handle(self, key: str, row: TrackEvent) -> None:
         if is_repository_line(key):
             await self._lines.handle(key, row)
             return
@@ -197,7 +185,7 @@ class Dispatcher:
                 key, row, version, Decision(track=track), (await self._among_others(key, track))[1]
             )
             return
-        facts = await handler.gather(track, event, _TrackReads(self.reads, self.store, arrived))
+        facts = await handler.gather(track, event, _TrackReads(self.reads, self.store, row, self.marks))
         # Leases of other tracks change more often than the track: decided again from the same facts, they cost no call.
         for _ in range(LEASE_TRIES):
             track, seen = await self._among_others(key, track)
@@ -285,14 +273,32 @@ class Dispatcher:
         await self._commit(key, row, version, Decision(track=track, actions=actions), seen)
 
 
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """The last event that a track had when its pull requests were looked at, and when that was (`time.monotonic`)."""
+
+    newest: int
+    at: float
+
+
 class _TrackReads:
     """Adds what the store knows to what can be read of a repository."""
 
-    def __init__(self, repository: Reads, store: Store, arrived: float) -> None:
-        self.arrived = arrived
+    def __init__(self, repository: Reads, store: Store, row: TrackEvent, marks: dict[str, _Mark]) -> None:
+        self._row, self._marks = row, marks
         self.forge, self.config = repository.forge, repository.config
         self.file, self.backlog, self.paths = repository.file, repository.backlog, repository.paths
         self._store = store
+
+    async def look(self, track: Track) -> Look:
+        open_ = [task for task in track.tasks if task.pull and task.state in OPEN_PULL]
+        if self.forge.capabilities.graphql and sum(task.state == "checking" for task in open_) > 1:
+            await asyncio.sleep(BUNCH)  # checks end in bunches, and one look tells of all of them
+        mark = self._marks.get(self._row.track)
+        if mark is None or self._row.seq > mark.newest:
+            newest = await self._store.newest_event(self._row.track)
+            mark = self._marks[self._row.track] = _Mark(newest, time.monotonic())
+        return Look(mark.at, tuple(task.pull for task in open_ if task.pull))
 
     async def unfinished(self, track: str) -> tuple[Unfinished, ...]:
         sessions = {each.task for each in await self._store.sessions(track) if each.deleted_at is None}

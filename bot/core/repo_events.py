@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -31,3 +32,12 @@ class InstallationChanged:
     installation: int
     how: How | Literal["permissions"]
     repos: tuple[Repo, ...] = ()
+
+    def each(self, known: Sequence[Repo]) -> tuple[RepositoryChanged, ...]:
+        """Tell each repository of it; `known` are those that tracks of any installation are in."""
+        if self.how == "permissions":
+            return ()  # what may be done is asked anew where it is needed
+        there = self.repos or [repo for repo in known if repo.installation == self.installation]
+        return tuple(
+            RepositoryChanged(repo=repo, how=self.how) for repo in {repo.id: repo for repo in there}.values()
+        )

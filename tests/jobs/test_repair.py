@@ -32,6 +32,7 @@ BRANCH, FILE = "agent/issue-12/T-1-a1", "tasks/issue-12/BACKLOG.yaml"
 class _Forge:
     access: GitAccess
     said: dict[str, list[Check]] = field(default_factory=dict)  # by sha
+    logs: dict[int, str] = field(default_factory=dict)  # by job
 
     @asynccontextmanager
     async def git_access(self, _repo: object, **_: bool) -> AsyncIterator[GitAccess]:
@@ -46,6 +47,9 @@ class _Forge:
 
     async def checks(self, _repo: object, sha: str) -> list[Check]:
         return self.said.get(sha, [])
+
+    async def job_log(self, _repo: object, job: int) -> str:
+        return self.logs[job]
 
 
 @dataclass
@@ -160,6 +164,20 @@ async def test_what_failed_checks_say_is_handed_on_whole_and_without_secrets(sit
     assert "\n\nlong: 2 problems\n\nxxx" in seen.output
     assert len(seen.output) <= EVIDENCE
     assert token not in seen.output + seen.details
+
+
+async def test_a_job_that_says_nothing_at_length_is_told_by_the_end_of_its_log(site: Site) -> None:
+    token = "ghp_" + "A1b2C3d4E5" * 4
+    site.forge.logs = {5: f"{'.' * 9_000}\n{token}\nAssertionError: 3 != 4"}
+    site.forge.said[site.head] = [
+        a_check("unit", "failure", summary="Exit code 1", url="https://forge.test/job/5", job=5),
+        a_check("lint", "failure", summary="1 problem", text="src/a.py:3: unused", job=6),  # says it itself
+    ]
+    seen = await site.assessed()
+    assert seen.output.startswith("unit: Exit code 1 (https://forge.test/job/5)\n\n..")
+    assert "\nAssertionError: 3 != 4\n\nlint: 1 problem" in seen.output
+    assert len(seen.output) <= EVIDENCE
+    assert token not in seen.output
 
 
 async def test_a_check_that_is_red_on_the_base_too_is_told(site: Site) -> None:
