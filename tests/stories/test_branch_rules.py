@@ -5,6 +5,9 @@ from pathlib import Path
 import pytest
 from inline_snapshot import snapshot
 
+from bot.core.track import TRACKS
+from bot.errors import StaleRefError
+from bot.jobs.publish import Publisher
 from tests.judges.openapi import Judge
 from tests.judges.webhooks import WebhookJudge
 from tests.stories.reading import read
@@ -61,6 +64,17 @@ async def test_where_commits_have_to_be_signed_the_forge_signs_the_very_tree_tha
         assert found["author"]["type"] == "Bot"
         assert "Co-authored-by: maintainer <" in found["commit"]["message"]
         await s.task_in_state(issue, "in_review")
+        # The tree is the one that was verified here, and publishing it again, as after a kill, makes nothing new.
+        repo = TRACKS.validate_python((await s.bot.store.all_tracks())[0].state).repo
+        mirror = await s.bot.worktrees.mirror(repo)
+        ours = await mirror.resolve("refs/gitwright/tasks/issue-1/T-1-a1")
+        assert ours is not None
+        assert ours != sha
+        assert await mirror.write_tree(ours, {}) == found["commit"]["tree"]["sha"]
+        publish = Publisher(s.bot.forge).push
+        assert await publish(repo, mirror, ours, pull["head"]["ref"], None) == sha
+        with pytest.raises(StaleRefError):
+            await publish(repo, mirror, ours, "agent/issue-1/backlog", None)
         await s.comment(pull["number"], "/agent revise Add a test.")
 
         async def mended() -> bool:
