@@ -13,7 +13,7 @@ from bot.core.commands import Invocation
 from bot.core.config import RepoConfig
 from bot.core.events import Event, IssueText
 from bot.core.repo_actions import RepoAction
-from bot.core.track import OPEN_PULL, Frozen, Track
+from bot.core.track import Frozen, Track
 from bot.core.values import Actor, Repo, Role
 from bot.ports import ForgeReads, Look
 
@@ -55,15 +55,11 @@ class Reads(Protocol):
 class TrackReads(Reads, Protocol):
     """What gathering may look at: the repository, and what is on its way for a track."""
 
-    arrived: float  # when the event was there, at the latest (`time.monotonic`)
+    async def look(self, track: Track) -> Look:
+        """Ask for what is as new as the event, the track's other open pull requests beside: their events come together."""
 
     async def unfinished(self, track: str) -> tuple[Unfinished, ...]:
         """List what a track has had begun and what has not ended, by the track's key."""
-
-
-def look(track: Track, reads: TrackReads) -> Look:
-    """Ask for what is as new as the event, the track's other open pull requests beside: their events come together."""
-    return Look(reads.arrived, tuple(t.pull for t in track.tasks if t.pull and t.state in OPEN_PULL))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

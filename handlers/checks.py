@@ -11,7 +11,7 @@ from bot.core.checks import Rollup, rollup
 from bot.core.events import ChecksCompleted, ChecksDue, PullClosed
 from bot.core.track import OPEN_PULL, TaskTrack, Track
 from bot.core.values import Actor, Pull
-from bot.handler import Handler, TrackReads, look
+from bot.handler import Handler, TrackReads
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Facts:
 async def _read(track: Track, task: TaskTrack, reads: TrackReads) -> Facts:
     if task.pull is None:
         return Facts()
-    seen = await reads.forge.pull_state(track.repo, task.pull, look(track, reads))
+    seen = await reads.forge.pull_state(track.repo, task.pull, await reads.look(track))
     pull, checks = seen.pull, seen.checks
     if pull.state != "open":
         return Facts(task.id, closed=_closed(track, pull))

@@ -10,7 +10,7 @@ from bot.core.actions import Decision
 from bot.core.backlog import Loaded
 from bot.core.events import PullClosed
 from bot.core.track import HELD, Track
-from bot.handler import Handler, TrackReads, look
+from bot.handler import Handler, TrackReads
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ async def gather(track: Track | None, event: PullClosed, reads: TrackReads) -> F
     """Read the pull request as it is now and, for a merged backlog, the file that people merged."""
     if track is None:
         return Facts()
-    pull = (await reads.forge.pull_state(event.repo, event.number, look(track, reads))).pull
+    pull = (await reads.forge.pull_state(event.repo, event.number, await reads.look(track))).pull
     if pull.state == "open":  # reopened meanwhile
         return Facts()
     now = replace(

@@ -143,13 +143,20 @@ def add_event(conn: sa.Connection, event: TrackEvent, now: datetime, delivery: s
 
 def next_event(conn: sa.Connection, track: str) -> TrackEvent | None:
     """Give the oldest event that a track has not looked at."""
-    waiting = track_events.c.track == track, track_events.c.state == "new"
-    newest = sa.select(sa.func.max(track_events.c.seq)).where(*waiting).scalar_subquery()
     query = (
-        sa.select(track_events, newest.label("newest")).where(*waiting).order_by(track_events.c.seq).limit(1)
+        sa.select(track_events)
+        .where(track_events.c.track == track, track_events.c.state == "new")
+        .order_by(track_events.c.seq)
+        .limit(1)
     )
     row = conn.execute(query).first()
-    return None if row is None else TrackEvent(row.track, row.id, row.event, row.seq, row.newest)
+    return None if row is None else TrackEvent(row.track, row.id, row.event, row.seq)
+
+
+def newest_event(conn: sa.Connection, track: str) -> int:
+    """Give the number of the newest event that a track has not looked at; 0 where there is none."""
+    waiting = track_events.c.track == track, track_events.c.state == "new"
+    return conn.execute(sa.select(sa.func.max(track_events.c.seq)).where(*waiting)).scalar() or 0
 
 
 def with_events(conn: sa.Connection, now: datetime) -> list[tuple[str, str]]:

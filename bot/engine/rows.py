@@ -32,7 +32,6 @@ class TrackEvent:
     id: str
     event: JsonDict
     seq: int = field(default=0, compare=False)  # of the row it is stored in
-    newest: int = field(default=0, compare=False)  # of the last row that was there when it was read
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,6 +122,10 @@ class Store:
         """Give the oldest event that a track has not looked at."""
         return await self.database.read(lambda conn: inbox.next_event(conn, track))
 
+    async def newest_event(self, track: str) -> int:
+        """Give the number of the newest event that a track has not looked at; 0 where there is none."""
+        return await self.database.read(lambda conn: inbox.newest_event(conn, track))
+
     async def tracks_with_events(self) -> list[tuple[str, str]]:
         """List tracks with something to look at now, longest waiting first; see inbox.with_events."""
         now = self._clock.now()

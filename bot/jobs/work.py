@@ -53,6 +53,7 @@ class WorkJob:
             made = await self._remembered(track, task) or await self.attempts.left(
                 track, task, action, mirror
             )
+            unseen = made is None  # what this very call makes, nobody can have published before
             if made is None:
                 made = await self.attempts.make(track, task, action, mirror)
                 points.reached("work-made")
@@ -67,7 +68,7 @@ class WorkJob:
             if ask is not None:
                 return ask
             try:
-                return await self._publish(track, task, action, mirror, made)
+                return await self._publish(track, task, action, mirror, made, unseen=unseen)
             except PushRefusedError as error:
                 return await gate.refused(track, task, mirror, made, error)
         except Stop as stop:
@@ -82,10 +83,11 @@ class WorkJob:
             )
 
     async def _publish(
-        self, track: Track, task: TaskTrack, action: RunTask, mirror: Mirror, made: Made
+        self, track: Track, task: TaskTrack, action: RunTask, mirror: Mirror, made: Made, *, unseen: bool
     ) -> TaskProposed:
         # After a kill it may be there already, and people may have merged or closed it meanwhile.
-        pull = await self.forge.find_pull(track.repo, task.branch)
+        first = unseen and action.run == 1
+        pull = None if first else await self.forge.find_pull(track.repo, task.branch)
         notes: tuple[str, ...] = (
             made.tests,
             *made.route,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from urllib.parse import quote, urlsplit
@@ -14,11 +14,12 @@ import structlog
 from bot.core.values import Repo
 from bot.credentials import key_problems
 from bot.errors import UserError
-from bot.forges.github.auth import PUSH, READ, AppTokens, PersonalToken
+from bot.forges.github.auth import READ, AppTokens, PersonalToken
+from bot.forges.github.lending import LINGER, Lending
 from bot.forges.github.requests import path_of
 from bot.forges.github.signing import GitHubSigning
 from bot.forges.github.transport import Api, Timing
-from bot.ports import Clock, GitAccess
+from bot.ports import Clock, GitAccess, Quota
 
 _log = structlog.get_logger(__name__)
 
@@ -40,6 +41,7 @@ class GitHubForge(GitHubSigning):
         clock: Clock | None = None,
         timeout: float = 20.0,
         graphql: bool = True,
+        linger: float = LINGER,
     ) -> None:
         base = api_url.rstrip("/")
         now: Callable[[], datetime] = clock.now if clock else lambda: datetime.now(UTC)
@@ -64,6 +66,7 @@ class GitHubForge(GitHubSigning):
                 "or GITWRIGHT_TOKEN."
             )
         super().__init__(api, tokens)
+        self._lending = Lending(tokens, linger)
         if not graphql:
             self.leave_graphql()
         self._git_url = git_url or default_git_url(base)
@@ -73,8 +76,12 @@ class GitHubForge(GitHubSigning):
         """Let at most so many calls about a repository travel at once, where the limit for all allows more."""
         self._api.cap(path_of(repo), calls)
 
+    def quotas(self) -> Sequence[Quota]:
+        """Give what is left of GitHub's limits, as its last answers said; nothing where it has none, as GHES mostly."""
+        return self._api.quotas()
+
     def git_access(self, repo: Repo, *, write: bool) -> AbstractAsyncContextManager[GitAccess]:
-        """Lend access for git: a token for this repository alone; one that may write is revoked when the block ends."""
+        """Lend access for git: a token for this repository alone; one that may write is revoked soon after the block."""
         return self._lend(repo, write)
 
     def page(self, repo: Repo) -> str:
@@ -85,22 +92,20 @@ class GitHubForge(GitHubSigning):
 
     @contextlib.asynccontextmanager
     async def _lend(self, repo: Repo, write: bool) -> AsyncIterator[GitAccess]:
-        # What may write is fresh and ends with the block; reading shares the token that reads of this repository use.
+        # What may write ends soon after the block; reading shares the token that reads of this repository use.
         lane = await self._lane(repo)
-        token = await (
-            self._tokens.mint(lane, repo.id, PUSH) if write else self._tokens.lease(lane, repo.id, READ)
-        )
-        _log.info("git_access_lent", repo=repo.slug, token_id=token.id, write=write)
-        owner, name = quote(repo.owner, safe=""), quote(repo.name, safe="")
-        url = self._git_url.replace("{owner}", owner).replace("{repo}", name)
-        try:
-            yield GitAccess(url, token.secret)
-        finally:
+        async with contextlib.AsyncExitStack() as stack:
             if write:
-                await self._tokens.revoke(token)
+                token = await stack.enter_async_context(self._lending.lend(lane, repo.id))
+            else:
+                token = await self._tokens.lease(lane, repo.id, READ)
+            _log.info("git_access_lent", repo=repo.slug, token_id=token.id, write=write)
+            owner, name = quote(repo.owner, safe=""), quote(repo.name, safe="")
+            yield GitAccess(self._git_url.replace("{owner}", owner).replace("{repo}", name), token.secret)
 
     async def aclose(self) -> None:
         """Revoke every token still held and close the connections."""
+        await self._lending.aclose()
         await self._tokens.aclose()
         await self._api.aclose()
 
