@@ -11,23 +11,33 @@ from typing import Any
 
 import structlog
 
-from bot import points
-from bot.core import messages, messages_status
+from bot import points, urgency
+from bot.core import messages, messages_status, waiting
 from bot.core.actions import (
     ACTIONS,
     Action,
+    AssessTask,
+    CheckHealth,
     PostComment,
     React,
     ReportTask,
     SyncStatus,
 )
-from bot.core.events import EVENTS, ActionFailed, OwnEvent
+from bot.core.events import EVENTS, ActionFailed, OwnEvent, StepWaits
 from bot.core.ids import Marker, identity, is_repository_line
 from bot.core.repo_actions import REPO_ACTIONS, RepoAction
 from bot.core.track import TRACKS, Track
 from bot.core.values import Repo
 from bot.engine.store import OutboxRow, Store, TrackEvent
-from bot.errors import BotError, NotFoundError, RetryableError
+from bot.errors import (
+    ArchivedError,
+    BotError,
+    LimitedError,
+    LockedError,
+    NotFoundError,
+    RetryableError,
+    UnreachableError,
+)
 from bot.ports import Clock, Forge, JsonDict
 
 _log = structlog.get_logger(__name__)
@@ -51,7 +61,9 @@ class Performer:
     clock: Clock
     log: str = "the log"  # what to call it to people: where it is, if they have it
     repo_jobs: Mapping[type[RepoAction], RepoJob] = field(default_factory=dict)
-    boxes: Callable[[Track], Sequence[str]] = lambda _: ()  # that can be ticked now, as the status comment has them
+    boxes: Callable[[Track], Sequence[str]] = (
+        lambda _: ()
+    )  # that can be ticked now, as the status comment has them
 
     async def run(self, args: JsonDict) -> None:
         """Perform one action of the outbox and store its result; what ended before is left alone."""
@@ -61,12 +73,7 @@ class Performer:
         try:
             result = await self._perform(row)
         except RetryableError as error:
-            if row.try_ >= TRIES:
-                await self._fail(row, f"{error} (tried {row.try_} times)")
-                return
-            wait = max(error.after or 0.0, BACKOFF[min(row.try_ - 1, len(BACKOFF) - 1)])
-            _log.warning("action_retried", action=row.id, seconds=wait, error=str(error))
-            await self.store.retry_action(row.id, self.clock.now() + timedelta(seconds=wait), str(error))
+            await self._later(row, error)
             return
         except BotError as error:
             _log.warning("action_failed", action=row.id, error=str(error))
@@ -79,6 +86,29 @@ class Performer:
             )
             return
         await self.store.finish_action(row.id, _result(row, result) if result else None)
+        if result is None and waiting.is_limit(row.error):
+            await self._tell_of_waiting(row)
+
+    async def _later(self, row: OutboxRow, error: RetryableError) -> None:
+        """Put an action off, with its reason; what others let it wait for uses up no tries."""
+        limited = isinstance(error, LimitedError)
+        if row.try_ >= TRIES and not (limited or isinstance(error, UnreachableError)):
+            await self._fail(row, f"{error} (tried {row.try_} times)")
+            return
+        wait = error.after or 0.0
+        if not limited:
+            wait = max(wait, BACKOFF[min(row.try_ - 1, len(BACKOFF) - 1)])
+        _log.warning("action_retried", action=row.id, seconds=wait, error=str(error))
+        why = waiting.reason(str(error)) if limited else str(error)
+        await self.store.retry_action(row.id, self.clock.now() + timedelta(seconds=wait), why)
+        if limited and timedelta(seconds=wait) >= waiting.AT_LEAST:
+            await self._tell_of_waiting(row)
+
+    async def _tell_of_waiting(self, row: OutboxRow) -> None:
+        """Have the status comment say what is waited for, or no more; where it already says so, that costs no call."""
+        if row.kind != "sync_status" and not is_repository_line(row.track):
+            event = EVENTS.dump_python(StepWaits(), mode="json")
+            await self.store.add_event(row.track, f"{row.id}~{row.try_}", event)
 
     async def _fail(self, row: OutboxRow, error: str) -> None:
         if is_repository_line(row.track):
@@ -102,9 +132,13 @@ class Performer:
         stored = await self.store.load(row.track)
         track = TRACKS.validate_python(stored.state) if stored else None
         action = ACTIONS.validate_python(row.action)
+        with urgency.can_wait(_can_wait(action)):
+            return await self._do(row, action, track)
+
+    async def _do(self, row: OutboxRow, action: Action, track: Track | None) -> OwnEvent | None:
         match action:
             case PostComment():
-                await self._post(action)
+                await self._post(action, track)
                 return None
             case React():
                 await self.forge.react(action.repo, action.subject, action.id, action.content)
@@ -117,7 +151,7 @@ class Performer:
             case _:
                 return await self.jobs[type(action)](track, action)
 
-    async def _post(self, action: PostComment) -> None:
+    async def _post(self, action: PostComment, track: Track | None) -> None:
         try:
             if action.anew:
                 older = await self.forge.find_comment(action.repo, action.number, identity(action.body))
@@ -125,8 +159,22 @@ class Performer:
                     await self.forge.update_comment(action.repo, older.id, action.body)
                     return
             await self.forge.create_comment(action.repo, action.number, action.body)
-        except NotFoundError as error:
+        except (NotFoundError, ArchivedError) as error:
             _log.warning("comment_has_no_place", number=action.number, error=str(error))
+        except LockedError as error:
+            _log.warning("comment_has_no_place", number=action.number, error=str(error))
+            await self._post_elsewhere(action, track)
+
+    async def _post_elsewhere(self, action: PostComment, track: Track | None) -> None:
+        """Say on an open pull request of the track what cannot be said where the conversation is locked."""
+        for number in messages.other_places(track, action.number):
+            said = f"{action.body.rstrip()}\n\n{messages.locked(action.number)}\n"
+            try:
+                await self.forge.create_comment(action.repo, number, said)
+            except (NotFoundError, LockedError) as error:
+                _log.warning("comment_has_no_place", number=number, error=str(error))
+            else:
+                return
 
     # --- the sticky comment ----------------------------------------------------------------------
 
@@ -134,13 +182,15 @@ class Performer:
         """Write what the track is now, again while it changes; a newer wish for the same makes this one needless."""
         if await self.store.get_id(f"{row.track}:status") is not None:
             await asyncio.sleep(SETTLE)  # what follows at once is told in the same edit
-        if any(o.kind == row.kind and o.seq > row.seq for o in await self.store.open_actions(row.track)):
+        open_ = await self.store.open_actions(row.track)
+        if any(o.kind == row.kind and o.seq > row.seq for o in open_):
             return
+        until = waiting.until(((o.error, o.not_before) for o in open_), self.clock.now())
         while True:
             stored = await self.store.load(row.track)
             if stored is None:
                 return
-            await self._write_status(TRACKS.validate_python(stored.state))
+            await self._write_status(TRACKS.validate_python(stored.state), waiting.limited(until))
             again = await self.store.load(row.track)
             if again is None or again.version == stored.version:
                 break
@@ -148,19 +198,33 @@ class Performer:
             # After the comment, which is what people read first; the track may have gone on meanwhile, and is told so.
             await self.jobs[ReportTask](TRACKS.validate_python(stored.state), ReportTask())
 
-    async def _write_status(self, track: Track) -> None:
-        # The label first: whoever reads that the track is done finds it labelled so.
-        await self._write_label(track)
-        points.reached("status-labelled")
-        body = messages_status.status(track, self.commands(track), self.boxes(track))
-        digest = sha256(body.encode()).hexdigest()
-        if await self.store.get_id(f"{track.key}:status-sha256") != digest:
+    async def _write_status(self, track: Track, limited: str) -> None:
+        news = limited and await self.store.get_id(f"{track.key}:limited") != limited
+        known = await self.store.get_id(f"{track.key}:status") is not None
+        # Edits can wait, but for the one that says for what and how long everything waits.
+        with urgency.can_wait(known and not news):
+            # The label first: whoever reads that the track is done finds it labelled so.
+            await self._write_label(track)
+            points.reached("status-labelled")
+            body = messages_status.status(track, self.commands(track), self.boxes(track), limited)
+            digest = sha256(body.encode()).hexdigest()
+            if await self.store.get_id(f"{track.key}:status-sha256") != digest:
+                await self._write_comment(track, body)
+                await self.store.put_id(f"{track.key}:status-sha256", digest)
+        if news:
+            await self.store.put_id(f"{track.key}:limited", limited)
+
+    async def _write_comment(self, track: Track, body: str) -> None:
+        try:
             comment = await self._update_comment(track, body)
             if comment is None:
                 comment = await self.forge.create_comment(track.repo, track.issue, body)
-            points.reached("status-posted")
-            await self.store.put_id(f"{track.key}:status", str(comment))
-            await self.store.put_id(f"{track.key}:status-sha256", digest)
+        except LockedError as error:
+            # The label says how it stands; the next change is tried again.
+            _log.warning("status_has_no_place", track=track.key, error=str(error))
+            return
+        points.reached("status-posted")
+        await self.store.put_id(f"{track.key}:status", str(comment))
 
     async def _update_comment(self, track: Track, body: str) -> int | None:
         """Edit the sticky comment; None where there is none yet, or somebody deleted it."""
@@ -208,3 +272,8 @@ class Performer:
 
 def _result(row: OutboxRow, event: OwnEvent) -> TrackEvent:
     return TrackEvent(track=row.track, id=f"{row.id}!", event=EVENTS.dump_python(event, mode="json"))
+
+
+def _can_wait(action: Action) -> bool:
+    """Tell what nobody is kept waiting by: a look at a sibling whose base moved, a check of the surroundings."""
+    return isinstance(action, CheckHealth) or (isinstance(action, AssessTask) and action.only_conflicts)

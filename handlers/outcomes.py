@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from bot.core import life, life_planning, life_pulls, life_push, life_repair, life_review, life_work
-from bot.core.actions import Decision, SyncPlan
+from bot.core.actions import Decision, SyncPlan, SyncStatus
 from bot.core.events import (
     ActionFailed,
     BacklogEdited,
@@ -22,6 +22,7 @@ from bot.core.events import (
     PullBack,
     PushAsked,
     RecordProposed,
+    StepWaits,
     TaskAssessed,
     TaskFailed,
     TaskProposed,
@@ -45,6 +46,10 @@ def _failed(track: Track, event: ActionFailed, now: datetime) -> Decision:
         return life_work.action_failed(track, event, now)
     decision = life_work.action_failed(life_review.not_included(track), event, now)
     return replace(decision, actions=(*decision.actions, SyncPlan()))
+
+
+def _told(track: Track, _event: StepWaits, _now: datetime) -> Decision:
+    return Decision(track=track, actions=(SyncStatus(),))
 
 
 def _noted(track: Track, _event: BacklogEdited, _now: datetime) -> Decision:
@@ -96,6 +101,7 @@ HANDLERS = (
     on_open_track(TaskRebased, life_repair.task_rebased),
     on_open_track(LeasesFreed, life_pulls.leases_freed),
     on_open_track(ActionFailed, _failed),
+    on_open_track(StepWaits, _told),
     on_open_track(RecordProposed, life.record_proposed),
     on_open_track(PullBack, _back),
     on_open_track(BacklogRevised, life_review.revised),

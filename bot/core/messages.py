@@ -9,7 +9,7 @@ from bot.core.config import RepoConfig
 from bot.core.health import Finding
 from bot.core.ids import Marker, keyed
 from bot.core.sanitize import inline, truncate
-from bot.core.track import STUCK, TaskState, TaskTrack, Track, TrackState
+from bot.core.track import SETTLED, STUCK, TaskState, TaskTrack, Track, TrackState
 from bot.core.values import Usage
 
 COMMENT_LIMIT = 65_000  # characters; GitHub refuses more than 65,536
@@ -73,6 +73,19 @@ def labels(config: RepoConfig) -> dict[str, tuple[str, str]]:
 def answer(track: str, key: str, body: str, kind: str = "answer") -> str:
     """Head an answer with its marker, so that it is posted once however often it is tried; `body` is Markdown."""
     return truncate(f"{keyed(Marker(kind, track), key)}\n{body.strip()}\n", COMMENT_LIMIT)
+
+
+def other_places(track: Track | None, number: int) -> tuple[int, ...]:
+    """Give the pull requests of a track that may still be open, newest first, for what cannot be said on `number`."""
+    if track is None:
+        return ()
+    pulls = [track.backlog_pull, *(task.pull for task in track.tasks if task.state not in SETTLED)]
+    return tuple(sorted({each for each in pulls if each not in (None, number)}, reverse=True))
+
+
+def locked(number: int) -> str:
+    """Say why something is said here and not where it belongs."""
+    return f"*The conversation of #{number} is locked, so this is said here.*"
 
 
 # Groups of task states that a graph shows by color.

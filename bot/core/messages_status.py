@@ -14,13 +14,19 @@ from bot.core.snapshot import state_block
 from bot.core.track import HELD, SETTLED, STUCK, TaskTrack, Track
 
 
-def status(track: Track, commands: Sequence[tuple[str, str]], boxes: Sequence[str] = ()) -> str:
-    """Render the sticky comment: state, tasks, what can be ticked, what happened last, what waits for whom, commands."""
+def status(
+    track: Track, commands: Sequence[tuple[str, str]], boxes: Sequence[str] = (), limited: str = ""
+) -> str:
+    """Render the sticky comment: state, tasks, what can be ticked, what happened last, what waits for whom, commands.
+
+    `limited` says that the forge's limit is waited for (see bot.core.waiting).
+    """
     parts = [
         # The block stands on top: a long comment is cut from its end.
         f"{Marker('status', track.id)}\n{state_block(track)}",
         f"### Gitwright: {messages.STATE_WORDS[track.state]}",
         waits(track),
+        "" if track.ended else limited,
     ]
     if track.stale and not track.ended:
         parts.append(f"> [!NOTE]\n{_quoted(messages.STALE)}")
@@ -50,10 +56,11 @@ def _cost(track: Track) -> str:
     return f"**Cost so far:** {messages.usage(track.usage)}, of at most ${ceiling:,.2f}."
 
 
-def summary(track: Track) -> str:
+def summary(track: Track, limited: str = "") -> str:
     """Say in an answer what the sticky comment shows at length."""
     parts = [
         f"**{messages.STATE_WORDS[track.state]}.** {waits(track)}".strip(),
+        limited,
         _quoted(track.problem) if track.problem else "",
         task_table(track) if track.tasks else "",
     ]

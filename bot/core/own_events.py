@@ -184,6 +184,13 @@ class TasksIncluded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StepWaits:
+    """An action waits for the forge's rate limit, or does so no more: the status comment is to say so."""
+
+    kind: Literal["step_waits"] = "step_waits"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ActionFailed:
     """An action was given up after its tries."""
 
@@ -248,6 +255,7 @@ OwnEvent = (
     | BacklogRevised
     | BacklogEdited
     | TasksIncluded
+    | StepWaits
     | ActionFailed
     | Closed
     | ChecksDue

@@ -12,6 +12,7 @@ from typing import Any
 
 import structlog
 
+from bot import urgency
 from bot.core.events import (
     EVENTS,
     ChecksDue,
@@ -57,7 +58,8 @@ class Reconciler:
         """Sweep for ever; a sweep that fails is only logged, the next one does its work."""
         for sweep, wait in enumerate(chain(EVERY, repeat(EVERY[-1]))):
             await asyncio.sleep(wait)
-            await _outlived(self.sweep(tracks=sweep == 0 or wait >= EVERY[-1]))
+            with urgency.can_wait():  # the next sweep does its work
+                await _outlived(self.sweep(tracks=sweep == 0 or wait >= EVERY[-1]))
 
     async def run_polls(self) -> None:
         """Fetch deliveries for ever, for a bot that the forge cannot reach."""

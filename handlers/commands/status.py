@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.core import messages_status
+from bot.core import messages_status, waiting
 from bot.core.actions import Decision, SyncStatus
 from bot.handler import Command, CommandCall
 from handlers.spoken.arguments import say
@@ -13,7 +13,9 @@ def answer(call: CommandCall) -> Decision:
     if call.track is None:
         return say(call, "Nothing is planned for this issue. Set the label `agent:plan` to begin.")
     synced = Decision(track=call.track, actions=(SyncStatus(),))
-    return say(call, messages_status.summary(call.track), synced)
+    steps = [(each.error, each.until) for each in call.unfinished]
+    limited = waiting.limited(waiting.until(steps, call.now))
+    return say(call, messages_status.summary(call.track, limited), synced)
 
 
 COMMAND = Command(
@@ -21,5 +23,6 @@ COMMAND = Command(
     usage="/agent status",
     summary="Says where the work is and what waits for whom.",
     example="/agent status",
+    reads_unfinished=True,
     answer=answer,
 )

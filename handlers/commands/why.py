@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.core import life, messages, messages_status
+from bot.core import life, messages, messages_status, waiting
 from bot.core.actions import Decision
 from bot.core.ids import TASK_ID
 from bot.core.sanitize import code, escape, inline
@@ -54,6 +54,9 @@ def _now(track: Track, task: str | None) -> str:
 def _waits(action: Unfinished) -> str:
     """Say why something that was begun is not done yet; "" where it is simply under way."""
     what = code(action.kind) + (f" of `{action.task}`" if action.task else "")
+    if waiting.is_limit(action.error):
+        when = f" until {waiting.clock(action.until)}" if action.until else ", which is over: it goes on now"
+        return f"\n{what} waits for {waiting.LIMIT}{when}."
     if action.error:
         when = f"again at {life.stamp(action.until)}" if action.until else "now once more"
         return (
