@@ -63,6 +63,9 @@ def test_it_holds_its_files_and_a_place_but_no_worker_and_nothing_starts_it() ->
     assert [t.state for t in track.tasks] == ["waiting", "waiting", "running"]
     assert start_ready(track, NOW)[1] == ()
     assert track.state == "working"
+    # Nor where tasks need not keep out of one another's way.
+    free = replace(asked(), config=RepoConfig.model_validate({"overlap": "allow"}))
+    assert start_ready(free, NOW) == (free, ())
 
 
 def test_yes_runs_no_agent_and_publishes_the_very_commit() -> None:
