@@ -117,8 +117,7 @@ On the default branch the file would count as absent, and the defaults would hol
 
 - line 1, `UNKNOWN_KEY`: The key `limts` is not known. Did you mean `limits`?
 - line 2, `SCHEMA`: `push`: this must be 'auto', 'direct' or 'ask'. Did you mean `direct`?
-- line 3, `SCHEMA`: `draft`: this must be `true` or `false`. See docs/configuration.md.
-- line 2, `NO_EFFECT`: `push` has no effect yet\
+- line 3, `SCHEMA`: `draft`: this must be `true` or `false`. See docs/configuration.md.\
 """)
         notes = await s.call("GET", f"{s.path}/check-runs/{check['id']}/annotations")
         assert [(n["path"], n["start_line"], n["annotation_level"], n["message"]) for n in notes] == snapshot(
@@ -141,7 +140,6 @@ On the default branch the file would count as absent, and the defaults would hol
                     "failure",
                     "`draft`: this must be `true` or `false`. See docs/configuration.md.",
                 ),
-                (".github/gitwright.yml", 2, "warning", "`push` has no effect yet."),
             ]
         )
 
