@@ -21,7 +21,9 @@ def answer(call: CommandCall) -> Decision:
         lambda task, given: life_push.approve(track, task, given.note, by, call.now),
         likely=_waits,
         note=True,
-        done=lambda before, _: f"`{before.ask.short if before.ask else ''}` is being pushed for `{before.id}`.",
+        done=lambda before, _: (
+            f"`{before.ask.short if before.ask else ''}` is being pushed for `{before.id}`."
+        ),
     )
 
 
