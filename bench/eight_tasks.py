@@ -1,4 +1,4 @@
-"""What a track of eight tasks costs in calls and time, against a track of one.
+"""What a track of eight tasks costs in calls and time: with GraphQL, over REST alone, and against a track of one.
 
 Run: python -m bench.eight_tasks
 """
@@ -21,8 +21,8 @@ from bench.place import machine, scratch, table
 JsonDict = dict[str, Any]
 
 LIMIT = 330  # seconds
-# What GitHub's secondary limit counts as creating content: comments, pull requests, reviews, issues.
-CONTENT = re.compile(r"/(issues|pulls)(/[0-9]+/(comments|reviews))?$")
+# What a process asks once, or by the hour, however many tracks there are: who it is, where it is installed, what it missed.
+ONCE = re.compile(r"^/(app|app/installations|installation/repositories|users/[^/]+|app/hook/.*)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +30,20 @@ class Cost:
     """What a whole track took, from the label to the closed issue; calls are the bot's, as the forge saw them."""
 
     tasks: int
+    graphql: bool
     seconds: float
     calls: int
-    writes: int
+    once: int
+    queries: int
+    tokens: int
     content: int
     git: int
 
     def row(self) -> list[str]:
         return [
             str(self.tasks),
-            *map(str, (self.calls, self.writes, self.content, self.git)),
+            "GraphQL and REST" if self.graphql else "REST alone",
+            *map(str, (self.calls, self.once, self.tokens, self.queries, self.content, self.git)),
             f"{self.seconds:.1f}",
             f"{self.calls / self.tasks:.1f}",
             f"{self.seconds / self.tasks:.1f}",
@@ -87,22 +91,33 @@ def prepare(folder: Path, tasks: int) -> list[str]:
     return [*(str(word) for pair in given for word in pair), "--test-command", "true"]
 
 
-def one_track(tasks: int) -> Cost:
+def one_track(tasks: int, *, graphql: bool = True) -> Cost:
     """Run the demo to its end and count."""
     with scratch() as place:
         out = place / "out"
         options = prepare(place / "made", tasks)
         command = [sys.executable, "-m", "bot", "demo", "--json", "--out", str(out), *options]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=False)
+        env = {**os.environ, "DEMO_GRAPHQL": "on" if graphql else "off"}
+        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=LIMIT, check=False)
         assert done.returncode == 0, done.stderr[-3000:]
         report = json.loads(done.stdout)
         lines = (out / "forge" / "requests.jsonl").read_text().splitlines()
     calls = [call for call in map(json.loads, lines) if _by_bot(call)]
     rest = [call for call in calls if ".git/" not in call["path"]]
-    writes = [call for call in rest if call["method"] != "GET" and "/access_tokens" not in call["path"]]
-    content = [call for call in writes if call["method"] == "POST" and CONTENT.search(call["path"])]
     assert len(rest) == report["api_calls"], (len(rest), report["api_calls"])
-    return Cost(tasks, report["seconds"], len(rest), len(writes), len(content), len(calls) - len(rest))
+    paths = [call["path"] for call in rest]
+    assert graphql or "/graphql" not in paths
+    return Cost(
+        tasks=tasks,
+        graphql=graphql,
+        seconds=report["seconds"],
+        calls=len(rest),
+        once=sum(ONCE.match(path) is not None for path in paths),
+        queries=paths.count("/graphql"),
+        tokens=sum(path.endswith(("/access_tokens", "/installation/token")) for path in paths),
+        content=sum(call["content_creating"] for call in rest),
+        git=len(calls) - len(rest),
+    )
 
 
 def _by_bot(call: JsonDict) -> bool:
@@ -110,22 +125,23 @@ def _by_bot(call: JsonDict) -> bool:
 
 
 def main() -> None:
-    """Run both and print one table."""
-    costs = [one_track(1), one_track(8)]
-    one, eight = costs
+    """Run all and print one table."""
+    costs = [one_track(1), one_track(8), one_track(8, graphql=False)]
+    one, eight, _ = costs
     heading = [
         "tasks",
+        "by",
         "API calls",
-        "writes",
-        "of these content",
+        "of these once per process",
+        "of these tokens",
+        "of these queries",
+        "of these content-creating",
         "git",
         "seconds",
         "calls a task",
         "seconds a task",
     ]
-    print(
-        f"# A track of eight tasks (REST only, scripted, no write gap, tests and CI `true`)\n\n{machine()}\n"
-    )
+    print(f"# A track of eight tasks (scripted, no write gap, tests and CI `true`)\n\n{machine()}\n")
     print(table([heading, *(cost.row() for cost in costs)]))
     added = (eight.calls - one.calls) / 7, (eight.seconds - one.seconds) / 7
     print(f"\nEach further task: {added[0]:.1f} calls, {added[1]:.1f} s; ratio to a track of one: ", end="")

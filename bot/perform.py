@@ -24,10 +24,11 @@ from bot.core.actions import (
     SyncStatus,
 )
 from bot.core.events import EVENTS, ActionFailed, OwnEvent, StepWaits
-from bot.core.ids import Marker, identity, is_repository_line
+from bot.core.ids import Marker, identity, is_repository_line, parse_marker
 from bot.core.repo_actions import REPO_ACTIONS, RepoAction
 from bot.core.track import TRACKS, Track
 from bot.core.values import Repo
+from bot.engine.firsts import is_first
 from bot.engine.store import OutboxRow, Store, TrackEvent
 from bot.errors import (
     ArchivedError,
@@ -153,12 +154,15 @@ class Performer:
 
     async def _post(self, action: PostComment, track: Track | None) -> None:
         try:
-            if action.anew:
+            marker = parse_marker(action.body)
+            plan = marker is not None and marker.kind == "plan"
+            first = plan and await is_first(self.store, track, f"plan {identity(action.body)}")
+            if action.anew and not first:
                 older = await self.forge.find_comment(action.repo, action.number, identity(action.body))
                 if older is not None and older.body.strip() != action.body.strip():
                     await self.forge.update_comment(action.repo, older.id, action.body)
                     return
-            await self.forge.create_comment(action.repo, action.number, action.body)
+            await self.forge.create_comment(action.repo, action.number, action.body, first=first)
         except (NotFoundError, ArchivedError) as error:
             _log.warning("comment_has_no_place", number=action.number, error=str(error))
         except LockedError as error:
@@ -216,9 +220,11 @@ class Performer:
 
     async def _write_comment(self, track: Track, body: str) -> None:
         try:
-            comment = await self._update_comment(track, body)
+            known = await self.store.get_id(f"{track.key}:status")
+            first = known is None and await is_first(self.store, track, "status")
+            comment = None if first else await self._update_comment(track, body)
             if comment is None:
-                comment = await self.forge.create_comment(track.repo, track.issue, body)
+                comment = await self.forge.create_comment(track.repo, track.issue, body, first=first)
         except LockedError as error:
             # The label says how it stands; the next change is tried again.
             _log.warning("status_has_no_place", track=track.key, error=str(error))

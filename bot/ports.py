@@ -202,8 +202,11 @@ class ForgeReads(Protocol):
 class Forge(ForgeReads, Protocol):
     """What performing may do; every write looks before it creates, so that repeating is harmless."""
 
-    async def create_comment(self, repo: Repo, number: int, body: str) -> int:
-        """Post a comment and give its id; an own comment of the same identity is kept."""
+    async def create_comment(self, repo: Repo, number: int, body: str, *, first: bool = False) -> int:
+        """Post a comment and give its id; an own comment of the same identity is kept.
+
+        With `first` nobody looks for it: nobody can have posted it before.
+        """
 
     async def update_comment(self, repo: Repo, comment_id: int, body: str) -> None: ...
 

@@ -125,6 +125,8 @@ def set_up(options: Options, script: DemoScript, url: str, token: str) -> Stage:
         "GITWRIGHT_ONBOARDING_PULLS": "0",  # the story is about one issue
         "GITWRIGHT_SANDBOX": "medium" if bubblewrap_works() else "none",
     }
+    if os.environ.get("DEMO_GRAPHQL") == "off":  # the benchmark compares
+        settings["GITWRIGHT_GRAPHQL"] = "false"
     if options.test_command is not None:
         settings["GITWRIGHT_TEST"] = options.test_command
     write_settings(options.out / "settings.env", settings)

@@ -13,6 +13,7 @@ from bot.core.budgets import Line
 from bot.core.events import Closed
 from bot.core.ids import Marker
 from bot.core.track import Track
+from bot.engine.firsts import is_first
 from bot.engine.ledger import Ledger
 from bot.engine.store import Store
 from bot.errors import RetryableError
@@ -41,7 +42,8 @@ class CloseJob:
             leftovers=left,
             costs=await self._costs(track),
         )
-        await self.forge.create_comment(track.repo, track.issue, body)
+        first = await is_first(self.store, track, "receipt")
+        await self.forge.create_comment(track.repo, track.issue, body, first=first)
         # Silence is the worst bug: the end is not reached before its comment can be read.
         if await self.forge.find_comment(track.repo, track.issue, str(Marker("receipt", track.id))) is None:
             raise RetryableError("the receipt cannot be read back yet")

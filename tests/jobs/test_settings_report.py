@@ -66,7 +66,7 @@ class _Forge:
         self.calls.append("write")
         self.issues[number] = replace(self.issues[number], body=body, state="open")
 
-    async def create_comment(self, _repo: Repo, _number: int, body: str) -> int:
+    async def create_comment(self, _repo: Repo, _number: int, body: str, *, first: bool = False) -> int:
         if identity(body) not in map(identity, self.comments):
             self.comments.append(body)
         return 1

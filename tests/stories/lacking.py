@@ -67,8 +67,8 @@ def nothing(_: Bot) -> None:
 class Stammering(GitHubForge):
     """Posts everything twice."""
 
-    async def create_comment(self, repo: Repo, number: int, body: str) -> int:
-        await super().create_comment(repo, number, body)
+    async def create_comment(self, repo: Repo, number: int, body: str, *, first: bool = False) -> int:
+        await super().create_comment(repo, number, body, first=first)
         return await super().create_comment(repo, number, body)
 
 
@@ -145,9 +145,9 @@ def saying(change: Callable[[str], str]) -> type[GitHubForge]:
     """A forge that hands on comments and pull requests changed; an empty one is not posted."""
 
     class Altered(GitHubForge):
-        async def create_comment(self, repo: Repo, number: int, body: str) -> int:
+        async def create_comment(self, repo: Repo, number: int, body: str, *, first: bool = False) -> int:
             said = change(body)
-            return await super().create_comment(repo, number, said) if said else 0
+            return await super().create_comment(repo, number, said, first=first) if said else 0
 
         async def update_comment(self, repo: Repo, comment_id: int, body: str) -> None:
             if said := change(body):
@@ -206,7 +206,7 @@ def motionless(bot: Bot) -> None:
 class Silent(GitHubForge):
     """Posts no receipt, and is sure to have read it."""
 
-    async def create_comment(self, repo: Repo, number: int, body: str) -> int:
+    async def create_comment(self, repo: Repo, number: int, body: str, *, first: bool = False) -> int:
         return 0
 
     async def find_comment(self, repo: Repo, number: int, marker: str) -> Comment | None:

@@ -32,9 +32,9 @@ class GitHubWrites(GitHubChecks):
 
     # --- comments and reactions ------------------------------------------------------------------
 
-    async def create_comment(self, repo: Repo, number: int, body: str) -> int:
-        """Post a comment and give its id; an own comment of the same identity is kept."""
-        kept = await self.find_comment(repo, number, identity(body))
+    async def create_comment(self, repo: Repo, number: int, body: str, *, first: bool = False) -> int:
+        """Post a comment and give its id; an own comment of the same identity is kept, unless it is the first."""
+        kept = None if first else await self.find_comment(repo, number, identity(body))
         if kept is not None:
             return kept.id
         answer = await self._talk("POST", repo, f"/issues/{number}/comments", {"body": cut(body)})

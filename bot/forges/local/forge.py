@@ -194,8 +194,8 @@ class LocalForge:
 
     # --- writes ---
 
-    async def create_comment(self, repo: Repo, number: int, body: str) -> int:
-        known = await self.find_comment(repo, number, identity(body))
+    async def create_comment(self, repo: Repo, number: int, body: str, *, first: bool = False) -> int:
+        known = None if first else await self.find_comment(repo, number, identity(body))
         if known is not None:
             return known.id
         made = CommentRecord(id=self.records.next_comment(), number=number, body=body)
