@@ -85,10 +85,10 @@ class Bot:
             # Nobody else works on this file, so what is reserved belongs to runs of a process that is dead.
             await Ledger(self.store.database, self.clock).give_up_all()
         await self.runner.start()
-        sweeps = [self.reconciler.run(), self.housekeeper.run()]
+        sweeps = {"reconciler": self.reconciler.run, "housekeeper": self.housekeeper.run}
         if self.settings.poll_deliveries:
-            sweeps.append(self.reconciler.run_polls())
-        self._sweeping = tuple(asyncio.create_task(each, name=each.__qualname__) for each in sweeps)
+            sweeps["polls"] = self.reconciler.run_polls
+        self._sweeping = tuple(asyncio.create_task(sweep(), name=name) for name, sweep in sweeps.items())
         _log.info("started", sandbox=self.sandbox.level, mode=self.settings.mode)
 
     async def stop(self) -> None:

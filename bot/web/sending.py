@@ -44,6 +44,6 @@ async def send(url: str, secret: bytes, event: str, id_: str, body: bytes) -> Se
             answer = await client.post(url, content=body, headers=headers)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise UserError(
-            f"{url} gives no answer ({error or type(error).__name__}); is the bot running?"
+            f"{url} gives no answer ({str(error) or type(error).__name__}); is the bot running?"
         ) from error
     return Sent(id_, answer.status_code, answer.text[:500])
