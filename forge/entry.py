@@ -62,6 +62,12 @@ class Limits:
             window = self._windows[key] = _Window(now + WINDOW)
         return window
 
+    def leave(self, remaining: int, seconds: float) -> None:
+        """Set what everybody who called so far has left, for so long."""
+        for window in self._windows.values():
+            window.used = self.limit - remaining
+            window.reset = time.time() + seconds
+
     def charge(self, actor: Actor, points: int, nodes: int) -> dict[str, Any] | None:
         """Count the points of a GraphQL document and give its `rateLimit`; None where there are none left."""
         window = self.window(actor, "graphql")

@@ -20,7 +20,7 @@ class Switch(BaseModel):
     event: str = ""
     agent: str = ""
     count: int = Field(default=1, ge=1)
-    seconds: float = Field(default=1.0, ge=0, le=600)
+    seconds: float = Field(default=1.0, ge=0, le=3600)
     status: int = Field(default=0, ge=0, le=599)
 
     @field_validator("route", "event", "agent")
@@ -51,6 +51,19 @@ def list_faults(request: Request, admin: SiteAdmin) -> list[dict[str, Any]]:
 def switch_off(request: Request, admin: SiteAdmin) -> None:
     """Switch everything off."""
     forge_of(request).faults.clear()
+
+
+class Left(BaseModel):
+    """What everybody has left of their limits, and the seconds until these begin anew."""
+
+    remaining: int = Field(ge=0)
+    seconds: float = Field(default=3600.0, gt=0)
+
+
+@router.put("/_test/limits", status_code=204)
+def leave(request: Request, admin: SiteAdmin, body: Left) -> None:
+    """Let the limits of everybody who called so far be nearly used up, or fresh."""
+    request.app.state.limits.leave(body.remaining, body.seconds)
 
 
 @router.get("/_test/idle")
