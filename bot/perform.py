@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
@@ -51,6 +51,10 @@ BACKOFF = (1.0, 4.0, 15.0, 60.0, 300.0)  # seconds before the next try
 TRIES = 40  # with the waits above at least three hours: an outage, or other runs' hold on the money, loses nothing
 
 
+class _TooSoonError(RetryableError):
+    """The status comment was edited a moment ago: what follows until then is told in the same edit."""
+
+
 @dataclass(frozen=True, slots=True)
 class Performer:
     """Interprets actions: what tells people is done here, all other work is handed to one job for each kind."""
@@ -65,6 +69,9 @@ class Performer:
     boxes: Callable[[Track], Sequence[str]] = (
         lambda _: ()
     )  # that can be ticked now, as the status comment has them
+
+    edit_gap: float = 0.0  # seconds between edits of a status comment that nobody has to act on
+    edited: dict[str, datetime] = field(default_factory=dict)  # when each track's was, last
 
     async def run(self, args: JsonDict) -> None:
         """Perform one action of the outbox and store its result; what ended before is left alone."""
@@ -92,6 +99,9 @@ class Performer:
 
     async def _later(self, row: OutboxRow, error: RetryableError) -> None:
         """Put an action off, with its reason; what others let it wait for uses up no tries."""
+        if isinstance(error, _TooSoonError):
+            await self.store.retry_action(row.id, self.clock.now() + timedelta(seconds=error.after or 0), "")
+            return
         limited = isinstance(error, LimitedError)
         if row.try_ >= TRIES and not (limited or isinstance(error, UnreachableError)):
             await self._fail(row, f"{error} (tried {row.try_} times)")
@@ -189,6 +199,7 @@ class Performer:
         open_ = await self.store.open_actions(row.track)
         if any(o.kind == row.kind and o.seq > row.seq for o in open_):
             return
+        await self._keep_distance(row.track)
         until = waiting.until(((o.error, o.not_before) for o in open_), self.clock.now())
         while True:
             stored = await self.store.load(row.track)
@@ -202,6 +213,15 @@ class Performer:
             # After the comment, which is what people read first; the track may have gone on meanwhile, and is told so.
             await self.jobs[ReportTask](TRACKS.validate_python(stored.state), ReportTask())
 
+    async def _keep_distance(self, key: str) -> None:
+        """Let an edit wait for what follows, unless there is something that people should not wait for."""
+        stored, edited = await self.store.load(key), self.edited.get(key)
+        if stored is None or edited is None:
+            return
+        left = self.edit_gap - (self.clock.now() - edited).total_seconds()
+        if left > 0 and not _needs_a_person(TRACKS.validate_python(stored.state)):
+            raise _TooSoonError("edits of the status comment keep a distance", left)
+
     async def _write_status(self, track: Track, limited: str) -> None:
         news = limited and await self.store.get_id(f"{track.key}:limited") != limited
         known = await self.store.get_id(f"{track.key}:status") is not None
@@ -214,6 +234,7 @@ class Performer:
             digest = sha256(body.encode()).hexdigest()
             if await self.store.get_id(f"{track.key}:status-sha256") != digest:
                 await self._write_comment(track, body)
+                self.edited[track.key] = self.clock.now()
                 await self.store.put_id(f"{track.key}:status-sha256", digest)
         if news:
             await self.store.put_id(f"{track.key}:limited", limited)
@@ -274,6 +295,13 @@ class Performer:
         if await self.store.get_id(f"{repo.id}:label:{name}") is None:
             await self.forge.ensure_label(repo, name, color, description)
             await self.store.put_id(f"{repo.id}:label:{name}", "made")
+
+
+def _needs_a_person(track: Track) -> bool:
+    """Tell whether somebody is asked for something, or waits for the answer to what they asked for."""
+    return track.state not in {"planning", "working"} or any(
+        task.asks or task.state in {"blocked", "held", "reverted"} for task in track.tasks
+    )
 
 
 def _result(row: OutboxRow, event: OwnEvent) -> TrackEvent:

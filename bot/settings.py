@@ -81,6 +81,12 @@ class Settings(BaseSettings):
     graphql: bool = Field(
         True, description="read several things in one call where the forge can; off: everything over REST"
     )
+    edit_gap: float | None = Field(
+        None,
+        ge=0,
+        le=600,
+        description="seconds between edits of a status comment that asks nobody for anything; default: WRITE_GAP times ten",
+    )
     write_gap: float = Field(1.0, ge=0, le=60, description="seconds between writes of an installation")
 
     @classmethod

@@ -176,7 +176,8 @@ def _assembled(
     repo_jobs = repo_table(parts, [command.name for command in COMMANDS])
     log = local.log if local else "the log"
     boxes = offered if local is None else lambda _: ()  # a person's own files show nothing that can be ticked
-    performer = Performer(store, forge, jobs, valid_now, clock, log, repo_jobs, boxes)
+    gap = 10 * settings.write_gap if settings.edit_gap is None else settings.edit_gap
+    performer = Performer(store, forge, jobs, valid_now, clock, log, repo_jobs, boxes, edit_gap=gap)
 
     async def perform(args: JsonDict) -> None:
         await bot.performer.run(args)  # the one that the bot has then: it can be replaced before the start
@@ -248,7 +249,9 @@ def _runner(
         if isinstance(event, Pushed):
             repositories.moved(event.repo.id)
         if isinstance(event, InstallationChanged):
-            repositories.forge.forget_tokens(event.installation)  # they may do what was granted when they were minted
+            repositories.forge.forget_tokens(
+                event.installation
+            )  # they may do what was granted when they were minted
         return event
 
     dispatcher = Dispatcher(store, repositories, handlers, read, clock, recall, REPO_HANDLERS)

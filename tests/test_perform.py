@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import cast
 
@@ -15,11 +15,12 @@ from bot.core.events import Closed
 from bot.core.ids import identity
 from bot.core.track import TRACKS, Track
 from bot.core.values import Comment, Issue, Repo
+from bot.engine.firsts import is_first
 from bot.engine.store import Commit, NewAction, Store
 from bot.errors import BotError, NotFoundError, RetryableError, UserError
 from bot.perform import BACKOFF, TRIES, Job, Performer
 from bot.ports import Forge
-from tests.core.builders import DANA, NOW, REPO, a_track
+from tests.core.builders import DANA, NOW, REPO, a_task, a_track
 
 KEY = "7/issue-12"
 
@@ -37,6 +38,7 @@ class _Forge:
     labels: set[str] = field(default_factory=set)
     failure: BotError | None = None
     writes: list[str] = field(default_factory=list)
+    looks: int = 0
 
     def _write(self, what: str) -> None:
         if self.failure is not None:
@@ -59,6 +61,7 @@ class _Forge:
         self.posted[id_] = body
 
     async def find_comment(self, _repo: Repo, _number: int, marker: str) -> Comment | None:
+        self.looks += 1
         found = [Comment(id_, text, DANA) for id_, text in self.posted.items() if text.startswith(marker)]
         return found[0] if found else None
 
@@ -89,6 +92,8 @@ class Desk:
     forge: _Forge = field(default_factory=_Forge)
     job: Job | None = None
     version: int = 0
+    gap: float = 0.0
+    edited: dict[str, datetime] = field(default_factory=dict)
 
     async def decide(self, track: Track, *actions: Action) -> list[str]:
         """Commit a decision as the dispatcher does, and give the ids of its actions."""
@@ -107,7 +112,14 @@ class Desk:
     async def perform(self, id_: str) -> None:
         jobs: dict[type[Action], Job] = {CloseTrack: self.job} if self.job else {}
         performer = Performer(
-            self.store, cast(Forge, self.forge), jobs, lambda _: (("/agent help", ""),), _Clock(), "`bot.log`"
+            self.store,
+            cast(Forge, self.forge),
+            jobs,
+            lambda _: (("/agent help", ""),),
+            _Clock(),
+            "`bot.log`",
+            edit_gap=self.gap,
+            edited=self.edited,
         )
         await performer.run({"action": id_})
 
@@ -133,6 +145,35 @@ def a_text(
     body: str = "<!-- gitwright:answer track=issue-12 -->\n<!-- gitwright-key: k -->\nHello",
 ) -> PostComment:
     return PostComment(repo=REPO, number=12, body=body)
+
+
+async def test_edits_of_the_status_comment_keep_a_distance_unless_a_person_is_needed(desk: Desk) -> None:
+    desk.gap = 10.0
+    working = a_track(a_task(), state="working")
+    await desk.do(working, SyncStatus())
+    (later,) = await desk.do(replace(working, tasks=(a_task(state="running"),)), SyncStatus())
+    row = await desk.store.action(later)
+    assert row is not None
+    assert (row.state, row.not_before) == ("new", NOW + timedelta(seconds=10))
+    assert desk.forge.writes.count("edit") == 0
+    desk.edited[KEY] = NOW - timedelta(seconds=10)
+    await desk.perform(later)
+    assert desk.forge.writes.count("edit") == 1
+    (urgent,) = await desk.do(replace(working, tasks=(a_task(state="held"),)), SyncStatus())
+    done = await desk.store.action(urgent)
+    assert done is not None
+    assert (done.state, desk.forge.writes.count("edit")) == ("done", 2)
+
+
+async def test_a_status_comment_is_looked_for_only_where_it_may_be_there(desk: Desk) -> None:
+    """A new track's is made at once; after a kill while it was made, and of a lost database, it is looked for."""
+    await desk.do(a_track(), SyncStatus())
+    assert (desk.forge.looks, len(desk.forge.posted)) == (0, 1)
+    lost = replace(a_track(), heard_until="2026-11-20T00:00:00Z")
+    assert not await is_first(desk.store, a_track(), "status")
+    assert not await is_first(desk.store, lost, "receipt")
+    assert await is_first(desk.store, a_track(), "receipt")
+    assert not await is_first(desk.store, a_track(), "receipt")
 
 
 async def test_a_text_is_posted_once_however_often_it_is_performed(desk: Desk) -> None:
