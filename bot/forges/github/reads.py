@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from urllib.parse import quote
 
 from bot.core.attribution import noreply, noreply_host
@@ -17,6 +18,7 @@ from bot.forges.github.requests import GitHubRequests
 from bot.forges.github.transport import Api
 from bot.ports import Capabilities
 
+LISTED = 5.0  # seconds for which the list of repositories is taken as it was: one sweep asks for it twice
 SEEN = frozenset({"eyes", "rocket", "confused"})  # reactions by which the bot acknowledges a command
 
 
@@ -30,6 +32,7 @@ class GitHubReads(GitHubRequests):
         self._account: views.UserView | None = None
         self._known_app: views.AppView | None = None
         self._identity = asyncio.Lock()
+        self._listed: tuple[float, tuple[Repo, ...]] = (-LISTED, ())
         in_app = isinstance(tokens, AppTokens)
         self.capabilities = Capabilities(checks=in_app, app_deliveries=in_app, signed_commits=in_app)
 
@@ -96,6 +99,9 @@ class GitHubReads(GitHubRequests):
         found: list[Repo] = []
         if not isinstance(self._tokens, AppTokens):
             return found
+        asked = time.monotonic()
+        if asked - self._listed[0] < LISTED:
+            return list(self._listed[1])
         async for item in self._api.pages("/app/installations", self._tokens.app):
             installation = views.read(views.InstallationView, item)
             if installation.suspended_at is None:
@@ -105,6 +111,7 @@ class GitHubReads(GitHubRequests):
                         "/installation/repositories", installation.id, 0, METADATA, key="repositories"
                     )
                     found += [views.read(views.RepoView, item).value(installation.id) for item in items]
+        self._listed = asked, tuple(found)
         return found
 
     async def permission(self, repo: Repo, login: str) -> Role:
