@@ -31,7 +31,7 @@ from bot.core.sanitize import escape
 from bot.core.snapshot import heard
 from bot.core.track import HELD, OPEN_PULL, TRACKS, Track
 from bot.engine.store import Commit, Delivery, NewAction, NewTimer, Parked, Store, TrackEvent
-from bot.errors import BotError, RetryableError
+from bot.errors import BotError, LimitedError, RetryableError, UnreachableError
 from bot.handler import Handler, Reads, RepoHandler, Unfinished
 from bot.ports import Clock, JsonDict, Look
 from bot.repository_lines import RepositoryLines, new_actions
@@ -154,7 +154,8 @@ class Dispatcher:
             try:
                 await self._handle(key, row)
             except RetryableError as error:
-                if tries >= TRIES:
+                # What the forge's limits, or an installation that is away, put off is lost to nobody.
+                if tries >= TRIES and not isinstance(error, LimitedError | UnreachableError):
                     await self._give_up(key, row, str(error))
                     continue
                 wait = error.after or PARK[min(tries, len(PARK) - 1)]

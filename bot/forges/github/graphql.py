@@ -12,8 +12,8 @@ from typing import Any
 
 import structlog
 
-from bot.errors import ForgeError, NotFoundError, RetryableError
-from bot.forges.github.limits import until_reset
+from bot.errors import ForgeError, LimitedError, NotFoundError, RetryableError
+from bot.forges.github.limits import wait_for_graphql
 from bot.forges.github.transport import Access, Api
 
 _log = structlog.get_logger(__name__)
@@ -22,7 +22,6 @@ JsonDict = dict[str, Any]
 
 MOST_PULLS = 20  # of one document: with their checks they stay far below GitHub's limit of nodes
 PAUSE = timedelta(minutes=5)  # before a server that gave no usable answer is asked again
-_LIMITED = frozenset({"RATE_LIMITED", "RATE_LIMIT"})
 _RUN = re.compile(r"/(?:runs|job)/(\d+)(?:[?#]|$)")
 
 _WHO = "__typename login ... on User { databaseId } ... on Bot { databaseId }"
@@ -74,7 +73,9 @@ class GraphQL:
             self.off = True
             _log.info("no_graphql_here", error=str(error))
             return None
-        except RetryableError as error:  # REST has limits of its own, and says the rest
+        except LimitedError:  # REST has limits of its own; what may go on is known to the next call without asking
+            return None
+        except RetryableError as error:
             self._rest(str(error), timedelta(seconds=error.after) if error.after else PAUSE)
             return None
         except ForgeError as error:
@@ -85,16 +86,16 @@ class GraphQL:
         if not isinstance(told, dict):
             self._rest("its answer is no object", PAUSE)
             return None
-        return self._data(told, until_reset(answer.headers, self._api.now().timestamp()))
+        return self._data(told, wait_for_graphql(answer.headers, told, self._api.now().timestamp()))
 
-    def _data(self, told: JsonDict, reset: float | None) -> JsonDict | None:
+    def _data(self, told: JsonDict, wait: float | None) -> JsonDict | None:
         errors = [each for each in told.get("errors") or () if isinstance(each, dict)]
         if not errors and isinstance(told.get("data"), dict):
             data: JsonDict = told["data"]
             return data
         said = "; ".join(str(each.get("message")) for each in errors)[:300]
-        if any(each.get("type") in _LIMITED for each in errors):
-            self._rest(said, timedelta(seconds=max(reset or 60.0, 1.0)))
+        if wait is not None:
+            self._rest(said, timedelta(seconds=wait))
         elif "data" not in told:
             self.off = True  # it does not know the fields: an older server
             _log.warning("graphql_not_understood", error=said)
