@@ -43,9 +43,7 @@ def told(sent: Sent, as_json: bool) -> int:
 @click.option("--url", help="Where to; default: the bot of these settings.")
 @click.option("--id", "id_", help="The delivery's id; default: a new one. A known id has no second effect.")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
-def command(
-    event: str, payload: BinaryIO, url: str | None, id_: str | None, as_json: bool
-) -> None:
+def command(event: str, payload: BinaryIO, url: str | None, id_: str | None, as_json: bool) -> None:
     """Send the payload of a file (`-`: standard input) as the webhook EVENT, signed as GitHub signs it.
 
     For trying out and for tests; the secret is that of the settings. Exit code 1 where it is not taken.
