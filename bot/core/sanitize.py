@@ -1,7 +1,7 @@
 """Owns text from outside on its way into Markdown that the bot posts: it is shown, and does nothing.
 
 escape(text) keeps paragraphs, lists and code; inline(text) gives one line; fence(text, info) a code block;
-plain(text) a title; truncate(text, limit) cuts from the end; mermaid(text) labels a node; strip_hidden(text) and find_secrets(text) as in
+plain(text) a title; truncate(text, limit) cuts as in bot/core/cutting.py; mermaid(text) labels a node; strip_hidden(text) and find_secrets(text) as in
 bot/core/hidden_text.py and bot/core/secret_patterns.py.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 
+from bot.core import cutting
 from bot.core.hidden_text import strip_hidden, strip_invisible
 from bot.core.secret_patterns import Secret, find_secrets, redact
 
@@ -116,21 +117,8 @@ def plain(text: str, limit: int = 250) -> str:
 
 
 def truncate(text: str, limit: int = COMMENT_LIMIT) -> str:
-    """Cut at a line's end so that the text has at most `limit` characters; the marker on top stays, code is closed."""
-    if len(text) <= limit:
-        return text
-    notice = "\n\n\u2026 cut here: too long for one comment."
-    kept = text[: max(limit - len(notice) - 80, 0)]
-    kept = kept[: kept.rfind("\n")] if "\n" in kept else kept
-    open_ = ""
-    for line in kept.split("\n"):
-        found = re.match(r" {0,3}(`{3,})", line)
-        if found and not open_:
-            open_ = found[1]
-        elif found and open_ and found[1].startswith(open_) and not line.strip().strip("`"):
-            open_ = ""
-    closing = f"\n{open_}" if open_ and len(open_) < 60 else ""
-    return (kept + closing + notice)[:limit]
+    """Cut a text to `limit` characters, inside its details first; the marker on top stays, code and details are closed."""
+    return cutting.fit(text, limit)
 
 
 def _visible(text: str) -> str:

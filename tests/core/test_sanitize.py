@@ -129,7 +129,7 @@ def test_a_cut_text_keeps_its_marker_and_its_limit(text: str, limit: int) -> Non
     shown = truncate(body, limit)
     assert len(shown) <= limit
     assert shown.startswith(marker)
-    assert shown == body or shown.endswith("too long for one comment.")
+    assert shown == body or "too long for one comment." in shown[-120:]
 
 
 def test_a_code_block_that_is_cut_is_closed() -> None:

@@ -9,12 +9,12 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from bot.core.sanitize import truncate
 from bot.core.values import ROLES, Actor, Check, Comment, Issue, Pull, Repo, ReviewComment, Role
 from bot.errors import ForgeError
 
 OWN_CHECKS = "gitwright/"
 BODY_LIMIT = 65_536  # characters of a comment, an issue or a pull request
-_CUT = "\n\n(The rest was cut: GitHub takes no more.)"
 CHECK_TEXT = 16_000  # characters of what a check says at length; its end, where test runners say what failed
 
 
@@ -190,13 +190,17 @@ class CheckRunView(View):
     details_url: str | None = None
     output: OutputView = OutputView()
 
+    def ours(self, our_app: int | None) -> bool:
+        """Tell whose it is; where no App is named, which GitHub allows itself, by what only we are called."""
+        return self.app.id == our_app if self.app else self.name.startswith(OWN_CHECKS)
+
     def value(self, our_app: int | None) -> Check:
-        ours = our_app is not None and self.app is not None and self.app.id == our_app
         summary = self.output.summary or self.output.title or ""
         done = self.status == "completed"
         text = (self.output.text or "")[-CHECK_TEXT:]
         of_job = _JOB.search(self.details_url or "")
         job = int(of_job[1]) if of_job else 0
+        ours = self.ours(our_app)
         return Check(self.name, done, self.conclusion, ours, self.html_url or "", summary, text, job)
 
 
@@ -278,7 +282,7 @@ def token_end(text: str) -> datetime | None:
 
 def cut(text: str, limit: int = BODY_LIMIT) -> str:
     """Cut a text to what GitHub takes; its first line, the marker, stays."""
-    return text if len(text) <= limit else text[: limit - len(_CUT)] + _CUT
+    return truncate(text, limit)
 
 
 def log_end(text: str, limit: int = CHECK_TEXT) -> str:
