@@ -38,7 +38,7 @@ from bot.repository_lines import RepositoryLines, new_actions
 
 _log = structlog.get_logger(__name__)
 
-BUNCH = 0.25  # seconds in which what several pull requests of a track tell is waited for
+BUNCH = 0.4  # seconds in which what several pull requests of a track tell is waited for
 PARK = (2.0, 5.0, 15.0, 60.0, 300.0, 900.0)  # seconds until an event that could not be decided is tried again
 TRIES = 24  # with the waits above some four hours: an outage of the forge loses nothing
 Told = ForgeEvent | RepositoriesAdded | InstallationChanged  # what a delivery can be read as
@@ -293,8 +293,10 @@ class _TrackReads:
 
     async def look(self, track: Track) -> Look:
         open_ = [task for task in track.tasks if task.pull and task.state in OPEN_PULL]
-        if self.forge.capabilities.graphql and sum(task.state == "checking" for task in open_) > 1:
-            await asyncio.sleep(BUNCH)  # checks end in bunches, and one look tells of all of them
+        if self.forge.capabilities.graphql and len(open_) > 1:
+            await asyncio.sleep(
+                BUNCH
+            )  # checks end, and people merge, in bunches: one look tells of all of them
         mark = self._marks.get(self._row.track)
         if mark is None or self._row.seq > mark.newest:
             newest = await self._store.newest_event(self._row.track)

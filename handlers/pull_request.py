@@ -21,8 +21,9 @@ class Facts:
 
 async def gather(track: Track | None, event: PullClosed, reads: TrackReads) -> Facts:
     """Read the pull request as it is now and, for a merged backlog, the file that people merged."""
-    if track is None:
-        return Facts()
+    task = track.task_of(event.number) if track else None
+    if track is None or (task is not None and task.state == "done"):
+        return Facts()  # nothing can come of it: what told of its checks may have told this too
     pull = (await reads.forge.pull_state(event.repo, event.number, await reads.look(track))).pull
     if pull.state == "open":  # reopened meanwhile
         return Facts()
