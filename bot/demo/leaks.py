@@ -16,13 +16,19 @@ from bot.errors import GitError
 
 def find_leaks(evidence: Evidence, now: datetime) -> list[str]:
     """Name each leftover but processes."""
-    bot = evidence.out / "bot"
+    return [
+        *find_leftovers(evidence.out / "bot"),
+        *_sessions(evidence),
+        *_tokens(evidence, read_lives(evidence.out / LIVES), now),
+    ]
+
+
+def find_leftovers(bot: Path) -> list[str]:
+    """Name each worktree and each session's folder in the folder of a bot."""
     return [
         *_worktrees(bot),
         *_folders(bot / "tasks", "worktree"),
         *_folders(bot / "sessions", "session folder"),
-        *_sessions(evidence),
-        *_tokens(evidence, read_lives(evidence.out / LIVES), now),
     ]
 
 

@@ -1,6 +1,6 @@
-"""What the emulator lacks: git over HTTP. A bare repository stands in, and every push is copied over by the API.
+"""What the emulator lacks: git over HTTP. A bare repository stands in; pushes are copied over by the API, merges back.
 
-The copy is honest: each object is made anew by the emulator, which must come to the same id, and all of it is done
+The copy is honest: each object is made anew on the other side, which must come to the same id, and a push is copied
 with the token that pushed, so that what the token may not do is refused.
 """
 
@@ -34,11 +34,11 @@ class Bridge:
         self._git_dir.mkdir(parents=True)
         self.git("init", "-q", "--bare", "-b", "main")
 
-    def git(self, *args: str) -> bytes:
+    def git(self, *args: str, feed: str = "") -> bytes:
         """Run git on the bare repository."""
         command = ["git", "--git-dir", str(self._git_dir), *args]
         return subprocess.run(
-            command, env=_environment(), capture_output=True, timeout=_GIT_S, check=True
+            command, env=_environment(), input=feed.encode(), capture_output=True, timeout=_GIT_S, check=True
         ).stdout
 
     def serve(self, method: str, path: str, query: str, headers: dict[str, str], body: bytes) -> bytes:
@@ -80,6 +80,22 @@ class Bridge:
                     )
                 else:
                     self._ok(api.post(f"/repos/{self._slug}/git/refs", json={"ref": ref, "sha": sha}))
+
+    def copy_back(self, token: str, branch: str) -> str:
+        """Bring the bare repository's branch to the commit that the emulator made of commits it was given; its id."""
+        api = httpx.Client(base_url=self._emulator, headers={"Authorization": f"Bearer {token}"}, timeout=30)
+        with api:
+            sha: str = self._ok(api.get(f"/repos/{self._slug}/git/ref/heads/{branch}"))["object"]["sha"]
+            told = self._ok(api.get(f"/repos/{self._slug}/git/commits/{sha}"))
+        lines = [f"tree {told['tree']['sha']}", *(f"parent {each['sha']}" for each in told["parents"])]
+        lines += [f"{role} {_line(told[role])}" for role in ("author", "committer")]
+        made = self.git(
+            "hash-object", "-t", "commit", "-w", "--stdin", feed="\n".join([*lines, "", told["message"], ""])
+        )
+        assert made.decode().strip() == sha, f"the emulator's {sha} is {made.decode().strip()} for git"
+        self.git("update-ref", f"refs/heads/{branch}", sha)
+        self._there.add(sha)
+        return sha
 
     def _commit(self, api: httpx.Client, sha: str) -> None:
         if sha in self._there:
@@ -131,6 +147,12 @@ def _person(text: str) -> JsonDict:
     zone = timezone(timedelta(hours=hours, minutes=minutes))
     when = datetime.fromtimestamp(int(found["time"]), UTC).astimezone(zone)
     return {"name": found["name"], "email": found["email"], "date": when.isoformat()}
+
+
+def _line(person: JsonDict) -> str:
+    """Word a person of the API as a commit does; the emulator keeps the offset of what it was given."""
+    when = datetime.fromisoformat(person["date"])
+    return f"{person['name']} <{person['email']}> {int(when.timestamp())} {when.strftime('%z')}"
 
 
 def _environment() -> dict[str, str]:

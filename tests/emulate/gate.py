@@ -27,7 +27,7 @@ Caller = Literal["jwt", "token", "unknown", "nobody"]
 JsonDict = dict[str, Any]
 
 _MINT = re.compile(r"/app/installations/[0-9]+/access_tokens")
-_GIT = re.compile(r"/[\w.-]+/[\w.-]+\.git/(info/refs|git-upload-pack|git-receive-pack)")
+_GIT = re.compile(r"/beside(/[\w.-]+/[\w.-]+\.git/(info/refs|git-upload-pack|git-receive-pack))")
 _HOP = {"connection", "transfer-encoding", "content-length", "keep-alive", "date", "server"}
 _LONGEST_JWT = 11 * 60  # seconds; GitHub takes ten minutes, and a minute for clocks that differ
 _ANSWER_S = 30
@@ -46,7 +46,7 @@ class Call:
 
 
 class Gate:
-    """What passed so far; `key` is the App's public key."""
+    """What passed so far; `key` is the App's public key. Repositories are at `/beside/OWNER/NAME.git`."""
 
     def __init__(self, emulator: str, app_id: int, key: str, bridge: Bridge) -> None:
         self._emulator = urlsplit(emulator).netloc
@@ -56,6 +56,12 @@ class Gate:
         self._lock = threading.Lock()
         self._issued: dict[str, JsonDict] = {}
         self.calls: list[Call] = []
+
+    @contextmanager
+    def still(self) -> Iterator[None]:
+        """Let nobody see git meanwhile: a merge is there for git when it is told."""
+        with self._lock:
+            yield
 
     @property
     def held(self) -> int:
@@ -90,8 +96,8 @@ class Gate:
         path, _, query = target.partition("?")
         caller, secret = self.caller(headers.get("authorization"))
         may = tuple(sorted(self._issued.get(secret, {}).get("permissions", {}).items()))
-        if _GIT.fullmatch(path):
-            status, sent, content = self._git(method, path, query, headers, body, secret)
+        if (git := _GIT.fullmatch(path)) is not None:
+            status, sent, content = self._git(method, git[1], query, headers, body, secret)
         else:
             status, sent, content = self._forward(method, target, headers, body)
         if path == "/installation/token" and method == "DELETE":

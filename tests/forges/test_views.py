@@ -75,6 +75,13 @@ def test_of_what_a_check_says_at_length_the_end_is_read() -> None:
     assert views.read(views.CheckRunView, {**run, "output": silent}).value(None).text == ""
 
 
+def test_a_check_run_that_names_no_app_is_ours_by_its_name_alone() -> None:
+    run = {"id": 1, "name": "gitwright/task", "status": "completed", "conclusion": "success", "app": None}
+    assert views.read(views.CheckRunView, run).value(7).ours
+    assert not views.read(views.CheckRunView, {**run, "name": "tests"}).value(7).ours
+    assert not views.read(views.CheckRunView, {**run, "app": {"id": 8}}).value(7).ours
+
+
 def test_an_answer_that_lacks_what_we_need_names_it() -> None:
     with pytest.raises(ForgeError, match=r"PullView: .*head"):
         views.read(views.PullView, {"number": 1, "state": "open"})

@@ -70,7 +70,7 @@ class GitHubChecks(GitHubLooks):
         query: dict[str, str | int] = {"check_name": name, "filter": "latest"}
         items = await self._all(repo, f"/commits/{sha}/check-runs", query, "check_runs")
         runs = [views.read(views.CheckRunView, item) for item in items]
-        ours = [run for run in runs if run.name == name and run.app is not None and run.app.id == app]
+        ours = [run for run in runs if run.name == name and run.ours(app)]
         return max(ours, key=lambda run: run.id, default=None)
 
     async def _set_status(self, repo: Repo, sha: str, report: Report) -> int:

@@ -229,7 +229,10 @@ class GitHubReads(GitHubRequests):
                 repo, f"/commits/{sha}/check-runs", {"filter": "latest"}, "check_runs"
             )
         ]
-        statuses = await self._statuses(repo, sha)
+        try:
+            statuses = await self._statuses(repo, sha)
+        except NotFoundError:  # its check runs were told, so the commit is there: this forge has no statuses
+            statuses = []
         return [run.value(app) for run in views.newest(runs)] + [status.value(users) for status in statuses]
 
     async def job_log(self, repo: Repo, job: int) -> str:
