@@ -29,7 +29,9 @@ Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Folder = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*$")
 ]
-Prefix = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$")]
+# With a track and a task behind it a branch's name stays below 200 bytes.
+Prefix = Annotated[str, StringConstraints(max_length=60, pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$")]
+LabelName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=50)]
 Host = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*(:[0-9]{1,5})?$")]
 Count = Annotated[int, Field(ge=1, le=100)]
 Usd = Annotated[float, Field(ge=0, le=1_000_000)]
@@ -68,12 +70,12 @@ class TestCommand(_Model):
 class Labels(_Model):
     """The trigger, and the one label that shows a track's state."""
 
-    trigger: Text = "agent:plan"
-    planning: Text = "agent:planning"
-    review: Text = "agent:review"
-    working: Text = "agent:working"
-    blocked: Text = "agent:blocked"
-    done: Text = "agent:done"
+    trigger: LabelName = "agent:plan"
+    planning: LabelName = "agent:planning"
+    review: LabelName = "agent:review"
+    working: LabelName = "agent:working"
+    blocked: LabelName = "agent:blocked"
+    done: LabelName = "agent:done"
 
 
 class AgentCommand(_Model):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from inline_snapshot import snapshot
 
 from bot.core.config import AgentCommand, RepoConfig, TestCommand, differing, json_schema, parse, warnings
+from bot.core.ids import LOCAL_TRACK_ID, task_branch
 
 EVERY_KEY = """\
 test: python -m pytest -q
@@ -174,3 +175,20 @@ def test_only_what_differs_from_the_defaults_is_told() -> None:
         "limits": {"workers": 5},
         "draft": True,
     }
+
+
+def test_names_that_github_would_refuse_are_refused_here() -> None:
+    found = parse(f"branch_prefix: {'p' * 61}\nlabels: {{done: {'d' * 51}}}\n")[1]
+    assert [each.message for each in found] == snapshot(
+        [
+            "`branch_prefix`: this must be no longer in characters than 60",
+            "`labels.done`: this must be no longer in characters than 50",
+        ]
+    )
+
+
+def test_a_branch_with_the_longest_prefix_stays_below_200_bytes() -> None:
+    assert parse(f"branch_prefix: {'p' * 60}\n")[1] == ()
+    longest_track = "a" + ".a" * 59
+    assert LOCAL_TRACK_ID.fullmatch(longest_track)
+    assert len(task_branch("p" * 60, longest_track, "ABCDEF-999", 99).encode()) < 200
