@@ -91,6 +91,7 @@ class Desk:
     store: Store
     forge: _Forge = field(default_factory=_Forge)
     job: Job | None = None
+    jobs: dict[type[Action], Job] = field(default_factory=dict)
     version: int = 0
     gap: float = 0.0
     edited: dict[str, datetime] = field(default_factory=dict)
@@ -110,7 +111,7 @@ class Desk:
         return [each.id for each in new]
 
     async def perform(self, id_: str) -> None:
-        jobs: dict[type[Action], Job] = {CloseTrack: self.job} if self.job else {}
+        jobs = {**self.jobs, **({CloseTrack: self.job} if self.job else {})}
         performer = Performer(
             self.store,
             cast(Forge, self.forge),
