@@ -39,6 +39,8 @@ def graphql(request: Request, actor: Annotated[Actor, Depends(caller)], body: Do
         lambda cost: limits.charge(actor, cost.points, cost.nodes),
     )
     request.scope["forge.log"].update(
-        operation=" ".join(done.cost.roots), content_creating=not CONTENT.isdisjoint(done.cost.roots)
+        operation=" ".join(done.cost.roots),
+        mutation=done.cost.mutation,
+        content_creating=not CONTENT.isdisjoint(done.cost.roots),
     )
     return JSONResponse(done.body)

@@ -99,6 +99,7 @@ class Lives:
                 method in WRITES
                 and str(call["actor"]).endswith("[bot]")
                 and not path.endswith(("/access_tokens", "/installation/token", "/git-upload-pack"))
+                and call.get("mutation") is not False  # a query of GraphQL reads
             ):
                 found.append(f"{method} {path}")
         return found
