@@ -62,10 +62,8 @@ def create_app(
     )
     app.state.forge, app.state.limits = forge, limits
     app.state.token = seed.seed(forge)
-    for router in routers():
+    for router in (*routers(), githttp.router, pages.router):
         app.include_router(router)
-    app.include_router(githttp.router)
-    app.include_router(pages.router)
     _add_error_answers(app)
     return app
 

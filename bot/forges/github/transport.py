@@ -142,13 +142,6 @@ class Api:
         Raises RetryableError (try later; a POST may have happened: look before repeating), NotFoundError, ForgeError.
         """
         safe = method != "POST" if repeatable is None else repeatable
-        retrying = AsyncRetrying(
-            retry=retry_if_exception(_here),
-            wait=_pause,
-            stop=stop_after_attempt(TRIES),
-            sleep=self._timing.sleep,
-            reraise=True,
-        )
         lane = self._lane(access)
         spaced = _writes(method, path) if writes is None else writes
         key = Etags.key(access.lane, path, params or {}) if hot and method == "GET" else None
@@ -168,7 +161,7 @@ class Api:
         most = self._timing.max_elapsed
         try:
             async with asyncio.timeout(most):
-                return await retrying(once)
+                return await _retrying(self._timing)(once)
         except TimeoutError as error:
             raise RetryableError(f"{method} {path}: no answer within {most:g} s") from error
 
@@ -294,6 +287,16 @@ def _told(status: int, said: str) -> ForgeError:
     if status == 403 and "was archived" in said:
         return ArchivedError(f"{said} Unarchive the repository, then go on", status)
     return LockedError(said, status) if status == 403 and "is locked" in said else ForgeError(said, status)
+
+
+def _retrying(timing: Timing) -> AsyncRetrying:
+    return AsyncRetrying(
+        retry=retry_if_exception(_here),
+        wait=_pause,
+        stop=stop_after_attempt(TRIES),
+        sleep=timing.sleep,
+        reraise=True,
+    )
 
 
 def _here(error: BaseException) -> bool:
