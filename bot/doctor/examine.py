@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from bot.core.values import Repo
 from bot.doctor.check import AnyCheck, Check, Finding, RepoCheck, Result
 from bot.doctor.world import NotLookedAtError, World
-from bot.errors import BotError, ForgeError, NotFoundError, UserError
+from bot.errors import BotError, ForgeError, NotFoundError, UnreachableError, UserError
 
 MOST_REPOSITORIES = 10
 MOST_SECONDS = 120.0  # for all of it; what is not known by then is said to be unknown
@@ -127,7 +127,7 @@ async def _asked_for(world: World) -> tuple[list[Repo], list[Result]]:
             if not world.app_mode():
                 step = "Compare the name, and give the token's user the role `write` there."
             results.append(Result("repository.found", name, Finding("failed", text, step)))
-        except ForgeError as error:
+        except (ForgeError, UnreachableError) as error:
             text = f"The forge does not let the bot look at this repository: {error}."
             step = "Do what `app.installations` says." if world.app_mode() else "Give the token access to it."
             results.append(Result("repository.found", name, Finding("failed", text, step)))

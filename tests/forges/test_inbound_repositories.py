@@ -49,7 +49,7 @@ def test_repositories_that_were_added_are_read_with_their_installation(
         repos=(Repo(7, "acme", "greet", "", True, 70), Repo(8, "acme", "part", "", False, 70))
     )
     assert read(event, action=action, **{key: []}) is None
-    assert read(event, action="deleted", **{key: ADDED}) is None
+    assert read(event, action="looked_at", **{key: ADDED}) is None
 
 
 def pushed(*commits: dict[str, list[str]], **more: Any) -> bool:

@@ -173,7 +173,7 @@ async def test_an_installation_that_is_gone_is_left_alone(
     installation(server, "DELETE", repo)
     began = len(server.requests())
     for _ in range(3):
-        with pytest.raises(UnreachableError, match="not installed"):
+        with pytest.raises(NotFoundError, match="not installed"):
             await timed.issue(repo, number)
     assert [status for _, _, status in calls(server, began)] == [401, 404]
 

@@ -107,6 +107,16 @@ class PersonalToken:
         return None
 
 
+_GONE = "the App is not installed there any more"
+_TAKEN_OFF = "the App was taken off the repository"
+
+
+def _away(why: str, seconds: float) -> BotError:
+    """Say that a place is out of reach: for now, or for good, so that nothing waits for what nobody may bring back."""
+    said = f"no token can be had: {why}"
+    return NotFoundError(said) if why in {_GONE, _TAKEN_OFF} else UnreachableError(said, why, seconds)
+
+
 class AppTokens:
     """Installation tokens of an App; the cache is this object's own, so hosts never share one."""
 
@@ -205,28 +215,28 @@ class AppTokens:
         return token
 
     def _check_reach(self, installation: int, repo_id: int) -> None:
-        """Raise UnreachableError without a call where the last one said so, and it is too early to ask again."""
+        """Raise without a call what the last one said of a place out of reach, while it is too early to ask again."""
         for key in ((installation, 0), (installation, repo_id)):
             until, why = self._away.get(key, (self._now(), ""))
             left = (until - self._now()).total_seconds()
             if left > 0:
-                raise UnreachableError(f"no token can be had: {why}", why, left)
+                raise _away(why, left)
             self._away.pop(key, None)
 
     def _note_away(self, installation: int, repo_id: int, error: ForgeError) -> None:
-        """Raise UnreachableError where the refusal says that the App may not look there, until that is changed."""
+        """Raise what `_away` makes of it where the refusal says that the App may not look there."""
         said = str(error)
         if error.status == 403 and "suspended" in said:
             key, why = (installation, 0), "the App's installation is suspended"
         elif error.status in {404, 410}:
-            key, why = (installation, 0), "the App is not installed there any more"
+            key, why = (installation, 0), _GONE
         elif error.status == 422 and "repositor" in said:
-            key, why = (installation, repo_id), "the App was taken off the repository"
+            key, why = (installation, repo_id), _TAKEN_OFF
         else:
             return
         _log.warning("installation_away", installation=installation, repo=key[1] or None, why=why)
         self._away[key] = (self._now() + timedelta(seconds=_ASK_AGAIN), why)
-        raise UnreachableError(f"no token can be had: {why}", why, _ASK_AGAIN) from error
+        raise _away(why, _ASK_AGAIN) from error
 
     async def _ask(self, installation: int, repo_id: int, wanted: Permissions) -> views.TokenView:
         path = f"/app/installations/{installation}/access_tokens"
