@@ -77,7 +77,9 @@ class ReportBacklog:
 class ReportTask:
     """Make the check `gitwright/task` say what a task's pull request is now; it goes with every `SyncStatus`."""
 
-    task: str = ""  # whose check somebody asked for again; "": all of the track's, where they say something else now
+    task: str = (
+        ""  # whose check somebody asked for again; "": all of the track's, where they say something else now
+    )
     kind: Literal["report_task"] = "report_task"
 
 

@@ -17,7 +17,8 @@ MARK = r"<!-- box:(?P<kind>[a-z]{1,20})(?: (?P<about>[A-Z]{1,6}-[0-9]{1,9}))?(?:
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _MARK = re.compile(MARK)
 _LINE = re.compile(rf"[ ]{{0,3}}[-*] \[(?P<tick>[ xX])\] {MARK}")
-_OWN_LINE = re.compile(rf"[ ]{{0,3}}[-*] (?:\[[ xX]\] )?{MARK}(?P<words>.*)")
+_OFFERED = re.compile(rf"[ ]{{0,3}}[-*] \[[ xX]\] {MARK}(?P<words>.*)")
+_SETTLED = re.compile(rf"[ ]{{0,3}}[-*] (?P<words>.*){MARK}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,11 @@ def line(box: Box, label: str) -> str:
     return f"- [ ] {box}{label}"
 
 
+def settled(box: Box, label: str) -> str:
+    """Write a line that was a box; the mark comes last, since a line that begins with it is no Markdown any more."""
+    return f"- {label} {box}"
+
+
 def changed(before: str, after: str) -> tuple[tuple[Box, ...], tuple[Box, ...]]:
     """Give the boxes that were ticked, and those that were unticked; one that was not there before is nobody's tick."""
     then, now = _boxes(before), _boxes(after)
@@ -64,7 +70,8 @@ def redrawn(body: str, write: Callable[[Box, str], str]) -> str:
     """Write every line anew that belongs to a box, ticked, unticked or settled, from the box and its words."""
     lines = []
     for text, code in _lines(body):
-        found = None if code else _OWN_LINE.fullmatch(text.rstrip("\r"))
+        plain = text.rstrip("\r")
+        found = None if code else _OFFERED.fullmatch(plain) or _SETTLED.fullmatch(plain)
         lines.append(write(_box(found), found["words"].strip()) if found else text)
     return "\n".join(lines)
 

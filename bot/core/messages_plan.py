@@ -128,8 +128,8 @@ def _left_out(track: Track, name: str, task: PlannedTask) -> str:
         return boxes.line(box, label)
     if not found.task:
         when = "as soon as the backlog's pull request is open" if track.backlog_pull is None else "now"
-        return f"- {box}{label}: **taken in {when}**"
-    return f"- {box}{label}: **taken in as `{found.task}`**"
+        return boxes.settled(box, f"{label}: **taken in {when}**")
+    return boxes.settled(box, f"{label}: **taken in as `{found.task}`**")
 
 
 def redrawn(track: Track, body: str) -> str:
@@ -139,7 +139,7 @@ def redrawn(track: Track, body: str) -> str:
     def write(box: boxes.Box, words: str) -> str:
         if box.kind == INCLUDE and box.about in left_out:
             return _left_out(track, box.about, left_out[box.about])
-        return f"- {box}{words}"  # it can be asked for no more
+        return boxes.settled(box, words)  # it can be asked for no more
 
     return boxes.redrawn(body, write)
 

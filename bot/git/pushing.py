@@ -20,7 +20,7 @@ async def push(place: Place, access: GitAccess, sha: str, branch: str, expected:
     answer = await git_remote(place, access, "push", *flags, access.url, f"{sha}:{ref}", codes=(0, 1, 128))
     if answer.code == 128:  # not even tried
         raise _refused(branch, answer) or remote_failure("push", answer)
-    there = await _remote_sha(place, access, ref)
+    there = await remote_sha(place, access, ref)
     if there == sha:
         return
     rows = answer.out.decode("utf-8", "surrogateescape").splitlines()
@@ -43,6 +43,7 @@ def _refused(branch: str, answer: Answer) -> PushRefusedError | None:
     return PushRefusedError(branch, found.rule, found.remedy, found.said, unsigned=found.unsigned)
 
 
-async def _remote_sha(place: Place, access: GitAccess, ref: str) -> str | None:
+async def remote_sha(place: Place, access: GitAccess, ref: str) -> str | None:
+    """Ask where a ref of the forge is; None where it is not there."""
     rows = (await git_remote(place, access, "ls-remote", access.url, ref)).text.splitlines()
     return next((sha for sha, _, name in (row.partition("\t") for row in rows) if name == ref), None)

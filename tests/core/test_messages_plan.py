@@ -82,7 +82,7 @@ def test_the_boxes_of_a_posted_plan_follow_the_track_and_every_other_word_stays(
     rows = [line for line in pending.splitlines() if "box:" in line]
     assert rows == snapshot(
         [
-            "- <!-- box:include M-1 #1 -->`M-1` Wave: **taken in now**",
+            "- `M-1` Wave: **taken in now** <!-- box:include M-1 #1 -->",
             "- [ ] <!-- box:include M-2 -->`M-2` Shout \\| loud",
         ]
     )
@@ -92,7 +92,7 @@ def test_the_boxes_of_a_posted_plan_follow_the_track_and_every_other_word_stays(
     rows = [line for line in redrawn(done, pending).splitlines() if "box:" in line]
     assert rows == snapshot(
         [
-            "- <!-- box:include M-1 -->`M-1` Wave: **taken in as `T-2`**",
+            "- `M-1` Wave: **taken in as `T-2`** <!-- box:include M-1 -->",
             "- [ ] <!-- box:include M-2 -->`M-2` Shout \\| loud",
         ]
     )
@@ -100,8 +100,8 @@ def test_the_boxes_of_a_posted_plan_follow_the_track_and_every_other_word_stays(
     rows = [line for line in merged_.splitlines() if "box:" in line]
     assert rows == snapshot(
         [
-            "- <!-- box:include M-1 -->`M-1` Wave: **taken in as `T-2`**",
-            "- <!-- box:include M-2 -->`M-2` Shout \\| loud",
+            "- `M-1` Wave: **taken in as `T-2`** <!-- box:include M-1 -->",
+            "- `M-2` Shout \\| loud <!-- box:include M-2 -->",
         ]
     )
     for text in (pending, merged_):

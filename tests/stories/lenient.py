@@ -12,6 +12,8 @@ from bot.core.health import Finding, InstrumentationChecker, Probes, TestResult
 from bot.core.packet_verify import ContextVerifier
 from bot.core.values import Identity, Repo
 from bot.git.mirror import GitMirror
+from bot.git.pushing import remote_sha
+from bot.git.runner import Place
 from bot.git.worktrees import TaskWorktree, WorktreeManager
 from bot.jobs.health import HealthJob
 from bot.jobs.repository import Repositories
@@ -132,7 +134,7 @@ def indiscreet(bot: Bot) -> None:
 class Ruthless(GitMirror):
     async def push(self, access: GitAccess, sha: str, branch: str, expected: str | None) -> None:
         """Push over whatever is there."""
-        there = await self._remote_sha(access, f"refs/heads/{branch}")
+        there = await remote_sha(Place(self.git_dir), access, f"refs/heads/{branch}")
         await super().push(access, sha, branch, there)
 
 

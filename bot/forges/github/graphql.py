@@ -73,7 +73,9 @@ class GraphQL:
             self.off = True
             _log.info("no_graphql_here", error=str(error))
             return None
-        except LimitedError:  # REST has limits of its own; what may go on is known to the next call without asking
+        except (
+            LimitedError
+        ):  # REST has limits of its own; what may go on is known to the next call without asking
             return None
         except RetryableError as error:
             self._rest(str(error), timedelta(seconds=error.after) if error.after else PAUSE)
