@@ -21,7 +21,7 @@ _CHANGING = (
     (re.compile(r"(?<=sandbox of level )`\w+`"), "`<level>`"),
 )
 _STATE = re.compile(r"\A<!-- gitwright:status track=\S+ -->\n<!-- gitwright:state (?P<json>.*) -->\n")
-_HTML_COMMENT = re.compile(r"<!--.*?-->\n?", re.DOTALL)
+_HTML_COMMENT = re.compile(r"^<!--.*?-->\n?|<!--.*?-->", re.DOTALL | re.MULTILINE)
 _ACTIVE = re.compile(r"(?<![\w/])@[A-Za-z0-9]|#[0-9]+|\bGH-[0-9]+|https?://|\bwww\.", re.IGNORECASE)
 _CLOSING = re.compile(
     r"\b(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?)\b:?\s+(?:\S*#|GH-|https?://)", re.IGNORECASE
