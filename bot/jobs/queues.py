@@ -24,7 +24,14 @@ QUEUE_OF = {
 }
 # Seconds after which a job is taken for stuck, whatever it does; agents and planners have nearer limits of their own.
 HOUR = 3600.0
-STUCK = {"tracks": HOUR / 2, "status": HOUR / 2, "repositories": HOUR / 2, "forge": HOUR, "repairs": 3 * HOUR, "health": 3 * HOUR}
+STUCK = {
+    "tracks": HOUR / 2,
+    "status": HOUR / 2,
+    "repositories": HOUR / 2,
+    "forge": HOUR,
+    "repairs": 3 * HOUR,
+    "health": 3 * HOUR,
+}
 STUCK_AGENT = 30 * HOUR
 
 

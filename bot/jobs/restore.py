@@ -128,7 +128,14 @@ class Recall:
         """Name the issue that an event is about, as far as its own branch or number tells."""
         branch: str | None = None
         match event:
-            case PullClosed() | PullReopened() | PullEdited() | PullPushed() | ReviewSubmitted() | LineCommented():
+            case (
+                PullClosed()
+                | PullReopened()
+                | PullEdited()
+                | PullPushed()
+                | ReviewSubmitted()
+                | LineCommented()
+            ):
                 branch = event.head_branch
             case ChecksCompleted() | Pushed() | WorkflowEnded():
                 branch = event.branch
