@@ -9,6 +9,7 @@ from bot.core import life, life_pulls, life_work
 from bot.core.actions import Decision
 from bot.core.checks import Rollup, rollup
 from bot.core.events import ChecksCompleted, ChecksDue, PullClosed
+from bot.core.life_repair import BEING_REBASED
 from bot.core.track import OPEN_PULL, TaskTrack, Track
 from bot.core.values import Actor, Pull
 from bot.handler import Handler, TrackReads
@@ -76,8 +77,13 @@ def _decide(track: Track | None, facts: Facts, waited: int | None, now: datetime
         return life_pulls.task_closed(track, task, facts.closed, now)
     if track is None or task is None or facts.seen is None:
         return life.nothing(track)
-    if facts.head_sha and facts.head_sha != task.head_sha:  # people push to it too
-        task = replace(task, head_sha=facts.head_sha, passed=(), judged="", reruns=0)
+    if facts.head_sha and facts.head_sha != task.head_sha:
+        if task.note == BEING_REBASED:
+            return life.nothing(track)  # it may be our own; what the rebase came to says which head there is
+        # People push to it too, and nobody has tested that.
+        task = replace(
+            task, head_sha=facts.head_sha, passed=(), judged="", reruns=0, verified="", announced=""
+        )
     return life_work.checks_read(track, task, facts.seen, waited, now)
 
 

@@ -25,6 +25,7 @@ from bot.core.events import (
     PullReopened,
     TrackSwept,
 )
+from bot.core.life_repair import BEING_REBASED
 from bot.core.track import OPEN_PULL, SETTLED, TRACKS, TaskTrack, Track
 from bot.core.values import Actor, Issue, Pull, Repo
 from bot.engine.store import Delivery, Store, StoredTrack
@@ -178,7 +179,9 @@ class Reconciler:
             await self._tell(track, f"{id_}/{event.kind}", event)
 
     async def _look(self, track: Track, task: TaskTrack, pull: Pull, id_: str) -> None:
-        """Have a new head followed, or the checks of this one read again."""
+        """Have a new head followed, or the checks of this one read again; our own rebase tells of its head itself."""
+        if task.note == BEING_REBASED:
+            return
         if pull.head_sha != task.head_sha:
             event = PullPushed(
                 repo=track.repo,

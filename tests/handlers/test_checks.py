@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from bot.core.actions import AssessTask, Decision, SyncStatus
 from bot.core.events import ChecksCompleted, ChecksDue, TaskProposed
+from bot.core.life_repair import BEING_REBASED
 from bot.core.life_work import task_proposed
 from bot.core.track import Track
 from bot.core.values import Check, Pull, PullState, Repo
@@ -113,6 +114,20 @@ async def test_a_look_finds_what_nobody_told_of() -> None:
     decision = checks.decide_due(track, due, facts, NOW)
     assert task_of(decision)[0] == "held"
     assert SyncStatus() in decision.actions
+
+
+async def test_what_people_pushed_is_not_called_verified_by_what_was_tested_before() -> None:
+    decision = await announce(
+        working(verified="12 tests passed"), _World(pulled=replace(OPEN, head_sha=NEWER))
+    )
+    assert decision.track is not None
+    assert (decision.track.tasks[0].head_sha, decision.track.tasks[0].verified) == (NEWER, "")
+
+
+async def test_a_head_that_may_be_our_own_rebases_is_left_to_it() -> None:
+    track = working(note=BEING_REBASED, verified="12 tests passed")
+    decision = await announce(track, _World(pulled=replace(OPEN, head_sha=NEWER)))
+    assert decision.track == track
 
 
 async def test_a_look_for_an_older_head_is_nothing() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from bot.core.config import RepoConfig
 from bot.core.events import ChecksCompleted, CommentCreated, ForgeEvent, IssueClosed, PullClosed, Pushed
+from bot.core.life_repair import BEING_REBASED
 from bot.core.messages_status import status
 from bot.core.track import TRACKS, Track
 from bot.core.values import Actor, Comment, Issue, Pull, Repo
@@ -293,6 +294,11 @@ async def test_checks_and_new_heads_of_open_pull_requests_are_read(store: Store)
         a_task("T-2", state="in_review", attempt=1, pull=21, head_sha="old"),
     )
     assert await swept(store, track, a_pull(20), a_pull(21)) == ["checks_due", "pull_pushed"]
+
+
+async def test_a_head_that_may_be_our_own_rebases_is_left_to_it(store: Store) -> None:
+    rebased = a_task(state="checking", attempt=1, pull=20, head_sha="old", note=BEING_REBASED)
+    assert await swept(store, a_track(rebased), a_pull(20)) == []
 
 
 IN_PLANNING = a_track(label="agent:plan")
