@@ -60,9 +60,8 @@ def with_left_out(
     free = 1 + max((int(id_[2:]) for id_ in (*here, *taken) if _NUMBERED.fullmatch(id_)), default=0)
     new = {task.key: f"T-{free + place}" for place, task in enumerate(chosen)}
     added = [_as_written(task, ids | new) for task in chosen]
-    made = separated(backlog.model_copy(update={"tasks": (*backlog.tasks, *added)}), files)
-    tasks = (*backlog.tasks, *made.tasks[len(backlog.tasks) :])
-    return backlog.model_copy(update={"tasks": tasks}), {keys[key]: id_ for key, id_ in new.items()}
+    more = backlog.model_copy(update={"tasks": (*backlog.tasks, *added)})
+    return separated(more, files, fixed=len(backlog.tasks)), {keys[key]: id_ for key, id_ in new.items()}
 
 
 def _as_written(task: PlannedTask, ids: Mapping[str, str]) -> BacklogTask:
@@ -105,8 +104,11 @@ def _scope(task: PlannedTask) -> tuple[str, ...]:
     return tuple(path for path in paths if path) or (WHOLE_TREE,)
 
 
-def separated(backlog: Backlog, files: Collection[str] = ()) -> Backlog:
-    """Make the later of two tasks whose scopes meet wait for the earlier, unless one waits for the other already."""
+def separated(backlog: Backlog, files: Collection[str] = (), fixed: int = 0) -> Backlog:
+    """Make the later of two tasks whose scopes meet wait for the earlier, unless one waits for the other already.
+
+    The first `fixed` tasks stay as they are.
+    """
     tasks = backlog.tasks
     index = {task.id: place for place, task in enumerate(tasks)}
     edges = {(index[t.id], index[need]) for t in tasks for need in t.depends_on if need in index}
@@ -118,7 +120,7 @@ def separated(backlog: Backlog, files: Collection[str] = ()) -> Backlog:
     for rank, later in enumerate(order):
         task, added = tasks[later], set[int]()
         reach[later] = _bits(needs[later], reach)
-        for earlier in reversed(order[:rank]):
+        for earlier in reversed(order[:rank] if later >= fixed else []):
             known = reach[later] >> earlier & 1
             if not known and scopes.overlaps(task.scope.paths, tasks[earlier].scope.paths, files):
                 added.add(earlier)

@@ -21,6 +21,7 @@ NOT_JUDGED = {
     ("GET", "/repos/{}/{}/branches/{}/protection"),  # always 404: no branch is protected
     ("GET", "/repositories/{}"),  # GitHub serves it and does not describe it
     ("GET", "/zen"),
+    ("POST", "/graphql"),  # judged by GitHub's schema and by `gh`
 }
 
 
