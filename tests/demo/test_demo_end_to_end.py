@@ -143,7 +143,7 @@ def test_pull_requests_and_receipt_name_what_was_decided(plain: Path) -> None:
 
 
 def decided(message: str) -> str:
-    return message.partition("Decided on the way: ")[2].strip()
+    return message.partition("Decided on the way: ")[2].partition("\n\n")[0].strip()  # trailers follow
 
 
 def decisions(report: dict[str, Any]) -> dict[str, list[str]]:
