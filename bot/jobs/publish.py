@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import structlog
 
 from bot.core.values import Repo
-from bot.errors import PushRefusedError
+from bot.errors import PushRefusedError, StaleRefError
 from bot.ports import Forge, Mirror, SignedCommit
 
 SIGNATURES = "required_signatures"
@@ -36,6 +36,11 @@ class Publisher:
                 await mirror.push(access, sha, branch, expected)
         except PushRefusedError as error:
             if not (can and error.unsigned):
+                raise
+            return await self._signed(repo, mirror, sha, branch, expected)
+        except StaleRefError:
+            # Another tip may be this very commit as the forge signed it, before we were killed.
+            if not (can and SIGNATURES in await self.forge.branch_rules(repo, branch)):
                 raise
             return await self._signed(repo, mirror, sha, branch, expected)
         return sha

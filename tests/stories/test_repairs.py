@@ -62,7 +62,7 @@ async def fixed_forward(stage: Stage) -> None:
         # Appended, nothing rewritten.
         made = await commits(s, pull["number"])
         assert [each["sha"] for each in made] == [pull["head"]["sha"], now]
-        assert made[1]["commit"]["message"].endswith("Decided on the way: fix_forward")
+        assert "\n\nDecided on the way: fix_forward\n\n" in made[1]["commit"]["message"]
         await reviewable(s, issue)
         why = await s.asks(pull["number"], "/agent why")
         assert "checks failed: tests; decided: fix forward" in why
