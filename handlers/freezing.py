@@ -36,18 +36,18 @@ async def read_frozen(
 ) -> Frozen | None:
     """Freeze the issue as `text` has it, or as it is now where nobody knows what it said; None for a pull request.
 
-    `asker` may write; that was asked before.
+    Who asked counts like everybody else: the settings may let people ask who may not write.
     """
     issue, comments = await reads.forge.conversation(repo, number)
     if issue.is_pull:
         return None
-    heard = await _heard(repo, comments, asker, reads, text.at if text else "")
+    heard = await _heard(repo, comments, reads, text.at if text else "")
     return replace(freeze(issue, heard, asker.login, text), by_id=asker.id)
 
 
-async def _heard(repo: Repo, said: list[Comment], asker: Actor, reads: Reads, until: str) -> Heard:
+async def _heard(repo: Repo, said: list[Comment], reads: Reads, until: str) -> Heard:
     own = await reads.forge.bot_ids(repo)
-    roles: dict[str, Role] = {asker.login: "write"}
+    roles: dict[str, Role] = {}
     comments: list[Comment] = []
     strangers = late = 0
     for comment in said:

@@ -20,6 +20,8 @@ from bot.core.validation import plain_words
 from bot.core.values import Role
 
 PATH = ".github/gitwright.yml"
+LONGEST = 64 << 10  # characters of a settings file that is looked at
+MOST_ERRORS = 100  # mistakes in keys that are named
 NO_TEST = "none"  # `test: none`: work goes on without verification, and every pull request says so
 
 Planner = Literal["architecture", "tests", "smallest"]
@@ -167,6 +169,9 @@ class ConfigProblem:
 
 def parse(text: str) -> tuple[RepoConfig, tuple[ConfigProblem, ...]]:
     """Read the settings; with any mistake in them the defaults are given, and each mistake is named."""
+    if len(text) > LONGEST:
+        said = f"The file has {len(text):,} characters, more than {LONGEST:,}"
+        return RepoConfig(), (ConfigProblem(1, said, "Keep what differs from the defaults."),)
     root, faults = yaml_tree.read(text)
     problems = [ConfigProblem(f.line, f.message, f.hint, f.column, f.code) for f in faults]
     if root is None or (root.kind == "scalar" and root.plain and not root.text):
@@ -182,7 +187,11 @@ def parse(text: str) -> tuple[RepoConfig, tuple[ConfigProblem, ...]]:
         # JSON mode is strict about types, and still takes a list for a tuple.
         config = RepoConfig.model_validate_json(json.dumps(values), strict=True)
     except ValidationError as error:
-        problems += _explain(root, error.errors(include_url=False))
+        errors = error.errors(include_url=False)
+        # Anybody may offer a file in a pull request: what is named of it has an end.
+        problems += _explain(root, errors[:MOST_ERRORS])
+        if len(errors) > MOST_ERRORS:
+            problems.append(ConfigProblem(1, f"{len(errors) - MOST_ERRORS} more mistakes are not named"))
     if problems:
         return RepoConfig(), tuple(sorted(dict.fromkeys(problems)))
     return config, ()

@@ -15,7 +15,7 @@ LONGEST = 64 << 10  # bytes of a template that is read
 MOST = 100  # headings and items that are kept
 _FOLDERS = (".github/", "", "docs/")  # in GitHub's order
 _SUFFIX = re.compile(r"\.(?:md|txt)\Z", re.IGNORECASE)
-_HEADING = re.compile(r" {0,3}(#{1,6})[ \t]+(.*?)[ \t]*#*[ \t]*\Z")
+_HEADING = re.compile(r" {0,3}(#{1,6})[ \t]+(.*)\Z")
 _ITEM = re.compile(r"\s*(?:[-*+]|[0-9]{1,9}[.)])\s+\[[ xX]?\]\s*(\S.*)\Z")
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _FENCE = re.compile(r" {0,3}(?:`{3,}|~{3,})")
@@ -65,7 +65,7 @@ def sections(text: str) -> tuple[Section, ...]:
             continue
         kept += 1
         if heading:
-            found.append(Section(heading[2].strip(), len(heading[1])))
+            found.append(Section(_unclosed(heading[2]).strip(), len(heading[1])))
         elif item:
             found[-1] = replace(found[-1], items=(*found[-1].items, item[1].strip()))
     return tuple(each for each in found if each.heading or each.items)
@@ -92,3 +92,8 @@ def keep_ticks(before: str, after: str) -> str:
     return "\n".join(
         f"- [x] {line[6:]}" if line.startswith("- [ ] ") and line[6:] in ticked else line for line in lines
     )
+
+
+def _unclosed(heading: str) -> str:
+    """Take the closing number signs off; not by a pattern, which takes hours on a line that was made for it."""
+    return heading.rstrip(" \t").rstrip("#").rstrip(" \t")

@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from inline_snapshot import snapshot
 
-from bot.core.config import AgentCommand, RepoConfig, TestCommand, differing, json_schema, parse, warnings
+from bot.core.config import (
+    MOST_ERRORS,
+    AgentCommand,
+    RepoConfig,
+    TestCommand,
+    differing,
+    json_schema,
+    parse,
+    warnings,
+)
 from bot.core.ids import LOCAL_TRACK_ID, task_branch
 
 EVERY_KEY = """\
@@ -192,3 +201,12 @@ def test_a_branch_with_the_longest_prefix_stays_below_200_bytes() -> None:
     longest_track = "a" + ".a" * 59
     assert LOCAL_TRACK_ID.fullmatch(longest_track)
     assert len(task_branch("p" * 60, longest_track, "ABCDEF-999", 99).encode()) < 200
+
+
+def test_a_file_that_was_made_to_keep_us_busy_is_answered_shortly() -> None:
+    """The work is bounded, whoever offers the file: a quadratic look at these keys takes minutes."""
+    _, some = parse("\n".join(f"k{number}: 1" for number in range(5_000)))
+    assert len(some) == MOST_ERRORS + 1
+    assert "4900 more mistakes are not named" in {problem.message for problem in some}
+    _, (long,) = parse("\n".join(f"k{number}: 1" for number in range(100_000)))
+    assert "more than 65,536" in long.message

@@ -84,3 +84,9 @@ def test_no_template_acts_or_grows(text: str) -> None:
     assert active(shown, set()) == []
     assert not [line for line in shown.split("\n") if line.lower().startswith("- [x]")]
     assert pull_template.keep_ticks(shown, shown) == shown
+
+
+def test_a_line_that_was_made_to_keep_us_busy_is_a_heading_like_any_other() -> None:
+    """A pattern with three open ends took minutes at some thousand blanks; the test's time-out would end it."""
+    line = "# a" + " " * 60_000 + "x ##"
+    assert pull_template.sections(line)[0].level == 1
