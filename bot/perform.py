@@ -205,13 +205,25 @@ class Performer:
             stored = await self.store.load(row.track)
             if stored is None:
                 return
-            await self._write_status(TRACKS.validate_python(stored.state), waiting.limited(until))
+            track = TRACKS.validate_python(stored.state)
+            # Before the comment: whoever reads there that a pull request waits for them finds its check.
+            late = await self._report(track)
+            await self._write_status(track, waiting.limited(until))
             again = await self.store.load(row.track)
             if again is None or again.version == stored.version:
                 break
-        if ReportTask in self.jobs:
-            # After the comment, which is what people read first; the track may have gone on meanwhile, and is told so.
-            await self.jobs[ReportTask](TRACKS.validate_python(stored.state), ReportTask())
+        if late is not None:
+            raise late
+
+    async def _report(self, track: Track) -> RetryableError | None:
+        """Write the checks of a track; what has to wait is given back, since the comment need not wait for it."""
+        if ReportTask not in self.jobs:
+            return None
+        try:
+            await self.jobs[ReportTask](track, ReportTask())
+        except RetryableError as error:
+            return error
+        return None
 
     async def _keep_distance(self, key: str) -> None:
         """Let an edit wait for what follows, unless there is something that people should not wait for."""
