@@ -274,7 +274,8 @@ class Story:
         await self.until("the track is done", merge_some, 2 * PATIENCE)
 
     async def merge_once(self, number: int) -> None:
-        if not (await self.call("GET", f"{self.path}/pulls/{number}"))["merged"]:
+        # A status is read before it is acted on: the pull request that it names may be closed by then.
+        if (await self.call("GET", f"{self.path}/pulls/{number}"))["state"] == "open":
             await self.merge(number)
 
 
