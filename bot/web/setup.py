@@ -56,6 +56,7 @@ class Setup:
         self._start = start
         self._begun: dict[str, _Begun] = {}
         self._identity: Identity | None = None
+        self._kept = False  # whether the credentials were written, or found written
         self._starting: asyncio.Task[None] | None = None
         self._one_at_a_time = asyncio.Lock()
 
@@ -108,7 +109,6 @@ class Setup:
             web = web_url(self._identity.api)
             hook = f"{origin(request)}/webhook"
             return page("setup_done.html", identity=self._identity, web=web, hook=hook, events=_events())
-        path = self._folder / credentials.NAME
         return page(
             "setup_failed.html",
             503,
@@ -117,7 +117,7 @@ class Setup:
             error=str(error)
             if isinstance(error, BotError | OSError)
             else "an internal error; the log tells more",
-            path=path if path.exists() else None,
+            path=self._folder / credentials.NAME if self._kept else None,
         )
 
     def _forms(
@@ -281,10 +281,12 @@ class Setup:
 
     async def _store_and_start(self) -> None:
         assert self._identity is not None
+        self._kept = False
         path = self._folder / credentials.NAME
         if credentials.load(self._folder) != self._identity.credentials:
             credentials.store(self._folder, self._identity.credentials)
             _log.info("set_up", mode=self._identity.mode, name=self._identity.name, file=str(path))
+        self._kept = True
         await self._start()
 
 

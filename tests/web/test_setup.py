@@ -274,10 +274,25 @@ async def test_credentials_that_cannot_be_written_are_held_until_they_can(stage:
     page = await stage.http.get("/setup")
     assert page.status_code == 503
     assert stage.start.count == 0
+    assert "The credentials are not stored yet" in said(page)
+    assert "Nothing is lost" not in said(page)
     (stage.data / "credentials.json").rmdir()
     await stage.send("start")
     assert stage.stored is not None
     assert stage.start.count == 1
+
+
+async def test_credentials_of_another_app_are_kept_and_the_new_ones_are_not_said_to_be_stored(
+    stage: Stage,
+) -> None:
+    await stage.enter()
+    others = '{"github_api_url": "https://api.github.com", "token": "ghp_of_somebody"}'
+    (stage.data / "credentials.json").write_text(others)
+    await stage.back(await stage.confirmed(name="Held too"))
+    page = said(await stage.http.get("/setup"))
+    assert "holds credentials already" in page
+    assert "The credentials are not stored yet" in page
+    assert (stage.data / "credentials.json").read_text() == others
 
 
 # --- an App that exists, and a token -----------------------------------------------------------------
