@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, get_args
@@ -21,9 +21,10 @@ from bot.core.values import Role
 
 PATH = ".github/gitwright.yml"
 LONGEST = 64 << 10  # characters of a settings file that is looked at
-MOST_ERRORS = 100  # mistakes in keys that are named
+MOST_ERRORS = 100  # mistakes, and warnings, that are named
 NO_TEST = "none"  # `test: none`: work goes on without verification, and every pull request says so
 
+Severity = Literal["error", "warning"]
 Planner = Literal["architecture", "tests", "smallest"]
 PLANNERS: tuple[Planner, ...] = get_args(Planner)  # each has a brief in prompts/briefs/
 
@@ -161,7 +162,7 @@ class ConfigProblem:
     hint: str = ""
     column: int = 1
     code: str = "SCHEMA"
-    severity: Literal["error", "warning"] = "error"
+    severity: Severity = "error"
 
     def __str__(self) -> str:
         return f"line {self.line}: {self.message}. {self.hint}".strip()
@@ -175,12 +176,12 @@ def parse(text: str) -> tuple[RepoConfig, tuple[ConfigProblem, ...]]:
     root, faults = yaml_tree.read(text)
     problems = [ConfigProblem(f.line, f.message, f.hint, f.column, f.code) for f in faults]
     if root is None or (root.kind == "scalar" and root.plain and not root.text):
-        return RepoConfig(), tuple(problems)
+        return RepoConfig(), _first(problems, "mistakes")
     if root.kind != "map":
         problems.append(
             ConfigProblem(1, "The file is not a mapping of keys to values", "Write `key: value` lines.")
         )
-        return RepoConfig(), tuple(problems)
+        return RepoConfig(), _first(problems, "mistakes")
     values = yaml_tree.without_nulls(yaml_tree.data(root, "core"))
     config = RepoConfig()
     try:
@@ -188,32 +189,39 @@ def parse(text: str) -> tuple[RepoConfig, tuple[ConfigProblem, ...]]:
         config = RepoConfig.model_validate_json(json.dumps(values), strict=True)
     except ValidationError as error:
         errors = error.errors(include_url=False)
-        # Anybody may offer a file in a pull request: what is named of it has an end.
-        problems += _explain(root, errors[:MOST_ERRORS])
-        if len(errors) > MOST_ERRORS:
-            problems.append(ConfigProblem(1, f"{len(errors) - MOST_ERRORS} more mistakes are not named"))
-    if problems:
-        return RepoConfig(), tuple(sorted(dict.fromkeys(problems)))
-    return config, ()
+        explained = tuple(_explain(root, errors[:MOST_ERRORS]))
+        return RepoConfig(), _first((*problems, *explained), "mistakes", max(0, len(errors) - MOST_ERRORS))
+    return (RepoConfig() if problems else config), _first(problems, "mistakes")
 
 
 def warnings(text: str, commands: Sequence[str], inert: Collection[str]) -> tuple[ConfigProblem, ...]:
     """Name what a valid file says in vain: roles of commands that do not exist, keys that nothing follows yet."""
     root, _ = yaml_tree.read(text)
-    found = []
+    found, strange = [], []
     for key, value in root.entries if root is not None else ():
         if key.text in inert:
             message = f"`{key.text}` has no effect yet"
             found.append(ConfigProblem(key.line, message, "", key.column, "NO_EFFECT", "warning"))
-        for name, _ in value.entries if key.text == "commands" else ():
-            if name.text not in ("default", *commands):
-                near = get_close_matches(name.text, commands, 1)
-                hint = f"Did you mean `{near[0]}`?" if near else "`/agent help` lists the commands."
-                message = f"There is no command `{name.text}`"
-                found.append(
-                    ConfigProblem(name.line, message, hint, name.column, "UNKNOWN_COMMAND", "warning")
-                )
-    return tuple(found)
+        if key.text == "commands":
+            strange += [name for name, _ in value.entries if name.text not in ("default", *commands)]
+    for name in strange[:MOST_ERRORS]:
+        near = get_close_matches(name.text, commands, 1)
+        hint = f"Did you mean `{near[0]}`?" if near else "`/agent help` lists the commands."
+        message = f"There is no command `{name.text}`"
+        found.append(ConfigProblem(name.line, message, hint, name.column, "UNKNOWN_COMMAND", "warning"))
+    return _first(found, "warnings", max(0, len(strange) - MOST_ERRORS), "warning")
+
+
+def _first(
+    problems: Iterable[ConfigProblem], what: str, more: int = 0, severity: Severity = "error"
+) -> tuple[ConfigProblem, ...]:
+    """Give them in order of lines; anybody may offer a file in a pull request, so what is named of it has an end."""
+    told = sorted(dict.fromkeys(problems))
+    left = len(told) - MOST_ERRORS + more if len(told) > MOST_ERRORS else more
+    told = told[:MOST_ERRORS]
+    if left:
+        told.append(ConfigProblem(told[-1].line, f"{left} more {what} are not named", severity=severity))
+    return tuple(told)
 
 
 def differing(config: RepoConfig) -> dict[str, Any]:

@@ -30,15 +30,20 @@ def judge(text: str | None, commands: Sequence[str], inert: Collection[str]) -> 
             f"On the default branch the file would count as absent, and the defaults would hold for all settings:\n\n"
             f"{_lines((*errors, *notes))}"
         )
-        return _report("failure", messages.count(len(errors), "mistake"), summary, annotations)
+        return _report("failure", _count(errors, "mistake"), summary, annotations)
     differing = config.differing(read)
     shown = "Every setting is the default."
     if differing:
         written = yaml.safe_dump(differing, sort_keys=False, allow_unicode=True)
         shown = f"These settings differ from the defaults, once they are on the default branch:\n\n{fence(written, 'yaml')}"
     warned = f"\n\n**Warnings:**\n\n{_lines(notes)}" if notes else ""
-    title = "valid" + (f", with {messages.count(len(notes), 'warning')}" if notes else "")
+    title = "valid" + (f", with {_count(notes, 'warning')}" if notes else "")
     return _report("success", title, shown + warned, annotations)
+
+
+def _count(problems: Sequence[ConfigProblem], what: str) -> str:
+    most = config.MOST_ERRORS
+    return f"more than {most} {what}s" if len(problems) > most else messages.count(len(problems), what)
 
 
 def _report(conclusion: str, title: str, summary: str, annotations: tuple[Annotation, ...] = ()) -> Report:
