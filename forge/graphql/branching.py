@@ -3,13 +3,22 @@
 import base64
 import binascii
 
-from forge import committing, history
+from graphql import GraphQLError
+
+from forge import committing, history, rulesets
 from forge.auth import Access
-from forge.errors import GitHubError
-from forge.git import Change
+from forge.errors import GitHubError, unprocessable
+from forge.git import ZERO, Change
 from forge.graphql import commits
 from forge.graphql.context import Context, Fields, RefusedError, decode, unresolved
 from forge.routes import contents, gitdata
+from forge.rulesets import Move
+
+# GitHub's only words for a ref that is not where it was expected: no type, and nothing that tells it from other failures
+# (github.com/orgs/community/discussions/213655).
+STALE = (
+    "Something went wrong while executing your query. Please include `0000:0000` when reporting this issue."
+)
 
 
 def repository(ctx: Context, global_id: str, *permissions: str) -> Access:
@@ -50,6 +59,36 @@ def delete_ref(ctx: Context, given: Fields) -> Fields:
     access, name = _ref(ctx, given["refId"])
     gitdata.delete_ref(access, name.removeprefix("refs/"))
     return {}
+
+
+def move_refs(ctx: Context, given: Fields) -> Fields:
+    """Refs made, moved and deleted, all of them or none, each only if it still points to where it is expected."""
+    access = repository(ctx, given["repositoryId"], "contents")
+    forge, repo, bare = ctx.forge, access.repo, ctx.forge.git.of(access.repo)
+    with forge.git.lock(repo):
+        moves = [_checked(ctx, access, each) for each in given["refUpdates"]]
+        for move in moves:
+            if not bare.move(move.ref, move.after, move.before):
+                raise GraphQLError(STALE)
+            forge.pushed(repo, move.ref, move.before, move.after, access.actor)
+    return {}
+
+
+def _checked(ctx: Context, access: Access, wish: Fields) -> Move:
+    bare, new = ctx.forge.git.of(access.repo), wish["afterOid"]
+    gitdata.check_name(bare, wish["name"])
+    old = bare.ref(wish["name"]) or ZERO
+    if wish.get("beforeOid", old) != old:
+        raise GraphQLError(STALE)
+    if new != ZERO:
+        gitdata.check_target(bare, wish["name"], new)
+        if old != ZERO and not wish["force"] and not bare.descends(new, old):
+            raise unprocessable("Update is not a fast forward")
+    elif wish["name"] == f"refs/heads/{access.repo['default_branch']}":
+        raise unprocessable("Cannot delete the default branch")
+    move = Move(wish["name"], old, new, "api")
+    rulesets.check(ctx.forge, access.repo, move, ctx.actor)
+    return move
 
 
 def commit(ctx: Context, given: Fields) -> Fields:

@@ -292,4 +292,5 @@ ACTS: dict[str, Callable[[Context, Fields], Fields]] = {
     "updateIssueComment": _change_comment,
     "updatePullRequest": _change_pull,
     "updateRef": branching.move_ref,
+    "updateRefs": branching.move_refs,
 }

@@ -27,7 +27,7 @@ OBJECTS: Mapping[str, str] = {
     " createLabel(input) createPullRequest(input) createRef(input) deleteIssue(input) deleteRef(input)"
     " mergePullRequest(input) minimizeComment(input) removeLabelsFromLabelable(input) reopenIssue(input)"
     " reopenPullRequest(input) unminimizeComment(input) updateIssue(input) updateIssueComment(input)"
-    " updatePullRequest(input) updateRef(input)",
+    " updatePullRequest(input) updateRef(input) updateRefs(input)",
     "Repository": "id databaseId name nameWithOwner owner url resourcePath description homepageUrl isPrivate"
     " isArchived isFork isEmpty createdAt updatedAt pushedAt hasIssuesEnabled hasWikiEnabled parent"
     " viewerPermission viewerCanAdminister defaultBranchRef mergeCommitAllowed rebaseMergeAllowed"
@@ -101,6 +101,7 @@ OBJECTS: Mapping[str, str] = {
     "UpdateIssueCommentPayload": "clientMutationId issueComment",
     "UpdatePullRequestPayload": "clientMutationId pullRequest actor",
     "UpdateRefPayload": "clientMutationId ref",
+    "UpdateRefsPayload": "clientMutationId",
 }
 
 INTERFACES: Mapping[str, str] = {
@@ -151,7 +152,9 @@ INPUTS: Mapping[str, str] = {
     "UpdateIssueCommentInput": "clientMutationId id body",
     "UpdatePullRequestInput": "clientMutationId pullRequestId title body baseRefName state labelIds milestoneId"
     " projectIds",
+    "RefUpdate": "name afterOid beforeOid force",
     "UpdateRefInput": "clientMutationId refId oid force",
+    "UpdateRefsInput": "clientMutationId repositoryId refUpdates",
 }
 
 UNIONS = ("IssueOrPullRequest", "RequestedReviewer", "StatusCheckRollupContext")

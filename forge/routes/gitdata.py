@@ -106,8 +106,8 @@ def list_matching(access: Readable, ref: str) -> JSONResponse:
 def create_ref(access: Writable, body: NewRef) -> JSONResponse:
     forge, repo = access.forge, access.repo
     bare = forge.git.of(repo)
-    _check_name(bare, body.ref)
-    _check_target(bare, body.ref, body.sha)
+    check_name(bare, body.ref)
+    check_target(bare, body.ref, body.sha)
     with forge.git.lock(repo):
         if bare.ref(body.ref) is not None:
             raise unprocessable("Reference already exists")
@@ -122,8 +122,8 @@ def create_ref(access: Writable, body: NewRef) -> JSONResponse:
 def move_ref(access: Writable, ref: str, body: RefMove) -> JSONResponse:
     forge, repo, name = access.forge, access.repo, f"refs/{ref}"
     bare = forge.git.of(repo)
-    _check_name(bare, name)
-    _check_target(bare, name, body.sha)
+    check_name(bare, name)
+    check_target(bare, name, body.sha)
     with forge.git.lock(repo):
         old = bare.ref(name)
         if old is None:
@@ -154,13 +154,14 @@ def delete_ref(access: Writable, ref: str) -> Response:
     return Response(status_code=204)
 
 
-def _check_name(bare: Bare, ref: str) -> None:
+def check_name(bare: Bare, ref: str) -> None:
     """422 for what no branch or tag may be called."""
     if not ref.startswith(("refs/heads/", "refs/tags/")) or bare.attempt("check-ref-format", ref)[0] != 0:
         raise unprocessable("Reference name must start with 'refs/' and be well-formed")
 
 
-def _check_target(bare: Bare, ref: str, sha: str) -> None:
+def check_target(bare: Bare, ref: str, sha: str) -> None:
+    """422 for what no branch or tag may point to."""
     kind = bare.kind(sha) if SHA.match(sha) else None
     if kind is None:
         raise unprocessable("Object does not exist")

@@ -18,6 +18,8 @@ from graphql import (
     validate_schema,
 )
 
+from forge.git import ZERO
+from forge.graphql import branching
 from forge.graphql.execution import schema
 from forge.graphql.served import INPUTS, INTERFACES, OBJECTS, fields_of
 from tests.forge.conftest import ForgeUnderTest
@@ -294,6 +296,35 @@ def test_one_document_makes_a_branch_a_signed_commit_and_a_pull_request(stage: S
         f'{{{NAMED} {{ object(expression: "by-graph:d/one.txt") {{ ... on Blob {{ text byteSize }} }} }} }}',
     )
     assert blob["repository"]["object"] == {"text": "graph\n", "byteSize": 6}
+
+
+def test_refs_move_together_and_only_from_where_they_are_expected(stage: Stage) -> None:
+    repo = data(stage.bot, f"{{{NAMED} {{ id }} }}")["repository"]["id"]
+    one, other = stage.commit("one", {"1.txt": "1\n"}), stage.commit("other", {"2.txt": "2\n"})
+    document = "mutation($i: UpdateRefsInput!) { updateRefs(input: $i) { clientMutationId } }"
+
+    def move(*updates: JsonDict) -> JsonDict:
+        return ask(stage.bot, document, i={"repositoryId": repo, "refUpdates": list(updates)})
+
+    def at(branch: str) -> str:
+        answer = stage.bot.get(f"{REPO}/git/ref/heads/{branch}")
+        return str(answer.json()["object"]["sha"]) if answer.is_success else ""
+
+    there = {"name": "refs/heads/one", "afterOid": other}
+    stale = move({**there, "beforeOid": other, "force": True})
+    assert (stale["data"], kinds(stale)) == ({"updateRefs": None}, [branching.STALE])
+    assert kinds(move({**there, "beforeOid": one})) == ["UNPROCESSABLE"]  # backwards, and not forced
+    # One that is refused holds the others back.
+    made = {"name": "refs/heads/third", "beforeOid": ZERO, "afterOid": one}
+    assert kinds(move(made, {**there, "beforeOid": ZERO})) == [branching.STALE]
+    assert (at("one"), at("third")) == (one, "")
+    assert "errors" not in move(made, {**there, "beforeOid": one, "force": True})
+    assert (at("one"), at("third")) == (other, one)
+    assert kinds(move(made)) == [branching.STALE]
+    assert "errors" not in move({"name": "refs/heads/third", "beforeOid": one, "afterOid": ZERO})
+    assert at("third") == ""
+    main = {"name": "refs/heads/main", "afterOid": ZERO, "force": True}
+    assert kinds(move(main)) == ["UNPROCESSABLE"]
 
 
 def test_merging_checks_the_head_as_rest_does(stage: Stage) -> None:
