@@ -112,6 +112,14 @@ class Look:
     beside: tuple[int, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """The repositories that the bot was installed on; not `whole` where an installation could not be asked for now."""
+
+    repos: tuple[Repo, ...] = ()
+    whole: bool = True
+
+
 class ForgeReads(Protocol):
     """What deciding may look at; nothing here writes."""
 
@@ -138,7 +146,7 @@ class ForgeReads(Protocol):
     async def repo(self, repo: Repo) -> Repo:
         """Read a repository as it is now; one that was renamed answers under its earlier name too."""
 
-    async def repos(self) -> list[Repo]:
+    async def repos(self) -> Installed:
         """List the repositories that this bot was installed on; none in token mode."""
 
     async def permission(self, repo: Repo, login: str) -> Role:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import chain, repeat
 from typing import Any
 
@@ -76,24 +77,45 @@ class Reconciler:
             await self.store.put_id(POLLED, began.isoformat())
 
     async def sweep(self, *, tracks: bool) -> None:
-        """Fetch lost deliveries and, with `tracks`, look at what open tracks wait for."""
-        began = self.clock.now()
+        """Fetch lost deliveries and, with `tracks`, look at what open tracks wait for; what fails hides nothing else."""
+        steps: dict[str, Callable[[], Awaitable[None]]] = {
+            "recall": self._recall,
+            "deliveries": self._fetch_lost,
+            **({"tracks": self._compare_all} if tracks else {}),
+            "commands": partial(self._listen, hourly=tracks),
+        }
+        for name, step in steps.items():
+            try:
+                await step()
+            except BotError as error:
+                _log.warning("sweep_failed", step=name, error=str(error))
+
+    async def _recall(self) -> None:
         if self.recall is not None:
             await self.recall()
-        last = await self.store.get_id(LAST)
+
+    async def _fetch_lost(self) -> None:
+        began, last = self.clock.now(), await self.store.get_id(LAST)
         since = datetime.fromisoformat(last) - OVERLAP if last else began - KEPT
-        whole = await self._fetch_all(await self.forge.failed_deliveries(since))
-        if tracks:
-            known = await self.store.all_tracks(open_only=True)
-            repos = {repo.id: repo for repo in await self.forge.repos()} if known else {}
-            for stored in known:
-                try:
-                    await self._compare(stored, repos)
-                except (BotError, ValueError) as error:  # one that cannot be read must not hide the others
-                    _log.warning("track_not_compared", track=stored.key, error=str(error))
-        await self._listen(hourly=tracks)
-        if whole:
+        if await self._fetch_all(await self.forge.failed_deliveries(since)):
             await self.store.put_id(LAST, began.isoformat())
+
+    async def _compare_all(self) -> None:
+        known = await self.store.all_tracks(open_only=True)
+        repos = await self._installed() if known else {}
+        for stored in known:
+            try:
+                await self._compare(stored, repos)
+            except (BotError, ValueError) as error:  # one that cannot be read must not hide the others
+                _log.warning("track_not_compared", track=stored.key, error=str(error))
+
+    async def _installed(self) -> dict[int, Repo]:
+        """Name the repositories as they are called now, as far as anybody says."""
+        try:
+            return {repo.id: repo for repo in (await self.forge.repos()).repos}
+        except BotError as error:  # each of them is asked then
+            _log.warning("repositories_not_listed", error=str(error))
+            return {}
 
     async def _listen(self, *, hourly: bool) -> None:
         """Take up commands that were delivered and lost, or never delivered, where there is a track to command."""

@@ -72,8 +72,9 @@ class Recall:
         """Look through every repository that the bot is installed on, once in the life of a database."""
         if await self.store.get_id("recalled") is not None:
             return
-        whole = True
-        for repo in await self.forge.repos():
+        installed = await self.forge.repos()
+        whole = installed.whole
+        for repo in installed.repos:
             try:
                 await self.repository(repo, _later)
             except BotError as error:  # one that cannot be read must not hide the others

@@ -254,6 +254,42 @@ def test_an_identity_that_cannot_work_is_said_before_anything_runs(
     assert "BEGIN" not in str(caught.value)
 
 
+SUSPENDED = Say(403, {"message": "This installation has been suspended"})
+
+
+@pytest.mark.parametrize(
+    ("path", "refusal", "whole"),
+    [
+        ("/installation/repositories", Say(403, {"message": "Slow down"}, {"retry-after": "60"}), False),
+        ("/app/installations/1/access_tokens", SUSPENDED, False),
+        ("/app/installations/1/access_tokens", Say(404, {"message": "Not Found"}), True),
+    ],
+)
+async def test_an_installation_that_cannot_be_asked_hides_the_repositories_of_no_other(
+    server: ScriptedServer, clock: SetClock, path: str, refusal: Say, whole: bool
+) -> None:
+    minting = server.otherwise
+
+    def answer(asked: Asked) -> Say:
+        asks = urlsplit(asked.path).path
+        if asks == "/app/installations":
+            return Say(200, [{"id": 1}, {"id": 2}, {"id": 3, "suspended_at": "2026-01-01T00:00:00Z"}])
+        if asks == path and asked.headers["authorization"] != "token ghs_2":
+            return refusal
+        if asks == "/installation/repositories":
+            mine = {"id": 7, "name": "greeter", "owner": {"id": 1, "login": "acme"}}
+            return Say(200, {"total_count": 1, "repositories": [mine]})
+        return minting(asked)
+
+    server.otherwise = answer
+    forge = GitHubForge(server.url, app_id="77", private_key=pem(rsa_key()), clock=clock)
+    try:
+        found = await forge.repos()
+    finally:
+        await forge.aclose()
+    assert ([repo.slug for repo in found.repos], found.whole) == (["acme/greeter"], whole)
+
+
 async def test_lost_deliveries_of_a_busy_app_are_found_however_many_pages_there_are(
     server: ScriptedServer, clock: SetClock
 ) -> None:

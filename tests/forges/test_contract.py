@@ -38,8 +38,8 @@ async def test_an_unknown_repository_is_not_found(forge: Forge, repo: Repo) -> N
 
 
 async def test_an_app_knows_where_it_is_installed(forge: Forge, repo: Repo, mode: str) -> None:
-    found = await forge.repos()
-    assert found == [] if mode == "token" else repo in found
+    found = (await forge.repos()).repos
+    assert found == () if mode == "token" else repo in found
 
 
 async def test_open_issues_are_found_by_their_label(forge: Forge, server: RunningForge, repo: Repo) -> None:

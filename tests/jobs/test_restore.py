@@ -17,11 +17,11 @@ from bot.core.messages_status import status
 from bot.core.track import TRACKS, Track
 from bot.core.values import Actor, Comment, Issue, Pull, Repo
 from bot.engine.store import Commit, Store
-from bot.errors import ForgeError, NotFoundError
+from bot.errors import ForgeError, LimitedError, NotFoundError
 from bot.handler import Reads
 from bot.jobs.reconcile import KEPT, OVERLAP, POLL_OVERLAP, Reconciler
 from bot.jobs.restore import Recall
-from bot.ports import FailedDelivery, Forge, JsonDict, UnheardComment
+from bot.ports import FailedDelivery, Forge, Installed, JsonDict, UnheardComment
 from tests.core.builders import DANA, NOW, REPO, SHA, a_task, a_track
 
 BOT = Actor(99, "gitwright[bot]", is_bot=True)
@@ -42,6 +42,8 @@ class _Forge:
     labeled: dict[str, list[int]] = field(default_factory=dict)
     pulls: dict[int, Pull] = field(default_factory=dict)
     installed: list[Repo] = field(default_factory=lambda: [REPO])
+    whole: bool = True  # whether those are all
+    nobody_says: bool = False  # which those are
     asked: list[str] = field(default_factory=list)
     lost: list[FailedDelivery] = field(default_factory=list)
     broken: set[int] = field(
@@ -52,8 +54,10 @@ class _Forge:
     unheard: list[UnheardComment] = field(default_factory=list)
     heard: list[datetime] = field(default_factory=list)  # since when it was asked for commands
 
-    async def repos(self) -> list[Repo]:
-        return self.installed
+    async def repos(self) -> Installed:
+        if self.nobody_says:
+            raise LimitedError("Slow down", 60)
+        return Installed(tuple(self.installed), whole=self.whole)
 
     async def repo(self, repo: Repo) -> Repo:
         self.asked.append("repo")
@@ -260,6 +264,14 @@ async def test_a_repository_that_cannot_be_read_hides_no_other_and_is_asked_agai
     assert forge.asked.count("agent:working") == 1
 
 
+async def test_a_list_of_repositories_that_is_not_whole_is_asked_for_again(store: Store) -> None:
+    forge = _Forge([status_comment()], {"agent:working": [12]}, installed=[], whole=False)
+    await recall(store, forge).sweep()
+    forge.installed, forge.whole = [REPO], True
+    await recall(store, forge).sweep()
+    assert [event["kind"] for event in await events(store)] == ["track_lost"]
+
+
 # --- the sweep -----------------------------------------------------------------------------------------
 
 
@@ -344,6 +356,17 @@ async def test_a_renamed_repository_is_found_with_and_without_an_app(store: Stor
     assert await swept(store, a_track(a_task(), id="issue-13", issue=13), forge=_Forge(installed=[])) == [
         "track_swept"
     ]
+
+
+async def test_where_nobody_says_what_is_installed_all_else_is_swept(store: Store) -> None:
+    unheard = UnheardComment("unheard-comment-5", "issue_comment", {"action": "created"})
+    forge = _Forge(lost=[FailedDelivery(1, "guid-1", "push")], unheard=[unheard], nobody_says=True)
+    forge.pulls = {20: a_pull(20)}
+    track = a_track(a_task(state="in_review", attempt=1, pull=20, head_sha="old"))
+    await keep(store, track)
+    await Reconciler(store, cast(Forge, forge), _Clock(), recall(store, forge).sweep).sweep(tracks=True)
+    assert {each.id for each in await store.pending_deliveries(9)} == {"guid-1", "unheard-comment-5"}
+    assert "pull_pushed" in [event["kind"] for event in await events(store)]
 
 
 async def test_a_delivery_that_cannot_be_fetched_hides_nothing_and_is_asked_for_again(store: Store) -> None:

@@ -143,7 +143,7 @@ async def test_every_example_is_taken_once_and_leaves_no_trace_on_the_forge(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge, ours: bool
 ) -> None:
     async with scene(tmp_path, judge, webhook_judge) as s:
-        every = examples((await s.bot.forge.repos())[0] if ours else None)
+        every = examples((await s.bot.forge.repos()).repos[0] if ours else None)
         assert len(every) == COUNT
         await s.quiet()
         before = s.written()

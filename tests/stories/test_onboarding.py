@@ -25,7 +25,7 @@ async def offer(s: Story) -> JsonDict:
 
 async def added_again(s: Story) -> None:
     """Take the App from the repository and give it back, as its owner does on the installation's page."""
-    [repo] = await s.bot.forge.repos()
+    [repo] = (await s.bot.forge.repos()).repos
     path = f"/user/installations/{repo.installation}/repositories/{repo.id}"
     await s.call("DELETE", path)
     await s.call("PUT", path)

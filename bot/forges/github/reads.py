@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from urllib.parse import quote
+
+import structlog
 
 from bot.core.attribution import noreply, noreply_host
 from bot.core.health import NEEDED, Standing
 from bot.core.ids import identity
 from bot.core.values import Check, Comment, Identity, Issue, Pull, Repo, ReviewComment, Role
-from bot.errors import ForgeError, NotFoundError
+from bot.errors import BotError, ForgeError, NotFoundError
 from bot.forges.github import views
 from bot.forges.github.auth import LOGS, METADATA, READ, AppTokens, PersonalToken
 from bot.forges.github.requests import GitHubRequests
 from bot.forges.github.transport import Api
-from bot.ports import Capabilities
+from bot.ports import Capabilities, Installed
+
+_log = structlog.get_logger(__name__)
 
 LISTED = 5.0  # seconds for which the list of repositories is taken as it was: one sweep asks for it twice
 SEEN = frozenset({"eyes", "rocket", "confused"})  # reactions by which the bot acknowledges a command
@@ -32,7 +35,7 @@ class GitHubReads(GitHubRequests):
         self._account: views.UserView | None = None
         self._known_app: views.AppView | None = None
         self._identity = asyncio.Lock()
-        self._listed: tuple[float, tuple[Repo, ...]] = (-LISTED, ())
+        self._listed: tuple[float, Installed] = (-LISTED, Installed())
         in_app = isinstance(tokens, AppTokens)
         self.capabilities = Capabilities(checks=in_app, app_deliveries=in_app, signed_commits=in_app)
 
@@ -94,25 +97,35 @@ class GitHubReads(GitHubRequests):
         found = views.read(views.RepoView, (await self._get(repo, "")).json())
         return found.value(repo.installation)
 
-    async def repos(self) -> list[Repo]:
+    async def repos(self) -> Installed:
         """List the repositories that the App is installed on; none in token mode, where nobody says which are meant."""
-        found: list[Repo] = []
         if not isinstance(self._tokens, AppTokens):
-            return found
+            return Installed()
         asked = time.monotonic()
         if asked - self._listed[0] < LISTED:
-            return list(self._listed[1])
+            return self._listed[1]
+        found: list[Repo] = []
+        whole = True
         async for item in self._api.pages("/app/installations", self._tokens.app):
             installation = views.read(views.InstallationView, item)
-            if installation.suspended_at is None:
-                # A server that cannot list them has them known from its deliveries alone.
-                with contextlib.suppress(NotFoundError):
-                    items = await self._pages(
-                        "/installation/repositories", installation.id, 0, METADATA, key="repositories"
-                    )
-                    found += [views.read(views.RepoView, item).value(installation.id) for item in items]
-        self._listed = asked, tuple(found)
-        return found
+            if installation.suspended_at is not None:
+                continue
+            try:
+                found += await self._repos_of(installation.id)
+            except BotError as error:  # one that is busy, or out of reach, must not hide the others
+                _log.warning("installation_not_listed", installation=installation.id, error=str(error))
+                whole = False
+        self._listed = asked, Installed(tuple(found), whole)
+        return self._listed[1]
+
+    async def _repos_of(self, installation: int) -> list[Repo]:
+        try:
+            items = await self._pages(
+                "/installation/repositories", installation, 0, METADATA, key="repositories"
+            )
+        except NotFoundError:  # a server that cannot list them has them known from its deliveries alone
+            return []
+        return [views.read(views.RepoView, item).value(installation) for item in items]
 
     async def permission(self, repo: Repo, login: str) -> Role:
         """Ask what a person may do here; somebody unknown may do `none`."""

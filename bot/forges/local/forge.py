@@ -31,6 +31,7 @@ from bot.ports import (
     Capabilities,
     FailedDelivery,
     GitAccess,
+    Installed,
     JsonDict,
     Look,
     Mirror,
@@ -90,8 +91,8 @@ class LocalForge:
     async def repo(self, _repo: Repo) -> Repo:
         return self._repo
 
-    async def repos(self) -> list[Repo]:
-        return []
+    async def repos(self) -> Installed:
+        return Installed()
 
     async def labeled_issues(self, _repo: Repo, *_labels: str) -> list[int]:
         return []
