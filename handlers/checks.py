@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from bot.core import life, life_pulls, life_work
@@ -80,10 +80,7 @@ def _decide(track: Track | None, facts: Facts, waited: int | None, now: datetime
     if facts.head_sha and facts.head_sha != task.head_sha:
         if task.note == BEING_REBASED:
             return life.nothing(track)  # it may be our own; what the rebase came to says which head there is
-        # People push to it too, and nobody has tested that.
-        task = replace(
-            task, head_sha=facts.head_sha, passed=(), judged="", reruns=0, verified="", announced=""
-        )
+        task = task.at_head(facts.head_sha)  # people push to it too
     return life_work.checks_read(track, task, facts.seen, waited, now)
 
 

@@ -194,17 +194,7 @@ def pushed(track: Track, task: TaskTrack, event: PullPushed, now: datetime, *, o
     """Follow a new head; what a person pushed is looked at like any other, and never rewritten."""
     if not task.rests or task.head_sha == event.head_sha:
         return nothing(track)
-    task = replace(
-        task,
-        state="checking",
-        head_sha=event.head_sha,
-        note="",
-        passed=(),
-        judged="",
-        reruns=0,
-        announced="",
-        verified=task.verified if ours else "",
-    )
+    task = replace(task.at_head(event.head_sha), state="checking", note="")
     track = track.with_task(task)
     if not ours:
         who = f"by {event.actor.login}"

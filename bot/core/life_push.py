@@ -52,8 +52,8 @@ def _refused(track: Track, task: TaskTrack, event: PushAsked, now: datetime) -> 
 
 def approve(track: Track, task: TaskTrack, sha: str, by: str, now: datetime) -> Decision | str:
     """Push the commit that waits; a person who names another one has seen something else."""
-    ask = task.ask
-    if ask is None or not (task.asks or task.state == "blocked"):
+    ask = pushable(task)
+    if ask is None:
         return f"`{task.id}` has nothing that waits to be pushed: it is {messages.words(task)}."
     if sha and not fits(ask, sha):
         return (
@@ -69,5 +69,7 @@ def approve(track: Track, task: TaskTrack, sha: str, by: str, now: datetime) -> 
 
 
 def pushable(task: TaskTrack) -> PushAsk | None:
-    """Give what a person can have pushed now."""
-    return task.ask if task.asks or task.state == "blocked" else None
+    """Give what a person can have pushed now; a branch that is being rebased has another head in a moment."""
+    if task.rebasing and task.rebasing == task.head_sha:
+        return None
+    return task.ask if task.asks or task.rests or task.state == "blocked" else None

@@ -319,15 +319,7 @@ def task_rebased(track: Track, event: TaskRebased, now: datetime) -> Decision:
     if task is None or task.attempt != event.attempt or not task.rests:
         return nothing(track)
     task = replace(
-        task,
-        state="checking",
-        note="",
-        head_sha=event.head_sha,
-        onto=event.onto,
-        rebasing="",
-        passed=(),
-        judged="",
-        reruns=0,
+        task.at_head(event.head_sha), state="checking", note="", onto=event.onto, rebasing="", judged=""
     )
     track = track.with_task(task).noting(
         stamp(now), f"rebased {task.id}", f"onto {event.onto[:12]}, now {event.head_sha[:12]}", task.id

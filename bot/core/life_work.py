@@ -165,6 +165,7 @@ def task_proposed(track: Track, event: TaskProposed, now: datetime) -> Decision:
         pull=event.pull,
         head_sha=event.head_sha,
         verified=event.verified,
+        verified_sha=event.head_sha if event.verified else "",
         usage=task.usage + event.usage,
         branch=event.branch,
         leased=tuple(

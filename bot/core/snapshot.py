@@ -78,6 +78,7 @@ class TaskMore(_Value):
     stopped: bool = False
     reopened: bool = False
     verified: _Text = ""
+    verified_sha: _Text = ""
     ask: PushAsk | None = None
 
     def given(self) -> dict[str, Any]:

@@ -40,14 +40,13 @@ def report(track: Track, task: TaskTrack, status: str) -> Report | None:
     verdict = _verdict(track, task)
     if verdict is None:
         return None
-    verified = escape(task.verified) if task.verified else NOT_VERIFIED
     spent = (
         "" if track.heard_until or task.usage == Usage() else f" Cost so far: {messages.usage(task.usage)}."
     )
     parts = [
         f"`{task.id}` {inline(task.title)}",
         verdict.text,
-        f"**Verification:** {verified}",
+        f"**Verification:** {_verification(task)}",
         f"Attempt {task.attempt}, run {task.run}.{spent}",
         f"[Status of the work on #{track.issue}]({status})" if status else "",
         _pressed(buttons(track, task)),
@@ -88,9 +87,20 @@ def _at_rest(task: TaskTrack, main: str) -> _Verdict:
         return _Verdict(None, plain(f"It is put onto {main}"))
     if task.waits_for_base or owes_work(task):
         return _Verdict("neutral", plain(f"Waits until {main} moves"), escape(task.note))
-    if not task.verified or task.verified.startswith("none"):
+    if not _is_verified(task) or task.verified.startswith("none"):
         return _Verdict("neutral", "Not verified: review it with care")
     return _Verdict("success", "Verified by its own tests: review it like a stranger's work")
+
+
+def _is_verified(task: TaskTrack) -> bool:
+    """Tell whether the bot's tests ran on the very head: a rebase and people's commits make another one."""
+    return bool(task.verified) and task.verified_sha == task.head_sha
+
+
+def _verification(task: TaskTrack) -> str:
+    if _is_verified(task) or not task.verified_sha:
+        return escape(task.verified) if _is_verified(task) else NOT_VERIFIED
+    return f"{NOT_VERIFIED}; of the earlier `{task.verified_sha[:7]}`: {escape(task.verified)}"
 
 
 def buttons(track: Track, task: TaskTrack) -> tuple[Button, ...]:

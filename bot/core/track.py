@@ -139,7 +139,10 @@ class TaskTrack:
     skipped: bool = False  # dropped by a command; its line in the file may still say otherwise
     stopped: bool = False  # its pull request was closed by `/agent stop`, and `/agent resume` opens it again
     reopened: bool = False  # its pull request is open again and waits for its lease
-    verified: str = ""  # what the bot's own tests of head_sha showed, for people; "" where nobody ran any
+    verified: str = (
+        ""  # what the bot's own tests of `verified_sha` showed, for people; "" where nobody ran any
+    )
+    verified_sha: str = ""  # it may be an older head than the branch has now
     usage: Usage = field(default_factory=Usage)  # what its runs cost, over all attempts
     ask: PushAsk | None = None  # finished work that a person has to let through, or that the forge refused
     approved: str = ""  # print of the change that a person let through
@@ -163,6 +166,21 @@ class TaskTrack:
     def asks(self) -> bool:
         """Tell whether its finished work waits for a person's OK to be pushed."""
         return self.ask is not None and self.state == "waiting" and not self.reopened
+
+    def at_head(self, sha: str) -> TaskTrack:
+        """Follow its branch: of another head than before nothing is known, and nothing waits to replace that one."""
+        if sha == self.head_sha:
+            return self
+        return replace(
+            self,
+            head_sha=sha,
+            announced="",
+            passed=(),
+            judged="",
+            reruns=0,
+            ask=None,
+            approved="",
+        )
 
     def as_written(self, test: str | None = None) -> BacklogTask:
         """Give the task as its file would hold it."""

@@ -26,6 +26,7 @@ def opened(**changes: object) -> TaskTrack:
             "run": 1,
             "pull": 14,
             "head_sha": SHA,
+            "verified_sha": SHA,
             "branch": "b",
             **changes,
         }

@@ -7,6 +7,7 @@ from bot.core.actions import AssessTask, Decision, SyncStatus
 from bot.core.events import ChecksCompleted, ChecksDue, TaskProposed
 from bot.core.life_repair import BEING_REBASED
 from bot.core.life_work import task_proposed
+from bot.core.task_check import report
 from bot.core.track import Track
 from bot.core.values import Check, Pull, PullState, Repo
 from bot.handler import TrackReads
@@ -118,10 +119,14 @@ async def test_a_look_finds_what_nobody_told_of() -> None:
 
 async def test_what_people_pushed_is_not_called_verified_by_what_was_tested_before() -> None:
     decision = await announce(
-        working(verified="12 tests passed"), _World(pulled=replace(OPEN, head_sha=NEWER))
+        working(verified="12 tests passed", verified_sha=SHA),
+        _World(pulled=replace(OPEN, head_sha=NEWER)),
     )
     assert decision.track is not None
-    assert (decision.track.tasks[0].head_sha, decision.track.tasks[0].verified) == (NEWER, "")
+    task = decision.track.tasks[0]
+    said = report(decision.track, task, "")
+    assert said is not None
+    assert (task.head_sha, said.conclusion) == (NEWER, "neutral")
 
 
 async def test_a_head_that_may_be_our_own_rebases_is_left_to_it() -> None:
