@@ -1,10 +1,18 @@
-"""Owns what follows when somebody changes the settings file: a check on the pull request, an issue for the default branch."""
+"""Owns what follows when the settings file is changed: a check on the pull request, made anew for who asks, and an issue."""
 
 from __future__ import annotations
 
-from bot.core.events import PullOffered, PullPushed, PullReopened, Pushed
+from bot.core.events import (
+    CheckAskedAgain,
+    PullOffered,
+    PullPushed,
+    PullReopened,
+    Pushed,
+    SuiteAskedAgain,
+)
 from bot.core.ids import track_of_branch
 from bot.core.repo_actions import CheckSettings, RepoAction, ReportSettings
+from bot.core.settings_report import CHECK
 from bot.handler import Reads, RepoHandler
 
 Shown = PullOffered | PullPushed | PullReopened
@@ -31,6 +39,25 @@ def report(event: Pushed, _facts: None) -> tuple[RepoAction, ...]:
     return (ReportSettings(repo=event.repo),)
 
 
+def asked_again(event: CheckAskedAgain) -> bool:
+    return event.check == CHECK
+
+
+async def made_before(event: SuiteAskedAgain, reads: Reads) -> bool:
+    """Tell whether the commit has this check; which ones were asked for again the forge does not say."""
+    found = await reads.forge.checks(event.repo, event.sha)
+    return any(check.ours and check.name == CHECK for check in found)
+
+
+def check_again(event: CheckAskedAgain, _facts: None) -> tuple[RepoAction, ...]:
+    # Of a fork's pull request the forge tells no number; the check is there, which is enough.
+    return (CheckSettings(repo=event.repo, pull=None, sha=event.sha),)
+
+
+def suite_again(event: SuiteAskedAgain, made: bool) -> tuple[RepoAction, ...]:
+    return (CheckSettings(repo=event.repo, pull=None, sha=event.sha),) if made else ()
+
+
 def _shown(event: type[Shown], action: str) -> RepoHandler[Shown, None]:
     return RepoHandler(
         event=event,
@@ -53,5 +80,20 @@ REPO_HANDLERS = (
         concerns=on_default,
         gather=gather,
         decide=report,
+    ),
+    RepoHandler(
+        event=CheckAskedAgain,
+        webhooks=("check_run.rerequested",),
+        permissions={"contents": "read", "checks": "write"},
+        concerns=asked_again,
+        gather=gather,
+        decide=check_again,
+    ),
+    RepoHandler(
+        event=SuiteAskedAgain,
+        webhooks=("check_suite.rerequested",),
+        permissions={"contents": "read", "checks": "write"},
+        gather=made_before,
+        decide=suite_again,
     ),
 )

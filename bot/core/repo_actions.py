@@ -24,7 +24,7 @@ class CheckSettings:
     """Say in the check `gitwright/config` whether the settings file of a pull request is valid, if it changes it."""
 
     repo: Repo
-    pull: int
+    pull: int | None  # None: the check is there and is asked for again, so the file is changed
     sha: str
     kind: Literal["check_settings"] = "check_settings"
 

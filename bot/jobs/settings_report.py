@@ -25,11 +25,14 @@ class CheckSettingsJob:
     commands: Sequence[str]  # whose roles the file may set
 
     async def __call__(self, action: CheckSettings) -> None:
-        if config.PATH not in await self.forge.pull_paths(action.repo, action.pull):
+        again = action.pull is None
+        if action.pull is not None and config.PATH not in await self.forge.pull_paths(
+            action.repo, action.pull
+        ):
             return
         text = await self.forge.read_file(action.repo, action.sha, config.PATH)
         report = settings_report.judge(text, self.commands, INERT)
-        await self.forge.set_check(action.repo, action.sha, report)
+        await self.forge.set_check(action.repo, action.sha, report, again=again)
 
 
 @dataclass(frozen=True, slots=True)

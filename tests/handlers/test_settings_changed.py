@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from typing import cast
 
 import pytest
 
-from bot.core.events import ForgeEvent, PullOffered, PullPushed, PullReopened, Pushed, RepositoryAdded
+from bot.core.events import (
+    CheckAskedAgain,
+    ForgeEvent,
+    PullOffered,
+    PullPushed,
+    PullReopened,
+    Pushed,
+    RepositoryAdded,
+    SuiteAskedAgain,
+)
 from bot.core.repo_actions import CheckSettings, ProposeSettings, RepoAction, ReportSettings
-from bot.core.values import Actor
-from bot.handler import RepoHandler
+from bot.core.values import Actor, Check, Repo
+from bot.handler import Reads, RepoHandler
 from handlers import REPO_HANDLERS
 from tests.core.builders import DANA, REPO, SHA
 
@@ -19,12 +29,33 @@ OFFERED = PullOffered(repo=REPO, number=14, head_branch="tune", head_sha=SHA, ac
 PUSHED = Pushed(repo=REPO, branch="main", before=None, after=SHA, actor=DANA, settings=True)
 
 
-async def followed(event: ForgeEvent) -> tuple[RepoAction, ...]:
+CHECK_AGAIN = CheckAskedAgain(
+    repo=REPO, check="gitwright/config", sha=SHA, branch="tune", pulls=(14,), actor=DANA
+)
+SUITE_AGAIN = SuiteAskedAgain(repo=REPO, sha=SHA, branch="tune", pulls=(14,), actor=DANA)
+
+
+@dataclass
+class _Checks:
+    """What commits show on the forge; it stands for the forge and for all that may be read."""
+
+    found: list[Check] = field(default_factory=list)
+
+    @property
+    def forge(self) -> _Checks:
+        return self
+
+    async def checks(self, _repo: Repo, sha: str) -> list[Check]:
+        assert sha == SHA
+        return self.found
+
+
+async def followed(event: ForgeEvent, *found: Check) -> tuple[RepoAction, ...]:
     [handler] = [h for h in REPO_HANDLERS if h.event is type(event)]
     assert isinstance(handler, RepoHandler)
     if not handler.concerns(event):
         return ()
-    return handler.decide(event, await handler.gather(event, None))  # type: ignore[arg-type]
+    return handler.decide(event, await handler.gather(event, cast(Reads, _Checks(list(found)))))
 
 
 @pytest.mark.parametrize(
@@ -62,3 +93,18 @@ async def test_only_the_default_branch_is_reported_and_only_where_its_settings_m
 async def test_settings_are_offered_to_what_was_added() -> None:
     added = RepositoryAdded(repo=REPO, place=3)
     assert await followed(added) == (ProposeSettings(repo=REPO, place=3),)
+
+
+async def test_its_check_is_made_anew_where_somebody_asks_for_it_again() -> None:
+    anew = (CheckSettings(repo=REPO, pull=None, sha=SHA),)
+    assert await followed(CHECK_AGAIN) == anew
+    assert await followed(replace(CHECK_AGAIN, pulls=())) == anew, "GitHub names no pull request of a fork"
+    assert await followed(replace(CHECK_AGAIN, check="gitwright/backlog")) == ()
+
+
+async def test_all_checks_again_are_this_one_too_where_the_commit_has_it() -> None:
+    ours = Check("gitwright/config", done=True, conclusion="success", ours=True)
+    assert await followed(SUITE_AGAIN, ours) == (CheckSettings(repo=REPO, pull=None, sha=SHA),)
+    assert await followed(SUITE_AGAIN, replace(ours, ours=False)) == ()
+    assert await followed(SUITE_AGAIN, replace(ours, name="gitwright/task")) == ()
+    assert await followed(SUITE_AGAIN) == ()

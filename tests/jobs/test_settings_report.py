@@ -74,8 +74,9 @@ class _Forge:
     async def close_issue(self, _repo: Repo, number: int) -> None:
         self.issues[number] = replace(self.issues[number], state="closed")
 
-    async def set_check(self, _repo: Repo, sha: str, report: Report) -> int:
+    async def set_check(self, _repo: Repo, sha: str, report: Report, *, again: bool = False) -> int:
         self.reports.append((sha, report))
+        self.calls.append("check again" if again else "check")
         return 1
 
 
@@ -89,10 +90,10 @@ class Desk:
         await ReportSettingsJob(self.store, cast(Forge, self.forge))(ReportSettings(repo=REPO))
         return [(issue.number, issue.state) for issue in self.forge.issues.values()]
 
-    async def check(self, text: str | None) -> Report | None:
+    async def check(self, text: str | None, pull: int | None = 14) -> Report | None:
         self.forge.text, self.forge.reports = text, []
         job = CheckSettingsJob(cast(Forge, self.forge), ["plan"])
-        await job(CheckSettings(repo=REPO, pull=14, sha=SHA))
+        await job(CheckSettings(repo=REPO, pull=pull, sha=SHA))
         assert all(sha == SHA for sha, _ in self.forge.reports)
         return self.forge.reports[0][1] if self.forge.reports else None
 
@@ -152,6 +153,14 @@ async def test_a_pull_request_hears_of_what_it_does_to_the_settings_and_no_other
     ]
     desk.forge.paths = ("README.md", ".github/gitwright.yml.md")
     assert await desk.check(BROKEN) is None
+
+
+async def test_a_check_that_is_asked_for_again_is_written_even_if_it_says_the_same(desk: Desk) -> None:
+    desk.forge.paths = ()
+    report = await desk.check("draft: true\n", pull=None)
+    assert report is not None
+    assert report.title == "valid"
+    assert desk.forge.calls == [f"read {SHA}", "check again"]
 
 
 async def test_what_a_file_holds_does_nothing_where_it_is_shown(desk: Desk) -> None:

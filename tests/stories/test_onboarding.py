@@ -14,6 +14,7 @@ from tests.judges.webhooks import WebhookJudge
 from tests.stories.reading import read
 from tests.stories.scripts import JsonDict
 from tests.stories.story import FILES, Story, story
+from tests.stories.test_buttons import press_run
 
 
 async def offer(s: Story) -> JsonDict:
@@ -164,7 +165,15 @@ draft: true
 - line 2, `UNKNOWN_COMMAND`: There is no command `pln`. Did you mean `plan`?\
 """)
         await s.quiet()
-        assert {path for _, path in written(s)} == {"/check-runs"}
+        made = len(written(s))
+        for again in ("", "*"):
+            await press_run(s, check["id"], again)
+            await s.quiet()
+            made += 1
+            assert len(written(s)) == made, (
+                "what is asked for again is written, whether it says the same or not"
+            )
+        assert {path.partition("/check-runs")[0] for _, path in written(s)} == {""}
 
 
 async def test_broken_settings_have_one_issue_that_comes_and_goes_with_them(
