@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 from pydantic import ValidationError
@@ -42,9 +42,16 @@ BUNCH = 0.4  # seconds in which what several pull requests of a track tell is wa
 PARK = (2.0, 5.0, 15.0, 60.0, 300.0, 900.0)  # seconds until an event that could not be decided is tried again
 TRIES = 24  # with the waits above some four hours: an outage of the forge loses nothing
 Told = ForgeEvent | RepositoriesAdded | InstallationChanged  # what a delivery can be read as
-Recall = Callable[[ForgeEvent, Callable[[JsonDict], Awaitable[None]]], Awaitable[None]]
 LEASE_TRIES = 8  # decisions from the same facts while other tracks take and give back leases
 _FREED: JsonDict = EVENTS.dump_python(LeasesFreed(), mode="json")
+
+
+class Recall(Protocol):
+    """Sees that the tracks an event may be about, or `begins`, are known."""
+
+    async def __call__(
+        self, event: ForgeEvent, drain: Callable[[JsonDict], Awaitable[None]], *, begins: bool = False
+    ) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +63,7 @@ class Dispatcher:
     handlers: Sequence[Handler[Any, Any]]
     parse: Callable[[Delivery], Told | None]
     clock: Clock
-    recall: Recall | None = None  # sees that the tracks an event may be about are known
+    recall: Recall | None = None
     repo_handlers: Sequence[RepoHandler[Any, Any]] = ()
     marks: dict[str, _Mark] = field(default_factory=dict)
 
@@ -113,7 +120,8 @@ class Dispatcher:
         for key in keys:
             if await self.store.tracks_by_key(event.repo.id, key):
                 return
-        await self.recall(event, self.drain)
+        begins = isinstance(event, IssueLabeled) or handler.begins_anew(event)
+        await self.recall(event, self.drain, begins=begins)
 
     async def _opening(self, event: ForgeEvent) -> list[tuple[str, ForgeEvent]]:
         """Give the newest track of the issue, and the next one where the event may begin a round of its own."""

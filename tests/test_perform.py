@@ -15,7 +15,7 @@ from bot.core.events import Closed
 from bot.core.ids import identity
 from bot.core.track import TRACKS, Track
 from bot.core.values import Comment, Issue, Repo
-from bot.engine.firsts import is_first
+from bot.engine.firsts import note_look
 from bot.engine.store import Commit, NewAction, Store
 from bot.errors import BotError, NotFoundError, RetryableError, UserError
 from bot.perform import BACKOFF, TRIES, Job, Performer
@@ -168,13 +168,20 @@ async def test_edits_of_the_status_comment_keep_a_distance_unless_a_person_is_ne
 
 async def test_a_status_comment_is_looked_for_only_where_it_may_be_there(desk: Desk) -> None:
     """A new track's is made at once; after a kill while it was made, and of a lost database, it is looked for."""
+    await note_look(desk.store, REPO.id, 12, ours=False)
     await desk.do(a_track(), SyncStatus())
     assert (desk.forge.looks, len(desk.forge.posted)) == (0, 1)
-    lost = replace(a_track(), heard_until="2026-11-20T00:00:00Z")
-    assert not await is_first(desk.store, a_track(), "status")
-    assert not await is_first(desk.store, lost, "receipt")
-    assert await is_first(desk.store, a_track(), "receipt")
-    assert not await is_first(desk.store, a_track(), "receipt")
+    await desk.store.put_id(f"{KEY}:status-sha256", "")
+    await desk.store.put_id(f"{KEY}:status", "77")  # somebody deleted it
+    await desk.do(a_track(), SyncStatus())
+    assert len(desk.forge.posted) == 1  # it was looked for
+
+
+async def test_what_may_have_been_said_before_the_data_was_lost_is_looked_for(desk: Desk) -> None:
+    await note_look(desk.store, REPO.id, 12, ours=True)
+    desk.forge.posted[41] = "<!-- gitwright:status track=issue-12 -->\nof before"
+    await desk.do(a_track(), SyncStatus())
+    assert (desk.forge.looks, list(desk.forge.posted)) == (1, [41])
 
 
 async def test_a_text_is_posted_once_however_often_it_is_performed(desk: Desk) -> None:

@@ -51,3 +51,9 @@ def put_id(conn: sa.Connection, key: str, value: str) -> None:
     """Store a small value; the newest stands."""
     statement = insert(conn, ids).values(key=key, value=value)
     conn.execute(statement.on_conflict_do_update(index_elements=["key"], set_={"value": value}))
+
+
+def mark(conn: sa.Connection, key: str) -> bool:
+    """Store that something is begun, in one statement; False where it is known."""
+    statement = insert(conn, ids).values(key=key, value="begun").on_conflict_do_nothing().returning(ids.c.key)
+    return conn.scalar(statement) is not None

@@ -47,6 +47,7 @@ class Store:
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self.database = database
+        self.opened_at = clock.now()  # what is noted since then was noted in this very database
         self._clock = clock
         self._group = inbox.GroupWriter(database)
         self._changed: Callable[[], None] = _nothing
@@ -61,6 +62,10 @@ class Store:
             await database.close()
             raise
         return cls(database, clock)
+
+    def now(self) -> datetime:
+        """Give the time by which rows are dated."""
+        return self._clock.now()
 
     def on_change(self, listener: Callable[[], None]) -> None:
         """Have the listener called, on the event loop, after each write that leaves something to be done."""
@@ -260,6 +265,10 @@ class Store:
     async def put_id(self, key: str, value: str) -> None:
         """Store a small value; the newest stands."""
         await self.database.write(lambda conn: sessions.put_id(conn, key, value))
+
+    async def mark(self, key: str) -> bool:
+        """Store that something is begun; True for the one caller that did so first."""
+        return await self.database.write(lambda conn: sessions.mark(conn, key))
 
     async def ended_tracks(self) -> list[str]:
         """List the keys of tracks that ended."""

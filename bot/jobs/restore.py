@@ -33,9 +33,10 @@ from bot.core.events import (
     TrackLost,
     WorkflowEnded,
 )
-from bot.core.ids import TRACK_ID, parse_marker, track_of_branch
+from bot.core.ids import TRACK_ID, Marker, parse_marker, track_of_branch
 from bot.core.snapshot import issue_of
 from bot.core.values import Repo
+from bot.engine import firsts
 from bot.engine.store import Store
 from bot.errors import BotError, NotFoundError, RetryableError
 from bot.handler import Reads
@@ -44,25 +45,29 @@ from bot.ports import Forge, JsonDict
 _log = structlog.get_logger(__name__)
 
 Drain = Callable[[JsonDict], Awaitable[None]]
+_OF_A_TRACK = frozenset(
+    {"status", "plan", "receipt"}
+)  # kinds of texts that only a track that has begun leaves
 
 
 @dataclass(frozen=True, slots=True)
 class Recall:
     """Takes tracks up again before an event of theirs is routed, and when the bot starts with an empty database.
 
-    An issue is asked once in the life of a database: whatever begins after that, the database knows.
+    An issue is asked once in the life of a database: whatever begins after that, the database knows. What begins a
+    track asks once in the life of a process, for a database can be put back from an older copy.
     """
 
     store: Store
     forge: Forge
     reads: Reads
 
-    async def __call__(self, event: ForgeEvent, drain: Drain) -> None:
-        """See that the tracks which an event may be about are known; RetryableError where that has to wait."""
+    async def __call__(self, event: ForgeEvent, drain: Drain, *, begins: bool = False) -> None:
+        """See that the tracks which an event may be about, or `begins`, are known; RetryableError where that waits."""
         try:
             issue = await self._issue(event)
             if issue is not None:
-                await self._issue_known(event.repo, issue, drain)
+                await self._issue_known(event.repo, issue, drain, begins=begins)
             elif isinstance(event, Pushed) and event.branch == event.repo.default_branch:
                 await self.repository(event.repo, drain)
         except NotFoundError as error:  # the App was taken off it meanwhile: what nobody knows stays unknown
@@ -94,36 +99,40 @@ class Recall:
             await self._issue_known(repo, number, drain)
         await self.store.put_id(key, "asked")
 
-    async def _issue_known(self, repo: Repo, issue: int, drain: Drain) -> None:
-        key = f"{repo.id}/{issue}:recalled"
-        if await self.store.get_id(key) is not None or await self.store.tracks_by_key(
-            repo.id, f"issue:{issue}"
-        ):
+    async def _issue_known(self, repo: Repo, issue: int, drain: Drain, *, begins: bool = False) -> None:
+        if await self.store.tracks_by_key(repo.id, f"issue:{issue}"):
             return
-        for track, lost in await self._left(repo, issue):
+        # What begins a track is worth a newer look: where there is nothing, nothing of its is looked for later.
+        enough = firsts.began_here if begins else firsts.was_looked_at
+        if await enough(self.store, repo.id, issue):
+            return
+        said = await self._said(repo, issue)
+        for track, lost in _left(repo, issue, said):
             await self.store.add_event(track, f"lost/{track}", EVENTS.dump_python(lost, mode="json"))
             await drain({"track": track})
             if await self.store.load(track) is not None:
                 _log.info("track_taken_up_again", track=track, comment=lost.comment)
             elif await self.store.parked(track) is not None:
                 raise RetryableError(f"{track} cannot be taken up again yet")
-        await self.store.put_id(key, "asked")
+        await firsts.note_look(self.store, repo.id, issue, ours=bool(said))
 
-    async def _left(self, repo: Repo, issue: int) -> list[tuple[str, TrackLost]]:
-        """List the tracks that the bot's own status comments on an issue tell of."""
+    async def _said(self, repo: Repo, issue: int) -> list[tuple[Marker, int]]:
+        """List what the bot has said on an issue about a track of its, each with its comment."""
         try:
             comments = await self.forge.comments(repo, issue)
         except NotFoundError:
             return []
         own = await self.forge.bot_ids(repo)
-        found: dict[str, TrackLost] = {}
-        for comment in comments:
-            marker = parse_marker(comment.body)
-            if comment.author.id not in own or marker is None or marker.kind != "status":
-                continue
-            if marker.track and TRACK_ID.fullmatch(marker.track) and issue_of(marker.track) == issue:
-                found[f"{repo.id}/{marker.track}"] = TrackLost(repo=repo, issue=issue, comment=comment.id)
-        return list(found.items())
+        return [
+            (marker, comment.id)
+            for comment in comments
+            if comment.author.id in own
+            and (marker := parse_marker(comment.body)) is not None
+            and marker.kind in _OF_A_TRACK
+            and marker.track
+            and TRACK_ID.fullmatch(marker.track)
+            and issue_of(marker.track) == issue
+        ]
 
     async def _issue(self, event: ForgeEvent) -> int | None:
         """Name the issue that an event is about, as far as its own branch or number tells."""
@@ -152,6 +161,16 @@ class Recall:
             case _:
                 return event.issue
         return _of_branch(branch or "")
+
+
+def _left(repo: Repo, issue: int, said: list[tuple[Marker, int]]) -> list[tuple[str, TrackLost]]:
+    """List the tracks that status comments tell of."""
+    found = {
+        f"{repo.id}/{marker.track}": TrackLost(repo=repo, issue=issue, comment=comment)
+        for marker, comment in said
+        if marker.kind == "status"
+    }
+    return list(found.items())
 
 
 async def _later(_args: JsonDict) -> None:

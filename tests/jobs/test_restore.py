@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
 from bot.core.config import RepoConfig
-from bot.core.events import ChecksCompleted, CommentCreated, ForgeEvent, IssueClosed, PullClosed, Pushed
+from bot.core.events import (
+    ChecksCompleted,
+    CommentCreated,
+    ForgeEvent,
+    IssueClosed,
+    IssueLabeled,
+    PullClosed,
+    Pushed,
+)
 from bot.core.life_repair import BEING_REBASED
 from bot.core.messages_status import status
 from bot.core.track import TRACKS, Track
 from bot.core.values import Actor, Comment, Issue, Pull, Repo
+from bot.engine.firsts import is_first
 from bot.engine.store import Commit, Store
 from bot.errors import ForgeError, LimitedError, NotFoundError
 from bot.handler import Reads
@@ -30,8 +39,10 @@ LABELED = Issue(12, "Greet", "Say hello.", "open", DANA, ("agent:plan",))
 
 @dataclass
 class _Clock:
+    time: datetime = NOW
+
     def now(self) -> datetime:
-        return NOW
+        return self.time
 
 
 @dataclass
@@ -194,6 +205,8 @@ ABOUT_TWELVE: tuple[ForgeEvent, ...] = (
     Pushed(repo=REPO, branch="bots/agent/issue-12/backlog", before=None, after=SHA, actor=DANA),
 )
 
+LABEL = IssueLabeled(repo=REPO, issue=12, label="agent:plan", actor=DANA)
+
 
 @pytest.mark.parametrize("event", ABOUT_TWELVE, ids=lambda event: event.kind)
 async def test_whatever_an_event_is_about_leads_to_the_issue(store: Store, event: ForgeEvent) -> None:
@@ -208,6 +221,30 @@ async def test_an_issue_is_asked_once_whatever_the_answer(store: Store) -> None:
     for _ in range(3):
         await recall(store, forge)(ABOUT_TWELVE[0], _Drained(store))
     assert forge.asked == ["comments of 12"]
+
+
+async def test_nothing_is_taken_for_the_first_where_a_status_comment_cannot_be_read(store: Store) -> None:
+    """Begun again under the same id, the track's texts may be there already."""
+    forge = _Forge(said=[replace(status_comment(), body="<!-- gitwright:status track=issue-12 -->\nedited")])
+    await recall(store, forge)(LABEL, _Drained(store), begins=True)
+    assert not await is_first(store, a_track(), "status")
+
+
+async def test_what_begins_a_track_looks_again_after_a_start(store: Store, tmp_path: Path) -> None:
+    """The database may be a copy from before what was said since."""
+    forge = _Forge()
+    for _ in range(2):
+        await recall(store, forge)(LABEL, _Drained(store), begins=True)
+    assert forge.asked == ["comments of 12"]
+    restarted = await Store.open(f"sqlite:///{tmp_path}/store.sqlite", _Clock(NOW + timedelta(seconds=1)))
+    try:
+        await recall(restarted, forge)(ABOUT_TWELVE[0], _Drained(restarted))
+        assert forge.asked == ["comments of 12"]
+        await recall(restarted, forge)(LABEL, _Drained(restarted), begins=True)
+        assert forge.asked == ["comments of 12"] * 2
+        assert await is_first(restarted, a_track(), "status")
+    finally:
+        await restarted.close()
 
 
 async def test_a_status_comment_of_somebody_else_is_nothing(store: Store) -> None:
