@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
@@ -19,6 +21,7 @@ from bot.ports import Clock
 _log = structlog.get_logger(__name__)
 
 LIMIT = 25 << 20  # bytes; GitHub sends no larger payload
+PATIENCE = 10.0  # seconds for a body to arrive; GitHub gives up by then
 MAX_ID = 100  # characters of a delivery id; GitHub's are GUIDs
 MAX_EVENT = 100
 KEPT_HEADERS = (
@@ -27,6 +30,8 @@ KEPT_HEADERS = (
     "x-github-hook-id",
     "x-github-hook-installation-target-id",
 )
+_SIGNED = re.compile(r"sha256=[0-9a-f]{64}")
+_UNSIGNED = "X-Hub-Signature-256 is missing or does not fit; compare the webhook secrets"
 
 
 class Refused(Exception):  # noqa: N818 - no error: an answer
@@ -50,11 +55,16 @@ class Webhook:
     """Takes deliveries; 202 means that the delivery will not be lost."""
 
     def __init__(
-        self, secrets: Sequence[bytes], store: Callable[[Delivery], Awaitable[bool]], clock: Clock
+        self,
+        secrets: Sequence[bytes],
+        store: Callable[[Delivery], Awaitable[bool]],
+        clock: Clock,
+        patience: float = PATIENCE,
     ) -> None:
         self._secrets = tuple(secrets)
         self._store = store
         self._clock = clock
+        self._patience = patience
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve as an ASGI application: the way of a delivery is short."""
@@ -62,11 +72,13 @@ class Webhook:
         await response(scope, receive, send)
 
     async def answer(self, request: Request) -> Response:
-        """Answer 202, or say with 400, 401, 413, 415 or 503 why the delivery was not taken."""
+        """Answer 202, or say with 400, 401, 408, 413, 415 or 503 why the delivery was not taken."""
         try:
             delivery = await self._checked(request)
         except Refused as refused:
-            return JSONResponse({"message": refused.reason}, refused.status)
+            # A connection on which the rest of a body may come some time is of no use any more.
+            ends = {"connection": "close"} if refused.status == 408 else None
+            return JSONResponse({"message": refused.reason}, refused.status, ends)
         try:
             new = await self._store(delivery)
         except (BotError, OSError) as error:
@@ -78,10 +90,12 @@ class Webhook:
         media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media != "application/json":
             raise Refused(415, "set the webhook's content type to application/json")
-        body = await _read(request)
         header = request.headers.get("x-hub-signature-256", "")
+        if not _SIGNED.fullmatch(header):  # nothing is kept in memory for whoever cannot have signed it
+            raise Refused(401, _UNSIGNED)
+        body = await self._body(request)
         if not signature_ok(self._secrets, body, header):
-            raise Refused(401, "X-Hub-Signature-256 is missing or does not fit; compare the webhook secrets")
+            raise Refused(401, _UNSIGNED)
         event = request.headers.get("x-github-event", "")
         id_ = request.headers.get("x-github-delivery", "")
         if not event or not id_ or len(id_) > MAX_ID or len(event) > MAX_EVENT:
@@ -94,6 +108,15 @@ class Webhook:
             raise Refused(400, "the body is no JSON object")
         kept = {name: request.headers[name] for name in KEPT_HEADERS if name in request.headers}
         return Delivery(id=id_, event=event, headers=kept, body=body, received_at=self._clock.now())
+
+    async def _body(self, request: Request) -> bytes:
+        try:
+            async with asyncio.timeout(self._patience):
+                return await _read(request)
+        except TimeoutError:
+            raise Refused(408, f"the body did not arrive within {self._patience:g} s") from None
+        except ClientDisconnect:  # nobody is there to read it
+            raise Refused(400, "the connection ended before the body did") from None
 
 
 async def _read(request: Request) -> bytes:

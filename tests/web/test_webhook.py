@@ -1,5 +1,6 @@
 """The webhook: what is taken, what is refused, and that nothing that arrives makes it fail."""
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -11,6 +12,7 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.types import Message, Scope
 
 from bot import __version__
 from bot.engine.store import Delivery
@@ -176,12 +178,61 @@ async def test_a_body_of_unknown_length_is_cut_off_at_the_limit(web: _Web) -> No
             taken += 1
             yield b"x" * (1 << 20)
 
-    answer = await web.client.post(
-        "/webhook", content=endless(), headers={"content-type": "application/json"}
-    )
-    assert "transfer-encoding" in answer.request.headers
-    assert answer.status_code == 413
+    async def post(**signature: str) -> int:
+        answer = await web.client.post(
+            "/webhook", content=endless(), headers={"content-type": "application/json", **signature}
+        )
+        assert "transfer-encoding" in answer.request.headers
+        return answer.status_code
+
+    assert await post(**{"x-hub-signature-256": sign(b"")}) == 413
     assert taken == (LIMIT >> 20) + 1
+    taken = 0
+    assert await post() == 401
+    assert taken == 0, "what is not signed at all is not read"
+
+
+async def test_a_body_that_does_not_come_is_waited_for_no_longer_than_github_would_wait() -> None:
+    inbox = _Inbox()
+    webhook = Webhook([OLD], inbox.add, _Noon(), patience=0.05)
+    went: list[Message] = []
+
+    async def receive() -> Message:
+        await asyncio.sleep(0.02)
+        return {"type": "http.request", "body": b" ", "more_body": True}
+
+    async def send(message: Message) -> None:
+        went.append(message)
+
+    async with asyncio.timeout(5):
+        await webhook(_signed_scope(), receive, send)
+    assert went[0]["status"] == 408
+    assert (b"connection", b"close") in went[0]["headers"]
+    assert not inbox.kept
+
+
+async def test_a_client_that_goes_away_in_the_middle_is_no_error() -> None:
+    inbox = _Inbox()
+    parts: list[Message] = [
+        {"type": "http.request", "body": b"{", "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    went: list[Message] = []
+
+    async def receive() -> Message:
+        return parts.pop(0)
+
+    async def send(message: Message) -> None:
+        went.append(message)
+
+    await Webhook([OLD], inbox.add, _Noon())(_signed_scope(), receive, send)
+    assert went[0]["status"] == 400
+    assert not inbox.kept
+
+
+def _signed_scope() -> Scope:
+    headers = [(b"content-type", b"application/json"), (b"x-hub-signature-256", sign(BODY).encode())]
+    return {"type": "http", "method": "POST", "path": "/webhook", "query_string": b"", "headers": headers}
 
 
 async def test_what_cannot_be_stored_is_not_accepted(web: _Web) -> None:
