@@ -70,6 +70,6 @@ def approve(track: Track, task: TaskTrack, sha: str, by: str, now: datetime) -> 
 
 def pushable(task: TaskTrack) -> PushAsk | None:
     """Give what a person can have pushed now; a branch that is being rebased has another head in a moment."""
-    if task.rebasing and task.rebasing == task.head_sha:
+    if task.moving:
         return None
     return task.ask if task.asks or task.rests or task.state == "blocked" else None

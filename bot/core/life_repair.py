@@ -239,7 +239,14 @@ def may_run_again(track: Track, task: TaskTrack) -> bool:
 
 
 def run_again(track: Track, task: TaskTrack, now: datetime) -> tuple[Track, RunTask]:
-    """Start a run again that was lost, or came to nothing: the next run of the same attempt, from where it began."""
+    """Start a run again that was lost, or came to nothing: the next run of the same attempt, from where it began.
+
+    Where it only pushed what a person had let through, that is pushed again and no agent runs.
+    """
+    if task.ask is not None and task.approved:
+        return track, RunTask(
+            task=task.id, attempt=task.attempt, run=task.run, mode="publish", head=task.ask.sha
+        )
     head = task.from_sha or task.head_sha
     if task.mode in {"fix", "conflict"} and head:
         return _run_on(track, task, task.mode, head, task.feedback, now)

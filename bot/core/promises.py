@@ -82,5 +82,4 @@ def _worked(track: Track, owed: Promise) -> Outcome | None:
     if owed.until == "pull":
         return "rocket" if task.attempt > owed.attempt and task.pull is not None else None
     rests = task.state in OPEN_PULL and not task.waits_for_base
-    moving = bool(task.rebasing) and task.rebasing == task.head_sha
-    return "rocket" if rests and not moving else None
+    return "rocket" if rests and not task.moving else None

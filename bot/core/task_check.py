@@ -83,7 +83,7 @@ def _verdict(track: Track, task: TaskTrack) -> _Verdict | None:
 
 def _at_rest(task: TaskTrack, main: str) -> _Verdict:
     """Say how a pull request stands on which no agent works."""
-    if task.rebasing and task.rebasing == task.head_sha:
+    if task.moving:
         return _Verdict(None, plain(f"It is put onto {main}"))
     if task.waits_for_base or owes_work(task):
         return _Verdict("neutral", plain(f"Waits until {main} moves"), escape(task.note))
@@ -107,7 +107,7 @@ def buttons(track: Track, task: TaskTrack) -> tuple[Button, ...]:
     """Give the buttons that mean something now."""
     found = []
     if track.state in {"working", "blocked"} and task.rests:
-        found += [RETRY] if task.rebasing == task.head_sha else [REBASE, RETRY]
+        found += [RETRY] if task.moving else [REBASE, RETRY]
     if not track.ended and track.state != "stopped":
         found.append(STOP)
     return tuple(found)

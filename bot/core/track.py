@@ -167,6 +167,11 @@ class TaskTrack:
         """Tell whether its finished work waits for a person's OK to be pushed."""
         return self.ask is not None and self.state == "waiting" and not self.reopened
 
+    @property
+    def moving(self) -> bool:
+        """Tell whether its head is being put onto the default branch."""
+        return bool(self.rebasing) and self.rebasing == self.head_sha
+
     def at_head(self, sha: str) -> TaskTrack:
         """Follow its branch: of another head than before nothing is known, and nothing waits to replace that one."""
         if sha == self.head_sha:
