@@ -13,6 +13,7 @@ from bot.core.ids import Marker, parse_marker
 from bot.core.sanitize import code
 from bot.core.track import OPEN_PULL, TaskTrack, Track
 from bot.core.values import Pull
+from bot.engine.firsts import is_first
 from bot.engine.store import Store
 from bot.errors import PushRefusedError, StaleRefError
 from bot.jobs import gate
@@ -53,7 +54,6 @@ class WorkJob:
             made = await self._remembered(track, task) or await self.attempts.left(
                 track, task, action, mirror
             )
-            unseen = made is None  # what this very call makes, nobody can have published before
             if made is None:
                 made = await self.attempts.make(track, task, action, mirror)
                 points.reached("work-made")
@@ -68,7 +68,7 @@ class WorkJob:
             if ask is not None:
                 return ask
             try:
-                return await self._publish(track, task, action, mirror, made, unseen=unseen)
+                return await self._publish(track, task, action, mirror, made)
             except PushRefusedError as error:
                 return await gate.refused(track, task, mirror, made, error)
         except Stop as stop:
@@ -83,10 +83,10 @@ class WorkJob:
             )
 
     async def _publish(
-        self, track: Track, task: TaskTrack, action: RunTask, mirror: Mirror, made: Made, *, unseen: bool
+        self, track: Track, task: TaskTrack, action: RunTask, mirror: Mirror, made: Made
     ) -> TaskProposed:
         # After a kill it may be there already, and people may have merged or closed it meanwhile.
-        first = unseen and action.run == 1
+        first = task.pull is None and await is_first(self.store, track, f"pull {task.branch}")
         pull = None if first else await self.forge.find_pull(track.repo, task.branch)
         notes: tuple[str, ...] = (
             made.tests,

@@ -13,9 +13,10 @@ from typing import cast
 import pytest
 
 from bot.core.actions import RunTask
-from bot.core.events import TaskProposed
-from bot.core.track import RunMode, Track
+from bot.core.events import TaskFailed, TaskProposed
+from bot.core.track import RunMode, TaskTrack, Track
 from bot.core.values import Actor, Pull
+from bot.engine.firsts import note_look
 from bot.engine.store import Store
 from bot.errors import StaleRefError
 from bot.jobs.attempt import Attempts
@@ -52,8 +53,10 @@ class _Forge:
 
     pull: Pull
     writes: list[str] = field(default_factory=list)
+    found: int = 0  # how often it was looked for
 
     async def find_pull(self, *_: object) -> Pull:
+        self.found += 1
         return self.pull
 
     async def bot_ids(self, _repo: object) -> frozenset[int]:
@@ -159,3 +162,38 @@ async def test_a_run_that_goes_on_from_work_nobody_has_seen_moves_the_branch_too
     stands = await publish(store, theirs, track)
     assert (stands.head_sha, theirs.writes) == ("e" * 40, [])
     assert any("somebody pushed to the branch meanwhile" in note for note in stands.notes)
+
+
+FRESH = replace(TASK, run=1, mode="fresh", pull=None, head_sha=None, from_sha="")
+
+
+async def fresh_run(store: Store, forge: _Forge, task: TaskTrack = FRESH) -> object:
+    """Make and publish an attempt's first run, of which nothing is left anywhere."""
+
+    async def left(*_: object) -> None: ...
+
+    async def make(*_: object) -> Made:
+        return MADE_IT
+
+    attempts = SimpleNamespace(sandbox=SimpleNamespace(level="bwrap"), left=left, make=make)
+    job = WorkJob(store, cast(Repositories, forge), cast(Forge, forge), cast(Attempts, attempts))
+    order = RunTask(task="T-1", attempt=task.attempt, run=task.run, mode="fresh")
+    return await job(a_track(task), order)
+
+
+async def test_a_pull_request_of_before_the_data_was_lost_is_taken_over(store: Store) -> None:
+    """A person had pushed there, so the branch is nobody's to be taken up, and its pull request is ours all the same."""
+    await note_look(store, TRACK.repo.id, TRACK.issue, ours=True)
+    done = await fresh_run(store, forge := a_forge(head="e" * 40))
+    assert isinstance(done, TaskProposed)
+    assert (done.pull, done.head_sha, forge.writes) == (20, "e" * 40, [])
+
+
+async def test_only_the_first_try_of_an_attempts_first_pull_request_needs_no_look(store: Store) -> None:
+    await note_look(store, TRACK.repo.id, TRACK.issue, ours=False)
+    forge = a_forge(head="e" * 40)
+    stopped = await fresh_run(store, forge)
+    assert isinstance(stopped, TaskFailed)  # pushed without a look, and the branch is not as it must be
+    assert forge.found == 0
+    assert isinstance(await fresh_run(store, forge), TaskProposed)
+    assert forge.found == 1
