@@ -12,10 +12,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from bot.core.values import Repo
 from bot.errors import ForgeError, NotFoundError, UnreachableError, UserError
 from bot.forges.github import GitHubForge, default_git_url
 from bot.forges.github.auth import CHECK, PUSH, READ, TALK, AppTokens
-from bot.forges.github.transport import Api
+from bot.forges.github.transport import CAP, TRIES, Api, Timing
 from tests.forges.scripted_server import Asked, Say, ScriptedServer, scripted_server
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -133,6 +134,80 @@ async def test_a_lent_token_is_nobody_else_s_and_is_revoked_with_itself(
     assert server.asked[-1].headers["authorization"] == f"token {first.secret}"
 
 
+def revoked(server: ScriptedServer) -> list[str]:
+    return [asked.headers["authorization"] for asked in server.asked if asked.method == "DELETE"]
+
+
+async def test_a_revocation_that_failed_is_tried_again_soon_and_at_the_end(
+    server: ScriptedServer, clock: SetClock
+) -> None:
+    waited: list[float] = []
+    go_on = asyncio.Event()
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        if seconds > CAP:
+            await go_on.wait()
+
+    timing = Timing(sleep=sleep)
+    api = Api(server.url, version="", limit=10, write_gap=0, now=clock.now, timeout=5, timing=timing)
+    tokens = AppTokens(api, "77", pem(rsa_key()), clock.now)
+    first, second = await tokens.mint(5, 42, PUSH), await tokens.mint(5, 42, PUSH)
+    server.answers = [Say(502)] * TRIES
+    await tokens.revoke(first)
+    assert len(revoked(server)) == TRIES
+    go_on.set()
+    async with asyncio.timeout(5):
+        while len(revoked(server)) == TRIES:
+            await asyncio.sleep(0.01)
+    go_on.clear()
+    server.answers = [Say(502)] * TRIES
+    await tokens.revoke(second)
+    async with asyncio.timeout(5):
+        await tokens.aclose()
+    await api.aclose()
+    assert revoked(server)[TRIES:] == ["token ghs_1", *["token ghs_2"] * (TRIES + 1)]
+
+
+async def test_a_token_whose_minting_was_cancelled_is_revoked(
+    server: ScriptedServer, tokens: AppTokens
+) -> None:
+    minting = asyncio.create_task(tokens.mint(5, 42, PUSH))
+    async with asyncio.timeout(5):
+        while not mints(server):
+            await asyncio.sleep(0.001)
+        minting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await minting
+        while not revoked(server):
+            await asyncio.sleep(0.01)
+    assert revoked(server) == ["token ghs_1"]
+
+
+async def test_a_token_that_the_forge_refuses_one_thing_is_replaced_once_and_revoked_at_the_end(
+    server: ScriptedServer, clock: SetClock
+) -> None:
+    minting = server.otherwise
+    server.otherwise = lambda asked: (
+        Say(403, {"message": "Resource not accessible by integration"})
+        if asked.path.endswith("/labels")
+        else minting(asked)
+    )
+    forge = GitHubForge(server.url, app_id="77", private_key=pem(rsa_key()), clock=clock, write_gap=0)
+    repo = Repo(42, "acme", "greeter", "main", True, 5)
+    for minutes in range(10):
+        clock.at = START + timedelta(minutes=2 * minutes)
+        with pytest.raises(ForgeError, match="not accessible"):
+            await forge.add_label(repo, 3, "bug")
+    assert len(mints(server)) == 3  # the second after two minutes, the third after a quarter of an hour more
+    forge.forget_tokens(5)
+    with pytest.raises(ForgeError):
+        await forge.add_label(repo, 3, "bug")
+    assert len(mints(server)) == 4
+    await forge.aclose()
+    assert sorted(revoked(server)) == [f"token ghs_{number}" for number in (1, 2, 3, 4)]
+
+
 async def test_everything_held_is_revoked_at_the_end(server: ScriptedServer, tokens: AppTokens) -> None:
     await tokens.lease(5, 42, READ)
     await tokens.mint(5, 42, PUSH)
@@ -149,8 +224,7 @@ async def test_what_has_ended_by_itself_is_held_no_longer(
         await tokens.lease(5, 42, READ)
         clock.at += timedelta(minutes=57)
     await tokens.aclose()
-    revoked = [asked.headers["authorization"] for asked in server.asked if asked.method == "DELETE"]
-    assert sorted(revoked) == ["token ghs_4", "token ghs_5"], "ghs_4 lived when ghs_5 was made"
+    assert sorted(revoked(server)) == ["token ghs_4", "token ghs_5"], "ghs_4 lived when ghs_5 was made"
 
 
 async def test_permissions_not_accepted_yet_are_done_without(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from githubkit import AppAuthStrategy, TokenAuthStrategy
 
 from bot.errors import BotError, ForgeError, NotFoundError, UnreachableError
 from bot.forges.github import views
-from bot.forges.github.transport import Access, Api
+from bot.forges.github.transport import REVOKE, Access, Api
 
 _log = structlog.get_logger(__name__)
 _T = TypeVar("_T")
@@ -39,6 +40,7 @@ _SPARE = timedelta(minutes=5)  # a token that ends sooner is not lent any more
 _LEVELS = {"read": 1, "write": 2, "admin": 3}
 _ASK_AGAIN = 900.0  # seconds after which an installation that is suspended or gone is tried once more
 _CLOSING = 5.0  # seconds for revoking all at the end
+_REVOKE_AGAIN = (90.0, 300.0, 900.0)  # seconds between the tries of what could not be revoked
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +68,13 @@ class Tokens(Protocol):
         """Give a token that may do at least this, for this repository alone; shared until it ends."""
 
     async def mint(self, installation: int, repo_id: int, wanted: Permissions) -> Token:
-        """Give a fresh token that nobody else holds."""
+        """Give a fresh token that nobody else holds; one whose asker is cancelled is revoked."""
 
     async def revoke(self, token: Token) -> None:
         """End a token; one that has ended is fine."""
 
     def forget(self, token: Token) -> None:
-        """Never lease this token again: the forge refuses it."""
+        """Never lease this token again, as the forge refuses it; it may be alive, and is revoked at the end like any other."""
 
     def forget_all(self, installation: int) -> None:
         """Never lease an installation's tokens again; they are revoked at the end like any other."""
@@ -130,6 +132,7 @@ class AppTokens:
         # Until when an installation (0: all of it), or a repository of one, is left alone, and why it is.
         self._away: dict[tuple[int, int], tuple[datetime, str]] = {}
         self._pending: set[asyncio.Task[object]] = set()
+        self._later: set[asyncio.Task[object]] = set()  # wait for another try to revoke
 
     async def lease(self, installation: int, repo_id: int, wanted: Permissions) -> Token:
         key = (installation, repo_id)
@@ -139,19 +142,23 @@ class AppTokens:
             for token in alive:
                 if _covers(token.permissions, wanted):
                     return token
-            return await self._to_the_end(self._mint_shared(key, wanted))
+            return await asyncio.shield(_started(self._mint_shared(key, wanted), self._pending))
 
     async def mint(self, installation: int, repo_id: int, wanted: Permissions) -> Token:
-        return await self._to_the_end(self._mint(installation, repo_id, wanted))
+        minting = _started(self._mint(installation, repo_id, wanted), self._pending)
+        try:
+            return await asyncio.shield(minting)
+        except asyncio.CancelledError:
+            _started(self._revoke_unwanted(minting), self._pending)
+            raise
 
     async def revoke(self, token: Token) -> None:
-        await self._to_the_end(self._revoke(token))
+        await asyncio.shield(_started(self._revoke(token), self._pending))
 
     def forget(self, token: Token) -> None:
         for tokens in self._shared.values():
             if token in tokens:
                 tokens.remove(token)
-        self._held.pop(token.id, None)
 
     def forget_all(self, installation: int) -> None:
         for key in self._shared:
@@ -163,23 +170,15 @@ class AppTokens:
     async def aclose(self) -> None:
         try:
             async with asyncio.timeout(_CLOSING):
-                await asyncio.gather(*self._pending, return_exceptions=True)
-                await asyncio.gather(*(self._revoke(token) for token in list(self._held.values())))
+                while self._pending:  # a minting that nobody wants any more begins a revocation
+                    await asyncio.gather(*self._pending, return_exceptions=True)
+                for waiting in self._later:
+                    waiting.cancel()
+                await asyncio.gather(*self._later, return_exceptions=True)
+                await asyncio.gather(*(self._end(token) for token in list(self._held.values())))
         except TimeoutError:
             _log.warning("tokens_not_revoked", tokens=sorted(self._held))
         self._shared.clear()
-
-    async def _to_the_end(self, work: Coroutine[None, None, _T]) -> _T:
-        """Do it whole although the caller is cancelled: a token that nobody knows of could not be revoked."""
-        task = asyncio.create_task(work)
-        self._pending.add(task)
-        task.add_done_callback(self._done)
-        return await asyncio.shield(task)
-
-    def _done(self, task: asyncio.Task[object]) -> None:
-        self._pending.discard(task)
-        if not task.cancelled():
-            task.exception()  # the caller may be gone; its error is then nobody's
 
     async def _mint_shared(self, key: tuple[int, int], wanted: Permissions) -> Token:
         token = await self._mint(*key, wanted)
@@ -252,15 +251,47 @@ class AppTokens:
         return views.read(views.InstallationView, answer.json()).permissions
 
     async def _revoke(self, token: Token) -> None:
-        try:
-            await self._api.send("DELETE", "/installation/token", token.access())
-        except (NotFoundError, ForgeError) as error:
-            if error.status not in {401, 404}:  # those mean that it has ended already
-                _log.warning("token_not_revoked", token_id=token.id, error=str(error))
-        except BotError as error:
-            _log.warning("token_not_revoked", token_id=token.id, error=str(error))
+        """End a token; where the forge does not do it now, it is asked again while the token lives."""
         self.forget(token)
+        if not await self._end(token):
+            _started(self._revoke_later(token), self._later)
+
+    async def _revoke_later(self, token: Token) -> None:
+        for pause in _REVOKE_AGAIN:
+            await self._api.pause(pause)
+            if await self._end(token):
+                return
+
+    async def _revoke_unwanted(self, minting: asyncio.Task[Token]) -> None:
+        """End a token that came after its asker had gone."""
+        with contextlib.suppress(BotError):
+            await self._revoke(await minting)
+
+    async def _end(self, token: Token) -> bool:
+        """Ask the forge to end a token, which is held until it says so; tell whether it has ended."""
+        try:
+            await self._api.send("DELETE", REVOKE, token.access())
+        except BotError as error:
+            if not isinstance(error, ForgeError) or error.status not in {401, 404}:
+                _log.warning("token_not_revoked", token_id=token.id, error=str(error))
+                return False  # those two mean that it has ended already
+        self._held.pop(token.id, None)
         _log.debug("token_revoked", token_id=token.id)
+        return True
+
+
+def _started(work: Coroutine[None, None, _T], among: set[asyncio.Task[object]]) -> asyncio.Task[_T]:
+    """Do it whole although who asks is cancelled: a token that nobody knows of could not be revoked."""
+
+    def done(task: asyncio.Task[_T]) -> None:
+        among.discard(task)
+        if not task.cancelled():
+            task.exception()  # who asked may be gone; its error is then nobody's
+
+    task = asyncio.create_task(work)
+    among.add(task)
+    task.add_done_callback(done)
+    return task
 
 
 def _covers(has: Permissions, wanted: Permissions) -> bool:

@@ -65,6 +65,7 @@ class GitHubReads(GitHubRequests):
     def forget_tokens(self, installation: int) -> None:
         """Lend none of an installation's tokens any more: what they may do has changed."""
         self._tokens.forget_all(installation)
+        self._refused = {key: at for key, at in self._refused.items() if key[0] != installation}
 
     async def app_id(self) -> int | None:
         """Give the App's numeric id, None in token mode."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -17,8 +17,10 @@ from bot.forges.github.lag import Lag
 from bot.forges.github.transport import Access, Api, RenamedError
 
 _T = TypeVar("_T")
+_Wanted = tuple[int, int, frozenset[tuple[str, str]]]
 
 _FRESH = timedelta(minutes=1)  # a token that was minted since then can do what may be done now
+_SETTLED = timedelta(minutes=15)  # for which nobody asks again whether a refusal is one of fresh tokens too
 
 
 class GitHubRequests:
@@ -28,6 +30,8 @@ class GitHubRequests:
         self._api = api
         self._tokens = tokens
         self._installations: dict[int, int] = {}
+        # When a fresh token was refused too: by installation, repository and what was wanted.
+        self._refused: dict[_Wanted, datetime] = {}
         self._lag = Lag(api.pause)
 
     async def _get(
@@ -97,21 +101,31 @@ class GitHubRequests:
         try:
             return await use(token.access())
         except ForgeError as error:
-            if not self._may_be_stale(token, error):
+            key = (lane, repo_id, frozenset(wanted.items()))
+            if not self._may_be_stale(token, error, key):
                 raise
             self._tokens.forget(token)
             fresh = await self._tokens.lease(lane, repo_id, wanted)
             if fresh is token:  # a person's, which nobody else can replace
                 raise
-        return await use(fresh.access())
+        try:
+            return await use(fresh.access())
+        except ForgeError as error:
+            if error.status == 403:
+                self._refused[key] = self._api.now()
+            raise
 
-    def _may_be_stale(self, token: Token, error: ForgeError) -> bool:
+    def _may_be_stale(self, token: Token, error: ForgeError, wanted: _Wanted) -> bool:
         """Tell whether a new token might do what this one may not: revoked, suspended since, or granted more since."""
         if error.status == 401:
             return True
         if error.status != 403 or isinstance(error, ArchivedError | LockedError):
             return False
-        return "suspended" in str(error) or self._api.now() - token.minted_at > _FRESH
+        if "suspended" in str(error):
+            return True
+        now, refused_at = self._api.now(), self._refused.get(wanted)
+        settled = refused_at is not None and now - refused_at < _SETTLED
+        return now - token.minted_at > _FRESH and not settled
 
     async def _lane(self, repo: Repo) -> int:
         if repo.installation is not None:

@@ -34,8 +34,8 @@ BASE, CAP = 0.5, 60.0  # seconds; the bounds of back-off where nobody says how l
 _PASSES = frozenset({408, 425, 500, 502, 503, 504})
 MAX_PAGES = 100
 _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
-_REVOKE = "/installation/token"
-_NOT_SPACED = ("/access_tokens", _REVOKE, "/graphql")  # who sends a mutation says so
+REVOKE = "/installation/token"
+_NOT_SPACED = ("/access_tokens", REVOKE, "/graphql")  # who sends a mutation says so
 _LOSE_WRITES = frozenset({301, 302, 303})  # these make a GET of it; 307 and 308 send it again as it is
 
 
@@ -152,7 +152,7 @@ class Api:
             async with AsyncExitStack() as places:
                 for slots in self._places(path):
                     await places.enter_async_context(slots)
-                if path != _REVOKE:  # a token must not outlive its use for the sake of manners
+                if path != REVOKE:  # a token must not outlive its use for the sake of manners
                     lane.check(limits.resource(path), f"{method} {path}")
                 condition = {} if key is None else self._etags.condition(key)
                 told = await self._once(method, path, access, json, params, safe, condition)
