@@ -1,6 +1,6 @@
 """Owns asking GitHub for several things at once: GraphQL documents, and what to do where it has no answer to them.
 
-Whatever is asked here can be asked over REST too; `None` means that it has to be.
+Whatever is asked or changed here can be over REST too; `None` means that it has to be.
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ _CONVERSATION = f"""query($owner: String!, $name: String!, $number: Int!) {{
 _LABELLED = """query($owner: String!, $name: String!, $labels: [String!]) {
   repository(owner: $owner, name: $name) { issues(first: 100, states: [OPEN], labels: $labels) {
     pageInfo { hasNextPage } nodes { number } } } }"""
+_NODE = "query($owner: String!, $name: String!) { repository(owner: $owner, name: $name) { id } }"
+_MOVE = "mutation($input: UpdateRefsInput!) { updateRefs(input: $input) { clientMutationId } }"
 
 
 class GraphQL:
@@ -60,14 +62,19 @@ class GraphQL:
         """Tell whether asking may help."""
         return not self.off and (self._again is None or self._again <= self._api.now())
 
-    async def ask(self, access: Access, document: str, variables: Mapping[str, Any]) -> JsonDict | None:
-        """Give the data of a query without errors; None where REST has to be asked.
+    async def ask(
+        self, access: Access, document: str, variables: Mapping[str, Any], *, writes: bool = False
+    ) -> JsonDict | None:
+        """Give the data of a document without errors; None where REST has to be asked.
 
+        One that `writes` may be sent twice, and may have been done where this gives None: look before doing it again.
         Raises ForgeError with status 401 for a token that ended.
         """
         body = {"query": document, "variables": dict(variables)}
         try:
-            answer = await self._api.send("POST", self._url, access, json=body, repeatable=True)
+            answer = await self._api.send(
+                "POST", self._url, access, json=body, repeatable=True, writes=writes
+            )
             told = answer.json()
         except NotFoundError as error:
             self.off = True
@@ -88,9 +95,10 @@ class GraphQL:
         if not isinstance(told, dict):
             self._rest("its answer is no object", PAUSE)
             return None
-        return self._data(told, wait_for_graphql(answer.headers, told, self._api.now().timestamp()))
+        wait = wait_for_graphql(answer.headers, told, self._api.now().timestamp())
+        return self._data(told, wait, writes=writes)
 
-    def _data(self, told: JsonDict, wait: float | None) -> JsonDict | None:
+    def _data(self, told: JsonDict, wait: float | None, *, writes: bool) -> JsonDict | None:
         errors = [each for each in told.get("errors") or () if isinstance(each, dict)]
         if not errors and isinstance(told.get("data"), dict):
             data: JsonDict = told["data"]
@@ -98,7 +106,7 @@ class GraphQL:
         said = "; ".join(str(each.get("message")) for each in errors)[:300]
         if wait is not None:
             self._rest(said, timedelta(seconds=wait))
-        elif "data" not in told:
+        elif "data" not in told and not writes:  # a server that lacks a mutation still answers queries
             self.off = True  # it does not know the fields: an older server
             _log.warning("graphql_not_understood", error=said)
         else:
@@ -132,6 +140,16 @@ def conversation() -> str:
 def labelled() -> str:
     """Give the document that reads which open issues bear any of some labels."""
     return _LABELLED
+
+
+def node() -> str:
+    """Give the document that reads by which id GraphQL knows a repository."""
+    return _NODE
+
+
+def move() -> str:
+    """Give the document that moves branches, each only from where it is expected; done twice, it says no."""
+    return _MOVE
 
 
 def pull_parts(found: JsonDict) -> tuple[JsonDict, list[JsonDict], list[JsonDict]] | None:

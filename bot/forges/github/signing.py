@@ -10,11 +10,11 @@ from urllib.parse import quote
 from bot.core import push_refusals
 from bot.core.values import Repo
 from bot.errors import ForgeError, NotFoundError, PushRefusedError, StaleRefError
-from bot.forges.github import views
+from bot.forges.github import graphql, views
 from bot.forges.github.auth import PUSH, AppTokens, PersonalToken
 from bot.forges.github.files import GitHubFiles
-from bot.forges.github.transport import Api
-from bot.ports import SignedCommit
+from bot.forges.github.transport import Access, Api
+from bot.ports import JsonDict, SignedCommit
 
 INLINE = 256 << 10  # bytes of text that go with the tree; what is larger, or no text, is a blob of its own
 KNOWN = 600.0  # seconds for which a branch's rules are believed
@@ -95,12 +95,13 @@ class GitHubSigning(GitHubFiles):
         try:
             if expected is None:
                 await self._git(repo, "/git/refs", ref=f"refs/heads/{branch}", sha=sha)
-            else:
-                path = f"/git/refs/heads/{quote(branch)}"
-                await self._call("PATCH", repo, path, PUSH, json={"sha": sha, "force": not forward})
+            elif forward:  # the forge itself refuses where anything was pushed on top meanwhile
+                await self._patch(repo, branch, sha, force=False)
+            elif not await self._swapped(repo, branch, expected, sha):
+                await self._rewrite(repo, branch, expected, sha)
         except ForgeError as error:
             if "already exists" in str(error) or "not a fast forward" in str(error):
-                raise StaleRefError(f"`{branch}` moved while a commit was signed") from error
+                raise _moved(branch) from error
             found = push_refusals.read(str(error))
             if found is None:
                 raise
@@ -108,11 +109,41 @@ class GitHubSigning(GitHubFiles):
             said = (*found.said, *([f"rules of this branch: {', '.join(rules)}"] if rules else []))
             raise PushRefusedError(branch, found.rule, found.remedy, said, unsigned=False) from error
 
+    async def _swapped(self, repo: Repo, branch: str, expected: str, sha: str) -> bool:
+        """Rewrite a branch only if it is where it was, which GraphQL alone can do; it does not say why it did not."""
+        found = await self._ask(repo, graphql.node()) if self._graphql.usable else None
+        if found is None:
+            return False
+        update = {"name": f"refs/heads/{branch}", "beforeOid": expected, "afterOid": sha, "force": True}
+        wish = {"input": {"repositoryId": found["id"], "refUpdates": [update]}}
+
+        async def use(access: Access) -> JsonDict | None:
+            return await self._graphql.ask(access, graphql.move(), wish, writes=True)
+
+        return await self._leased(await self._lane(repo), repo.id, PUSH, use) is not None
+
+    async def _rewrite(self, repo: Repo, branch: str, expected: str, sha: str) -> None:
+        """Rewrite a branch over REST, which knows no lease: look right before, and never send it twice."""
+        there = await self.branch_sha(repo, branch)
+        if there == sha:
+            return
+        if there != expected:
+            raise _moved(branch)
+        await self._patch(repo, branch, sha, force=True)
+
+    async def _patch(self, repo: Repo, branch: str, sha: str, *, force: bool) -> None:
+        path = f"/git/refs/heads/{quote(branch)}"
+        await self._call("PATCH", repo, path, PUSH, json={"sha": sha, "force": force}, repeatable=not force)
+
     async def _git(self, repo: Repo, path: str, **body: Any) -> dict[str, Any]:
         """Store something in the repository; made twice it is the same, or belongs to nothing."""
         answer = await self._call("POST", repo, path, PUSH, json=body, repeatable=path != "/git/refs")
         found: dict[str, Any] = answer.json()
         return found
+
+
+def _moved(branch: str) -> StaleRefError:
+    return StaleRefError(f"`{branch}` moved while a commit was signed")
 
 
 def _text(data: bytes) -> str | None:
