@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from bot.core import life, life_pulls, life_work
+from bot.core import life, life_checks, life_pulls
 from bot.core.actions import Decision
 from bot.core.checks import Rollup, rollup
 from bot.core.events import ChecksCompleted, ChecksDue, PullClosed
@@ -81,13 +81,13 @@ def _decide(track: Track | None, facts: Facts, waited: int | None, now: datetime
         if task.note == BEING_REBASED:
             return life.nothing(track)  # it may be our own; what the rebase came to says which head there is
         task = task.at_head(facts.head_sha)  # people push to it too
-    return life_work.checks_read(track, task, facts.seen, waited, now)
+    return life_checks.checks_read(track, task, facts.seen, waited, now)
 
 
 def decide_completed(track: Track | None, event: ChecksCompleted, facts: Facts, now: datetime) -> Decision:
     early = track.task(facts.early) if track and facts.early else None
     if track is not None and early is not None:
-        return life_work.checks_announced_early(track, early, event.sha)
+        return life_checks.checks_announced_early(track, early, event.sha)
     return _decide(track, facts, None, now)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from bot.core import life, life_work
+from bot.core import life, life_checks
 from bot.core.actions import Decision
 from bot.core.events import ChecksDue, StatusSet, WorkflowEnded
 from bot.core.life_repair import look
@@ -36,7 +36,7 @@ def _hinted(track: Track | None, branches: Sequence[str], sha: str, *, passed: b
     if task is None:
         return life.nothing(track)
     if task.state == "running":
-        return life_work.checks_announced_early(track, task, sha)
+        return life_checks.checks_announced_early(track, task, sha)
     if task.state not in OPEN_PULL or (passed and task.state == "in_review"):
         return life.nothing(track)
     later = look(task, 0)

@@ -81,6 +81,10 @@ def _ask_person(
     track: Track, task: TaskTrack, event: TaskAssessed, decision: RebaseDecision, now: datetime
 ) -> Decision:
     said = event.situation.protected or event.situation.secrets  # the text says all that the decision says
+    if event.situation.where == "after_push" and not task.judged:
+        task = replace(
+            task, judged=f"{event.head_sha} conflicted"
+        )  # checks of this head can tell that it is over
     return stuck(track, task, event.text, event.details, now, why="" if said else decision.why)
 
 

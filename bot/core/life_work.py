@@ -12,14 +12,12 @@ from bot.core.actions import (
     Decision,
     MakePlan,
     SyncStatus,
-    Timer,
 )
 from bot.core.base_wait import owes_work, waits_for_base
-from bot.core.checks import Rollup
 from bot.core.events import ActionFailed, HealthChecked, TaskFailed, TaskProposed
 from bot.core.life import block, nothing, say, stamp
 from bot.core.life_planning import begin_again
-from bot.core.life_repair import LOOK_AGAIN, look
+from bot.core.life_repair import look
 from bot.core.sanitize import code, escape, inline
 from bot.core.track import OPEN_PULL, STARTABLE, STUCK, TaskState, TaskTrack, Track
 
@@ -193,11 +191,6 @@ def task_proposed(track: Track, event: TaskProposed, now: datetime) -> Decision:
     return Decision(track=track, actions=(*runs, SyncStatus()), timers=(later,))
 
 
-def checks_announced_early(track: Track, task: TaskTrack, sha: str) -> Decision:
-    """A quick CI was done before the pull request was open: it is looked at as soon as that is there."""
-    return Decision(track=track.with_task(replace(task, announced=sha)))
-
-
 def task_failed(track: Track, event: TaskFailed, now: datetime) -> Decision:
     """Try again where that can help, else block the task and say what happened and what to do."""
     task = track.task(event.task)
@@ -230,62 +223,6 @@ def _still_wrong(task: TaskTrack) -> str:
     first = task.feedback.partition("\n")[0].rstrip(".")
     red = task.trend[-1:] not in {(), (0,)}
     return f"; it was to mend this: {first}" if red and first and not first.endswith(":") else ""
-
-
-def checks_read(track: Track, task: TaskTrack, seen: Rollup, waited: int | None, now: datetime) -> Decision:
-    """Follow a head's checks; `waited` is None when they were announced, else how often they were looked at."""
-    if task.head_sha is None or not task.rests:
-        return nothing(track)
-    again: tuple[Timer, ...] = ()
-    if seen.verdict in {"missing", "running", "awaiting_approval"}:
-        again = (look(task, min((waited or 0) + 1, len(LOOK_AGAIN) - 1)),)
-    names = ", ".join(seen.names)
-    task = replace(task, passed=tuple(dict.fromkeys([*task.passed, *seen.passed])))
-    if seen.verdict in {"red", "conflicted"}:
-        return _wrong(track, task, seen, now)
-    if owes_work(task):
-        return _still_owed(track, task, again)
-    states: dict[str, tuple[str, str]] = {
-        "green": ("in_review", ""),
-        "no_ci": ("in_review", "this repository has no checks"),
-        "running": ("checking", ""),
-        "missing": ("checking", "no check has run yet" if waited else ""),
-        "awaiting_approval": ("checking", f"somebody has to approve the run of {names}"),
-    }
-    state, note = states[seen.verdict]
-    if seen.verdict == "green" and task.trend[-1:] != (0,):
-        task = replace(task, trend=(*task.trend, 0))
-    changed = replace(task, state=state, note=note, waits_for_base=False, judged="")  # type: ignore[arg-type]  # TaskStates
-    before = track.task(task.id)
-    track = track.with_task(changed)
-    if before is not None and (before.state, before.note, before.head_sha) == (state, note, task.head_sha):
-        return Decision(track=track, timers=again)
-    track = assessed(track).noting(
-        stamp(now), f"checks of #{task.pull} are {seen.verdict.replace('_', ' ')}", names, task.id
-    )
-    return Decision(track=track, actions=(SyncStatus(),), timers=again)
-
-
-def _still_owed(track: Track, task: TaskTrack, again: tuple[Timer, ...]) -> Decision:
-    """Leave what waits with work for the default branch: checks of the head before that work do not end the wait."""
-    told = task.note or f"waits until {track.repo.default_branch} moves, and is worked on then"
-    tell = () if told == task.note else (SyncStatus(),)
-    return Decision(track=track.with_task(replace(task, note=told)), actions=tell, timers=again)
-
-
-def _wrong(track: Track, task: TaskTrack, seen: Rollup, now: datetime) -> Decision:
-    """Find out what decides about a red or conflicted head, once for each head and verdict."""
-    judged = f"{task.head_sha} {seen.verdict} {' '.join(seen.names)}".strip()
-    if judged == task.judged:
-        return Decision(track=track.with_task(task))
-    names = ", ".join(seen.names)
-    note = f"failed: {names}" if seen.verdict == "red" else "conflicts with the default branch"
-    task = replace(task, state="checking", note=note, judged=judged)
-    track = assessed(track.with_task(task)).noting(
-        stamp(now), f"checks of #{task.pull} are {seen.verdict}", names, task.id
-    )
-    assess = AssessTask(task=task.id, attempt=task.attempt, head_sha=task.head_sha or "")
-    return Decision(track=track, actions=(assess, SyncStatus()))
 
 
 def base_moved(track: Track, now: datetime) -> tuple[Track, tuple[Action, ...]]:

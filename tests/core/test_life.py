@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core import backlog, life_backlog, life_planning, life_pulls, life_repair, life_work
+from bot.core import backlog, life_backlog, life_checks, life_planning, life_pulls, life_repair, life_work
 from bot.core.actions import CheckHealth, CloseTrack, Decision, PostComment, RunTask, SyncStatus
 from bot.core.checks import Rollup, Verdict
 from bot.core.config import RepoConfig
@@ -301,8 +301,8 @@ STATES: tuple[TaskState, ...] = (
 def test_checks_move_open_pull_requests_only_and_what_waits_is_looked_at_again(
     verdict: Verdict, state: TaskState, waited: int
 ) -> None:
-    track = a_track(a_task("T-1", state=state, pull=20, head_sha=SHA))
-    decision = life_work.checks_read(track, track.tasks[0], Rollup(verdict, ("ci",)), waited, NOW)
+    track = a_track(a_task("T-1", state=state, pull=20, head_sha=SHA, judged=f"{SHA} red lint"))
+    decision = life_checks.checks_read(track, track.tasks[0], Rollup(verdict, ("ci",)), waited, NOW)
     if state not in {"checking", "in_review", "blocked"}:
         assert decision == Decision(track=track)
         return

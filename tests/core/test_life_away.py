@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from bot.core import life_away, life_hold, life_repair, life_work
+from bot.core import life_away, life_checks, life_hold, life_repair
 from bot.core.actions import AssessTask, CancelRuns, CheckHealth, Decision, MakePlan, RebaseTask, RunTask
 from bot.core.checks import Rollup
 from bot.core.life_repair import BEING_REBASED
@@ -66,7 +66,7 @@ def test_a_verdict_whose_look_is_killed_is_looked_at_again(paused: bool) -> None
     back = away_and_back(a_track(RED), paused=paused)
     task = after(back).tasks[0]
     assert [timer.id for timer in back.timers] == ["checks:T-1"]
-    again = life_work.checks_read(after(back), task, Rollup("red", ("ci",)), 0, NOW)
+    again = life_checks.checks_read(after(back), task, Rollup("red", ("ci",)), 0, NOW)
     assert AssessTask(task="T-1", attempt=1, head_sha=HEAD) in again.actions
 
 

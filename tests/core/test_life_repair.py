@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core import life_hold, life_pulls, life_repair, life_work
+from bot.core import life_checks, life_hold, life_pulls, life_repair, life_work
 from bot.core.actions import AssessTask, ClosePull, Decision, PostComment, RebaseTask, RunTask, SyncStatus
 from bot.core.base_wait import waits_for_base
 from bot.core.checks import Rollup, Verdict
@@ -63,10 +63,10 @@ def only(decision: Decision, kind: type[Any]) -> Any:
 
 def test_a_red_head_is_assessed_once() -> None:
     track = open_task()
-    first = life_work.checks_read(track, track.tasks[0], Rollup("red", ("lint",)), 1, NOW)
+    first = life_checks.checks_read(track, track.tasks[0], Rollup("red", ("lint",)), 1, NOW)
     assert only(first, AssessTask) == AssessTask(task="T-1", attempt=1, head_sha=HEAD)
     assert first.track is not None
-    again = life_work.checks_read(first.track, first.track.tasks[0], Rollup("red", ("lint",)), 2, NOW)
+    again = life_checks.checks_read(first.track, first.track.tasks[0], Rollup("red", ("lint",)), 2, NOW)
     assert again.actions == ()
 
 
@@ -211,7 +211,7 @@ def owing(**changes: Any) -> Track:
 
 def read(track: Track, verdict: Verdict, head: str = HEAD) -> Decision:
     changed = replace(track.tasks[0], head_sha=head)
-    return life_work.checks_read(track, changed, Rollup(verdict, ("lint",)), 0, NOW)
+    return life_checks.checks_read(track, changed, Rollup(verdict, ("lint",)), 0, NOW)
 
 
 @pytest.mark.parametrize("verdict", ["green", "no_ci", "running", "missing", "awaiting_approval"])

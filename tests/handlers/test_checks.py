@@ -3,10 +3,14 @@
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
+import pytest
+
 from bot.core.actions import AssessTask, Decision, SyncStatus
-from bot.core.events import ChecksCompleted, ChecksDue, TaskProposed
-from bot.core.life_repair import BEING_REBASED
+from bot.core.events import ChecksCompleted, ChecksDue, TaskAssessed, TaskProposed
+from bot.core.life_repair import BEING_REBASED, task_assessed
 from bot.core.life_work import task_proposed
+from bot.core.push_gate import PushAsk
+from bot.core.rebasing import RebaseEngine, Situation
 from bot.core.task_check import report
 from bot.core.track import Track
 from bot.core.values import Check, Pull, PullState, Repo
@@ -140,3 +144,48 @@ async def test_a_look_for_an_older_head_is_nothing() -> None:
     due = ChecksDue(task="T-1", head_sha=SHA, waited=0)
     facts = await checks.gather_due(track, due, cast(TrackReads, _World()))
     assert checks.decide_due(track, due, facts, NOW).actions == ()
+
+
+GREEN_NOW = _World(ran={SHA: [a_check()]})
+RED_NOW = _World(ran={SHA: [a_check(conclusion="failure")]})
+
+
+@pytest.mark.parametrize("world", [GREEN_NOW, RED_NOW])
+@pytest.mark.parametrize(
+    "blocked",
+    [
+        {
+            "note": "the push was refused by a rule",
+            "ask": PushAsk(sha=NEWER, files=1, plus=1, minus=0, print="p"),
+        },
+        {"note": "it changes a protected path"},
+        {"note": "its run before the push was red", "trend": (0, 3)},
+        {"note": "mended once, and then it needs a person", "judged": f"{NEWER} red ci"},
+    ],
+)
+async def test_checks_of_the_head_that_it_was_blocked_at_for_something_else_change_nothing(
+    blocked: dict[str, Any], world: _World
+) -> None:
+    track = working(state="blocked", **blocked)
+    decision = await announce(track, world)
+    assert decision == Decision(track=track)
+
+
+async def test_a_task_that_is_blocked_for_its_checks_goes_on_when_they_are_run_again() -> None:
+    engine = RebaseEngine()
+    for blocks in ({"red": True, "failing": ("ci",)}, {"conflicts": ("a.py",), "conflict_persists": True}):
+        red = await announce(working(regenerations=2, fixes=2), RED_NOW if "red" in blocks else _World())
+        assert red.track is not None
+        seen = TaskAssessed(
+            task="T-1",
+            attempt=1,
+            run=1,
+            head_sha=SHA,
+            tip=NEWER,
+            situation=Situation(where="after_push", **blocks),
+            text="it is wrong",
+        )
+        blocked = task_assessed(red.track, seen, NOW, engine)
+        assert task_of(blocked)[0] == "blocked"
+        assert blocked.track is not None
+        assert task_of(await announce(blocked.track, GREEN_NOW)) == ("in_review", SHA, "")
