@@ -17,7 +17,7 @@ from bot.core.values import Repo
 from bot.errors import LimitedError, RetryableError
 from bot.forges.github.auth import AppTokens
 from bot.forges.github.etags import LARGEST, Etags
-from bot.forges.github.quota import ALL, Lane
+from bot.forges.github.quota import ALL, QUIET, Lane
 from bot.forges.github.transport import Access, Api, Timing
 from bot.ports import Forge, Quota
 from tests.forges.conftest import RunningForge
@@ -148,9 +148,19 @@ def test_a_limit_that_does_not_say_how_long_is_waited_for_longer_each_time() -> 
         lane.silence(ALL, wait)
         assert lane.unsaid() == wait, "one that was under way at the same time is no further one"
         waits.append(wait)
-        time.at += wait
+        time.at += wait + 1
+        lane.heard("core", told(4000))  # a good read between them says nothing of what is limited
     assert waits == [60, 120, 240, 480, 960, 960]
-    lane.heard("core", {})
+    time.at += QUIET - 2
+    assert lane.unsaid() == 960
+    lane.silence(ALL, 960)
+    time.at += 960 + QUIET
+    assert lane.unsaid() == 60
+
+
+def test_a_limit_that_does_not_say_how_long_waits_a_minute_beside_one_that_does() -> None:
+    lane = Time().lane()
+    lane.silence(ALL, 5)
     assert lane.unsaid() == 60
 
 

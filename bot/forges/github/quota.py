@@ -16,6 +16,9 @@ from bot.ports import Quota
 
 RESERVE = 0.1  # of the limit: below it nothing travels that can wait
 LONGEST_UNSAID = 960.0  # seconds; "exponentially increasing" where no header says how long
+QUIET = (
+    900.0  # seconds after such a pause without another one; a good answer alone may be to what is not limited
+)
 SAME_WINDOW = 60.0  # seconds by which resets of one window may differ
 ALL = ""  # stands for every resource
 
@@ -38,7 +41,8 @@ class Lane:
         self._lock = asyncio.Lock()
         self._free_at = 0.0
         self._silent_until: dict[str, float] = {}
-        self._strikes = 0
+        self._strikes = 0  # pauses of unsaid length, one soon after the other
+        self._unsaid_until = -QUIET
         self._quotas: dict[str, Quota] = {}
 
     @property
@@ -61,14 +65,15 @@ class Lane:
 
     def unsaid(self) -> float:
         """Give the seconds to wait after a limit that names none: a minute, and twice as long each time it comes again."""
-        if self._left(ALL) <= 0:  # those that were under way together were refused for one reason
-            self._strikes += 1
-        return float(min(UNSAID_WAIT * 2.0 ** (self._strikes - 1), LONGEST_UNSAID))
+        now = self._monotonic()
+        if now >= self._unsaid_until:  # those that were under way together were refused for one reason
+            self._strikes = 1 if now >= self._unsaid_until + QUIET else self._strikes + 1
+        wait = float(min(UNSAID_WAIT * 2.0 ** (self._strikes - 1), LONGEST_UNSAID))
+        self._unsaid_until = max(self._unsaid_until, now + wait)
+        return wait
 
     def heard(self, resource: str, headers: Mapping[str, str]) -> None:
         """Take over what a good answer says is left."""
-        if self._left(ALL) <= 0:
-            self._strikes = 0
         limit, left = number(headers.get("x-ratelimit-limit")), number(headers.get("x-ratelimit-remaining"))
         reset = number(headers.get("x-ratelimit-reset"))
         if limit is None or left is None or reset is None:
