@@ -155,7 +155,8 @@ class ForgeReads(Protocol):
     async def standing(self, repo: Repo) -> Standing:
         """Ask what the bot itself may do here, and for how long."""
 
-    async def issue(self, repo: Repo, number: int) -> Issue: ...
+    async def issue(self, repo: Repo, number: int) -> Issue:
+        """Read an issue or pull request; NotFoundError where it is gone, or was moved to another repository."""
 
     async def conversation(self, repo: Repo, number: int) -> tuple[Issue, list[Comment]]:
         """Read an issue and all its comments, oldest first; of a pull request the comments are not read."""
@@ -227,6 +228,22 @@ class Forge(ForgeReads, Protocol):
 
     async def remove_label(self, repo: Repo, number: int, name: str) -> None:
         """Take a label off; a label that is not there is fine."""
+
+    async def show_label(
+        self,
+        repo: Repo,
+        issue: int,
+        wanted: str | None,
+        *,
+        ours: Mapping[str, tuple[str, str]],
+        before: str | None,
+        edit: tuple[int, str] | None = None,
+    ) -> bool:
+        """Let an issue bear `wanted` alone of our labels (`ours`: color and description by name), made where there is none.
+
+        `before` is the one that it bears, "" for none, None where nobody knows. A comment's new text (`edit`: id and
+        body) travels along where the forge can do both in one call; tells whether it was written.
+        """
 
     async def open_pull(
         self, repo: Repo, *, head: str, base: str, title: str, body: str, draft: bool = False

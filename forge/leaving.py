@@ -2,8 +2,11 @@
 
 from typing import TYPE_CHECKING, Literal
 
-from forge import issues, objects
-from forge.auth import Actor
+from fastapi import Request
+
+from forge import issues, objects, renamed
+from forge.auth import Access, Actor
+from forge.errors import GitHubError
 from forge.payloads import JsonDict, narrow
 from forge.store import Row
 
@@ -17,7 +20,7 @@ def delete(forge: "Forge", repo: Row, row: Row, actor: Actor) -> None:
 
 
 def transfer(forge: "Forge", repo: Row, row: Row, actor: Actor, target: Row) -> Row:
-    """Move an issue to another repository, where it gets a number of its own; asking for the old one answers 404."""
+    """Move an issue to another repository, where it gets a number of its own; who asks for the old one is sent on."""
     with forge.db.tx():
         moved = issues.open_issue(forge, target, actor, row["title"], row["body"])
         changes = {
@@ -25,7 +28,30 @@ def transfer(forge: "Forge", repo: Row, row: Row, actor: Actor, target: Row) -> 
             "new_repository": narrow("repository", objects.full_repo(forge, target)),
         }
         _leave(forge, repo, row, actor, "transferred", changes=changes)
+        forge.db.run(
+            "INSERT INTO moved_issues (repo_id, number, to_repo_id, to_number) VALUES (?, ?, ?, ?)",
+            repo["id"],
+            row["number"],
+            target["id"],
+            moved["number"],
+        )
     return moved
+
+
+def redirect(access: Access, request: Request, number: int) -> GitHubError | None:
+    """301 to what has become of an issue that was moved; None where it was not, or the caller may not see it there."""
+    forge = access.forge
+    moved = forge.db.one(
+        "SELECT to_repo_id, to_number FROM moved_issues WHERE repo_id = ? AND number = ?",
+        access.repo["id"],
+        number,
+    )
+    if moved is None or forge.db.one("SELECT id FROM repos WHERE id = ?", moved["to_repo_id"]) is None:
+        return None
+    if not access.actor.can_see(forge.repo_by_id(moved["to_repo_id"])):
+        return None
+    where = f"{renamed.address(forge, request, moved['to_repo_id'])}/issues/{moved['to_number']}"
+    return GitHubError(301, "Moved Permanently", headers={"location": where})
 
 
 def _leave(

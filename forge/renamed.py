@@ -35,13 +35,18 @@ def redirect(forge: "Forge", request: Request, actor: "Actor") -> GitHubError | 
         return None
     rest = request.scope["path"].removeprefix(f"/repos/{owner}/{name}")
     query = request.scope["query_string"].decode("latin-1")
-    where = f"{forge.url}{request.scope['forge.prefix']}/repositories/{known['id']}{rest}"
+    where = address(forge, request, known["id"]) + rest
     reads = request.method in ("GET", "HEAD")
     return GitHubError(
         301 if reads else 307,
         "Moved Permanently" if reads else "Temporary Redirect",
         headers={"location": where + (f"?{query}" if query else "")},
     )
+
+
+def address(forge: "Forge", request: Request, repo_id: int) -> str:
+    """Where a repository is found whatever it is called, under the API that was asked."""
+    return f"{forge.url}{request.scope['forge.prefix']}/repositories/{repo_id}"
 
 
 def by_id(forge: "Forge", path: str) -> str:

@@ -82,6 +82,9 @@ CREATE TABLE IF NOT EXISTS review_comments (
 -- Numbers of issues that were deleted or moved to another repository.
 CREATE TABLE IF NOT EXISTS gone_issues (
     repo_id INTEGER NOT NULL, number INTEGER NOT NULL, how TEXT NOT NULL, PRIMARY KEY (repo_id, number));
+CREATE TABLE IF NOT EXISTS moved_issues (
+    repo_id INTEGER NOT NULL, number INTEGER NOT NULL, to_repo_id INTEGER NOT NULL, to_number INTEGER NOT NULL,
+    PRIMARY KEY (repo_id, number));
 CREATE TABLE IF NOT EXISTS check_suites (
     id INTEGER PRIMARY KEY, repo_id INTEGER NOT NULL, app_id INTEGER NOT NULL, head_branch TEXT,
     head_sha TEXT NOT NULL, before TEXT, status TEXT NOT NULL DEFAULT 'queued', conclusion TEXT,

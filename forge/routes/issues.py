@@ -3,15 +3,15 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
-from forge import issues, objects
-from forge.auth import Access, needs
+from forge import issues, leaving, objects
+from forge.auth import Access, Level, needs
 from forge.clock import FORMAT
 from forge.issues import IssueChange
 from forge.paging import Paged
-from forge.store import Value
+from forge.store import Row, Value
 
 router = APIRouter()
 
@@ -124,15 +124,15 @@ _COMMENTS = "(SELECT count(*) FROM comments WHERE issue_id = issues.id)"
 
 
 @router.get(BASE + "/{number:int}")
-def get(access: IssuesRead, number: int) -> dict[str, Any]:
+def get(access: IssuesRead, request: Request, number: int) -> dict[str, Any]:
     """Show an issue or pull request."""
-    return objects.issue(access.forge, access.repo, issues.find_for(access, number, "read"))
+    return objects.issue(access.forge, access.repo, _find(access, request, number, "read"))
 
 
 @router.patch(BASE + "/{number:int}")
-def change(access: IssuesWrite, number: int, body: Change) -> dict[str, Any]:
+def change(access: IssuesWrite, request: Request, number: int, body: Change) -> dict[str, Any]:
     """Change an issue or pull request."""
-    row = issues.find_for(access, number, "write")
+    row = _find(access, request, number, "write")
     given = body.model_fields_set
     wanted = IssueChange(
         title=None if body.title is None else str(body.title),
@@ -163,3 +163,11 @@ def unlock(access: IssuesWrite, number: int) -> Response:
     row = issues.find_for(access, number, "write")
     issues.set_lock(access.forge, access.repo, row, access.actor, locked=False)
     return Response(status_code=204)
+
+
+def _find(access: Access, request: Request, number: int, level: Level) -> Row:
+    """Return an issue by its number, or send the caller on to where it was moved."""
+    moved = leaving.redirect(access, request, number)
+    if moved is not None:
+        raise moved
+    return issues.find_for(access, number, level)

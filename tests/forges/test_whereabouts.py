@@ -64,6 +64,23 @@ async def test_a_write_that_a_redirect_made_a_read_of_is_sent_to_the_new_name() 
         ]
 
 
+async def test_an_issue_that_was_moved_to_another_repository_is_not_there_any_more(
+    forge: Forge, server: RunningForge, repo: Repo
+) -> None:
+    """GitHub sends on who asks for it; its number may be that of somebody else's issue here."""
+    name = f"{repo.name}-elsewhere"
+    server.call("POST", "/user/repos", {"name": name})
+    numbers = [server.issue(repo.slug) for _ in range(2)]
+    for number in numbers:
+        where = f"/_test/repos/{repo.slug}/issues/{number}/transfer"
+        assert server.call("POST", where, {"repository": name})["number"] == number
+    with pytest.raises(NotFoundError, match="was moved"):
+        await forge.issue(repo, numbers[0])
+    server.call("PATCH", f"/repos/{repo.slug}", {"name": f"{repo.name}-moved"})
+    with pytest.raises(NotFoundError, match="was moved"):  # sent on twice
+        await forge.issue(repo, numbers[1])
+
+
 # --- what takes nothing ------------------------------------------------------------------------------
 
 

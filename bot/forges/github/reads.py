@@ -150,7 +150,12 @@ class GitHubReads(GitHubRequests):
     # --- issues and pull requests ----------------------------------------------------------------
 
     async def issue(self, repo: Repo, number: int) -> Issue:
-        return views.read(views.IssueView, (await self._get(repo, f"/issues/{number}")).json()).value()
+        """Read an issue or pull request; NotFoundError where it is gone, or was moved to another repository."""
+        answer = await self._get(repo, f"/issues/{number}")
+        here = f"/repositories/{repo.id}/issues/{number}"  # where an earlier name of the repository leads
+        if answer.history and not answer.url.path.endswith(here):
+            raise NotFoundError(f"the issue {number} of {repo.slug} was moved to another repository")
+        return views.read(views.IssueView, answer.json()).value()
 
     async def labeled_issues(self, repo: Repo, *labels: str) -> list[int]:
         """List the numbers of open issues that bear any of these labels."""

@@ -27,6 +27,11 @@ def _leaving(world: World, repo: str) -> None:
     call(world.bot, "GET", f"{repo}/issues/{gone}", 410)
     moved = call(world.admin, "POST", f"{repo}/issues", 201, json={"title": "Move me"})["number"]
     call(world.admin, "POST", f"/_test{repo}/issues/{moved}/transfer", 201, json={"repository": "elsewhere"})
+    for method, body in (("GET", None), ("PATCH", {"state": "closed"})):
+        sent_on = world.admin.request(method, f"{repo}/issues/{moved}", json=body, follow_redirects=False)
+        assert sent_on.status_code == 301
+        assert call(world.admin, "GET", sent_on.headers["location"])["title"] == "Move me"
+    call(world.admin, "PATCH", "/repos/maintainer/elsewhere", json={"private": True})
     call(world.bot, "GET", f"{repo}/issues/{moved}", 404)
 
 
