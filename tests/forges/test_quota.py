@@ -248,13 +248,26 @@ def _answer(body: str, etag: str = '"e"') -> httpx.Response:
     return httpx.Response(200, headers={"etag": etag}, text=body, request=request)
 
 
+UNCHANGED = httpx.Response(304, request=httpx.Request("GET", "http://forge.test/x"))
+
+
 def test_little_is_kept_and_what_was_not_asked_for_longest_goes_first() -> None:
     etags = Etags(most=2)
     keys = [Etags.key(1, f"/{n}", {}) for n in range(3)]
     for key in keys[:2]:
-        etags.answer(key, _answer("x"))
-    etags.answer(keys[0], httpx.Response(304, request=httpx.Request("GET", "http://forge.test/0")))
-    etags.answer(keys[2], _answer("x"))
-    assert [bool(etags.condition(key)) for key in keys] == [True, False, True]
-    etags.answer(keys[2], _answer("x" * (LARGEST + 1)))
-    assert (len(etags), etags.condition(keys[2])) == (1, {})
+        etags.answer(key, None, _answer("x"))
+    etags.answer(keys[0], etags.known(keys[0]), UNCHANGED)
+    etags.answer(keys[2], None, _answer("x"))
+    assert [etags.known(key) is not None for key in keys] == [True, False, True]
+    etags.answer(keys[2], None, _answer("x" * (LARGEST + 1)))
+    assert (len(etags), etags.known(keys[2])) == (1, None)
+
+
+def test_an_answer_that_made_room_for_others_meanwhile_is_still_known_to_who_asked_about_it() -> None:
+    etags = Etags(most=1)
+    mine, other = Etags.key(1, "/mine", {}), Etags.key(1, "/other", {})
+    etags.answer(mine, None, _answer("mine"))
+    known = etags.known(mine)
+    etags.answer(other, None, _answer("other"))
+    assert etags.answer(mine, known, UNCHANGED).text == "mine"
+    assert (len(etags), etags.known(other)) == (1, None)

@@ -18,10 +18,17 @@ Key = tuple[int, str, tuple[tuple[str, str], ...]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
+class Known:
+    """What a read said last."""
+
     etag: str
     body: bytes
     headers: Mapping[str, str]
+
+    @property
+    def condition(self) -> dict[str, str]:
+        """The header that asks for what has changed only."""
+        return {"If-None-Match": self.etag}
 
 
 class Etags:
@@ -29,7 +36,7 @@ class Etags:
 
     def __init__(self, most: int = MOST) -> None:
         self._most = most
-        self._answers: OrderedDict[Key, _Answer] = OrderedDict()
+        self._answers: OrderedDict[Key, Known] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._answers)
@@ -39,23 +46,19 @@ class Etags:
         """Name a read by who asks what."""
         return installation, path, tuple(sorted((name, str(value)) for name, value in params.items()))
 
-    def condition(self, key: Key) -> dict[str, str]:
-        """Give the header that asks for what has changed only."""
-        known = self._answers.get(key)
-        return {"If-None-Match": known.etag} if known is not None else {}
+    def known(self, key: Key) -> Known | None:
+        """Give what was kept of a read; who asks on that condition holds it until the answer comes."""
+        return self._answers.get(key)
 
-    def answer(self, key: Key, told: httpx.Response) -> httpx.Response:
-        """Keep an answer, or give the one that was kept where nothing has changed."""
-        if told.status_code != 304:
+    def answer(self, key: Key, known: Known | None, told: httpx.Response) -> httpx.Response:
+        """Keep an answer, or give the one that the question was about where nothing has changed."""
+        if told.status_code != 304 or known is None:
             self._keep(key, told)
             return told
-        known = self._answers[key]
+        self._answers.setdefault(key, known)
         self._answers.move_to_end(key)
+        self._make_room()
         return httpx.Response(200, headers=known.headers, content=known.body, request=told.request)
-
-    def forget(self, key: Key) -> None:
-        """Drop what was kept: the forge refuses it now."""
-        self._answers.pop(key, None)
 
     def _keep(self, key: Key, told: httpx.Response) -> None:
         etag = told.headers.get("etag")
@@ -63,6 +66,9 @@ class Etags:
         if etag is None or len(told.content) > LARGEST:
             return
         headers = {name: told.headers[name] for name in _KEPT if name in told.headers}
-        self._answers[key] = _Answer(etag, told.content, headers)
+        self._answers[key] = Known(etag, told.content, headers)
+        self._make_room()
+
+    def _make_room(self) -> None:
         while len(self._answers) > self._most:
             self._answers.popitem(last=False)

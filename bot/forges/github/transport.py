@@ -154,9 +154,10 @@ class Api:
                     await places.enter_async_context(slots)
                 if path != REVOKE:  # a token must not outlive its use for the sake of manners
                     lane.check(limits.resource(path), f"{method} {path}")
-                condition = {} if key is None else self._etags.condition(key)
+                known = None if key is None else self._etags.known(key)
+                condition = {} if known is None else known.condition
                 told = await self._once(method, path, access, json, params, safe, condition)
-                return told if key is None else self._etags.answer(key, told)
+                return told if key is None else self._etags.answer(key, known, told)
 
         most = self._timing.max_elapsed
         try:
