@@ -60,12 +60,12 @@ class IncludeTasksJob:
         return await self._publish(track, action, written)
 
     async def _publish(self, track: Track, action: IncludeTasks, written: Written) -> TasksIncluded:
-        await self.rewriter.publish(track, _name(action), written)
+        head = await self.rewriter.publish(track, _name(action), written)
         return TasksIncluded(
             key=action.key,
             comment=action.comment,
             text=written.text,
-            head_sha=written.sha,
+            head_sha=head,
             changed=written.names,
         )
 

@@ -91,9 +91,9 @@ class ReviseBacklogJob:
         return await self._publish(track, action, written)
 
     async def _publish(self, track: Track, action: ReviseBacklog, written: Written) -> BacklogRevised:
-        await self.rewriter.publish(track, str(action.comment), written)
+        head = await self.rewriter.publish(track, str(action.comment), written)
         return BacklogRevised(
-            head_sha=written.sha,
+            head_sha=head,
             comment=action.comment,
             text=written.text,
             changed=written.changed,

@@ -51,10 +51,13 @@ class Branch:
         bot = await self.forge.author(track.repo)
         return await mirror.commit_files(tip, changed, attributed(message, track, bot), bot, self.clock.now())
 
-    async def push(self, track: Track, mirror: Mirror, sha: str, tip: str) -> None:
-        """Publish it; RetryableError where somebody was faster: it is made again on what they wrote."""
+    async def push(self, track: Track, mirror: Mirror, sha: str, tip: str) -> str:
+        """Publish it and give its sha, another one where the forge signs it.
+
+        RetryableError where somebody was faster: it is made again on what they wrote.
+        """
         try:
-            await Publisher(self.forge).push(track.repo, mirror, sha, track.backlog_branch, tip)
+            return await Publisher(self.forge).push(track.repo, mirror, sha, track.backlog_branch, tip)
         except StaleRefError as error:
             raise RetryableError("the backlog's branch moved meanwhile") from error
 
@@ -142,21 +145,23 @@ class Rewriter:
         await self.store.put_id(_key(track, name), WRITTEN.dump_json(written).decode())
         return written
 
-    async def publish(self, track: Track, name: str, written: Written) -> None:
-        """Push what was written, once; RetryableError where people wrote meanwhile: it is made again on their words."""
+    async def publish(self, track: Track, name: str, written: Written) -> str:
+        """Push what was written, once, and give the commit that the forge has of it.
+
+        RetryableError where people wrote meanwhile: it is made again on their words.
+        """
         now = await self.branch.forge.branch_sha(track.repo, track.backlog_branch)
         mirror = await self.branch.repositories.fresh(track.repo)
         if now == written.tip:
-            await self.branch.push(track, mirror, written.sha, written.tip)
-        elif (
-            now is None
-            or await mirror.resolve(now) is None
-            or await mirror.merge_base(written.sha, now) != written.sha
-        ):
+            published = await self.branch.push(track, mirror, written.sha, written.tip)
+        else:
+            published = await _published(mirror, written, now)
+        if not published:
             await self.store.put_id(_key(track, name), "")
             raise RetryableError("the backlog's branch moved meanwhile")
         # What the file would say without people: the next change is worked in where they have not written.
         await mirror.anchor(f"backlog/{track.id}", written.ours)
+        return published
 
     async def before(self, track: Track, mirror: Mirror) -> str | None:
         """Read the file as the bot wrote it; None where that is not known any more."""
@@ -167,6 +172,19 @@ class Rewriter:
     async def _unedited(self, track: Track, mirror: Mirror, tip: str, path: str) -> bool:
         sha = await mirror.resolve(f"refs/gitwright/backlog/{track.id}")
         return sha is not None and await mirror.read(sha, path) == await mirror.read(tip, path)
+
+
+async def _published(mirror: Mirror, written: Written, now: str | None) -> str:
+    """Find what was pushed before a kill, as it was made or as the forge signed it; people may have gone on from there."""
+    if now is None or await mirror.resolve(now) is None:
+        return ""
+    if await mirror.merge_base(written.sha, now) == written.sha:
+        return written.sha
+    tree = await mirror.write_tree(written.sha, {})
+    for commit in await mirror.commits(written.tip, now):
+        if commit.parents == (written.tip,) and await mirror.write_tree(commit.sha, {}) == tree:
+            return commit.sha
+    return ""
 
 
 def _with_context(text: str, task: BacklogTask, context: str) -> str:

@@ -16,7 +16,7 @@ from bot.core.actions import ReviseBacklog
 from bot.core.backlog import Backlog
 from bot.core.planning import MergedPlan
 from bot.core.plans import PlannedTask
-from bot.core.values import Identity, Usage
+from bot.core.values import CommitInfo, Identity, Usage
 from bot.engine.ledger import Ledger
 from bot.engine.store import Store
 from bot.errors import RetryableError, StaleRefError
@@ -26,7 +26,7 @@ from bot.jobs.rewriting import Branch, Rewriter
 from bot.jobs.spending import Spending
 from bot.models.names import Named
 from bot.models.prices import Price
-from bot.ports import BacklogRefiner, Capabilities, Forge, Refined
+from bot.ports import BacklogRefiner, Capabilities, Forge, Refined, SignedCommit
 from tests.core.builders import GOOD, NOW, a_track
 
 LEFT_OUT = PlannedTask(key="cache", title="Cache the answers")
@@ -78,6 +78,17 @@ class Repository:
             line = self.versions[line][0]
         return line or None
 
+    async def commits(self, old: str, new: str) -> list[CommitInfo]:
+        found = []
+        while new and new != old:
+            parent = self.versions[new][0]
+            found.append(CommitInfo(new, (parent,), "", "", NOW))
+            new = parent
+        return found
+
+    async def write_tree(self, sha: str, _files: object) -> str:
+        return f"tree of {self.versions[sha][1]}"
+
     async def anchor(self, _name: str, _sha: str) -> None: ...
 
     @property
@@ -114,6 +125,37 @@ class Repository:
 
 
 @dataclass
+class SigningRepository(Repository):
+    """The same where commits have to be signed: the forge makes a commit of its own of what was made here."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(signed_commits=True)
+
+    async def branch_rules(self, *_: object) -> tuple[str, ...]:
+        return ("required_signatures",)
+
+    async def unpublished(self, sha: str) -> list[CommitInfo]:
+        return await self.commits(self.head, sha)
+
+    async def fetch(self, _access: object) -> None: ...
+
+    async def contents(self, _files: object) -> dict[str, bytes]:
+        return {}
+
+    async def message(self, sha: str) -> str:
+        return self.versions[sha][1]
+
+    async def publish_signed(self, _repo: object, _branch: str, expected: str, commit: SignedCommit) -> str:
+        if self.head != expected:
+            raise StaleRefError("somebody was faster")
+        self.head = f"{expected}, signed"
+        self.versions[self.head] = (expected, commit.message)
+        self.pushed.append(self.head)
+        return self.head
+
+
+@dataclass
 class Model:
     """Makes the first task less urgent; people may write while it thinks."""
 
@@ -143,9 +185,9 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
     await made.close()
 
 
-def a_repository() -> Repository:
+def a_repository(kind: type[Repository] = Repository) -> Repository:
     assert GOOD.backlog is not None
-    return Repository({"first": ("", backlog.dump(GOOD.backlog))})
+    return kind({"first": ("", backlog.dump(GOOD.backlog))})
 
 
 def a_job(store: Store, repository: Repository, model: Model) -> ReviseBacklogJob:
@@ -157,8 +199,11 @@ def a_job(store: Store, repository: Repository, model: Model) -> ReviseBacklogJo
     return ReviseBacklogJob(Rewriter(store, branch), lambda _: cast(BacklogRefiner, model), spending)
 
 
-async def test_a_note_is_worked_in_once_however_often_the_job_is_repeated(store: Store) -> None:
-    repository = a_repository()
+@pytest.mark.parametrize("kind", [Repository, SigningRepository])
+async def test_a_note_is_worked_in_once_however_often_the_job_is_repeated(
+    store: Store, kind: type[Repository]
+) -> None:
+    repository = a_repository(kind)
     model = Model(repository)
     job = a_job(store, repository, model)
     first = await job(TRACK, NOTE)
