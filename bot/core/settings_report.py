@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 
 import yaml
 
 from bot.core import config, messages
 from bot.core.config import ConfigProblem
-from bot.core.ids import Marker, keyed
+from bot.core.ids import Marker, identity, keyed
 from bot.core.sanitize import fence, inline, truncate
-from bot.core.values import Annotation, Report
+from bot.core.values import Annotation, Issue, Report
 
 CHECK = "gitwright/config"
 ISSUE_TITLE = f"Gitwright: mend {config.PATH}"
 ISSUE_MARKER = keyed(Marker("problem"), "settings")
+_ROUND = re.compile(r"^<!-- gitwright-round: (\d{1,6}) -->\r?$", re.MULTILINE)
 
 
 def judge(text: str | None, commands: Sequence[str], inert: Collection[str]) -> Report:
@@ -50,10 +52,21 @@ def _report(conclusion: str, title: str, summary: str, annotations: tuple[Annota
     return Report(name=CHECK, conclusion=conclusion, title=title, summary=summary, annotations=annotations)
 
 
-def issue_body(problems: Sequence[ConfigProblem], default_branch: str) -> str:
-    """Ask people to mend the file on the default branch."""
+def is_ours(issue: Issue, own: Collection[int]) -> bool:
+    """Tell whether this is the bot's issue about settings; `own` are the bot's user ids."""
+    return issue.author.id in own and not issue.is_pull and identity(issue.body) == ISSUE_MARKER
+
+
+def round_of(body: str) -> int:
+    """Give how many times the issue was opened, as its text says; 1 where nobody says so."""
+    found = _ROUND.search(body)
+    return int(found[1]) if found else 1
+
+
+def issue_body(problems: Sequence[ConfigProblem], default_branch: str, round_: int) -> str:
+    """Ask people to mend the file on the default branch, for the `round_`-th time."""
     text = (
-        f"{ISSUE_MARKER}\n`{config.PATH}` on the branch `{default_branch}` has mistakes, so it counts as absent: the defaults "
+        f"{ISSUE_MARKER}\n<!-- gitwright-round: {round_} -->\n`{config.PATH}` on the branch `{default_branch}` has mistakes, so it counts as absent: the defaults "
         f"hold for all settings until they are mended.\n\n{_lines(problems)}\n\n"
         "A pull request that changes the file gets the check `gitwright/config`, which says whether it is valid; "
         f"`gitwright validate` says it in a clone. Once `{default_branch}` has a valid file, this issue is closed by itself.\n"
@@ -61,9 +74,9 @@ def issue_body(problems: Sequence[ConfigProblem], default_branch: str) -> str:
     return truncate(text, messages.COMMENT_LIMIT)
 
 
-def mended(default_branch: str, sha: str) -> str:
-    """Say why the issue is closed; the commit tells one time from another."""
-    marker = keyed(Marker("answer"), f"settings-mended-{sha[:12]}")
+def mended(default_branch: str, round_: int) -> str:
+    """Say why the issue is closed, once each time that it was opened."""
+    marker = keyed(Marker("answer"), f"settings-mended-{round_}")
     return f"{marker}\n`{config.PATH}` on the branch `{default_branch}` is valid or gone: what it says holds again.\n"
 
 

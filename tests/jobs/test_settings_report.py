@@ -11,16 +11,17 @@ import pytest
 
 from bot.core.ids import identity
 from bot.core.repo_actions import CheckSettings, ReportSettings
-from bot.core.settings_report import ISSUE_TITLE
-from bot.core.values import Issue, Repo, Report
+from bot.core.settings_report import ISSUE_MARKER, ISSUE_TITLE
+from bot.core.values import Actor, Issue, Repo, Report
 from bot.engine.store import Store
-from bot.errors import NotFoundError
-from bot.jobs.settings_report import CheckSettingsJob, ReportSettingsJob
+from bot.errors import LockedError, NotFoundError
+from bot.jobs.settings_report import CheckSettingsJob, ReportSettingsJob, to_be_looked_at
 from bot.ports import Forge
 from tests.core.builders import DANA, REPO, SHA
 from tests.engine.conftest import SettableClock
 
 BROKEN = "limts: {}\n"
+ROBOT = Actor(99, "gitwright[bot]", is_bot=True)
 
 
 @dataclass
@@ -33,7 +34,8 @@ class _Forge:
     comments: list[str] = field(default_factory=list)
     reports: list[tuple[str, Report]] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
-    tip: str = SHA
+    said_in: list[int] = field(default_factory=list)
+    locked: bool = False
 
     async def repo(self, repo: Repo) -> Repo:
         return repo
@@ -45,9 +47,6 @@ class _Forge:
     async def pull_paths(self, _repo: Repo, _number: int) -> list[str]:
         return list(self.paths)
 
-    async def branch_sha(self, _repo: Repo, _branch: str) -> str | None:
-        return self.tip
-
     async def issue(self, _repo: Repo, number: int) -> Issue:
         if number not in self.issues:
             raise NotFoundError("gone")
@@ -55,18 +54,25 @@ class _Forge:
 
     async def find_issue(self, _repo: Repo, marker: str) -> Issue | None:
         self.calls.append("look")
-        return next((i for i in self.issues.values() if identity(i.body) == marker), None)
+        ours = [i for i in self.issues.values() if i.author == ROBOT and not i.is_pull]
+        return next((i for i in ours if identity(i.body) == marker), None)
 
     async def create_issue(self, _repo: Repo, title: str, body: str) -> int:
         number = len(self.issues) + 1
-        self.issues[number] = Issue(number, title, body, "open", DANA)
+        self.issues[number] = Issue(number, title, body, "open", ROBOT)
         return number
 
     async def reopen_issue(self, _repo: Repo, number: int, body: str) -> None:
         self.calls.append("write")
         self.issues[number] = replace(self.issues[number], body=body, state="open")
 
-    async def create_comment(self, _repo: Repo, _number: int, body: str, *, first: bool = False) -> int:
+    async def bot_ids(self, _repo: Repo) -> frozenset[int]:
+        return frozenset({ROBOT.id})
+
+    async def create_comment(self, _repo: Repo, number: int, body: str, *, first: bool = False) -> int:
+        if self.locked:
+            raise LockedError("Unable to create comment because issue is locked.")
+        self.said_in.append(number)
         if identity(body) not in map(identity, self.comments):
             self.comments.append(body)
         return 1
@@ -121,6 +127,27 @@ async def test_killed_before_its_number_was_stored_it_is_found_again(desk: Desk)
     assert await desk.report("limts: {}\nwrong: 1\n") == [(1, "open")]
 
 
+@pytest.mark.parametrize(
+    "theirs",
+    [
+        Issue(1, "Theirs", "Somebody else's words", "open", DANA),
+        Issue(1, "Theirs", ISSUE_MARKER, "open", DANA),
+        Issue(1, "Ours", f"{ISSUE_MARKER}\nof a pull request", "open", ROBOT, is_pull=True),
+        Issue(1, "Ours", "about something else", "open", ROBOT),
+    ],
+)
+async def test_what_is_not_the_bot_s_issue_about_settings_is_never_written_to(
+    desk: Desk, theirs: Issue
+) -> None:
+    desk.forge.issues[1] = theirs
+    await desk.store.put_id(f"{REPO.id}:settings-issue", "1")
+    assert await desk.report(BROKEN) == [(1, "open"), (2, "open")]
+    await desk.store.put_id(f"{REPO.id}:settings-issue", "1")
+    assert await desk.report("") == [(1, "open"), (2, "closed")]
+    assert desk.forge.issues[1] == theirs
+    assert desk.forge.said_in == [2]
+
+
 async def test_an_issue_that_people_deleted_is_opened_anew(desk: Desk) -> None:
     await desk.report(BROKEN)
     del desk.forge.issues[1]
@@ -128,14 +155,37 @@ async def test_an_issue_that_people_deleted_is_opened_anew(desk: Desk) -> None:
 
 
 async def test_each_time_that_it_is_mended_is_told_once(desk: Desk) -> None:
+    for times in (1, 2):
+        assert await desk.report(BROKEN) == [(1, "open")]
+        for _ in range(2):
+            assert await desk.report(None) == [(1, "closed")]
+            assert len(desk.forge.comments) == times
+
+
+async def test_killed_between_the_word_and_the_closing_it_is_said_once_whatever_was_pushed_since(
+    desk: Desk,
+) -> None:
     await desk.report(BROKEN)
-    assert await desk.report(None) == [(1, "closed")]
-    assert await desk.report(None) == [(1, "closed")]
+    opened = desk.forge.issues[1]
+    await desk.report("draft: true\n")
+    desk.forge.issues[1] = opened  # as if it had not been closed any more
+    assert await desk.report("sign_off: true\n") == [(1, "closed")]
     assert len(desk.forge.comments) == 1
-    desk.forge.tip = "c" * 40
-    assert await desk.report(BROKEN) == [(1, "open")]
+
+
+async def test_in_a_locked_conversation_it_is_closed_without_a_word(desk: Desk) -> None:
+    await desk.report(BROKEN)
+    desk.forge.locked = True
     assert await desk.report("") == [(1, "closed")]
-    assert len(desk.forge.comments) == 2
+    assert desk.forge.comments == []
+
+
+async def test_it_is_looked_at_by_itself_while_it_is_open_and_where_nobody_knows(desk: Desk) -> None:
+    looks = []
+    for text in (None, BROKEN, "", BROKEN, BROKEN):
+        looks.append([await to_be_looked_at(desk.store, REPO, in_use=used) for used in (True, False)])
+        await desk.report(text)
+    assert looks == [[True, False], [False, False], [True, True], [False, False], [True, True]]
 
 
 async def test_good_settings_are_looked_for_an_issue_once(desk: Desk) -> None:
