@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Literal
 
 from forge import objects
 from forge.auth import Actor
-from forge.errors import GitHubError, invalid
+from forge.errors import GitHubError, invalid, not_found
 from forge.pulls import LONGEST
 from forge.store import Row
 
@@ -89,6 +89,20 @@ def dismiss(forge: "Forge", repo: Row, pull: Row, review: Row, actor: Actor) -> 
         forge.db.run("UPDATE reviews SET state = 'DISMISSED' WHERE id = ?", review["id"])
         announce(forge, repo, pull, review["id"], "dismissed", actor.user)
     return forge.db.get("SELECT * FROM reviews WHERE id = ?", review["id"])
+
+
+def find_comment(forge: "Forge", repo: Row, comment_id: int) -> Row:
+    """A comment on a line, of a review that is submitted; 404 where there is none."""
+    row = forge.db.one(
+        "SELECT review_comments.* FROM review_comments JOIN reviews ON reviews.id = review_id"
+        " JOIN issues ON issues.id = reviews.issue_id"
+        " WHERE review_comments.id = ? AND issues.repo_id = ? AND reviews.state != 'PENDING'",
+        comment_id,
+        repo["id"],
+    )
+    if row is None:
+        raise not_found()
+    return row
 
 
 def announce(forge: "Forge", repo: Row, pull: Row, review_id: int, action: str, sender: Row) -> None:

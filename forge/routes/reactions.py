@@ -1,11 +1,11 @@
-"""Routes of reactions to issues and to comments."""
+"""Routes of reactions to issues, to comments, and to comments on lines of a pull request."""
 
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
-from forge import comments, issues, objects
+from forge import comments, issues, objects, reviewing
 from forge.auth import Access, needs
 from forge.errors import GitHubError, not_found
 from forge.paging import Page, Paged
@@ -14,8 +14,11 @@ router = APIRouter()
 
 ReactionsRead = Annotated[Access, needs("issues", "read", "pull_requests")]
 ReactionsWrite = Annotated[Access, needs("issues", "write", "pull_requests")]
+LineRead = Annotated[Access, needs("pull_requests", "read")]
+LineWrite = Annotated[Access, needs("pull_requests", "write")]
 ISSUE = "/repos/{owner}/{repo}/issues/{number:int}/reactions"
 COMMENT = "/repos/{owner}/{repo}/issues/comments/{comment_id:int}/reactions"
+LINE = "/repos/{owner}/{repo}/pulls/comments/{comment_id:int}/reactions"
 Content = Literal["+1", "-1", "laugh", "confused", "heart", "hooray", "rocket", "eyes"]
 
 
@@ -48,6 +51,22 @@ def delete_of_comment(access: ReactionsWrite, comment_id: int, reaction_id: int)
     """Take back a reaction to a comment."""
     subject = ("comment", int(comments.find_for(access, comment_id, "write")["id"]))
     return _delete(access, subject, reaction_id)
+
+
+@router.post(LINE, status_code=201)
+def react_to_line(
+    access: LineWrite, comment_id: int, body: NewReaction, response: Response
+) -> dict[str, Any]:
+    """React to a comment on a line; 200 if the caller has done so before."""
+    found = reviewing.find_comment(access.forge, access.repo, comment_id)
+    return _react(access, ("review_comment", int(found["id"])), body.content, response)
+
+
+@router.get(LINE)
+def list_of_line(access: LineRead, page: Paged, comment_id: int, content: Content | None = None) -> Response:
+    """List the reactions to a comment on a line."""
+    found = reviewing.find_comment(access.forge, access.repo, comment_id)
+    return _list(access, page, ("review_comment", int(found["id"])), content)
 
 
 @router.post(ISSUE, status_code=201)

@@ -87,6 +87,7 @@ _TABLE: tuple[tuple[str, str], ...] = (
     (f"{REPO}/issues/{{issue_number}}/reactions/{{reaction_id}}", "DELETE"),
     (f"{REPO}/issues/comments/{{comment_id}}/reactions", "GET POST"),
     (f"{REPO}/issues/comments/{{comment_id}}/reactions/{{reaction_id}}", "DELETE"),
+    (f"{REPO}/pulls/comments/{{comment_id}}/reactions", "GET POST"),
     # Pull requests
     (f"{REPO}/pulls", "GET POST"),
     (f"{REPO}/pulls/{{pull_number}}", "GET PATCH"),

@@ -44,6 +44,10 @@ def _reviews(world: World, one: str, head: str) -> None:
     review = f"{one}/reviews/{made['id']}"
     said = call(world.bot, "GET", f"{review}/comments?per_page=100")
     assert [(each["path"], each["line"], each["body"]) for each in said] == [("README.md", 1, "Say more")]
+    reactions = f"{one.rpartition('/')[0]}/comments/{said[0]['id']}/reactions"
+    eyes = call(world.bot, "POST", reactions, 201, json={"content": "eyes"})
+    assert call(world.bot, "POST", reactions, 200, json={"content": "eyes"})["id"] == eyes["id"]
+    assert [each["id"] for each in call(world.bot, "GET", f"{reactions}?content=eyes")] == [eyes["id"]]
     assert call(world.bot, "GET", review)["user"]["login"] == "alice"
     dismissed = call(world.admin, "PUT", f"{review}/dismissals", json={"message": "Done", "event": "DISMISS"})
     assert dismissed["state"] == "DISMISSED"
