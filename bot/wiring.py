@@ -147,22 +147,39 @@ class Local:
     log: str = "the log"
 
 
-async def build(settings: Settings, clock: Clock | None = None, local: Local | None = None) -> Bot:
-    """Build the bot from its settings; nothing runs before `start`."""
+async def build(
+    settings: Settings,
+    clock: Clock | None = None,
+    local: Local | None = None,
+    lock: FileLock | None = None,
+) -> Bot:
+    """Build the bot from its settings; nothing runs before `start`, which takes `lock`, held already or not."""
     clock = clock or SystemClock()
+    lock = lock or folder_lock(settings)
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     script = load_script(settings.script) if settings.script else None
     box = await sandboxes.choose(settings.sandbox)
     store = await Store.open(settings.database, clock)
     try:
-        return _assembled(settings, clock, local, script, box, store)
+        return _assembled(settings, clock, local, script, box, store, lock)
     except BaseException:
         await store.close()
         raise
 
 
+def folder_lock(settings: Settings) -> FileLock:
+    """Give the lock that keeps a second bot out of DATA_DIR."""
+    return FileLock(settings.data_dir / "bot.lock")
+
+
 def _assembled(
-    settings: Settings, clock: Clock, local: Local | None, script: Script | None, box: Sandbox, store: Store
+    settings: Settings,
+    clock: Clock,
+    local: Local | None,
+    script: Script | None,
+    box: Sandbox,
+    store: Store,
+    lock: FileLock,
 ) -> Bot:
     worktrees = WorktreeManager(settings.data_dir, box)
     forge = local.forge(worktrees) if local else _github(settings, clock)
@@ -201,7 +218,7 @@ def _assembled(
         reconciler,
         housekeeper,
         handlers,
-        FileLock(settings.data_dir / "bot.lock"),
+        lock,
     )
     return bot
 

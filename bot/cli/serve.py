@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from types import FrameType
@@ -19,13 +19,15 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from bot import credentials, log
+from bot.engine.lock import FileLock
 from bot.errors import UserError
 from bot.settings import Settings, load_settings
 from bot.web.app import Switch, create_app
+from bot.web.listening import Hurried, bound, most_connections, refusals_told
 from bot.web.setup import Setup
 from bot.web.setup_forms import is_loopback
 from bot.web.webhook import Webhook
-from bot.wiring import Bot, SystemClock, build
+from bot.wiring import Bot, SystemClock, build, folder_lock
 
 _log = structlog.get_logger(__name__)
 
@@ -55,21 +57,38 @@ async def serve(settings: Settings, reread: Callable[[], Settings]) -> int:
     early = _Early()
     if credentials.exposed(settings.data_dir):
         _log.warning("credentials_exposed", file=str(settings.data_dir / credentials.NAME), mend="chmod 600")
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = folder_lock(settings)
+    lock.take()
     try:
-        if settings.mode == "setup":
-            return await _set_up(settings, reread)
-        async with running(settings) as bot:
-            return await _listen(_app_of(bot), settings)
+        with _port(settings) as sockets:
+            if settings.mode == "setup":
+                return await _set_up(settings, reread, lock, sockets)
+            async with running(settings, lock) as bot:
+                return await _listen(_app_of(bot), settings, sockets)
     except asyncio.CancelledError:
         if not early.came:
             raise
         return 0
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _port(settings: Settings) -> Iterator[list[socket.socket]]:
+    """Have the port before anything starts, so that a start for nothing disturbs nobody's work."""
+    sockets = bound(settings.host, settings.port)
+    try:
+        yield sockets
+    finally:
+        for each in sockets:
+            each.close()
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Bot]:
+async def running(settings: Settings, lock: FileLock | None = None) -> AsyncIterator[Bot]:
     """Have the bot work inside of the block; it is stopped however the block, or its start, ends."""
-    bot = await build(settings)
+    bot = await build(settings, lock=lock)
     try:
         await bot.start()
         yield bot
@@ -82,7 +101,9 @@ def _app_of(bot: Bot) -> ASGIApp:
     return create_app(Webhook(secrets, bot.store.add_delivery, bot.clock), bot.ready)
 
 
-async def _set_up(settings: Settings, reread: Callable[[], Settings]) -> int:
+async def _set_up(
+    settings: Settings, reread: Callable[[], Settings], lock: FileLock, sockets: list[socket.socket]
+) -> int:
     """Serve the set-up page, and from its end on the bot, at the same port."""
     if (
         settings.webhook_secret
@@ -97,11 +118,10 @@ async def _set_up(settings: Settings, reread: Callable[[], Settings]) -> int:
         log.set_up(secrets=(*found.secrets(), setup.token))
         return found
 
-    later = _Later(load)
+    later = _Later(load, lock)
     setup = Setup(settings, SystemClock(), later.start)
     later.switch = Switch(setup.app())
     log.set_up(secrets=(*settings.secrets(), setup.token))
-    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def announce(port: int) -> None:
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 - read only
@@ -113,7 +133,7 @@ async def _set_up(settings: Settings, reread: Callable[[], Settings]) -> int:
             )
 
     try:
-        return await _listen(later.switch, settings, announce)
+        return await _listen(later.switch, settings, sockets, announce)
     finally:
         await later.stop()
 
@@ -123,8 +143,9 @@ class _Later:
 
     switch: Switch
 
-    def __init__(self, load: Callable[[], Settings]) -> None:
+    def __init__(self, load: Callable[[], Settings], lock: FileLock) -> None:
         self._load = load
+        self._lock = lock
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -140,7 +161,7 @@ class _Later:
             self._task.result()
 
     async def _run(self, started: asyncio.Event) -> None:
-        async with running(self._load()) as bot:
+        async with running(self._load(), self._lock) as bot:
             self.switch.bot = _app_of(bot)
             started.set()
             await asyncio.Event().wait()  # until it is stopped
@@ -155,12 +176,19 @@ class _Later:
             self._task.result()
 
 
-async def _listen(app: ASGIApp, settings: Settings, announce: Callable[[int], None] | None = None) -> int:
+async def _listen(
+    app: ASGIApp,
+    settings: Settings,
+    sockets: list[socket.socket],
+    announce: Callable[[int], None] | None = None,
+) -> int:
     """Serve `app` until a signal comes; `announce` is told the port once it is open."""
     config = uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
+        http=Hurried,
+        limit_concurrency=most_connections(),
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=2,
@@ -170,7 +198,7 @@ async def _listen(app: ASGIApp, settings: Settings, announce: Callable[[int], No
     server = Server(config, pid, announce=announce)
     pid.write_text(f"{os.getpid()}\n", encoding="ascii")
     try:
-        await server.serve()
+        await server.serve(sockets)
     finally:
         pid.unlink(missing_ok=True)
     return 0 if server.started else 1
@@ -212,7 +240,8 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Open the port, and tell which it is."""
-        await super().startup(sockets)
+        with refusals_told(self.config.host, self.config.port):
+            await super().startup(sockets)
         if self.started and self._announce is not None:
             self._announce(self.servers[0].sockets[0].getsockname()[1])
 

@@ -6,12 +6,13 @@ import base64
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -209,7 +210,31 @@ def test_a_signal_during_set_up_ends_the_server_in_order(server: Server) -> None
             assert answer.status_code == status
         assert server.end() == 0
     assert "Traceback" not in server.log
-    assert list(server.data.iterdir()) == []
+    assert [path.name for path in server.data.iterdir()] == ["bot.lock"]
+
+
+def test_a_second_server_on_the_same_data_leaves_the_one_that_is_being_set_up_alone(server: Server) -> None:
+    second = replace(server, folder=server.folder / "second", settings={**server.settings, "PORT": "0"})
+    second.folder.mkdir()
+    with server.running():
+        server.link()
+        with second.running():
+            assert second.process.wait(_PATIENCE) == 1
+        assert f"(process {server.process.pid})" in second.log
+        assert "Traceback" not in second.log
+        assert (server.data / "serve.pid").read_text() == f"{server.process.pid}\n"
+        assert server.end() == 0
+
+
+def test_a_port_in_use_ends_the_start_with_the_next_step(server: Server) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as other:
+        server.settings["PORT"] = str(other.getsockname()[1])
+        with server.running():
+            assert server.process.wait(_PATIENCE) == 1
+    assert f"Port {server.settings['PORT']} on 127.0.0.1 is in use." in server.log
+    assert "set GITWRIGHT_PORT to a free port" in server.log
+    assert "Traceback" not in server.log
+    assert not (server.data / "serve.pid").exists()
 
 
 def test_a_start_that_fails_after_set_up_is_shown_and_repeated_without_a_restart(
