@@ -35,7 +35,7 @@ def create_app(webhook: Webhook, ready: Callable[[], Awaitable[dict[str, str]]])
     @app.get("/setup")
     async def setup(_: Request) -> Response:
         """Tell whoever comes back with an old link that there is nothing left to set up."""
-        return page("setup_closed.html", 410, wrong=True, used=True)
+        return page("setup_closed.html", 410, wrong=True, used=True, lapsed=False)
 
     return app
 

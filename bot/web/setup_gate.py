@@ -1,42 +1,59 @@
-"""Owns who may see set-up: whoever brings the one-time token, and after that the browser that brought it."""
+"""Owns who may see set-up: the one browser that brought the token last."""
 
 from __future__ import annotations
 
 import hmac
 import re
 import secrets
+from collections import deque
 from urllib.parse import parse_qsl, urlsplit
 
-from starlette.requests import Request
+import structlog
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 
 from bot.web.setup_pages import page
+
+_log = structlog.get_logger(__name__)
 
 COOKIE = "gitwright_setup"
 FORM_LIMIT = 64 << 10  # bytes
 
 
 class Gate:
-    """The token of one set-up, and what a browser gets for it."""
+    """The token of one set-up, and what the browser that brings it gets; the next that does takes its place."""
 
     def __init__(self) -> None:
         self.token = secrets.token_urlsafe(32)
         self.csrf = secrets.token_urlsafe(32)  # what each form brings back
         self._session = secrets.token_urlsafe(32)
+        self._opened = False
+        self._ended: deque[str] = deque(maxlen=50)
 
     def admits(self, request: Request, *, closed: bool) -> Response | None:
         """Give the answer to whoever has to be told something first, None to those who may go on; `closed` takes no token."""
         given = request.query_params.get("token")
         if given is not None and not closed and same(given, self.token):
+            self._renew(request)
             answer = RedirectResponse("/setup", 303)  # so that the token stays in no history
             secure = request.scope["scheme"] == "https"
             answer.set_cookie(
                 COOKIE, self._session, httponly=True, samesite="lax", path="/setup", secure=secure
             )
             return answer
-        if same(request.cookies.get(COOKIE, ""), self._session):
+        cookie = request.cookies.get(COOKIE, "")
+        if same(cookie, self._session):
             return None
-        return page("setup_closed.html", 403, wrong=given is not None, used=closed)
+        lapsed = any(same(cookie, each) for each in self._ended)
+        return page("setup_closed.html", 403, wrong=given is not None, used=closed, lapsed=lapsed)
+
+    def _renew(self, request: Request) -> None:
+        """End what the token opened before: two who hold it cannot both go on, so neither stays unseen."""
+        if self._opened:
+            self._ended.append(self._session)
+            self._session, self.csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+            _log.warning("setup_opened_again", client=request.client.host if request.client else "")
+        self._opened = True
 
     async def form(self, request: Request, *, closed: bool) -> dict[str, str] | Response:
         """Give the fields of a form of ours, or the answer where it is none."""
@@ -80,17 +97,20 @@ def _is_origin(text: str) -> bool:
 
 
 async def _fields(request: Request) -> dict[str, str] | None:
-    """Read a form; None where it is none, or too large."""
+    """Read a form; None where it is none, too large, or not whole."""
     if (
         request.headers.get("content-type", "").partition(";")[0].strip()
         != "application/x-www-form-urlencoded"
     ):
         return None
     body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > FORM_LIMIT:
-            return None
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > FORM_LIMIT:
+                return None
+    except ClientDisconnect:
+        return None
     try:
         return dict(parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=50))
     except ValueError:

@@ -79,6 +79,24 @@ async def test_the_token_leaves_the_address_for_a_cookie_that_scripts_and_other_
     assert stage.setup.token not in await stage.enter()
 
 
+async def test_each_use_of_the_token_ends_what_it_opened_before(stage: Stage) -> None:
+    await stage.enter()
+    first, forgery_token = dict(stage.http.cookies), stage.csrf
+    stage.http.cookies.clear()
+    await stage.enter()  # another browser
+    assert stage.csrf != forgery_token
+    second = dict(stage.http.cookies)
+    stage.http.cookies.clear()
+    stage.http.cookies.update(first)
+    page = await stage.http.get("/setup")
+    assert page.status_code == 403
+    assert "Another browser has opened set-up since" in said(page)
+    assert (await stage.send("app", owner="me")).status_code == 403
+    stage.http.cookies.clear()
+    stage.http.cookies.update(second)
+    assert (await stage.http.get("/setup")).status_code == 200
+
+
 async def test_pages_forbid_scripts_frames_and_everything_from_elsewhere(stage: Stage) -> None:
     await stage.enter()
     page = await stage.http.get("/setup")
@@ -259,7 +277,9 @@ async def test_a_bot_that_does_not_start_says_why_keeps_the_app_and_starts_when_
     assert kept is not None
     stage.http.cookies.clear()
     back = await stage.http.get("/setup", params={"token": stage.setup.token}, follow_redirects=True)
-    assert (back.status_code, back.text) == (503, page.text), "the link opens the page until all is done"
+    assert (back.status_code, said(back)) == (503, said(page)), "the link opens the page until all is done"
+    assert stage.csrf not in back.text
+    stage.csrf = re.findall(r'name="csrf" value="([^"]+)"', back.text)[0]
     assert (await stage.send("start")).status_code == 303
     assert (await stage.http.get("/setup")).status_code == 200
     assert (stage.stored, stage.start.count) == (kept, 2)

@@ -19,7 +19,7 @@ _ASK = """
 import json, bot
 from bot.web.setup_manifest import template
 from bot.web.setup_pages import page
-print(json.dumps([bot.__file__, template(), page("setup_closed.html", wrong=True, used=True).status_code]))
+print(json.dumps([bot.__file__, template(), page("setup_closed.html", wrong=True, used=True, lapsed=False).status_code]))
 """
 
 
