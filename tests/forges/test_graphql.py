@@ -1,7 +1,10 @@
 """What is read by GraphQL is what REST says, value by value; and where GraphQL fails, REST is asked."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import jwt
@@ -11,9 +14,11 @@ from hypothesis import strategies as st
 
 from bot.core.values import PullState, Repo
 from bot.errors import NotFoundError
+from bot.forges.github import GitHubForge
 from bot.forges.github.graphql import graphql_url
 from bot.ports import Forge, Look
 from tests.forges.conftest import RunningForge, a_forge
+from tests.forges.scripted_server import Say, ScriptedServer, scripted_server
 
 CONCLUSIONS = ("success", "failure", "neutral", "cancelled", "skipped", "timed_out", "action_required")
 
@@ -176,16 +181,16 @@ async def test_one_look_serves_what_had_happened_before_it(
 
 @pytest.mark.parametrize("mode", ["app"])
 @pytest.mark.parametrize(
-    ("fault", "more", "stays"),
+    ("fault", "more"),
     [
-        ("graphql_limited", {}, True),
-        ("error_before", {"status": 404}, False),
-        ("error_before", {"status": 400}, True),
-        ("error_before", {"status": 403}, True),
+        ("graphql_limited", {}),
+        ("error_before", {"status": 404}),
+        ("error_before", {"status": 400}),
+        ("error_before", {"status": 403}),
     ],
 )
 async def test_where_graphql_fails_rest_is_asked(
-    forge: Forge, server: RunningForge, repo: Repo, fault: str, more: dict[str, Any], stays: bool
+    forge: Forge, server: RunningForge, repo: Repo, fault: str, more: dict[str, Any]
 ) -> None:
     number = pull(server, repo, "fallen-back")["number"]
     before = len(server.requests())
@@ -195,7 +200,139 @@ async def test_where_graphql_fails_rest_is_asked(
     seen = calls(server, before)
     assert seen.count("POST /graphql") == 1  # left alone for a while, or for good
     assert seen.count(f"GET /repos/{repo.slug}/pulls/{number}") == 2
+    assert forge.capabilities.graphql
+
+
+UNKNOWN_FIELD = {
+    "path": ["query", "repository", "pullRequest", "fullDatabaseId"],
+    "extensions": {"code": "undefinedField", "typeName": "PullRequest", "fieldName": "fullDatabaseId"},
+    "message": "Field 'fullDatabaseId' doesn't exist on type 'PullRequest'",
+}
+WHO = {"__typename": "User", "login": "dana", "databaseId": 3}
+PULL = {
+    **dict.fromkeys(("mergedAt", "mergeCommit"), None),
+    **{"number": 3, "state": "OPEN", "title": "T", "body": "B", "isDraft": False, "merged": False},
+    **{"mergeable": "MERGEABLE", "headRefName": "h", "headRefOid": "a" * 40, "baseRefName": "main"},
+    **{"baseRefOid": "b" * 40, "author": WHO, "commits": {"nodes": [{"commit": {"oid": "a" * 40}}]}},
+}
+
+
+def holes(value: Any) -> Iterator[Any]:
+    """Every value that differs from this one by one part's being null."""
+    parts = list(value.items() if isinstance(value, dict) else enumerate(value)) if value else []
+    for key, part in parts:
+        for put in (None, *(holes(part) if isinstance(part, dict | list) else ())):
+            copy = dict(value) if isinstance(value, dict) else list(value)
+            copy[key] = put
+            yield copy
+
+
+RUN = {
+    "__typename": "CheckRun",
+    **{"databaseId": 1, "name": "n", "status": "COMPLETED", "conclusion": "SUCCESS", "permalink": "/runs/1"},
+    **dict.fromkeys(("detailsUrl", "title", "summary", "text")),
+    "checkSuite": {"app": {"databaseId": 1, "slug": "s"}},
+}
+STATUS = {
+    "__typename": "StatusContext",
+    **{"context": "c", "state": "SUCCESS", "description": "", "targetUrl": None, "creator": WHO},
+}
+CONTEXTS = {"contexts": {"pageInfo": {"hasNextPage": False}, "nodes": [RUN, STATUS]}}
+FULL = {
+    **PULL,
+    "commits": {"nodes": [{"commit": {"oid": "a" * 40, "statusCheckRollup": CONTEXTS}}]},
+}
+TALK = {
+    "__typename": "Issue",
+    **{"number": 3, "title": "T", "body": "B", "state": "OPEN", "author": WHO},
+    "labels": {"pageInfo": {"hasNextPage": False}, "nodes": [{"name": "bug"}]},
+    "comments": {
+        "pageInfo": {"hasNextPage": False},
+        "nodes": [
+            {"fullDatabaseId": "9", "body": "b", "createdAt": "c", "updatedAt": "u", "author": WHO},
+        ],
+    },
+}
+REST = {
+    "/repos/acme/greeter/pulls/3": {
+        **{"number": 3, "title": "by REST", "state": "closed"},
+        **{name: {"ref": name, "sha": "c" * 40} for name in ("head", "base")},
+    },
+    "/repos/acme/greeter/issues/3": {"number": 3, "title": "by REST", "state": "open"},
+    "/repos/acme/greeter/issues/3/comments?per_page=100": [],
+    "/repos/acme/greeter/issues?per_page=100&labels=a&state=open": [],
+    "/repos/acme/greeter/issues?per_page=100&labels=b&state=open": [],
+    "/user": {"id": 1, "login": "bot"},
+}
+SPOKEN_WITH = Repo(7, "acme", "greeter", "main", True, None)
+
+
+@dataclass
+class _Clock:
+    at: datetime = field(default_factory=lambda: datetime(2026, 1, 1, tzinfo=UTC))
+
+    def now(self) -> datetime:
+        return self.at
+
+
+@pytest.fixture
+async def scripted() -> AsyncIterator[ScriptedServer]:
+    async with scripted_server() as running:
+        yield running
+
+
+async def asked_of(scripted: ScriptedServer, graphql: Say, *, times: int) -> GitHubForge:
+    """Ask several times, long after one another, what GraphQL answers in this way and REST always."""
+    scripted.otherwise = lambda asked: graphql if asked.path == "/graphql" else Say(200, REST[asked.path])
+    clock = _Clock()
+    forge = GitHubForge(scripted.url, token="t", write_gap=0, clock=clock)
+    for _ in range(times):
+        assert (await forge.pull_state(SPOKEN_WITH, 3)).pull.title == "by REST"
+        clock.at += timedelta(minutes=6)
+    return forge
+
+
+@pytest.mark.parametrize(
+    ("answer", "times", "stays"),
+    [
+        (Say(200, {"errors": [UNKNOWN_FIELD]}), 1, False),
+        (Say(200, {"errors": [{"message": "Something went wrong while executing your query"}]}), 3, True),
+        (Say(200, {"message": "Maintenance"}), 3, True),
+        (Say(200, {"data": None}), 3, True),
+        (Say(200, {"data": {}, "errors": "odd"}), 3, True),
+        (Say(404, {"message": "Not Found"}), 1, True),
+        (Say(404, {"message": "Not Found"}), 2, False),
+    ],
+)
+async def test_graphql_is_given_up_for_what_a_server_lacks_and_for_no_odd_answer(
+    scripted: ScriptedServer, answer: Say, times: int, stays: bool
+) -> None:
+    forge = await asked_of(scripted, answer, times=times)
+    asked = scripted.lines.count("POST /graphql")
     assert forge.capabilities.graphql is stays
+    scripted.otherwise = lambda _: Say(200, {"data": {"repository": {"p3": PULL}}})
+    await forge.pull_state(SPOKEN_WITH, 3) if stays else None
+    assert scripted.lines.count("POST /graphql") == asked + stays
+    await forge.aclose()
+
+
+async def test_a_null_where_no_one_may_be_leads_to_rest_and_no_further(scripted: ScriptedServer) -> None:
+    forge = GitHubForge(scripted.url, token="t", write_gap=0)
+    one_null = {"pageInfo": {"hasNextPage": False}, "nodes": [None, {"number": 1}]}
+    asking: tuple[tuple[Callable[[], Awaitable[object]], list[Any]], ...] = (
+        (partial(forge.pull_state, SPOKEN_WITH, 3), [None, *({"p3": each} for each in holes(FULL))]),
+        (partial(forge.conversation, SPOKEN_WITH, 3), [{"issueOrPullRequest": each} for each in holes(TALK)]),
+        (partial(forge.labeled_issues, SPOKEN_WITH, "a", "b"), [{"issues": None}, {"issues": one_null}]),
+    )
+    for ask, answers in asking:
+        for told in answers:
+            reply = Say(200, {"data": {"repository": told}})
+            scripted.otherwise = lambda asked, reply=reply: (  # type: ignore[misc]
+                reply if asked.path == "/graphql" else Say(200, REST.get(asked.path, []))
+            )
+            await ask()
+    assert forge.capabilities.graphql
+    await forge.aclose()
 
 
 @pytest.mark.parametrize("mode", ["app"])

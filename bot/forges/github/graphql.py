@@ -6,9 +6,9 @@ Whatever is asked or changed here can be over REST too; `None` means that it has
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
@@ -19,9 +19,11 @@ from bot.forges.github.transport import Access, Api
 _log = structlog.get_logger(__name__)
 
 JsonDict = dict[str, Any]
+_T = TypeVar("_T")
 
 MOST_PULLS = 20  # of one document: with their checks they stay far below GitHub's limit of nodes
 PAUSE = timedelta(minutes=5)  # before a server that gave no usable answer is asked again
+_LACKS = frozenset({"undefinedField", "undefinedType", "argumentNotAccepted"})  # as GitHub's servers say it
 _RUN = re.compile(r"/(?:runs|job)/(\d+)(?:[?#]|$)")
 
 _WHO = "__typename login ... on User { databaseId } ... on Bot { databaseId }"
@@ -55,6 +57,7 @@ class GraphQL:
         self._api = api
         self._url = graphql_url(api.base)
         self.off = False  # for good
+        self._not_found = False  # said by the last answer
         self._again: datetime | None = None
 
     @property
@@ -77,45 +80,71 @@ class GraphQL:
             )
             told = answer.json()
         except NotFoundError as error:
-            self.off = True
-            _log.info("no_graphql_here", error=str(error))
-            return None
-        except (
-            LimitedError
-        ):  # REST has limits of its own; what may go on is known to the next call without asking
-            return None
+            self._missing(str(error))
+        except LimitedError:
+            pass  # REST has limits of its own; what may go on is known to the next call without asking
         except RetryableError as error:
             self._rest(str(error), timedelta(seconds=error.after) if error.after else PAUSE)
-            return None
         except ForgeError as error:
             if error.status == 401:
                 raise
             self._rest(str(error), PAUSE)
-            return None
-        if not isinstance(told, dict):
+        except ValueError as error:
+            self._rest(f"its answer is no JSON: {error}", PAUSE)
+        else:
+            self._not_found = False
+            if isinstance(told, dict):
+                wait = wait_for_graphql(answer.headers, told, self._api.now().timestamp())
+                return self._data(told, wait, writes=writes)
             self._rest("its answer is no object", PAUSE)
-            return None
-        wait = wait_for_graphql(answer.headers, told, self._api.now().timestamp())
-        return self._data(told, wait, writes=writes)
+        return None
 
     def _data(self, told: JsonDict, wait: float | None, *, writes: bool) -> JsonDict | None:
-        errors = [each for each in told.get("errors") or () if isinstance(each, dict)]
+        listed = told.get("errors")
+        errors = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
         if not errors and isinstance(told.get("data"), dict):
             data: JsonDict = told["data"]
             return data
         said = "; ".join(str(each.get("message")) for each in errors)[:300]
         if wait is not None:
             self._rest(said, timedelta(seconds=wait))
-        elif "data" not in told and not writes:  # a server that lacks a mutation still answers queries
-            self.off = True  # it does not know the fields: an older server
+        elif (
+            any(map(_unknown, errors)) and not writes
+        ):  # a server that lacks a mutation still answers queries
+            self.off = True
             _log.warning("graphql_not_understood", error=said)
+        elif not isinstance(told.get("data"), dict):
+            self._rest(said or "its answer holds no data", PAUSE)
         else:
             _log.info("graphql_partly_answered", error=said)  # REST says which of it may not be read, and why
         return None
 
+    def _missing(self, why: str) -> None:
+        """Ask a server that says there is none once more: something between us may have said so."""
+        if self._not_found:
+            self.off = True
+            _log.info("no_graphql_here", error=why)
+        self._not_found = True
+        self._rest(why, PAUSE)
+
     def _rest(self, why: str, pause: timedelta) -> None:
         self._again = self._api.now() + pause
         _log.warning("graphql_rests", error=why, seconds=pause.total_seconds())
+
+
+def whole(read: Callable[[], _T | None]) -> _T | None:
+    """Read an answer; None, so that REST is asked, where a part is null or missing that never should be."""
+    try:
+        return read()
+    except (KeyError, TypeError, AttributeError, IndexError, ValueError, ForgeError) as error:
+        _log.warning("graphql_not_whole", error=repr(error))
+        return None
+
+
+def _unknown(error: JsonDict) -> bool:
+    """Tell whether an error means that this server's schema lacks what was asked for: an older one."""
+    more = error.get("extensions")
+    return isinstance(more, dict) and more.get("code") in _LACKS
 
 
 def graphql_url(api_url: str) -> str:
@@ -179,6 +208,14 @@ def issue_parts(found: JsonDict) -> tuple[JsonDict, list[JsonDict]] | None:
         "labels": found["labels"]["nodes"],
     }
     return issue, [_comment(each) for each in found["comments"]["nodes"]]
+
+
+def numbers(found: JsonDict) -> list[int] | None:
+    """Give the numbers of the issues that were listed, in order; None where there are more than one answer holds."""
+    issues = found["issues"]
+    if issues["pageInfo"]["hasNextPage"]:
+        return None
+    return sorted(int(each["number"]) for each in issues["nodes"])
 
 
 def _comment(node: JsonDict) -> JsonDict:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from bot.core.values import Comment, Issue, PullState, Repo
 from bot.errors import NotFoundError
@@ -64,23 +65,19 @@ class GitHubLooks(GitHubReads):
         for chunk in graphql.chunks(numbers):
             told = await self._ask(repo, graphql.pulls(chunk)) or {}
             for number in chunk:
-                parts = graphql.pull_parts(node) if (node := told.get(f"p{number}")) else None
-                if parts is None:
-                    continue
-                pull = views.read(views.PullView, parts[0]).value()
-                runs = views.newest([views.read(views.CheckRunView, each) for each in parts[1]])
-                statuses = [views.read(views.StatusView, each).value(users) for each in parts[2]]
-                checks = (*(run.value(app) for run in runs), *statuses) if pull.state == "open" else ()
-                found[number] = PullState(pull, checks)
+                if node := told.get(f"p{number}"):
+                    state = graphql.whole(partial(_state, node, app, users))
+                    if state is not None:
+                        found[number] = state
         return found
 
     async def conversation(self, repo: Repo, number: int) -> tuple[Issue, list[Comment]]:
         """Read an issue and all its comments, oldest first; of a pull request the comments are not read."""
         told = await self._ask(repo, graphql.conversation(), number=number) if self._graphql.usable else None
-        parts = graphql.issue_parts(node) if told and (node := told.get("issueOrPullRequest")) else None
-        if parts is not None:
-            comments = [views.read(views.CommentView, each).value() for each in parts[1]]
-            return views.read(views.IssueView, parts[0]).value(), comments
+        if told and (node := told.get("issueOrPullRequest")):
+            found = graphql.whole(partial(_conversation, node))
+            if found is not None:
+                return found
         issue = await self.issue(repo, number)
         return issue, [] if issue.is_pull else await self.comments(repo, number)
 
@@ -88,8 +85,9 @@ class GitHubLooks(GitHubReads):
         """List the numbers of open issues that bear any of these labels."""
         if self._graphql.usable and len(labels) > 1:
             told = await self._ask(repo, graphql.labelled(), labels=list(labels))
-            if told is not None and not told["issues"]["pageInfo"]["hasNextPage"]:
-                return sorted(each["number"] for each in told["issues"]["nodes"])
+            found = graphql.whole(partial(graphql.numbers, told)) if told is not None else None
+            if found is not None:
+                return found
         return await super().labeled_issues(repo, *labels)
 
     async def _ask(self, repo: Repo, document: str, **variables: object) -> JsonDict | None:
@@ -107,3 +105,21 @@ class GitHubLooks(GitHubReads):
         if self._graphql.off:  # this server has none, or an older one
             self.leave_graphql()
         return told.get("repository") if told is not None else None
+
+
+def _state(node: JsonDict, app: int | None, users: frozenset[int]) -> PullState | None:
+    parts = graphql.pull_parts(node)
+    if parts is None:
+        return None
+    pull = views.read(views.PullView, parts[0]).value()
+    runs = views.newest([views.read(views.CheckRunView, each) for each in parts[1]])
+    statuses = [views.read(views.StatusView, each).value(users) for each in parts[2]]
+    return PullState(pull, (*(run.value(app) for run in runs), *statuses) if pull.state == "open" else ())
+
+
+def _conversation(node: JsonDict) -> tuple[Issue, list[Comment]] | None:
+    parts = graphql.issue_parts(node)
+    if parts is None:
+        return None
+    comments = [views.read(views.CommentView, each).value() for each in parts[1]]
+    return views.read(views.IssueView, parts[0]).value(), comments
