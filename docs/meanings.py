@@ -50,10 +50,11 @@ CONFIGURATION_SAID = (
 A mistake is told with its line, and with what was probably meant, wherever somebody can mend it:
 
 - A pull request that changes the file gets the check `gitwright/config` on its head, one from a fork too: each mistake at its line,
-  or what differs from the defaults. The file is read there and never followed; what counts is the default branch.
+  or what differs from the defaults. The file is read there and never followed; what counts is the default branch. *Re-run* has it read again. Of a
+  file above 64 KiB nothing is read, and the first hundred mistakes are named.
 - While the file on the default branch is broken, one issue, “Gitwright: mend .github/gitwright.yml”, names the mistakes. It is edited
-  when they change, closed when they are mended, and opened again rather than doubled. It is looked at when a push changes the file and when a
-  track begins.
+  when they change, closed when they are mended, and opened again rather than doubled. It is looked at when a push changes the file, when a
+  track begins with a broken one, and every hour while it is open.
 - A track that begins meanwhile says so on its issue and in its status comment. It goes by the defaults, and reads the file again before the work
   begins.
 - `gitwright validate [PATH...]` says the same in a clone, for this file and for every `BACKLOG.yaml`, before anything is pushed; exit status 1 means

@@ -20,13 +20,14 @@ from bot.core.events import (
     PullClosed,
     Pushed,
 )
+from bot.core.ids import repository_line
 from bot.core.life_repair import BEING_REBASED
 from bot.core.messages_status import status
 from bot.core.track import TRACKS, Track
 from bot.core.values import Actor, Comment, Issue, Pull, Repo
 from bot.engine.firsts import is_first
 from bot.engine.store import Commit, Store
-from bot.errors import ForgeError, LimitedError, NotFoundError
+from bot.errors import ForgeError, LimitedError, NotFoundError, RetryableError
 from bot.handler import Reads
 from bot.jobs.reconcile import KEPT, OVERLAP, POLL_OVERLAP, Reconciler
 from bot.jobs.restore import Recall
@@ -60,6 +61,7 @@ class _Forge:
     broken: set[int] = field(
         default_factory=set
     )  # numbers of deliveries and repositories that cannot be read
+    gone: set[int] = field(default_factory=set)  # numbers of deliveries that are kept no longer
     since: list[datetime] = field(default_factory=list)
     about: Issue | None = LABELED
     unheard: list[UnheardComment] = field(default_factory=list)
@@ -103,8 +105,11 @@ class _Forge:
         return self.lost
 
     async def delivery_payload(self, id_: int) -> JsonDict:
+        self.asked.append(f"delivery {id_}")
         if id_ in self.broken:
-            raise ForgeError("500 Internal Server Error")
+            raise RetryableError("500 Internal Server Error")
+        if id_ in self.gone:
+            raise NotFoundError("404 Not Found")
         return {"id": id_}
 
     async def unheard_commands(self, repo: Repo, since: datetime) -> list[UnheardComment]:
@@ -420,6 +425,17 @@ async def test_a_delivery_that_cannot_be_fetched_hides_nothing_and_is_asked_for_
     assert forge.since == [NOW - KEPT, NOW - KEPT, NOW - OVERLAP]
 
 
+async def test_a_delivery_that_can_never_be_had_is_passed_over_and_asked_for_once(store: Store) -> None:
+    lost = [FailedDelivery(number, f"guid-{number}", "push") for number in (1, 2)]
+    forge = _Forge(lost=lost, gone={1})
+    sweeper = Reconciler(store, cast(Forge, forge), _Clock())
+    for _ in range(2):
+        await sweeper.poll()
+    assert [each.id for each in await store.pending_deliveries(9)] == ["guid-2"]
+    assert forge.since == [NOW - KEPT, NOW - POLL_OVERLAP]
+    assert forge.asked == ["delivery 1", "delivery 2"]
+
+
 async def test_commands_that_nobody_heard_are_taken_up_soon_after_a_start_and_every_hour(
     store: Store,
 ) -> None:
@@ -434,6 +450,35 @@ async def test_commands_that_nobody_heard_are_taken_up_soon_after_a_start_and_ev
     await sweeper.sweep(tracks=True)
     assert forge.heard == [NOW - KEPT, NOW - OVERLAP]
     assert [each.id for each in await store.pending_deliveries(9)] == ["unheard-comment-5"]
+
+
+async def test_settings_are_looked_at_every_hour_while_the_issue_about_them_may_be_open(store: Store) -> None:
+    forge = _Forge(installed=[REPO, replace(REPO, id=8, name="other"), replace(REPO, id=9, archived=True)])
+    for repo, kept in ((8, "31"), (9, "31")):
+        await store.put_id(f"{repo}:settings-issue", kept)
+    clock = _Clock()
+    sweeper = Reconciler(store, cast(Forge, forge), clock)
+
+    async def looked_at() -> list[int]:
+        clock.time += timedelta(hours=1)
+        await sweeper.sweep(tracks=False)
+        assert [await events(store, repository_line(each.id)) for each in forge.installed] == [[], [], []]
+        await sweeper.sweep(tracks=True)
+        found = [each for repo in forge.installed for each in await events(store, repository_line(repo.id))]
+        assert all(
+            (each["kind"], each["settings"], each["branch"]) == ("pushed", True, "main") for each in found
+        )
+        return [each["repo"]["id"] for each in found]
+
+    assert await looked_at() == [8]
+    await store.put_id("8:settings-issue", "31 closed")
+    await keep(store, a_track(a_task()))
+    assert await looked_at() == [REPO.id]  # nobody has looked for its issue yet, in this database
+    await store.put_id(f"{REPO.id}:settings-issue", "none")
+    assert await looked_at() == []
+    await store.put_id(f"{REPO.id}:settings-issue", "5")
+    forge.nobody_says = True
+    assert await looked_at() == [REPO.id]
 
 
 async def test_comments_that_cannot_be_read_end_no_sweep(store: Store) -> None:
