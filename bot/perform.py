@@ -27,7 +27,6 @@ from bot.core.events import EVENTS, ActionFailed, OwnEvent, StepWaits
 from bot.core.ids import Marker, identity, is_repository_line, parse_marker
 from bot.core.repo_actions import REPO_ACTIONS, RepoAction
 from bot.core.track import TRACKS, Track
-from bot.core.values import Repo
 from bot.engine.firsts import is_first
 from bot.engine.store import OutboxRow, Store, TrackEvent
 from bot.errors import (
@@ -236,16 +235,19 @@ class Performer:
 
     async def _write_status(self, track: Track, limited: str) -> None:
         news = limited and await self.store.get_id(f"{track.key}:limited") != limited
-        known = await self.store.get_id(f"{track.key}:status") is not None
+        known = await self.store.get_id(f"{track.key}:status")
         # Edits can wait, but for the one that says for what and how long everything waits.
-        with urgency.can_wait(known and not news):
-            # The label first: whoever reads that the track is done finds it labelled so.
-            await self._write_label(track)
-            points.reached("status-labelled")
+        with urgency.can_wait(known is not None and not news):
             body = messages_status.status(track, self.commands(track), self.boxes(track), limited)
             digest = sha256(body.encode()).hexdigest()
-            if await self.store.get_id(f"{track.key}:status-sha256") != digest:
-                await self._write_comment(track, body)
+            changed = await self.store.get_id(f"{track.key}:status-sha256") != digest
+            # The label first: whoever reads that the track is done finds it labelled so.
+            edit = (int(known), body) if changed and known is not None else None
+            edited = await self._write_label(track, edit)
+            points.reached("status-labelled")
+            if changed:
+                if not edited:
+                    await self._write_comment(track, body)
                 self.edited[track.key] = self.clock.now()
                 await self.store.put_id(f"{track.key}:status-sha256", digest)
         if news:
@@ -283,30 +285,21 @@ class Performer:
         found = await self.forge.find_comment(track.repo, track.issue, str(Marker("status", track.id)))
         return found.id if found else None
 
-    async def _write_label(self, track: Track) -> None:
+    async def _write_label(self, track: Track, edit: tuple[int, str] | None) -> bool:
+        """Let the issue's label say how the track stands; tells whether the comment was edited with it."""
         if track.state == "superseded":
-            return  # the issue's label tells of the newer round
+            return False  # the issue's label tells of the newer round
         wanted = messages.label(track)
         key = f"{track.repo.id}/{track.issue}:label"
         known = await self.store.get_id(key)
         if known == (wanted or ""):
-            return
-        ours = set(messages.labels(track.config))
-        current = (
-            {known} if known is not None else set((await self.forge.issue(track.repo, track.issue)).labels)
+            return False
+        ours = messages.labels(track.config)
+        edited = await self.forge.show_label(
+            track.repo, track.issue, wanted, ours=ours, before=known, edit=edit
         )
-        if wanted and wanted not in current:
-            color, description = messages.labels(track.config)[wanted]
-            await self._ensure_label(track.repo, wanted, color, description)
-            await self.forge.add_label(track.repo, track.issue, wanted)
-        for name in sorted((current & ours) - {wanted}):
-            await self.forge.remove_label(track.repo, track.issue, name)
         await self.store.put_id(key, wanted or "")
-
-    async def _ensure_label(self, repo: Repo, name: str, color: str, description: str) -> None:
-        if await self.store.get_id(f"{repo.id}:label:{name}") is None:
-            await self.forge.ensure_label(repo, name, color, description)
-            await self.store.put_id(f"{repo.id}:label:{name}", "made")
+        return edited
 
 
 def _needs_a_person(track: Track) -> bool:

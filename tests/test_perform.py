@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -39,6 +39,7 @@ class _Forge:
     failure: BotError | None = None
     writes: list[str] = field(default_factory=list)
     looks: int = 0
+    at_once: bool = False  # whether a label and an edit are one call
 
     def _write(self, what: str) -> None:
         if self.failure is not None:
@@ -72,16 +73,23 @@ class _Forge:
     async def issue(self, _repo: Repo, number: int) -> Issue:
         return Issue(number, "", "", "open", DANA, tuple(self.labels))
 
-    async def ensure_label(self, _repo: Repo, name: str, _color: str, _text: str) -> None:
-        self._write(f"define {name}")
-
-    async def add_label(self, _repo: Repo, _number: int, name: str) -> None:
-        self._write(f"+{name}")
-        self.labels.add(name)
-
-    async def remove_label(self, _repo: Repo, _number: int, name: str) -> None:
-        self._write(f"-{name}")
-        self.labels.discard(name)
+    async def show_label(
+        self,
+        _repo: Repo,
+        _issue: int,
+        wanted: str | None,
+        *,
+        ours: Mapping[str, tuple[str, str]],
+        before: str | None,
+        edit: tuple[int, str] | None,
+    ) -> bool:
+        off = (self.labels & ours.keys() if before is None else {before} - {""}) - {wanted}
+        self._write(" ".join([f"+{wanted}", *(f"-{name}" for name in sorted(off))]))
+        self.labels = self.labels - off | ({wanted} if wanted else set())
+        if edit is None or not self.at_once:
+            return False
+        self.posted[edit[0]] = edit[1]
+        return True
 
 
 @dataclass
@@ -283,11 +291,11 @@ async def test_a_reaction_is_set(desk: Desk) -> None:
 async def test_the_sticky_comment_is_edited_in_place_and_only_where_it_changed(desk: Desk) -> None:
     track = a_track()
     await desk.do(track, SyncStatus())
-    assert desk.forge.writes == ["define agent:planning", "+agent:planning", "comment"]
+    assert desk.forge.writes == ["+agent:planning", "comment"]
     await desk.do(track, SyncStatus())
-    assert len(desk.forge.writes) == 3
+    assert len(desk.forge.writes) == 2
     await desk.do(replace(track, state="review", backlog_pull=2), SyncStatus())
-    assert desk.forge.writes[3:] == ["define agent:review", "+agent:review", "-agent:planning", "edit"]
+    assert desk.forge.writes[2:] == ["+agent:review -agent:planning", "edit"]
     assert len(desk.forge.posted) == 1
     assert "review #2" in desk.forge.posted[1]
 
@@ -308,6 +316,15 @@ async def test_a_status_comment_that_somebody_deleted_is_posted_anew(desk: Desk)
     await desk.do(a_track(runs=1), SyncStatus())
     assert len(desk.forge.posted) == 1
     assert await desk.result() is None
+
+
+async def test_label_and_comment_are_written_at_once_where_the_forge_can(desk: Desk) -> None:
+    desk.forge.at_once = True
+    await desk.do(a_track(), SyncStatus())
+    await desk.do(a_track(state="done"), SyncStatus())
+    assert desk.forge.writes == ["+agent:planning", "comment", "+agent:done -agent:planning"]
+    assert desk.forge.labels == {"agent:done"}
+    assert "done" in desk.forge.posted[1]
 
 
 async def test_the_status_label_of_people_is_replaced_and_their_others_stay(desk: Desk) -> None:

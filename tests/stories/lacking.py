@@ -153,6 +153,11 @@ def saying(change: Callable[[str], str]) -> type[GitHubForge]:
             if said := change(body):
                 await super().update_comment(repo, comment_id, said)
 
+        async def show_label(
+            self, repo: Repo, issue: int, wanted: str | None, *, edit: object = None, **rest: Any
+        ) -> bool:
+            return await super().show_label(repo, issue, wanted, **rest)  # texts by the way above alone
+
         async def open_pull(self, repo: Repo, *, body: str, **rest: Any) -> Pull:
             return await super().open_pull(repo, body=change(body), **rest)
 
@@ -185,8 +190,9 @@ def unescaped(bot: Bot) -> None:
 
 
 class Unlabelled(GitHubForge):
-    async def add_label(self, repo: Repo, number: int, name: str) -> None:
+    async def show_label(self, repo: Repo, issue: int, wanted: str | None, **_: Any) -> bool:
         """Set no label."""
+        return False
 
 
 def unlabelled(bot: Bot) -> None:

@@ -10,11 +10,11 @@ from bot.core.values import Issue, Repo
 from bot.errors import ForgeError, NotFoundError
 from bot.forges.github import views
 from bot.forges.github.auth import PUSH
+from bot.forges.github.marking import GitHubMarking
 from bot.forges.github.views import cut
-from bot.forges.github.writes import GitHubWrites
 
 
-class GitHubFiles(GitHubWrites):
+class GitHubFiles(GitHubMarking):
     """Implements those parts of Forge that are about a repository nobody has fetched."""
 
     async def read_file(self, repo: Repo, ref: str, path: str) -> str | None:

@@ -5,8 +5,9 @@ Whatever is asked or changed here can be over REST too; `None` means that it has
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -179,6 +180,55 @@ def node() -> str:
 def move() -> str:
     """Give the document that moves branches, each only from where it is expected; done twice, it says no."""
     return _MOVE
+
+
+def names(labels: Sequence[str]) -> str:
+    """Give the document that reads by which ids GraphQL knows a repository, an issue and labels (`l0`, `l1`, ...)."""
+    asked = " ".join(f"l{n}: label(name: {json.dumps(name)}) {{ id }}" for n, name in enumerate(labels))
+    issue = "issue(number: $number) { id labels(first: 100) { pageInfo { hasNextPage } nodes { name } } }"
+    return (
+        "query($owner: String!, $name: String!, $number: Int!) { repository(owner: $owner, name: $name) "
+        f"{{ id {issue} {asked} }} }}"
+    )
+
+
+def make_labels(repository: str, labels: Mapping[str, tuple[str, str]]) -> tuple[str, JsonDict]:
+    """Give the document that makes labels (color and description by name), with what it is told."""
+    wishes: JsonDict = {
+        f"l{n}": {
+            "repositoryId": repository,
+            "name": name,
+            "color": color.removeprefix("#"),
+            "description": description[:100],
+        }
+        for n, (name, (color, description)) in enumerate(labels.items())
+    }
+    heads = ", ".join(f"${name}: CreateLabelInput!" for name in wishes)
+    acts = " ".join(f"{name}: createLabel(input: ${name}) {{ label {{ id }} }}" for name in wishes)
+    return f"mutation({heads}) {{ {acts} }}", wishes
+
+
+def mark(
+    issue: str, *, put: str | None, off: Sequence[str], edit: tuple[str, str] | None
+) -> tuple[str, JsonDict]:
+    """Give the document that puts labels on and off an issue and edits a comment, in this order, with what it is told.
+
+    Everything by its id; nothing is told where there is nothing to do.
+    """
+    acts: dict[str, tuple[str, str, JsonDict]] = {}
+    if put is not None:
+        wish = {"labelableId": issue, "labelIds": [put]}
+        acts["put"] = ("addLabelsToLabelable", "AddLabelsToLabelableInput", wish)
+    if off:
+        wish = {"labelableId": issue, "labelIds": list(off)}
+        acts["off"] = ("removeLabelsFromLabelable", "RemoveLabelsFromLabelableInput", wish)
+    if edit is not None:
+        acts["edit"] = ("updateIssueComment", "UpdateIssueCommentInput", {"id": edit[0], "body": edit[1]})
+    heads = ", ".join(f"${name}: {kind}!" for name, (_, kind, _) in acts.items())
+    done = " ".join(
+        f"{name}: {act}(input: ${name}) {{ clientMutationId }}" for name, (act, _, _) in acts.items()
+    )
+    return f"mutation({heads}) {{ {done} }}", {name: wish for name, (_, _, wish) in acts.items()}
 
 
 def pull_parts(found: JsonDict) -> tuple[JsonDict, list[JsonDict], list[JsonDict]] | None:

@@ -101,6 +101,7 @@ class IssueView(View):
 
 class CommentView(View):
     id: int
+    node_id: str = ""  # by which GraphQL knows it
     body: str | None = None
     user: UserView | None = None
     created_at: str = ""

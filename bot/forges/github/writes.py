@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -22,6 +22,18 @@ from bot.ports import FailedDelivery, JsonDict, UnheardComment
 
 DELIVERY_PAGES = 2_000  # after days without us a busy App has tens of thousands of deliveries
 
+REMEMBERED = 1_000  # ids of each kind, the newest
+
+_K = TypeVar("_K")
+_V = TypeVar("_V")
+
+
+def keep(known: dict[_K, _V], key: _K, value: _V) -> None:
+    """Remember what can be asked for again, and forget the oldest of too many."""
+    known[key] = value
+    if len(known) > REMEMBERED:
+        del known[next(iter(known))]
+
 
 class GitHubWrites(GitHubChecks):
     """Implements the writes of Forge."""
@@ -29,6 +41,7 @@ class GitHubWrites(GitHubChecks):
     def __init__(self, api: Api, tokens: AppTokens | PersonalToken) -> None:
         super().__init__(api, tokens)
         self._labels: set[tuple[int, str]] = set()
+        self._comments: dict[tuple[int, int], str] = {}
 
     # --- comments and reactions ------------------------------------------------------------------
 
@@ -38,10 +51,18 @@ class GitHubWrites(GitHubChecks):
         if kept is not None:
             return kept.id
         answer = await self._talk("POST", repo, f"/issues/{number}/comments", {"body": cut(body)})
-        return views.read(views.CommentView, answer.json()).id
+        return self._written(repo, answer).id
 
     async def update_comment(self, repo: Repo, comment_id: int, body: str) -> None:
-        await self._talk("PATCH", repo, f"/issues/comments/{comment_id}", {"body": cut(body)})
+        answer = await self._talk("PATCH", repo, f"/issues/comments/{comment_id}", {"body": cut(body)})
+        self._written(repo, answer)
+
+    def _written(self, repo: Repo, answer: httpx.Response) -> views.CommentView:
+        """Read a comment that was written, and remember by which id GraphQL knows it."""
+        made = views.read(views.CommentView, answer.json())
+        if made.node_id:
+            keep(self._comments, (repo.id, made.id), made.node_id)
+        return made
 
     async def react(self, repo: Repo, subject: Literal["issue", "comment"], id_: int, content: str) -> bool:
         """Add a reaction; False where it cannot be had, which is never worth failing for.

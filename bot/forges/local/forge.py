@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -222,6 +222,20 @@ class LocalForge:
 
     async def remove_label(self, _repo: Repo, number: int, name: str) -> None:
         self.records.put_labels(number, tuple(each for each in self.records.labels(number) if each != name))
+
+    async def show_label(
+        self,
+        _repo: Repo,
+        issue: int,
+        wanted: str | None,
+        *,
+        ours: Mapping[str, tuple[str, str]],
+        before: str | None,
+        edit: tuple[int, str] | None = None,
+    ) -> bool:
+        kept = [each for each in self.records.labels(issue) if each not in ours]
+        self.records.put_labels(issue, (*kept, *([wanted] if wanted else [])))
+        return False
 
     async def open_pull(
         self, repo: Repo, *, head: str, base: str, title: str, body: str, draft: bool = False

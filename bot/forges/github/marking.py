@@ -1,0 +1,109 @@
+"""Owns showing on an issue how its track stands: our one label and the sticky comment, in one call where GraphQL is there."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from bot.core.values import Repo
+from bot.forges.github import graphql
+from bot.forges.github.auth import TALK, AppTokens, PersonalToken
+from bot.forges.github.transport import Access, Api
+from bot.forges.github.views import cut
+from bot.forges.github.writes import GitHubWrites, keep
+from bot.ports import JsonDict
+
+
+@dataclass(slots=True)
+class _Names:
+    """By which ids GraphQL knows what is written on an issue; `labels` by name, as far as there are any."""
+
+    issue: str
+    labels: dict[str, str] = field(default_factory=dict)
+    borne: frozenset[str] = frozenset()  # labels that were on the issue when this was read
+
+
+class GitHubMarking(GitHubWrites):
+    """Implements `show_label` of Forge."""
+
+    def __init__(self, api: Api, tokens: AppTokens | PersonalToken) -> None:
+        super().__init__(api, tokens)
+        self._names: dict[tuple[int, int], _Names] = {}
+
+    async def show_label(
+        self,
+        repo: Repo,
+        issue: int,
+        wanted: str | None,
+        *,
+        ours: Mapping[str, tuple[str, str]],
+        before: str | None,
+        edit: tuple[int, str] | None = None,
+    ) -> bool:
+        """Let an issue bear `wanted` alone of our labels, and edit a comment where one call can do both."""
+        names = await self._named(repo, issue, ours, before) if self._graphql.usable else None
+        if names is not None:
+            off = (names.borne & ours.keys() if before is None else {before} - {""}) - {wanted}
+            node = self._comments.get((repo.id, edit[0])) if edit is not None else None
+            document, wishes = graphql.mark(
+                names.issue,
+                put=names.labels[wanted]
+                if wanted and (before is not None or wanted not in names.borne)
+                else None,
+                off=[names.labels[name] for name in sorted(off) if name in names.labels],
+                edit=(node, cut(edit[1])) if node is not None and edit is not None else None,
+            )
+            if not wishes or await self._change(repo, document, wishes) is not None:
+                return node is not None
+            self._names.pop(
+                (repo.id, issue), None
+            )  # somebody may have deleted a label: its name is read again
+        await self._over_rest(repo, issue, wanted, ours, before)
+        return False
+
+    async def _over_rest(
+        self,
+        repo: Repo,
+        issue: int,
+        wanted: str | None,
+        ours: Mapping[str, tuple[str, str]],
+        before: str | None,
+    ) -> None:
+        borne: Collection[str] = (await self.issue(repo, issue)).labels if before is None else {before}
+        if wanted and wanted not in borne:
+            await self.ensure_label(repo, wanted, *ours[wanted])
+            await self.add_label(repo, issue, wanted)
+        for name in sorted((set(borne) & ours.keys()) - {wanted}):
+            await self.remove_label(repo, issue, name)
+
+    async def _named(
+        self, repo: Repo, issue: int, ours: Mapping[str, tuple[str, str]], before: str | None
+    ) -> _Names | None:
+        """Learn the ids, and make the labels that are not there yet; None where REST has to do it all."""
+        known = self._names.get((repo.id, issue))
+        if known is not None and before is not None and ours.keys() <= known.labels.keys():
+            return known
+        told = await self._ask(repo, graphql.names(list(ours)), number=issue)
+        if told is None or told["issue"] is None or told["issue"]["labels"]["pageInfo"]["hasNextPage"]:
+            return None
+        found = _Names(
+            issue=told["issue"]["id"],
+            labels={name: node["id"] for n, name in enumerate(ours) if (node := told[f"l{n}"])},
+            borne=frozenset(each["name"] for each in told["issue"]["labels"]["nodes"]),
+        )
+        lacking = {name: shown for name, shown in ours.items() if name not in found.labels}
+        if lacking:
+            made = await self._change(repo, *graphql.make_labels(told["id"], lacking))
+            if made is None:
+                return None
+            found.labels |= {name: made[f"l{n}"]["label"]["id"] for n, name in enumerate(lacking)}
+        keep(self._names, (repo.id, issue), found)
+        return found
+
+    async def _change(self, repo: Repo, document: str, wishes: Mapping[str, object]) -> JsonDict | None:
+        """Do what a mutation says, which may be done twice; None where it did not do all of it."""
+
+        async def use(access: Access) -> JsonDict | None:
+            return await self._graphql.ask(access, document, wishes, writes=True)
+
+        return await self._leased(await self._lane(repo), repo.id, TALK, use)
