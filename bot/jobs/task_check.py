@@ -13,6 +13,7 @@ from bot.core import task_check
 from bot.core.actions import ReportTask
 from bot.core.track import TaskTrack, Track
 from bot.core.values import Report, Usage
+from bot.engine.firsts import is_first
 from bot.engine.store import Store
 from bot.errors import BotError, NotFoundError, RetryableError
 from bot.ports import Forge
@@ -26,8 +27,13 @@ class Written:
 
     sha: str
     run: int  # 0: none yet, or a commit status
-    digest: str  # "": begun, and nobody knows whether it was written
+    digest: str  # of what it says; "": begun, and nobody knows whether it was written
     open: bool
+
+    @property
+    def known(self) -> int | None:
+        """Give the run, 0 where there is none; None where the forge has to be asked."""
+        return self.run if self.digest else None
 
 
 _WRITTEN: TypeAdapter[Written] = TypeAdapter(Written)
@@ -63,7 +69,7 @@ class TaskChecks:
         last = _WRITTEN.validate_json(text) if text else None
         report = task_check.report(track, task, await self._status(track))
         if last is not None and last.open and (report is None or last.sha != task.head_sha):
-            run = await self._write(track, last.sha, task_check.over(task, last.sha), last)
+            run = await self._write(track, last.sha, task_check.over(task, last.sha), last.known)
             last = replace(last, run=run, open=False)
             await self._remember(key, last)
         if report is None or task.head_sha is None:
@@ -72,19 +78,20 @@ class TaskChecks:
         if last is not None and (last.sha, last.digest) == (task.head_sha, digest) and not again:
             return
         if last is None or last.sha != task.head_sha:
-            # Noted before it is made: after a kill in between somebody has to look, else nobody.
-            lost = last is None and bool(track.heard_until)
-            last = None if lost else Written(task.head_sha, 0, "begun", report.conclusion is None)
-            if last is not None:
-                await self._remember(key, replace(last, digest=""))
-        run = await self._write(track, task.head_sha, report, last, again=again)
+            open_ = report.conclusion is None
+            first = await is_first(self.store, track, f"check {task.id} {task.head_sha}")
+            # Noted before it is made: after a kill in between one that was left in progress is known.
+            await self._remember(key, Written(task.head_sha, 0, "", open_))
+            known = 0 if first else None
+        else:
+            known = last.known
+        run = await self._write(track, task.head_sha, report, known, again=again)
         await self._remember(key, Written(task.head_sha, run, digest, report.conclusion is None))
 
     async def _write(
-        self, track: Track, sha: str, report: Report, last: Written | None, *, again: bool = False
+        self, track: Track, sha: str, report: Report, known: int | None, *, again: bool = False
     ) -> int:
-        """Write the run that is remembered; where it is not, or is gone, the forge is asked for it."""
-        known = last.run if last is not None and last.digest else None
+        """Write the run that is known; where nobody knows, or it is gone, the forge is asked for it."""
         try:
             return await self.forge.set_check(track.repo, sha, report, known=known, again=again)
         except NotFoundError:
