@@ -135,13 +135,12 @@ async def _asked_for(world: World) -> tuple[list[Repo], list[Result]]:
 
 
 async def _installed(world: World) -> tuple[list[Repo], list[Result], tuple[str, ...]]:
-    forge, found, notes = await world.reached(), [], []
+    forge = await world.reached()
+    found: list[Repo] = []
     for installation in await world.installations():
-        if not installation.suspended:
-            found += await forge.repositories(installation.id)
-    working = [repo for repo in found if not repo.archived]
-    if len(working) > MOST_REPOSITORIES:
-        notes.append(
-            f"{MOST_REPOSITORIES} of {len(working)} repositories were looked at; name others with --repo."
-        )
-    return working[:MOST_REPOSITORIES], [], tuple(notes)
+        if not installation.suspended and len(found) <= MOST_REPOSITORIES:
+            found += await forge.repositories(installation.id, MOST_REPOSITORIES + 1 - len(found))
+    if len(found) <= MOST_REPOSITORIES:
+        return found, [], ()
+    note = f"The first {MOST_REPOSITORIES} repositories were looked at; name others with --repo."
+    return found[:MOST_REPOSITORIES], [], (note,)

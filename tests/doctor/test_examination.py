@@ -262,9 +262,29 @@ async def test_of_many_repositories_ten_are_looked_at_and_that_is_said(scene: Sc
 
     found = await scene.examined("repository.state")
     assert len(found.results) == 10
-    assert found.notes == ("10 of 12 repositories were looked at; name others with --repo.",)
+    assert found.notes == ("The first 10 repositories were looked at; name others with --repo.",)
     [empty] = (await scene.examined("repository.state", named=("maintainer/more-10",))).results
     assert empty.finding.text == "The repository is empty."
+
+
+async def test_of_thousands_of_repositories_neither_some_nor_a_named_one_is_out_of_reach(
+    scene: Scene,
+) -> None:
+    db = scene.forge.app.state.forge.db
+    [installation] = db.all("SELECT id FROM installations")
+    [row] = db.all("SELECT * FROM repos WHERE name = ?", stage.REPO)
+    names = [name for name in dict(row) if name != "id"]
+    for number in range(1_050):
+        values = [f"many-{number}" if name == "name" else row[name] for name in names]
+        marks = ", ".join("?" * len(names))
+        db.run(f"INSERT INTO repos ({', '.join(names)}) VALUES ({marks})", *values)
+    db.run("UPDATE installations SET repository_selection = 'all' WHERE id = ?", installation["id"])
+
+    found = await scene.examined("repository.token")
+    assert len(found.results) == 10
+    assert found.notes == ("The first 10 repositories were looked at; name others with --repo.",)
+    named = await scene.examined("repository.token", named=("maintainer/many-1049",))
+    assert levels(named) == {"repository.token": "ok"}
 
 
 async def test_a_wrong_clock_and_a_wrong_key_are_told_apart(scene: Scene) -> None:

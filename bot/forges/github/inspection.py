@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -13,9 +14,10 @@ import httpx
 from githubkit.exception import RequestFailed
 
 from bot.core.values import Repo
-from bot.errors import ForgeError, NotFoundError, RetryableError
+from bot.errors import ForgeError, RetryableError
 from bot.forges.github import GitHubForge, views
 from bot.forges.github.auth import METADATA, READ, AppTokens
+from bot.forges.github.transport import Access
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,12 +197,21 @@ class Inspection(GitHubForge):
             found.append(InstallationFacts(view.id, account, view.html_url, view.permissions, suspended))
         return found
 
-    async def repositories(self, installation: int) -> list[Repo]:
-        """List the repositories of an installation."""
-        items = await self._pages(
-            "/installation/repositories", installation, 0, METADATA, key="repositories", most=10
-        )
-        return [views.read(views.RepoView, item).value(installation) for item in items]
+    async def repositories(self, installation: int, most: int) -> list[Repo]:
+        """List the first repositories of an installation, archived ones left out; no page is read beyond them."""
+
+        async def read(access: Access) -> list[Repo]:
+            found: list[Repo] = []
+            pages = self._api.pages("/installation/repositories", access, key="repositories")
+            async with aclosing(pages):
+                async for item in pages:
+                    repo = views.read(views.RepoView, item).value(installation)
+                    found += [] if repo.archived else [repo]
+                    if len(found) == most:
+                        break
+            return found
+
+        return await self._leased(installation, 0, METADATA, read)
 
     async def hook(self) -> HookFacts:
         """Read how the App's webhook is configured."""
@@ -250,10 +261,8 @@ class Inspection(GitHubForge):
             return views.read(views.RepoView, answer.json()).value(None)
         answer = await self._api.send("GET", f"{path}/installation", self._tokens.app)
         installation = views.read(views.InstallationView, answer.json()).id
-        for repo in await self.repositories(installation):
-            if (repo.owner.lower(), repo.name.lower()) == (owner.lower(), name.lower()):
-                return repo
-        raise NotFoundError(f"the installation does not list {owner}/{name}")
+        answer = await self._send("GET", path, installation, 0, METADATA)
+        return views.read(views.RepoView, answer.json()).value(installation)
 
     async def listing(self, repo: Repo) -> Listing:
         """List the files on the default branch; none in an empty repository."""
