@@ -24,13 +24,16 @@ from bot.core.events import (
     PullClosed,
     PullPushed,
     PullReopened,
+    Pushed,
     TrackSwept,
 )
+from bot.core.ids import repository_line
 from bot.core.life_repair import BEING_REBASED
 from bot.core.track import OPEN_PULL, SETTLED, TRACKS, TaskTrack, Track
 from bot.core.values import Actor, Issue, Pull, Repo
 from bot.engine.store import Delivery, Store, StoredTrack
 from bot.errors import BotError, NotFoundError, RetryableError
+from bot.jobs.settings_report import to_be_looked_at
 from bot.ports import Clock, FailedDelivery, Forge
 
 _log = structlog.get_logger(__name__)
@@ -82,7 +85,7 @@ class Reconciler:
         steps: dict[str, Callable[[], Awaitable[None]]] = {
             "recall": self._recall,
             "deliveries": self._fetch_lost,
-            **({"tracks": self._compare_all} if tracks else {}),
+            **({"tracks": self._compare_all, "settings": self._settings} if tracks else {}),
             "commands": partial(self._listen, hourly=tracks),
         }
         for name, step in steps.items():
@@ -110,6 +113,24 @@ class Reconciler:
             except (BotError, ValueError) as error:  # one that cannot be read must not hide the others
                 _log.warning("track_not_compared", track=stored.key, error=str(error))
 
+    async def _settings(self) -> None:
+        """Have settings looked at whose issue may be open: the push that mended them need not have been told."""
+        in_use = await self._with_tracks()
+        for repo in (await self._installed() or in_use).values():
+            if repo.archived or not await to_be_looked_at(self.store, repo, in_use=repo.id in in_use):
+                continue
+            as_if = Pushed(
+                repo=repo,
+                branch=repo.default_branch,
+                before=None,
+                after=None,
+                actor=SOMEBODY,
+                settings=True,
+            )
+            line = repository_line(repo.id)
+            id_ = f"{line}/settings/{self.clock.now().isoformat()}"
+            await self.store.add_event(line, id_, EVENTS.dump_python(as_if, mode="json"))
+
     async def _installed(self) -> dict[int, Repo]:
         """Name the repositories as they are called now, as far as anybody says."""
         try:
@@ -120,18 +141,22 @@ class Reconciler:
 
     async def _listen(self, *, hourly: bool) -> None:
         """Take up commands that were delivered and lost, or never delivered, where there is a track to command."""
-        repos: dict[int, Repo] = {}
-        for stored in await self.store.all_tracks(open_only=True):
-            track = _read(stored)
-            if track is not None and track.issue and not track.gone:
-                repos.setdefault(track.repo.id, track.repo)
-        for repo in repos.values():
+        for repo in (await self._with_tracks()).values():
             last = await self.store.get_id(f"{repo.id}:{HEARD}")
             if last is None or hourly:
                 try:
                     await self._hear(repo, last)
                 except BotError as error:  # one that cannot be read must not hide the others
                     _log.warning("comments_not_read", repo=repo.slug, error=str(error))
+
+    async def _with_tracks(self) -> dict[int, Repo]:
+        """Name the repositories that have an open track, and are within reach."""
+        repos: dict[int, Repo] = {}
+        for stored in await self.store.all_tracks(open_only=True):
+            track = _read(stored)
+            if track is not None and track.issue and not track.gone and not track.away:
+                repos.setdefault(track.repo.id, track.repo)
+        return repos
 
     async def _hear(self, repo: Repo, last: str | None) -> None:
         began = self.clock.now()

@@ -20,6 +20,7 @@ from bot.core.events import (
     PullClosed,
     Pushed,
 )
+from bot.core.ids import repository_line
 from bot.core.life_repair import BEING_REBASED
 from bot.core.messages_status import status
 from bot.core.track import TRACKS, Track
@@ -449,6 +450,35 @@ async def test_commands_that_nobody_heard_are_taken_up_soon_after_a_start_and_ev
     await sweeper.sweep(tracks=True)
     assert forge.heard == [NOW - KEPT, NOW - OVERLAP]
     assert [each.id for each in await store.pending_deliveries(9)] == ["unheard-comment-5"]
+
+
+async def test_settings_are_looked_at_every_hour_while_the_issue_about_them_may_be_open(store: Store) -> None:
+    forge = _Forge(installed=[REPO, replace(REPO, id=8, name="other"), replace(REPO, id=9, archived=True)])
+    for repo, kept in ((8, "31"), (9, "31")):
+        await store.put_id(f"{repo}:settings-issue", kept)
+    clock = _Clock()
+    sweeper = Reconciler(store, cast(Forge, forge), clock)
+
+    async def looked_at() -> list[int]:
+        clock.time += timedelta(hours=1)
+        await sweeper.sweep(tracks=False)
+        assert [await events(store, repository_line(each.id)) for each in forge.installed] == [[], [], []]
+        await sweeper.sweep(tracks=True)
+        found = [each for repo in forge.installed for each in await events(store, repository_line(repo.id))]
+        assert all(
+            (each["kind"], each["settings"], each["branch"]) == ("pushed", True, "main") for each in found
+        )
+        return [each["repo"]["id"] for each in found]
+
+    assert await looked_at() == [8]
+    await store.put_id("8:settings-issue", "31 closed")
+    await keep(store, a_track(a_task()))
+    assert await looked_at() == [REPO.id]  # nobody has looked for its issue yet, in this database
+    await store.put_id(f"{REPO.id}:settings-issue", "none")
+    assert await looked_at() == []
+    await store.put_id(f"{REPO.id}:settings-issue", "5")
+    forge.nobody_says = True
+    assert await looked_at() == [REPO.id]
 
 
 async def test_comments_that_cannot_be_read_end_no_sweep(store: Store) -> None:
