@@ -18,12 +18,13 @@ def answer(call: CommandCall) -> Decision:
     return on_task(
         call,
         COMMAND,
-        lambda task, given: life_push.approve(track, task, given.note, by, call.now),
+        lambda task, given: life_push.approve(track, task, given.sha, by, call.now),
         likely=_waits,
-        note=True,
+        sha=True,
         done=lambda before, _: (
             f"`{before.ask.short if before.ask else ''}` is being pushed for `{before.id}`."
         ),
+        until="branch",
     )
 
 

@@ -15,32 +15,36 @@ from bot.core.track import TaskTrack, Until
 from bot.handler import Command, CommandCall
 
 _LIKE_A_TASK = re.compile(r"[A-Za-z]{1,6}-?[0-9]+")
+_SHA = re.compile(r"[0-9a-fA-F]{7,40}")  # no task is called so: its id has a hyphen
 
 
 @dataclass(frozen=True, slots=True)
 class Arguments:
-    """What was said: the task meant, the words for people or agents, and what is wrong."""
+    """What was said: the task meant, the words for people or agents, what is wrong, and the commit that was named."""
 
     task: str | None
     note: str
     problems: tuple[str, ...]
+    sha: str = ""  # its beginning, as it was written
 
 
-def read(call: CommandCall, *, task: bool = False, note: bool = False) -> Arguments:
-    """Read an optional task in front, then a note where one is taken; anything else is a problem."""
+def read(call: CommandCall, *, task: bool = False, note: bool = False, sha: bool = False) -> Arguments:
+    """Read an optional task in front, then a note or the beginning of a sha where one is taken; else it is a problem."""
     words, text = list(call.invocation.args), call.invocation.text
-    named, problems = call.task, []
-    if task and words and _LIKE_A_TASK.fullmatch(words[0]):
+    named, problems, commit = call.task, [], ""
+    if task and words and _LIKE_A_TASK.fullmatch(words[0]) and not (sha and _SHA.fullmatch(words[0])):
         word = words.pop(0)
         text = text[len(word) :].strip()
         named = word.upper()
         if named not in known(call):
             problems.append(_unknown(call, word))
             named = None
+    if sha and words and _SHA.fullmatch(words[0]):
+        commit = words.pop(0)
     if words and not note:
         extra = " ".join(words[:6])
         problems.append(f"{code(extra)} is more than it takes.")
-    return Arguments(named, strip_hidden(text)[0].strip() if note else "", tuple(problems))
+    return Arguments(named, strip_hidden(text)[0].strip() if note else "", tuple(problems), commit)
 
 
 def known(call: CommandCall) -> list[str]:
@@ -81,6 +85,7 @@ def on_task(
     *,
     likely: Callable[[TaskTrack], bool],
     note: bool = False,
+    sha: bool = False,
     done: Callable[[TaskTrack, TaskTrack], str],
     until: Until | None = None,
 ) -> Decision:
@@ -89,7 +94,7 @@ def on_task(
     `done` words the answer, from the task as it was and as it is then; `until` says what it is done with, if not at once.
     """
     assert call.track is not None
-    given = read(call, task=True, note=note)
+    given = read(call, task=True, note=note, sha=sha)
     problems = list(given.problems)
     task = call.track.task(given.task) if given.task else None
     if task is None and not any("no task" in problem for problem in problems):

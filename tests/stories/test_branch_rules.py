@@ -41,6 +41,13 @@ async def rule(s: Story, type_: str, *branches: str, **parameters: str) -> int:
     return int(made["id"])
 
 
+async def reacted(s: Story, comment: int, wanted: list[str]) -> None:
+    async def look() -> bool:
+        return sorted(await s.reactions(comment)) == wanted
+
+    await s.until(f"{wanted} on the comment {comment}", look)
+
+
 async def verified(s: Story, sha: str) -> bool:
     return bool((await s.call("GET", f"{s.path}/commits/{sha}"))["commit"]["verification"]["verified"])
 
@@ -122,11 +129,14 @@ What you can do:
 - `/agent skip T-1`: drop it\
 """)
         # Not mended yet: refused again, and said again.
-        assert "is being pushed for `T-1`" in await s.asks(issue, "/agent push T-1")
+        refused = await s.comment(issue, "/agent push T-1")
         await s.hears(issue, "problem", 2)
+        assert "is being pushed for `T-1`" in (await s.said(issue, "answer"))[-1]
         await s.task_in_state(issue, "blocked")
+        await reacted(s, refused, ["confused", "eyes"])
         await s.call("DELETE", f"{s.path}/rulesets/{ruleset}")
-        await s.comment(issue, f"/agent push T-1 {short}")
+        done = await s.comment(issue, f"/agent push T-1 {short}")
         pull = await s.task_pull()
         assert pull["head"]["sha"].startswith(short)
+        await reacted(s, done, ["eyes", "rocket"])
         await s.merge_all(issue)
