@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from bot.core import leases, life_repair, messages, schedule
+from bot.core import leases, life_repair, messages, messages_pulls, schedule
 from bot.core.actions import (
     Action,
     AssessTask,
     Decision,
     MakePlan,
+    PostComment,
     SyncStatus,
 )
 from bot.core.base_wait import owes_work, waits_for_base
@@ -157,6 +158,7 @@ def task_proposed(track: Track, event: TaskProposed, now: datetime) -> Decision:
     if task is None or task.attempt != event.attempt or task.state != "running":
         return nothing(track)  # people merged or dropped it before this was noted
     what = "updated" if task.pull == event.pull else "opened"
+    what = "left a run's work out of" if event.left_out else what
     task = replace(
         task,
         state="checking",
@@ -169,7 +171,7 @@ def task_proposed(track: Track, event: TaskProposed, now: datetime) -> Decision:
         leased=tuple(
             dict.fromkeys((*task.leased, *event.outside))
         ),  # what is in the pull request stays leased
-        trend=(*task.trend, 0),  # nothing failed before the push
+        trend=task.trend if event.left_out else (*task.trend, 0),  # nothing failed before the push
         passed=(),
         judged="",
         reruns=0,
@@ -180,15 +182,19 @@ def task_proposed(track: Track, event: TaskProposed, now: datetime) -> Decision:
     track = replace(track.with_task(task), usage=track.usage + event.usage).noting(
         stamp(now), f"{what} #{event.pull} for {task.id}", "; ".join(event.notes), task.id
     )
+    told: tuple[Action, ...] = ()
+    if event.left_out:
+        body = messages_pulls.left_out(track, task)
+        told = (PostComment(repo=track.repo, number=event.pull, body=body),)
     if event.unheard:
         track, fixes = life_repair.fix(track, task, now, "\n\n".join(event.unheard))
         track, runs = start_ready(track, now)
-        return Decision(track=track, actions=(*fixes, *runs, SyncStatus()))
+        return Decision(track=track, actions=(*told, *fixes, *runs, SyncStatus()))
     track, runs = start_ready(track, now)
     later = look(task, 0)
     if task.announced == event.head_sha:
         later = replace(later, after=timedelta())
-    return Decision(track=track, actions=(*runs, SyncStatus()), timers=(later,))
+    return Decision(track=track, actions=(*told, *runs, SyncStatus()), timers=(later,))
 
 
 def task_failed(track: Track, event: TaskFailed, now: datetime) -> Decision:

@@ -164,6 +164,15 @@ def replaced(track: Track, task: TaskTrack, fresh: TaskTrack, why: str) -> str:
     return messages.answer(track.id, f"{task.id}-a{task.attempt}-replaced", text)
 
 
+def left_out(track: Track, task: TaskTrack) -> str:
+    """Say under a pull request that a run came too late: people's commits stand, and what it made does not."""
+    text = (
+        f"New commits were pushed here while run {task.run} worked on `{task.id}`, so what that run made is left out: "
+        "nothing is written over. `/agent revise <note>` has an agent go on from the commits that are here now."
+    )
+    return messages.answer(track.id, f"{task.id}-a{task.attempt}-r{task.run}-left-out", text)
+
+
 def receipt(
     track: Track, *, seconds: float, sessions: int, leftovers: Sequence[str], costs: Sequence[Line]
 ) -> str:

@@ -67,6 +67,9 @@ class TaskProposed:
     notes: tuple[str, ...] = ()
     outside: tuple[str, ...] = ()  # files outside the scope that it changed, leased with it
     unheard: tuple[str, ...] = ()  # people's notes that came when the agent had ended
+    left_out: bool = (
+        False  # people pushed to the branch while it worked: theirs stands, and what it made does not
+    )
     kind: Literal["task_proposed"] = "task_proposed"
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Literal
 
 from bot.core.actions import Decision, React
-from bot.core.events import ActionFailed, BacklogEdited, BacklogRevised, Event, TasksIncluded
+from bot.core.events import ActionFailed, BacklogEdited, BacklogRevised, Event, TaskProposed, TasksIncluded
 from bot.core.track import OPEN_PULL, STUCK, Promise, TaskTrack, Track, Until
 
 Outcome = Literal["rocket", "confused"]
@@ -53,7 +53,7 @@ def _outcome(track: Track, owed: Promise, event: Event) -> Outcome | None:
     elif owed.until == "file":
         found = _written(owed, event)
     else:
-        found = _worked(track, owed)
+        found = _worked(track, owed, event)
     return "confused" if found is None and track.ended else found
 
 
@@ -72,9 +72,11 @@ def _written(owed: Promise, event: Event) -> Outcome | None:
     return "rocket" if event.changed else "confused"
 
 
-def _worked(track: Track, owed: Promise) -> Outcome | None:
+def _worked(track: Track, owed: Promise, event: Event) -> Outcome | None:
     """The next attempt has its pull request, or the branch is where it was to be brought."""
     task = track.task(owed.task)
+    if isinstance(event, TaskProposed) and event.left_out and event.task == owed.task:
+        return "confused"  # people pushed meanwhile, and were told so
     if task is None or task.state == "dropped" or task.state in STUCK:
         return "confused"
     if task.state == "done":

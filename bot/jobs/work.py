@@ -61,9 +61,6 @@ class WorkJob:
                 points.reached("work-remembered")
             if made.situation is not None and action.mode != "publish":
                 return _assessed(task, action, made)
-            if task.approved and made.sha != action.head:
-                # What a person let through is gone with the database; this is other work.
-                task = replace(task, approved="")
             ask = await gate.asked(track, task, mirror, made)
             if ask is not None:
                 return ask
@@ -87,6 +84,7 @@ class WorkJob:
     ) -> TaskProposed:
         # After a kill it may be there already, and people may have merged or closed it meanwhile.
         first = task.pull is None and await is_first(self.store, track, f"pull {task.branch}")
+        left_out = False
         pull = None if first else await self.forge.find_pull(track.repo, task.branch)
         notes: tuple[str, ...] = (
             made.tests,
@@ -97,8 +95,7 @@ class WorkJob:
         if pull is None or not await self._is_ours(track, task, pull):
             pull = await self._open(track, task, mirror, made)
         elif pull.state == "open":
-            pull, said = await self._update(track, task, mirror, made, pull)
-            notes = (*notes, *said)
+            pull, left_out = await self._update(track, task, mirror, made, pull)
         return TaskProposed(
             task=task.id,
             attempt=task.attempt,
@@ -111,6 +108,7 @@ class WorkJob:
             notes=tuple(note for note in notes if note),
             outside=made.outside,
             unheard=await Notes(self.store, track, task).unheard(),
+            left_out=left_out,
         )
 
     async def _is_ours(self, track: Track, task: TaskTrack, pull: Pull) -> bool:
@@ -138,8 +136,10 @@ class WorkJob:
 
     async def _update(
         self, track: Track, task: TaskTrack, mirror: Mirror, made: Made, pull: Pull
-    ) -> tuple[Pull, tuple[str, ...]]:
+    ) -> tuple[Pull, bool]:
         """Move the branch from the head that the track knows; where somebody pushed meanwhile, theirs stands.
+
+        Tell whether the run's work was left out for that.
 
         That head stays as it was while the task runs; what the run began from may be an earlier run's work, which
         nobody has seen. After a kill the branch, or the text as well, may have been changed already.
@@ -150,11 +150,11 @@ class WorkJob:
                 expected = task.head_sha or task.from_sha
                 head = await self._push(track, task, mirror, made.sha, expected)
             except StaleRefError:
-                return pull, ("somebody pushed to the branch meanwhile: this run's work was left out",)
+                return pull, not await _holds(mirror, pull.head_sha, made.sha)
         body = pull_template.keep_ticks(pull.body, await self._body(track, task, mirror, made))
         if pull.body.strip() != body.strip():
             await self.forge.update_pull(track.repo, pull.number, body=body)
-        return replace(pull, head_sha=head), ()
+        return replace(pull, head_sha=head), False
 
     async def _push(
         self, track: Track, task: TaskTrack, mirror: Mirror, sha: str, expected: str | None
@@ -202,6 +202,11 @@ class WorkJob:
         """After a kill between the commit and the pull request the very same commit is published."""
         text = await self.store.get_id(_key(track, task))
         return MADE.validate_json(text) if text else None
+
+
+async def _holds(mirror: Mirror, head: str, sha: str) -> bool:
+    """Tell whether a branch holds a commit: ours was pushed before a kill, and people went on from it."""
+    return await mirror.resolve(head) is not None and await mirror.merge_base(sha, head) == sha
 
 
 def _assessed(task: TaskTrack, action: RunTask, made: Made) -> TaskAssessed:

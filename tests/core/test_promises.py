@@ -14,6 +14,7 @@ from bot.core.events import (
     BacklogRevised,
     Event,
     LeasesFreed,
+    TaskProposed,
     TasksIncluded,
 )
 from bot.core.messages_status import status
@@ -92,6 +93,13 @@ def test_another_attempt_is_done_when_its_pull_request_is_open(
 )
 def test_a_branch_is_done_when_it_rests_where_it_was_to_be(task: dict[str, Any], wanted: str | None) -> None:
     assert outcome("branch", task={"pull": 14, **task}) == wanted
+
+
+@pytest.mark.parametrize(("task", "wanted"), [("T-1", "confused"), ("T-2", None)])
+def test_what_was_left_out_for_peoples_commits_was_not_done(task: str, wanted: str | None) -> None:
+    event = TaskProposed(task=task, attempt=1, run=2, pull=14, branch="b", head_sha=SHA, left_out=True)
+    state = "checking" if task == "T-1" else "running"
+    assert outcome("branch", event, task={"pull": 14, "state": state}) == wanted
 
 
 def test_a_task_that_is_gone_cannot_be_worked_on() -> None:

@@ -54,6 +54,7 @@ class _Forge:
     pull: Pull
     writes: list[str] = field(default_factory=list)
     found: int = 0  # how often it was looked for
+    holds: str = ""  # a commit below the head
 
     async def find_pull(self, *_: object) -> Pull:
         self.found += 1
@@ -72,6 +73,12 @@ class _Forge:
 
     async def fresh(self, _repo: object) -> _Forge:
         return self
+
+    async def resolve(self, ref: str) -> str | None:
+        return ref
+
+    async def merge_base(self, first: str, _second: str) -> str | None:
+        return first if first == self.holds else BASE
 
     async def anchor(self, _name: str, _sha: str) -> None: ...
 
@@ -143,7 +150,14 @@ async def test_what_somebody_pushed_meanwhile_stands_and_that_is_said(store: Sto
     forge = a_forge(head="e" * 40)
     done = await publish(store, forge)
     assert (done.head_sha, forge.writes) == ("e" * 40, [])
-    assert any("somebody pushed to the branch meanwhile" in note for note in done.notes)
+    assert done.left_out
+    assert done.verified == ""
+
+
+async def test_what_people_pushed_on_top_of_it_after_a_kill_leaves_nothing_out(store: Store) -> None:
+    forge = replace(a_forge(head="e" * 40), holds=NEW)
+    done = await publish(store, forge)
+    assert (done.head_sha, done.left_out, done.verified) == ("e" * 40, False, "")
 
 
 UNSEEN = "f" * 40
@@ -157,11 +171,11 @@ async def test_a_run_that_goes_on_from_work_nobody_has_seen_moves_the_branch_too
     track = a_track(replace(TASK, mode=mode, from_sha=UNSEEN))
     done = await publish(store, forge := a_forge(), track)
     assert (done.head_sha, forge.pull.head_sha) == (NEW, NEW)
-    assert not any("somebody pushed" in note for note in done.notes)
+    assert not done.left_out
     theirs = a_forge(head="e" * 40)
     stands = await publish(store, theirs, track)
     assert (stands.head_sha, theirs.writes) == ("e" * 40, [])
-    assert any("somebody pushed to the branch meanwhile" in note for note in stands.notes)
+    assert stands.left_out
 
 
 FRESH = replace(TASK, run=1, mode="fresh", pull=None, head_sha=None, from_sha="")
