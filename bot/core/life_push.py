@@ -60,7 +60,7 @@ def approve(track: Track, task: TaskTrack, sha: str, by: str, now: datetime) -> 
             f"`{task.id}` waits with `{ask.short}`, not with what you named: look at that one, "
             f"then say `{messages_push.command(task, ask)}`."
         )
-    task = replace(task, state="running", note="", approved=ask.print)
+    task = replace(task, state="running", note="", approved=ask.sha)
     track = track.with_task(task).noting(
         stamp(now), f"{by} lets {ask.short} be pushed for {task.id}", "", task.id
     )

@@ -26,10 +26,9 @@ ENTRY = tuple(_ENTRY.split())
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PushAsk:
-    """Finished and verified work that is not pushed yet; an OK is for this commit, or for the same change elsewhere."""
+    """Finished and verified work that is not pushed yet; an OK is for this very commit."""
 
     sha: str
-    print: str  # of the change itself, whatever it stands on
     files: int
     plus: int
     minus: int

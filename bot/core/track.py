@@ -145,7 +145,7 @@ class TaskTrack:
     verified_sha: str = ""  # it may be an older head than the branch has now
     usage: Usage = field(default_factory=Usage)  # what its runs cost, over all attempts
     ask: PushAsk | None = None  # finished work that a person has to let through, or that the forge refused
-    approved: str = ""  # print of the change that a person let through
+    approved: str = ""  # sha of the commit that a person let through
 
     @property
     def spec(self) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from hashlib import sha256
 
 from bot.core import messages_push, push_gate
 from bot.core.events import PushAsked
@@ -34,9 +33,9 @@ async def asked(track: Track, task: TaskTrack, mirror: Mirror, made: Made) -> Pu
         return None
     if await mirror.resolve(task.branch) == made.sha:
         return None  # it was pushed before the database was lost
-    ask, shown = await _looked_at(track, task, mirror, made)
-    if task.approved == ask.print:
+    if task.approved == made.sha:
         return None
+    ask, shown = await _looked_at(track, task, mirror, made)
     return await kept(track, task, mirror, made, ask, details=messages_push.diff(shown))
 
 
@@ -84,7 +83,6 @@ async def _looked_at(track: Track, task: TaskTrack, mirror: Mirror, made: Made) 
     paths = [path for path, _, _ in stat]
     ask = PushAsk(
         sha=made.sha,
-        print=fingerprint(sections),
         files=len(stat),
         plus=sum(plus for _, plus, _ in stat),
         minus=sum(minus for _, _, minus in stat),
@@ -99,20 +97,6 @@ def _own(patch: str, folder: str) -> list[str]:
     """Give a patch file by file, without what the host itself writes."""
     heads = (f"diff --git a/{folder}", f'diff --git "a/{folder}')
     return [part for part in _SECTION.split(patch) if part and not part.startswith(heads)]
-
-
-def fingerprint(sections: list[str]) -> str:
-    """Give the hash of a change: the same on another base, as long as what surrounds each line is the same.
-
-    Unlike `git patch-id` it minds white space, which is code.
-    """
-    lines = (
-        "@@" if line.startswith("@@ ") else line
-        for section in sorted(sections)
-        for line in section.splitlines()
-        if not line.startswith("index ")
-    )
-    return sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _few(paths: tuple[str, ...]) -> tuple[str, ...]:

@@ -82,8 +82,8 @@ def test_a_rebase_that_is_killed_is_begun_again(paused: bool) -> None:
 
 @BY_A_PERSON
 def test_a_push_that_is_killed_pushes_the_very_commit_that_was_let_through(paused: bool) -> None:
-    ask = PushAsk(sha=FIX, print="p", files=1, plus=1, minus=0)
-    back = away_and_back(a_track(replace(RUNNING, ask=ask, approved="p")), paused=paused)
+    ask = PushAsk(sha=FIX, files=1, plus=1, minus=0)
+    back = away_and_back(a_track(replace(RUNNING, ask=ask, approved=FIX)), paused=paused)
     assert [a for a in back.actions if isinstance(a, RunTask)] == [
         RunTask(task="T-1", attempt=1, run=1, mode="publish", head=FIX)
     ]

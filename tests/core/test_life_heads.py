@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from inline_snapshot import snapshot
 
 from bot.core import life_pulls, life_push, life_repair, life_work
-from bot.core.actions import Decision
+from bot.core.actions import Decision, PostComment
 from bot.core.events import PullPushed, PushAsked, TaskProposed, TaskRebased
 from bot.core.messages_push import ways_out
 from bot.core.push_gate import PushAsk
@@ -29,7 +30,7 @@ FIXING = a_task(
     branch="agent/issue-12/T-1-a1",
     trend=(0,),
 )
-RULED = PushAsk(sha=FIX, print="p", files=1, plus=1, minus=0, refused="a rule")
+RULED = PushAsk(sha=FIX, files=1, plus=1, minus=0, refused="a rule")
 CHANGES = ["pushed", "rebased"]
 
 
@@ -117,3 +118,17 @@ def test_after_a_lost_database_too() -> None:
 def test_a_run_whose_tests_did_not_run_on_its_head_verifies_nothing() -> None:
     _, task = proposed(verified="")
     assert (task.verified, task.verified_sha) == ("", "")
+
+
+def test_a_run_that_came_too_late_is_told_where_people_pushed() -> None:
+    event = TaskProposed(task="T-1", attempt=1, run=2, pull=20, branch="b", head_sha=NEW, left_out=True)
+    decision = life_work.task_proposed(a_track(FIXING), event, NOW)
+    _, task = the(decision)
+    assert (task.state, task.head_sha, task.trend) == ("checking", NEW, FIXING.trend)
+    (said,) = [action for action in decision.actions if isinstance(action, PostComment)]
+    assert said.number == 20
+    assert said.body == snapshot("""\
+<!-- gitwright:answer track=issue-12 -->
+<!-- gitwright-key: T-1-a1-r2-left-out -->
+New commits were pushed here while run 2 worked on `T-1`, so what that run made is left out: nothing is written over. `/agent revise <note>` has an agent go on from the commits that are here now.
+""")

@@ -29,9 +29,7 @@ from bot.core.track import TaskTrack, Track
 from tests.core.builders import DANA, NOW, REPO, a_task, a_track
 
 SHA, OTHER = "a" * 40, "b" * 40
-ASK = PushAsk(
-    sha=SHA, print="p1", files=2, plus=7, minus=1, outside=("x.py",), entry=("setup.py",), tests="green"
-)
+ASK = PushAsk(sha=SHA, files=2, plus=7, minus=1, outside=("x.py",), entry=("setup.py",), tests="green")
 RUNNING = a_task(state="running", attempt=1, run=3, branch="agent/issue-12/T-1-a1")
 OPEN = replace(RUNNING, mode="fix", pull=20, head_sha=OTHER, from_sha=OTHER)
 
@@ -72,7 +70,7 @@ def test_yes_runs_no_agent_and_publishes_the_very_commit() -> None:
     decision = life_push.approve(asked(), the(asked()), SHA[:7], "dana", NOW)
     assert isinstance(decision, Decision)
     assert decision.actions[0] == RunTask(task="T-1", attempt=1, run=3, mode="publish", head=SHA)
-    assert the(decision.track).approved == "p1"
+    assert the(decision.track).approved == SHA
     assert the(decision.track).state == "running"
     proposed = TaskProposed(task="T-1", attempt=1, run=3, pull=20, branch="b", head_sha=SHA)
     done = the(task_proposed(decision.track, proposed, NOW).track)  # type: ignore[arg-type]

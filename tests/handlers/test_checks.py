@@ -156,7 +156,7 @@ RED_NOW = _World(ran={SHA: [a_check(conclusion="failure")]})
     [
         {
             "note": "the push was refused by a rule",
-            "ask": PushAsk(sha=NEWER, files=1, plus=1, minus=0, print="p"),
+            "ask": PushAsk(sha=NEWER, files=1, plus=1, minus=0),
         },
         {"note": "it changes a protected path"},
         {"note": "its run before the push was red", "trend": (0, 3)},
