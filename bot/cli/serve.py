@@ -22,10 +22,10 @@ from bot import credentials, log
 from bot.engine.lock import FileLock
 from bot.errors import UserError
 from bot.settings import Settings, load_settings
+from bot.web.addresses import is_loopback
 from bot.web.app import Switch, create_app
 from bot.web.listening import Hurried, bound, most_connections, refusals_told
 from bot.web.setup import Setup
-from bot.web.setup_forms import is_loopback
 from bot.web.webhook import Webhook
 from bot.wiring import Bot, SystemClock, build, folder_lock
 

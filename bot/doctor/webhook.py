@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections import Counter
 from collections.abc import Sequence
 from urllib.parse import urlsplit
@@ -14,6 +13,7 @@ from bot.doctor.world import World
 from bot.errors import ForgeError
 from bot.forges.github.inspection import DeliveryFacts, HookFacts
 from bot.settings import Settings
+from bot.web.addresses import reaches
 
 PATH = "/webhook"
 _OWN = "Not an App's webhook: each repository has its own."
@@ -33,7 +33,7 @@ def judge_config(hook: HookFacts, settings: Settings) -> Finding:
     if settings.poll_deliveries:
         return ok("Deliveries are fetched, so nobody has to reach us.")
     page = "the App's page > General > Webhook"
-    host, forge = urlsplit(hook.url).hostname or "", urlsplit(settings.github_api_url).hostname or ""
+    host = urlsplit(hook.url).hostname or ""
     problems = (
         (
             not hook.url or host.endswith(".invalid"),
@@ -51,7 +51,7 @@ def judge_config(hook: HookFacts, settings: Settings) -> Finding:
             f"Set the one of GITWRIGHT_WEBHOOK_SECRET: {page}.",
         ),
         (
-            _is_local(host) and not _is_local(forge),
+            not reaches(settings.github_api_url, host),
             f"The webhook leads to `{host}`, which the forge cannot reach.",
             "Set a public URL, or GITWRIGHT_POLL_DELIVERIES=true.",
         ),
@@ -63,13 +63,6 @@ def judge_config(hook: HookFacts, settings: Settings) -> Finding:
         text = f"The webhook leads to `{hook.url}`; the bot listens on `{PATH}`."
         return Finding("warning", text, f"Make sure that your proxy passes that path on as `{PATH}`.")
     return ok(f"It leads to {hook.url}, as JSON and signed.")
-
-
-def _is_local(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_private
-    except ValueError:
-        return host == "localhost" or host.endswith((".localhost", ".local"))
 
 
 def judge_deliveries(found: Sequence[DeliveryFacts], polled: bool) -> Finding:

@@ -24,6 +24,7 @@ from bot.forges.github.setup import Front, web_url
 from bot.ports import Clock
 from bot.settings import Settings
 from bot.web import setup_forms as forms
+from bot.web.addresses import is_loopback
 from bot.web.setup_gate import Gate, origin, same, trouble
 from bot.web.setup_identity import Identity, imported, lent, of_app
 from bot.web.setup_manifest import manifest, template
@@ -130,8 +131,8 @@ class Setup:
         """Show the forms, with what was typed; a secret is typed anew: no template takes one."""
         here = origin(request)
         host = urlsplit(here).hostname or ""
-        local = forms.is_loopback(host)
-        reachable = not local or forms.is_loopback(urlsplit(self._place.api).hostname or "")
+        local = is_loopback(host)
+        reachable = not local or is_loopback(urlsplit(self._place.api).hostname or "")
         usual = {
             "server": self._place.web,
             "name": "Gitwright",

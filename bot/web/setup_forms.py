@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import secrets
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from urllib.parse import quote, urlsplit
 
 from bot.credentials import key_problems
 from bot.forges.github.setup import api_url, web_url
+from bot.web.addresses import reaches
 
 Fields = Mapping[str, str]
 Problems = dict[str, str]  # field -> what is wrong with it, and what to do
@@ -140,14 +140,6 @@ def person(fields: Fields, place: Place) -> Person:
     return Person(api, token, secret or secrets.token_hex(32))
 
 
-def is_loopback(host: str) -> bool:
-    """Tell whether an address leads back to the machine that uses it."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
-
-
 def _server(fields: Fields, place: Place, problems: Problems) -> str:
     try:
         return place.chosen(fields.get("server", ""))
@@ -168,7 +160,7 @@ def _hook(typed: str, api: str, poll: bool, problems: Problems) -> str | None:
         parts = urlsplit(typed)
         host = parts.hostname or ""
         good = parts.scheme in {"http", "https"} and host and "@" not in parts.netloc and typed.isprintable()
-        reached = not good or _reaches(api, host)
+        reached = not good or reaches(api, host)
     except ValueError:
         good, host, reached = False, "", True
     if poll and (not good or not reached):
@@ -188,15 +180,3 @@ def _hook(typed: str, api: str, poll: bool, problems: Problems) -> str | None:
 def _is_bare(address: str) -> bool:
     """Tell whether an address names a host alone."""
     return re.fullmatch(r"https?://[^/?#]+/?", address) is not None
-
-
-def _reaches(api: str, host: str) -> bool:
-    forge = urlsplit(api).hostname or ""
-    if is_loopback(host):
-        return is_loopback(forge)
-    if forge != "api.github.com" and not forge.endswith(".ghe.com"):
-        return True  # a forge in a network of one's own
-    try:
-        return ipaddress.ip_address(host).is_global
-    except ValueError:
-        return "." in host and not host.endswith((".local", ".internal", ".lan"))

@@ -157,6 +157,22 @@ def test_how_the_webhook_is_configured(hook: HookFacts, expected: str, text: str
     assert level(webhook.judge_config(hook, load_settings(None, token="t", poll_deliveries=True))) == "ok"
 
 
+@pytest.mark.parametrize(
+    ("api", "hook", "expected"),
+    [
+        ("https://github.corp.example/api/v3", "http://10.1.2.3:8080/webhook", "ok"),
+        ("https://github.corp.example/api/v3", "http://bot.local/webhook", "ok"),
+        ("https://github.corp.example/api/v3", "http://localhost:8080/webhook", "failed"),
+        ("https://api.github.com", "http://10.1.2.3:8080/webhook", "failed"),
+        ("https://api.acme.ghe.com", "http://bot.internal/webhook", "failed"),
+        ("http://127.0.0.1:3000", "http://127.0.0.1:8080/webhook", "ok"),
+    ],
+)
+def test_whether_a_forge_reaches_us_is_judged_as_set_up_judges_it(api: str, hook: str, expected: str) -> None:
+    settings = load_settings(None, token="t", github_api_url=api)
+    assert level(webhook.judge_config(HookFacts(hook, "json", True), settings)) == expected
+
+
 def deliveries(*codes: int) -> list[DeliveryFacts]:
     """Deliveries of an event each, newest first."""
     return [DeliveryFacts(f"guid-{n}", "issues", code, "", NOW) for n, code in enumerate(codes)]

@@ -1,0 +1,27 @@
+"""Owns what an address says about itself: does it lead back to this machine, and can a forge send events there?"""
+
+from __future__ import annotations
+
+import ipaddress
+from urllib.parse import urlsplit
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether an address leads back to the machine that uses it."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def reaches(api: str, host: str) -> bool:
+    """Tell whether the forge whose API is at `api` can send events to `host`, as far as the addresses tell."""
+    forge = urlsplit(api).hostname or ""
+    if is_loopback(host):
+        return is_loopback(forge)
+    if forge != "api.github.com" and not forge.endswith(".ghe.com"):
+        return True  # a forge in a network of one's own
+    try:
+        return ipaddress.ip_address(host).is_global
+    except ValueError:
+        return "." in host and not host.endswith((".local", ".internal", ".lan"))
