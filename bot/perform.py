@@ -131,6 +131,7 @@ class Performer:
             error=error,
             task=row.action.get("task"),
             comment=int(row.action.get("comment") or 0),
+            key=row.action.get("key", ""),
         )
         await self.store.fail_action(row.id, error, _result(row, failed))
 

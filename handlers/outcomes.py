@@ -44,7 +44,7 @@ def _plan_made(track: Track, event: PlanMade, now: datetime) -> Decision:
 def _failed(track: Track, event: ActionFailed, now: datetime) -> Decision:
     if event.what != "include_tasks":
         return life_work.action_failed(track, event, now)
-    decision = life_work.action_failed(life_review.not_included(track), event, now)
+    decision = life_work.action_failed(life_review.not_included(track, event.key), event, now)
     return replace(decision, actions=(*decision.actions, SyncPlan()))
 
 

@@ -10,7 +10,7 @@ from typing import cast
 
 import pytest
 
-from bot.core.actions import ACTIONS, Action, CloseTrack, PostComment, React, SyncStatus
+from bot.core.actions import ACTIONS, Action, CloseTrack, IncludeTasks, PostComment, React, SyncStatus
 from bot.core.events import Closed
 from bot.core.ids import identity
 from bot.core.track import TRACKS, Track
@@ -228,6 +228,7 @@ async def test_what_passes_is_tried_again_later_and_given_up_with_a_word(desk: D
         "error": f"502 Server Error (tried {TRIES} times)",
         "task": None,
         "comment": 0,
+        "key": "",
     }
 
 
@@ -275,6 +276,17 @@ async def test_what_does_not_pass_is_said_at_once(desk: Desk, failure: Exception
     assert (result["kind"], result["error"]) == ("action_failed", said.format(id=id_))
     await desk.perform(id_)
     assert (await desk.store.action(id_)).state == "failed"  # type: ignore[union-attr]
+
+
+async def test_a_failure_names_the_call_that_it_was_for(desk: Desk) -> None:
+    async def fail(_track: Track, _action: IncludeTasks) -> None:
+        raise UserError("Mend the file.")
+
+    desk.jobs = {IncludeTasks: fail}
+    await desk.do(a_track(), IncludeTasks(names=("M-1",), by="dana", key="tick-5", comment=7))
+    result = await desk.result()
+    assert isinstance(result, dict)
+    assert (result["key"], result["comment"]) == ("tick-5", 7)
 
 
 async def test_a_comment_without_a_place_is_no_failure(desk: Desk) -> None:

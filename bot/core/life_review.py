@@ -82,9 +82,10 @@ def included(track: Track, event: TasksIncluded, now: datetime) -> Decision:
     return Decision(track=track, actions=(*report, said, SyncPlan(), SyncStatus()))
 
 
-def not_included(track: Track) -> Track:
-    """Let what could not be written in be asked for again."""
-    return replace(track, included=tuple(each for each in track.included if each.task))
+def not_included(track: Track, key: str) -> Track:
+    """Let what this call asked for and could not be written in be asked for again; others are under way."""
+    left = tuple(each for each in track.included if each.task or each.key != key)
+    return replace(track, included=left)
 
 
 def revise(track: Track, note: str, by: str, comment: int, now: datetime) -> Decision:

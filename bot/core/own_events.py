@@ -202,6 +202,7 @@ class ActionFailed:
     error: str
     task: str | None = None
     comment: int = 0  # whose command it was for
+    key: str = ""  # of the call that it was for, where it has one
     kind: Literal["action_failed"] = "action_failed"
 
 
