@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,7 +13,7 @@ from bot.forges.github import GitHubForge
 from bot.ports import Forge
 from tests.forge.stage import app_token
 from tests.forges.conftest import MARKER, RunningForge, a_forge
-from tests.forges.scripted_server import Asked, Say, scripted_server
+from tests.forges.scripted_server import Asked, Say, ScriptedServer, scripted_server
 
 
 def installation(server: RunningForge, method: str, repo: Repo, what: str = "") -> None:
@@ -42,43 +42,69 @@ async def test_a_repository_is_found_and_written_under_its_earlier_name(
     assert (await forge.issue(repo, number)).labels == ("bug",)
 
 
-async def test_a_write_that_a_redirect_made_a_read_of_is_sent_to_the_new_name() -> None:
-    def answer(asked: Asked) -> Say:
+@dataclass(frozen=True)
+class Moved:
+    """A server that sends on what is asked of `acme/old` to the repository's number, as GitHub does with `status`."""
+
+    server: ScriptedServer
+    status: int
+    reads: int  # what a read of what can only be written answers there
+    name: str = "new"
+
+    def __call__(self, asked: Asked) -> Say:
         if asked.path.startswith("/repos/acme/old/"):
             to = asked.path.replace("/repos/acme/old", "/repositories/7")
-            return Say(301, {"message": "Moved Permanently"}, {"location": f"{server.url}{to}"})
+            return Say(self.status, {"message": "Moved"}, {"location": f"{self.server.url}{to}"})
         if asked.path == "/repositories/7":
-            return Say(200, {"id": 7, "name": "new", "owner": {"id": 1, "login": "acme"}})
-        return Say(200, [])
+            return Say(200, {"id": 7, "name": self.name, "owner": {"id": 1, "login": "acme"}})
+        return Say(self.reads if asked.method == "GET" else 200, [])
 
+
+OLD = Repo(7, "acme", "old", "main", True, None)
+
+
+@pytest.mark.parametrize("reads", [200, 404, 403])
+@pytest.mark.parametrize(("method", "status"), [("POST", 301), ("POST", 302), ("PATCH", 302)])
+async def test_a_write_that_a_redirect_made_a_read_of_is_sent_to_the_new_name(
+    method: str, status: int, reads: int
+) -> None:
     async with scripted_server() as server:
-        server.otherwise = answer
+        server.otherwise = Moved(server, status, reads)
         forge = GitHubForge(server.url, token="t", write_gap=0)
-        await forge.add_label(Repo(7, "acme", "old", "main", True, None), 3, "bug")
+        if method == "POST":
+            await forge.add_label(OLD, 3, "bug")
+        else:
+            await forge.update_pull(OLD, 3, body="new")
         await forge.aclose()
+        path = "issues/3/labels" if method == "POST" else "pulls/3"
         assert server.lines == [
-            "POST /repos/acme/old/issues/3/labels",
-            "GET /repositories/7/issues/3/labels",
+            f"{method} /repos/acme/old/{path}",
+            f"GET /repositories/7/{path}",
             "GET /repositories/7",
-            "POST /repos/acme/new/issues/3/labels",
+            f"{method} /repos/acme/new/{path}",
         ]
 
 
-async def test_an_issue_that_was_moved_to_another_repository_is_not_there_any_more(
-    forge: Forge, server: RunningForge, repo: Repo
-) -> None:
-    """GitHub sends on who asks for it; its number may be that of somebody else's issue here."""
-    name = f"{repo.name}-elsewhere"
-    server.call("POST", "/user/repos", {"name": name})
-    numbers = [server.issue(repo.slug) for _ in range(2)]
-    for number in numbers:
-        where = f"/_test/repos/{repo.slug}/issues/{number}/transfer"
-        assert server.call("POST", where, {"repository": name})["number"] == number
-    with pytest.raises(NotFoundError, match="was moved"):
-        await forge.issue(repo, numbers[0])
-    server.call("PATCH", f"/repos/{repo.slug}", {"name": f"{repo.name}-moved"})
-    with pytest.raises(NotFoundError, match="was moved"):  # sent on twice
-        await forge.issue(repo, numbers[1])
+@pytest.mark.parametrize(("method", "status"), [("POST", 307), ("POST", 308), ("PATCH", 301), ("PATCH", 307)])
+async def test_a_write_that_a_redirect_left_one_is_not_sent_twice(method: str, status: int) -> None:
+    async with scripted_server() as server:
+        server.otherwise = Moved(server, status, 404)
+        forge = GitHubForge(server.url, token="t", write_gap=0)
+        if method == "POST":
+            await forge.add_label(OLD, 3, "bug")
+        else:
+            await forge.update_pull(OLD, 3, body="new")
+        await forge.aclose()
+        assert [line.split()[0] for line in server.lines] == [method, method]
+
+
+async def test_a_write_that_is_sent_on_from_where_the_repository_still_is_is_refused_for_good() -> None:
+    async with scripted_server() as server:
+        server.otherwise = Moved(server, 301, 404, name="old")
+        forge = GitHubForge(server.url, token="t", write_gap=0)
+        with pytest.raises(NotFoundError, match="moved"):
+            await forge.add_label(OLD, 3, "bug")
+        await forge.aclose()
 
 
 # --- what takes nothing ------------------------------------------------------------------------------

@@ -73,10 +73,14 @@ class GitHubRequests:
 
         try:
             return await send(_path(repo, path))
-        except RenamedError:
+        except RenamedError as error:
             # The redirect made a read of the write, so that nothing has happened yet.
             answer = await self._send("GET", f"/repositories/{repo.id}", lane, repo.id, READ)
             now = views.read(views.RepoView, answer.json()).value(repo.installation)
+            if now.slug == repo.slug:
+                raise NotFoundError(
+                    f"{method} {_path(repo, path)}: was moved to another repository"
+                ) from error
             return await send(_path(now, path))
 
     async def _send(

@@ -36,7 +36,6 @@ MAX_PAGES = 100
 _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 REVOKE = "/installation/token"
 _NOT_SPACED = ("/access_tokens", REVOKE, "/graphql")  # who sends a mutation says so
-_LOSE_WRITES = frozenset({301, 302, 303})  # these make a GET of it; 307 and 308 send it again as it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +223,10 @@ class Api:
                 method, path, json=json, params=dict(params or {}), headers={**self._headers, **condition}
             )
         except RequestFailed as error:
-            raise self._refusal(where, error.response.raw_response, safe, access) from error
+            refusal = self._refusal(where, error.response.raw_response, safe, access)
+            if _lost(error.response.raw_response) and not isinstance(refusal, LimitedError):
+                raise _renamed(where) from error
+            raise refusal from error
         except RequestError as error:
             unsent = isinstance(error.exc, _UNSENT)
             if not isinstance(error.exc, httpx.HTTPError):
@@ -235,10 +237,8 @@ class Api:
         except GitHubException as error:
             raise ForgeError(f"{where}: {error!r}") from error
         self._note(path, answer.raw_response, access)
-        if method not in {"GET", "HEAD"} and any(
-            each.status_code in _LOSE_WRITES for each in answer.raw_response.history
-        ):
-            raise RenamedError(f"{where}: was redirected, the repository was probably renamed")
+        if _lost(answer.raw_response):
+            raise _renamed(where)
         kind = answer.headers.get("content-type", "")
         is_log = path.endswith("/logs") and kind.startswith("text/plain")  # the one thing that is no JSON
         if answer.content and "json" not in kind and not is_log:
@@ -279,6 +279,15 @@ class Api:
         lane.silence(ALL if everything else resource, wait)
         _log.warning("rate_limited", request=said, wait=wait, resource="all" if everything else resource)
         return LimitedError(said, wait)
+
+
+def _lost(answer: httpx.Response) -> bool:
+    """Tell whether a redirect made a read of a write, so that nothing was written whatever the answer says."""
+    return any(hop.request.method != answer.request.method for hop in answer.history)
+
+
+def _renamed(where: str) -> RenamedError:
+    return RenamedError(f"{where}: was redirected, the repository was probably renamed")
 
 
 def _told(status: int, said: str) -> ForgeError:
