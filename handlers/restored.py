@@ -9,6 +9,7 @@ from bot.core import life, restoring
 from bot.core.actions import Decision
 from bot.core.events import TrackLost, TrackSwept
 from bot.core.ids import Marker, backlog_branch, keyed, parse_marker, task_branch
+from bot.core.plan_file import read_plan
 from bot.core.plan_text import frozen_of
 from bot.core.repo_actions import ReportSettings
 from bot.core.restoring import Attempt, Remains
@@ -60,6 +61,10 @@ async def _remains(event: TrackLost, block: Block, written_at: str, reads: Reads
     loaded = await reads.backlog(repo, tip, f"{folder}/BACKLOG.yaml") if tip else None
     at = tip if loaded is not None else backlog_pull.head_sha if backlog_pull else tip
     text = await reads.file(repo, at, f"{folder}/PLAN.md") if at else None
+    planned, _ = read_plan(text) if text else (None, ())
+    reviewed = None
+    if loaded is None and backlog_pull is not None and backlog_pull.state == "open":
+        reviewed = await reads.backlog(repo, backlog_pull.head_sha, f"{folder}/BACKLOG.yaml")
     return Remains(
         repo=repo,
         issue=event.issue,
@@ -68,7 +73,9 @@ async def _remains(event: TrackLost, block: Block, written_at: str, reads: Reads
         config=config,
         config_problems=problems,
         frozen=await _frozen(event, block, text, reads),
+        plan=planned.plan if planned else None,
         loaded=loaded,
+        reviewed=reviewed,
         backlog_pull=backlog_pull,
         attempts=attempts,
     )

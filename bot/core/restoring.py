@@ -20,6 +20,8 @@ from bot.core.life_hold import held
 from bot.core.life_pulls import take_up
 from bot.core.life_repair import BEING_REBASED, look, rebase, run_again
 from bot.core.life_work import assessed, start_ready
+from bot.core.planning import MergedPlan
+from bot.core.restoring_review import going_on, included, settled
 from bot.core.snapshot import Block
 from bot.core.track import HELD, OPEN_PULL, SETTLED, STUCK, Frozen, TaskTrack, Track
 from bot.core.values import Actor, Pull, Repo, Usage
@@ -44,7 +46,9 @@ class Remains:
     config: RepoConfig
     config_problems: tuple[str, ...] = ()
     frozen: Frozen
+    plan: MergedPlan | None = None
     loaded: Loaded | None = None  # the backlog on the default branch
+    reviewed: Loaded | None = None  # the one in its open pull request
     backlog_pull: Pull | None = None
     attempts: Mapping[str, Attempt] = field(default_factory=dict)
 
@@ -81,6 +85,9 @@ def rebuilt(seen: Remains, now: datetime) -> Track:
         answered=block.answered,
         promised=block.promises(),
         ticks=block.ticks,
+        plan=seen.plan,
+        # Without a pull request it is planned anew, and what was left out then is something else.
+        included=included(block.inclusions(), seen.plan, seen.reviewed) if seen.plan else (),
         resume_to=block.resume_to,
         stale=block.stale,
         budget_usd=block.budget_usd,
@@ -187,9 +194,12 @@ def restored(track: Track, seen: Remains, now: datetime) -> Decision:
     """Go on where the track was; one that has ended is only known again."""
     if track.ended:
         return Decision(track=track)
+    track, told = settled(track)
     if track.state in HELD:
-        return held(track, lambda awake: _go_on(awake, seen, now))
-    return _go_on(track, seen, now)
+        decision = held(track, lambda awake: _go_on(awake, seen, now))
+    else:
+        decision = _go_on(track, seen, now)
+    return replace(decision, actions=(*told, *decision.actions))
 
 
 def _go_on(track: Track, seen: Remains, now: datetime) -> Decision:
@@ -204,7 +214,8 @@ def _go_on(track: Track, seen: Remains, now: datetime) -> Decision:
         return Decision(track=track, actions=(SyncStatus(), CheckHealth(before="planning")))
     if pull.state == "open":
         track = replace(track, state="review")
-        return Decision(track=track, actions=(ReportBacklog(sha=pull.head_sha), SyncStatus()))
+        report = ReportBacklog(sha=pull.head_sha)
+        return Decision(track=track, actions=(report, *going_on(track), SyncStatus()))
     closed = PullClosed(
         repo=track.repo,
         number=pull.number,

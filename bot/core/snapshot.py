@@ -27,6 +27,7 @@ from bot.core.push_gate import PushAsk
 from bot.core.track import (
     OPEN_PULL,
     SETTLED,
+    Included,
     Promise,
     RunMode,
     TaskState,
@@ -119,6 +120,7 @@ class Block(_Value):
     answered: tuple[Annotated[int, Field(ge=0)], ...] = ()
     promised: tuple[tuple[_Comment, Until, _Text, _Count], ...] = ()
     ticks: tuple[tuple[_Text, _Count], ...] = ()
+    included: tuple[tuple[_Text, _Text, _Text, _Text, _Comment], ...] = ()
     tasks: dict[Annotated[str, Field(pattern=f"^{TASK_ID.pattern}$")], TaskBlock] = {}
     more: dict[str, TaskMore] = {}
 
@@ -127,6 +129,13 @@ class Block(_Value):
         return tuple(
             Promise(comment=comment, until=until, task=task, attempt=attempt)
             for comment, until, task, attempt in self.promised
+        )
+
+    def inclusions(self) -> tuple[Included, ...]:
+        """Give what was taken in of the plan's minority."""
+        return tuple(
+            Included(name=name, task=task, by=by, key=key, comment=comment)
+            for name, task, by, key, comment in self.included
         )
 
 
@@ -170,6 +179,7 @@ def _data(track: Track, shorten: Callable[[TaskTrack], TaskTrack | None]) -> dic
     optional: dict[str, Any] = {
         "promised": [[owed.comment, owed.until, owed.task, owed.attempt] for owed in track.promised],
         "ticks": [list(each) for each in track.ticks],
+        "included": [[each.name, each.task, each.by, each.key, each.comment] for each in track.included],
         "resume_to": track.resume_to,
         "stale": track.stale,
         "by_id": track.frozen.by_id,
