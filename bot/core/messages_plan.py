@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from bot.core import boxes, messages
@@ -14,6 +15,8 @@ ESTIMATES: dict[Estimate, str] = {"S": "small", "M": "medium", "L": "large"}
 QUESTIONS = "Open questions"
 PROBLEM_LIMIT = 12_000  # characters of a problem, which the status comment shows beside all else
 INCLUDE = "include"  # the command that the boxes call
+_HINT = f"<!-- hint:{INCLUDE} -->"
+_HINT_LINE = re.compile(rf"^.*{_HINT}", re.MULTILINE)
 FILES = 4  # named of a task's files; the others are counted
 
 
@@ -114,9 +117,17 @@ def _minority(track: Track, merged: MergedPlan) -> str:
     left_out = merged.left_out()
     rows = ["**What will not be done**, because only one planner wants it", ""]
     rows += [_left_out(track, name, task) for name, task in left_out.items()]
-    first = next(iter(left_out))
-    rows += ["", f"Tick one, or comment `/agent include {first}`, to have it done all the same."]
+    rows += ["", _hint(track, left_out)]
     return "\n".join(rows)
+
+
+def _hint(track: Track, left_out: Mapping[str, PlannedTask]) -> str:
+    """Say what ticking does, as long as there is a box to tick; the mark keeps the place."""
+    taken = {each.name for each in track.included}
+    first = next((name for name in left_out if name not in taken), None)
+    if first is None:
+        return _HINT
+    return f"Tick one, or comment `/agent include {first}`, to have it done all the same. {_HINT}"
 
 
 def _left_out(track: Track, name: str, task: PlannedTask) -> str:
@@ -141,7 +152,8 @@ def redrawn(track: Track, body: str) -> str:
             return _left_out(track, box.about, left_out[box.about])
         return boxes.settled(box, words)  # it can be asked for no more
 
-    return boxes.redrawn(body, write)
+    # Once, and above whatever is quoted of the issue.
+    return _HINT_LINE.sub(lambda _: _hint(track, left_out), boxes.redrawn(body, write), count=1)
 
 
 def _questions(track: Track, merged: MergedPlan) -> str:

@@ -105,6 +105,32 @@ def test_the_boxes_of_a_posted_plan_follow_the_track_and_every_other_word_stays(
         ]
     )
     for text in (pending, merged_):
-        assert [line for line in text.splitlines() if "box:" not in line] == [
-            line for line in posted.splitlines() if "box:" not in line
-        ]
+        assert _words(text) == _words(posted)
+
+
+def _words(text: str) -> list[str]:
+    return [line for line in text.splitlines() if "box:" not in line and "hint:" not in line]
+
+
+def _hint(text: str) -> str:
+    (line,) = [line for line in text.splitlines() if "hint:" in line]
+    return line
+
+
+def test_a_plan_asks_for_ticks_only_while_there_is_a_box_to_tick() -> None:
+    left_out = (PlannedTask(key="x", title="Wave"), PlannedTask(key="y", title="Shout"))
+    found = merged("S").model_copy(update={"minority": left_out})
+    track = a_track(plan=found, state="review", backlog_pull=13)
+    first, second = (Included(name=name, by="dana", key=name) for name in ("M-1", "M-2"))
+    posted = plan(track, found, ())
+    assert "`/agent include M-1`" in _hint(posted)
+    one_left = redrawn(replace(track, included=(first,)), posted)
+    assert "`/agent include M-2`" in _hint(one_left)
+    none_left = redrawn(replace(track, included=(first, second)), one_left)
+    assert _hint(none_left) == "<!-- hint:include -->"
+    failed_after_all = redrawn(replace(track, included=(first,)), none_left)
+    assert failed_after_all == one_left
+    merged_ = redrawn(replace(track, merged_sha=SHA), posted)
+    assert _hint(merged_) == "<!-- hint:include -->"
+    by_a_person = posted.replace(_hint(posted), "Ask dana.")
+    assert "Ask dana." in redrawn(track, by_a_person)
