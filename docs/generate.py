@@ -86,8 +86,9 @@ a comment says why and what would be needed.
 
 The status comment has boxes for what can be done to tasks now, the plan comment one for each task that only one planner
 wants. Ticking a box is giving its command, with the same roles and the same answers; afterwards the bot writes it anew,
-unticked. A box acts once for each tick, however often or late GitHub tells of it. A task that was taken in before the backlog's
-pull request is open goes into it as soon as it is; to leave it out again, delete it in the file."""
+unticked. A box acts once for each tick, however often GitHub tells of it; a tick on a page that was not up to date does
+nothing, and is answered. A task that was taken in before the backlog's pull request is open goes into it as soon as it is; to
+leave it out again, delete it in the file."""
 
 
 def commands(table: tuple[Command, ...]) -> str:

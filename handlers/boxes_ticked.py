@@ -22,6 +22,11 @@ from handlers import calling
 from handlers.boxes import kind_of
 from handlers.calling import Given
 
+LATE = (
+    "Nothing was done for it: the box was ticked before, or what it asked has changed since. It is written anew as it stands "
+    "now; tick it again if you still mean it."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -29,6 +34,7 @@ class Facts:
 
     ticked: tuple[tuple[Box, Given], ...] = ()
     late: tuple[Box, ...] = ()  # ticked on a page that was not up to date: somebody was acted for already
+    answered: tuple[Box, ...] = ()  # ticked before the database was lost, and acted on then
     unticked: tuple[Box, ...] = ()
 
 
@@ -38,20 +44,25 @@ async def gather(track: Track | None, event: BoxesTicked, reads: TrackReads) -> 
         return Facts()
     if event.author.id not in await reads.forge.bot_ids(event.repo):
         return Facts()
-    ticked, late = [], []
+    ticked, late, answered = [], [], []
     for box in _known(event.ticked):
         kind = kind_of(box)
         assert kind is not None  # it is known
         asked = _asked(event, box)
         if not boxes.fresh(track, box):
-            late += (
-                [] if track.heard_until else [box]
-            )  # told again to a track that was taken up from its comment
+            # Told again to a track that was taken up from its comment, or asked by nobody who is heard.
+            if not track.heard_until and await _heard(asked, reads):
+                late.append(box)
         elif track.heard_until and await _answered(track, asked, reads):
-            late.append(box)
+            answered.append(box)
         elif (given := await calling.read_call(track, asked, kind.command, reads)) is not None:
             ticked.append((box, given))
-    return Facts(tuple(ticked), tuple(late), tuple(_known(event.unticked)))
+    return Facts(tuple(ticked), tuple(late), tuple(answered), tuple(_known(event.unticked)))
+
+
+async def _heard(asked: Asked, reads: TrackReads) -> bool:
+    config, _ = await reads.config(asked.repo)
+    return await calling.hears(asked, config, reads)
 
 
 async def _answered(track: Track, asked: Asked, reads: TrackReads) -> bool:
@@ -80,12 +91,14 @@ def decide(track: Track | None, event: BoxesTicked, facts: Facts, now: datetime)
         actions += decision.actions
         timers += decision.timers
     for box in facts.late:
+        actions += calling.answered(track, _asked(event, box, "late"), LATE).actions
+    for box in (*facts.late, *facts.answered):
         track = boxes.spent(track, boxes.offered(track, box.kind, box.about))  # so that it is written anew
     for box in facts.unticked:
         kind = kind_of(box)
         if kind is not None and kind.undone and not boxes.fresh(track, box):
             actions += calling.answered(track, _asked(event, box, "unbox"), kind.undone).actions
-    if facts.ticked or facts.late:
+    if facts.ticked or facts.late or facts.answered:
         actions += [SyncStatus(), SyncPlan()]
     return Decision(track=track, actions=_each_once(actions), timers=tuple(timers))
 
@@ -95,7 +108,7 @@ def _each_once(actions: list[Action]) -> tuple[Action, ...]:
 
 
 def _asked(event: BoxesTicked, box: Box, how: str = "box") -> Asked:
-    did = "ticked" if how == "box" else "unticked"
+    did = "unticked" if how == "unbox" else "ticked"
     return Asked(
         repo=event.repo,
         number=event.number,

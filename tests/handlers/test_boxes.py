@@ -7,6 +7,7 @@ from typing import cast
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from inline_snapshot import snapshot
 
 import handlers.boxes
 from bot.core import boxes
@@ -22,6 +23,7 @@ from handlers import boxes_ticked
 from handlers.boxes import BOXES
 from handlers.commands import COMMANDS
 from tests.core.builders import DANA, NOW, REPO, SHA, a_task, a_track
+from tests.stories.reading import read
 
 BOT, HELPER = Actor(1, "gitwright[bot]", True), Actor(77, "helper[bot]", True)
 IN_REVIEW = a_track(
@@ -74,6 +76,10 @@ async def tick(event: BoxesTicked, track: Track = IN_REVIEW, world: _World | Non
     return boxes_ticked.decide(track, event, facts, NOW)
 
 
+def said(decision: Decision) -> list[str]:
+    return [read(action.body) for action in decision.actions if isinstance(action, PostComment)]
+
+
 def rebased(decision: Decision) -> list[str]:
     return [action.task for action in decision.actions if isinstance(action, RebaseTask)]
 
@@ -102,6 +108,26 @@ async def test_several_boxes_are_several_commands() -> None:
     said = [action.body for action in decision.actions if isinstance(action, PostComment)]
     assert len(said) == len(set(said)) == 2
     assert decision.actions.count(SyncStatus()) == decision.actions.count(SyncPlan()) == 1
+
+
+async def test_a_tick_that_comes_late_is_answered_once_and_does_nothing() -> None:
+    acted = boxes.spent(IN_REVIEW, REBASE)
+    late = await tick(ticked(REBASE), acted)
+    assert (rebased(late), said(late)) == (
+        [],
+        snapshot(
+            [
+                "`dana` ticked the box `rebase T-1`. Nothing was done for it: the box was ticked before, or what it asked "
+                "has changed since. It is written anew as it stands now; tick it again if you still mean it."
+            ]
+        ),
+    )
+    assert late.track is not None
+    again = await tick(ticked(REBASE), late.track)
+    assert [a for a in again.actions if isinstance(a, PostComment)] == [
+        a for a in late.actions if isinstance(a, PostComment)
+    ], "the same identity is posted once"
+    assert await tick(ticked(REBASE, actor=HELPER), acted) == Decision(track=acted), "nobody listens to it"
 
 
 @pytest.mark.parametrize(
@@ -160,7 +186,7 @@ async def test_unticking_what_was_taken_in_is_answered_with_where_to_take_it_out
 
 @given(st.permutations([ticked(REBASE), ticked(Box("rebase", "T-2")), ticked(REBASE, Box("rebase", "T-2"))]))
 async def test_in_any_order_the_same_is_done_once(events: list[BoxesTicked]) -> None:
-    track, done = IN_REVIEW, []
+    track, done = IN_REVIEW, list[str]()
     for event in events:
         decision = await tick(event, track)
         assert decision.track is not None
@@ -197,7 +223,7 @@ async def test_a_track_taken_up_from_its_comment_knows_by_the_answer_what_was_ac
     event = ticked(REBASE)
     answered = _World(answers=frozenset({"box-5-rebase-T-1-0"}))
     again = await tick(event, taken_up, answered)
-    assert (rebased(again), SyncStatus() in again.actions) == ([], True)
+    assert (rebased(again), SyncStatus() in again.actions, said(again)) == ([], True, [])
     assert rebased(await tick(event, taken_up, _World())) == ["T-1"]
     # Its block remembers the turns: what is told once more needs no look and no write.
     assert (await tick(event, boxes.spent(taken_up, REBASE))).actions == ()
