@@ -66,6 +66,7 @@ class Dispatcher:
     recall: Recall | None = None
     repo_handlers: Sequence[RepoHandler[Any, Any]] = ()
     marks: dict[str, _Mark] = field(default_factory=dict)
+    patience: float = 0.0  # seconds that good news of checks waits for more
 
     @property
     def _lines(self) -> RepositoryLines:
@@ -194,7 +195,7 @@ class Dispatcher:
                 key, row, version, Decision(track=track), (await self._among_others(key, track))[1]
             )
             return
-        facts = await handler.gather(track, event, _TrackReads(self.reads, self.store, row, self.marks))
+        facts = await handler.gather(track, event, _TrackReads(self, row))
         # Leases of other tracks change more often than the track: decided again from the same facts, they cost no call.
         for _ in range(LEASE_TRIES):
             track, seen = await self._among_others(key, track)
@@ -293,11 +294,12 @@ class _Mark:
 class _TrackReads:
     """Adds what the store knows to what can be read of a repository."""
 
-    def __init__(self, repository: Reads, store: Store, row: TrackEvent, marks: dict[str, _Mark]) -> None:
-        self._row, self._marks = row, marks
+    def __init__(self, dispatcher: Dispatcher, row: TrackEvent) -> None:
+        self._row, self._marks, self.patience = row, dispatcher.marks, dispatcher.patience
+        repository = dispatcher.reads
         self.forge, self.config = repository.forge, repository.config
         self.file, self.backlog, self.paths = repository.file, repository.backlog, repository.paths
-        self._store = store
+        self._store = dispatcher.store
 
     async def look(self, track: Track) -> Look:
         open_ = [task for task in track.tasks if task.pull and task.state in OPEN_PULL]

@@ -55,6 +55,8 @@ class Reads(Protocol):
 class TrackReads(Reads, Protocol):
     """What gathering may look at: the repository, and what is on its way for a track."""
 
+    patience: float  # seconds that good news of checks waits for more, so that one look tells of all
+
     async def look(self, track: Track) -> Look:
         """Ask for what is as new as the event, the track's other open pull requests beside: their events come together."""
 

@@ -193,7 +193,7 @@ def _assembled(
     repo_jobs = repo_table(parts, [command.name for command in COMMANDS])
     log = local.log if local else "the log"
     boxes = offered if local is None else lambda _: ()  # a person's own files show nothing that can be ticked
-    gap = 10 * settings.write_gap if settings.edit_gap is None else settings.edit_gap
+    gap = _edit_gap(settings)
     performer = Performer(store, forge, jobs, valid_now, clock, log, repo_jobs, boxes, edit_gap=gap)
 
     async def perform(args: JsonDict) -> None:
@@ -221,6 +221,11 @@ def _assembled(
         lock,
     )
     return bot
+
+
+def _edit_gap(settings: Settings) -> float:
+    """Give the seconds that news wait for more where nobody has to act on them."""
+    return 10 * settings.write_gap if settings.edit_gap is None else settings.edit_gap
 
 
 def _github(settings: Settings, clock: Clock) -> Forge:
@@ -271,7 +276,9 @@ def _runner(
             )  # they may do what was granted when they were minted
         return event
 
-    dispatcher = Dispatcher(store, repositories, handlers, read, clock, recall, REPO_HANDLERS)
+    dispatcher = Dispatcher(
+        store, repositories, handlers, read, clock, recall, REPO_HANDLERS, patience=_edit_gap(settings)
+    )
     engine = DbosEngine(
         _engine_url(settings),
         {"track": dispatcher.drain, "action": perform},

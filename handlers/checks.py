@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from bot.core import life, life_checks, life_pulls
 from bot.core.actions import Decision
@@ -13,6 +13,7 @@ from bot.core.life_repair import BEING_REBASED
 from bot.core.track import OPEN_PULL, TaskTrack, Track
 from bot.core.values import Actor, Pull
 from bot.handler import Handler, TrackReads
+from handlers.hints import soon
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class Facts:
     head_sha: str | None = None
     early: str | None = None  # the task whose pull request is not there yet
     closed: PullClosed | None = None  # nobody told that the pull request is closed
+    later: float = 0.0  # seconds until its checks are to be read
 
 
 async def _read(track: Track, task: TaskTrack, reads: TrackReads) -> Facts:
@@ -57,6 +59,9 @@ async def gather_completed(track: Track | None, event: ChecksCompleted, reads: T
     task = next((t for t in track.tasks if t.branch and t.branch == event.branch), None)
     if task is None or task.state == "running":
         return Facts(early=task.id if task else None)
+    if event.passed and reads.patience and task.state == "checking" and task.head_sha == event.sha:
+        # More suites may follow, siblings end theirs, and people who merge what is green tell the rest.
+        return Facts(task.id, later=reads.patience)
     # A blocked one too: people were asked to push a fix to its branch.
     return await _read(track, task, reads) if task.rests else Facts()
 
@@ -88,6 +93,9 @@ def decide_completed(track: Track | None, event: ChecksCompleted, facts: Facts, 
     early = track.task(facts.early) if track and facts.early else None
     if track is not None and early is not None:
         return life_checks.checks_announced_early(track, early, event.sha)
+    task = track.task(facts.task) if track and facts.task else None
+    if track is not None and task is not None and facts.later:
+        return Decision(track=track, timers=(soon(task, timedelta(seconds=facts.later), passed=True),))
     return _decide(track, facts, None, now)
 
 

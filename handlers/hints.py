@@ -7,10 +7,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from bot.core import life, life_checks
-from bot.core.actions import Decision
+from bot.core.actions import Decision, Timer
 from bot.core.events import ChecksDue, StatusSet, WorkflowEnded
 from bot.core.life_repair import look
-from bot.core.track import OPEN_PULL, Track
+from bot.core.track import OPEN_PULL, TaskTrack, Track
 from bot.handler import Handler, TrackReads
 
 SETTLE = timedelta(seconds=10)  # after the last hint the state is read once
@@ -39,10 +39,14 @@ def _hinted(track: Track | None, branches: Sequence[str], sha: str, *, passed: b
         return life_checks.checks_announced_early(track, task, sha)
     if task.state not in OPEN_PULL or (passed and task.state == "in_review"):
         return life.nothing(track)
+    return Decision(track=track, timers=(soon(task, SETTLE, passed=passed),))
+
+
+def soon(task: TaskTrack, after: timedelta, *, passed: bool) -> Timer:
+    """Read a head's checks once, so long after the last hint of them."""
     later = look(task, 0)
     assert isinstance(later.event, ChecksDue)
-    hint = replace(later, after=SETTLE, event=replace(later.event, hinted=passed))
-    return Decision(track=track, timers=(hint,))
+    return replace(later, after=after, event=replace(later.event, hinted=passed))
 
 
 HANDLERS = (

@@ -16,6 +16,7 @@ class ChecksCompleted:
     sha: str
     branch: str | None
     ours: bool = False
+    passed: bool = False  # so it says: then nothing is urgent
     kind: Literal["checks_completed"] = "checks_completed"
 
 

@@ -1,6 +1,7 @@
 """A head's checks, announced in any order or not at all."""
 
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any, cast
 
 import pytest
@@ -29,6 +30,7 @@ class _World:
     """A forge with one pull request."""
 
     pulled: Pull = OPEN
+    patience: float = 0.0
     ran: dict[str, list[Check]] = field(default_factory=lambda: {SHA: [a_check()], NEWER: [a_check()]})
 
     @property
@@ -57,8 +59,10 @@ def working(**changes: Any) -> Track:
     return a_track(a_task(**{**task, **changes}))
 
 
-async def announce(track: Track, world: _World | None = None, *, ours: bool = False) -> Decision:
-    event = ChecksCompleted(repo=REPO, sha=SHA, branch=BRANCH, ours=ours)
+async def announce(
+    track: Track, world: _World | None = None, *, ours: bool = False, passed: bool = False
+) -> Decision:
+    event = ChecksCompleted(repo=REPO, sha=SHA, branch=BRANCH, ours=ours, passed=passed)
     facts = await checks.gather_completed(track, event, cast(TrackReads, world or _World()))
     return checks.decide_completed(track, event, facts, NOW)
 
@@ -74,6 +78,29 @@ async def test_green_waits_for_review_and_red_is_assessed() -> None:
     red = await announce(working(), _World(ran={SHA: [a_check(conclusion="failure")]}))
     assert task_of(red) == ("checking", SHA, "failed: ci")
     assert AssessTask(task="T-1", attempt=1, head_sha=SHA) in red.actions
+
+
+async def test_good_news_waits_for_more_and_is_read_once() -> None:
+    patient = _World(patience=10.0)
+    told = await announce(working(), patient, passed=True)
+    assert task_of(told) == ("checking", SHA, "")
+    assert told.actions == ()
+    (timer,) = told.timers
+    assert timer.after == timedelta(seconds=10)
+    assert isinstance(timer.event, ChecksDue)
+    facts = await checks.gather_due(working(), timer.event, cast(TrackReads, patient))
+    assert task_of(checks.decide_due(working(), timer.event, facts, NOW)) == ("in_review", SHA, "")
+    merged = working(state="done")  # people were faster: nothing is left to read
+    assert await checks.gather_due(merged, timer.event, cast(TrackReads, patient)) == checks.Facts()
+
+
+async def test_bad_news_and_news_of_another_head_are_read_at_once() -> None:
+    red = _World(patience=10.0, ran={SHA: [a_check(conclusion="failure")]})
+    assert task_of(await announce(working(), red)) == ("checking", SHA, "failed: ci")
+    pushed = _World(patience=10.0, pulled=replace(OPEN, head_sha=NEWER))
+    assert task_of(await announce(working(head_sha=NEWER), pushed, passed=True))[0] == "in_review"
+    waits = working(state="blocked", note="checks failed")
+    assert (await announce(waits, _World(patience=10.0), passed=True)).timers == ()
 
 
 async def test_a_blocked_pull_request_goes_on_when_people_pushed_a_fix() -> None:

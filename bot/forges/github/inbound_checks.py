@@ -25,6 +25,7 @@ class _Pull(View):
 class _Suite(View):
     head_sha: str
     head_branch: str | None = None
+    conclusion: str | None = None
     app: Id | None = None
     pull_requests: tuple[_Pull, ...] = ()
 
@@ -85,7 +86,13 @@ def _suite_completed(data: object, app: int | None) -> ForgeEvent | None:
     if repo is None:
         return None
     ours = _of_us(suite.app, app)
-    return ChecksCompleted(repo=repo, sha=suite.head_sha, branch=suite.head_branch, ours=ours)
+    return ChecksCompleted(
+        repo=repo,
+        sha=suite.head_sha,
+        branch=suite.head_branch,
+        ours=ours,
+        passed=suite.conclusion in PASSED,
+    )
 
 
 def _suite_asked_again(data: object, app: int | None) -> ForgeEvent | None:
