@@ -50,6 +50,11 @@ _LEVELS = {"read": 1, "write": 2, "admin": 3}
 _SPARED = frozenset({"checks"})  # without it there is no check on pull requests, and all else works
 
 
+def lacking(has: Mapping[str, str]) -> list[str]:
+    """Name the permissions that the bot needs and was not granted."""
+    return [name for name, level in NEEDED.items() if _LEVELS.get(has.get(name, ""), 0) < _LEVELS[level]]
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """What was found out about one thing that planning or work needs."""
@@ -176,8 +181,7 @@ def _outside(probes: Probes) -> Iterator[Finding]:
 def _standing(standing: Standing) -> Iterator[Finding]:
     """Tell what is missing; what is there in full is part of the token's own finding."""
     if standing.permissions is not None:
-        has = standing.permissions
-        lacks = [name for name, level in NEEDED.items() if _LEVELS.get(has.get(name, ""), 0) < _LEVELS[level]]
+        lacks = lacking(standing.permissions)
         if lacks:
             named = ", ".join(f"`{name}: {NEEDED[name]}`" for name in lacks)
             level: Level = "degraded" if set(lacks) <= _SPARED else "blocking"

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from bot.core.values import Repo
 from bot.errors import ForgeError, NotFoundError, UnreachableError, UserError
 from bot.forges.github import GitHubForge, default_git_url
-from bot.forges.github.auth import CHECK, PUSH, READ, TALK, AppTokens
+from bot.forges.github.auth import PUSH, READ, TALK, AppTokens
 from bot.forges.github.transport import CAP, TRIES, Api, Timing
 from tests.forges.scripted_server import Asked, Say, ScriptedServer, scripted_server
 
@@ -106,7 +106,7 @@ async def test_a_token_serves_smaller_wishes_but_no_larger_and_no_other_reposito
     await tokens.lease(5, 42, READ)
     await tokens.lease(5, 42, {"issues": "read"})
     assert len(mints(server)) == 1
-    await tokens.lease(5, 42, CHECK)
+    await tokens.lease(5, 42, TALK)
     await tokens.lease(5, 43, READ)
     await tokens.lease(6, 42, READ)
     assert len(mints(server)) == 4

@@ -29,11 +29,17 @@ READ: Permissions = {
     "checks": "read",
     "statuses": "read",
 }
-TALK: Permissions = {"metadata": "read", "contents": "read", "issues": "write", "pull_requests": "write"}
+# Telling people: comments, labels, pull requests and checks.
+TALK: Permissions = {
+    "metadata": "read",
+    "contents": "read",
+    "issues": "write",
+    "pull_requests": "write",
+    "checks": "write",
+}
 # On its own: an installation that was made before the App asked for it can still be read.
 LOGS: Permissions = {"metadata": "read", "actions": "read"}
 METADATA: Permissions = {"metadata": "read"}
-CHECK: Permissions = {"metadata": "read", "checks": "write"}
 PUSH: Permissions = {"metadata": "read", "contents": "write"}
 
 _SPARE = timedelta(minutes=5)  # a token that ends sooner is not lent any more

@@ -6,7 +6,7 @@ from typing import Any
 
 from bot.core.values import Annotation, Button, Repo, Report
 from bot.forges.github import views
-from bot.forges.github.auth import CHECK
+from bot.forges.github.auth import TALK
 from bot.forges.github.looks import GitHubLooks
 from bot.forges.github.views import cut
 
@@ -54,7 +54,7 @@ class GitHubChecks(GitHubLooks):
             await self._update_run(repo, run_id, written)
         else:
             made = {"name": report.name, "head_sha": sha, **written}
-            answer = await self._call("POST", repo, "/check-runs", CHECK, json=made)
+            answer = await self._call("POST", repo, "/check-runs", TALK, json=made)
             run_id = views.read(views.CheckRunView, answer.json()).id
         for start in range(ANNOTATIONS, len(notes), ANNOTATIONS):
             more = {**output, "annotations": notes[start : start + ANNOTATIONS]}
@@ -63,7 +63,7 @@ class GitHubChecks(GitHubLooks):
 
     async def _update_run(self, repo: Repo, run_id: int, changes: dict[str, Any]) -> None:
         # Repeating would add the annotations twice; the caller looks first and then makes a new run.
-        await self._call("PATCH", repo, f"/check-runs/{run_id}", CHECK, json=changes, repeatable=False)
+        await self._call("PATCH", repo, f"/check-runs/{run_id}", TALK, json=changes, repeatable=False)
 
     async def _own_run(self, repo: Repo, sha: str, name: str) -> views.CheckRunView | None:
         app = await self.app_id()
@@ -86,7 +86,7 @@ class GitHubChecks(GitHubLooks):
                 if (found.state, found.description) == (wanted["state"], wanted["description"]):
                     return 0
                 break
-        await self._call("POST", repo, f"/statuses/{sha}", CHECK, json=wanted, repeatable=True)
+        await self._call("POST", repo, f"/statuses/{sha}", TALK, json=wanted, repeatable=True)
         return 0
 
 

@@ -9,18 +9,19 @@ from urllib.parse import quote
 import structlog
 
 from bot.core.attribution import noreply, noreply_host
-from bot.core.health import NEEDED, Standing
+from bot.core.health import NEEDED, Standing, lacking
 from bot.core.ids import identity
 from bot.core.values import Check, Comment, Identity, Issue, Pull, Repo, ReviewComment, Role
 from bot.errors import BotError, ForgeError, NotFoundError
 from bot.forges.github import views
-from bot.forges.github.auth import LOGS, METADATA, READ, AppTokens, PersonalToken
+from bot.forges.github.auth import LOGS, METADATA, READ, AppTokens, Permissions, PersonalToken
 from bot.forges.github.requests import GitHubRequests
 from bot.forges.github.transport import Api
 from bot.ports import Capabilities, Installed
 
 _log = structlog.get_logger(__name__)
 
+BELIEVED = 600.0  # seconds for which permissions that suffice are taken as they were
 LISTED = 5.0  # seconds for which the list of repositories is taken as it was: one sweep asks for it twice
 SEEN = frozenset({"eyes", "rocket", "confused"})  # reactions by which the bot acknowledges a command
 
@@ -36,6 +37,7 @@ class GitHubReads(GitHubRequests):
         self._known_app: views.AppView | None = None
         self._identity = asyncio.Lock()
         self._listed: tuple[float, Installed] = (-LISTED, Installed())
+        self._sufficed: dict[int, tuple[float, Permissions]] = {}  # since when, by installation
         in_app = isinstance(tokens, AppTokens)
         self.capabilities = Capabilities(checks=in_app, app_deliveries=in_app, signed_commits=in_app)
 
@@ -64,6 +66,7 @@ class GitHubReads(GitHubRequests):
 
     def forget_tokens(self, installation: int) -> None:
         """Lend none of an installation's tokens any more: what they may do has changed."""
+        self._sufficed.pop(installation, None)
         self._tokens.forget_all(installation)
         self._refused = {key: at for key, at in self._refused.items() if key[0] != installation}
 
@@ -111,6 +114,7 @@ class GitHubReads(GitHubRequests):
             installation = views.read(views.InstallationView, item)
             if installation.suspended_at is not None:
                 continue
+            self._believe(installation.id, asked, installation.permissions)
             try:
                 found += await self._repos_of(installation.id)
             except BotError as error:  # one that is busy, or out of reach, must not hide the others
@@ -139,13 +143,26 @@ class GitHubReads(GitHubRequests):
     async def standing(self, repo: Repo) -> Standing:
         """Ask what the bot may do here, and how long its token lives where it is a person's."""
         if isinstance(self._tokens, AppTokens):
-            return Standing(await self._tokens.granted(await self._lane(repo)))
+            return Standing(await self._granted(self._tokens, await self._lane(repo)))
         answer = await self._get(repo, "")
         may = views.read(views.RepoView, answer.json()).permissions
         level = "write" if may is None or may.get("push", False) else "read"
         ends = views.token_end(answer.headers.get("github-authentication-token-expiration", ""))
         left = None if ends is None else (ends - self._api.now()).total_seconds()
         return Standing(dict.fromkeys(NEEDED, level), left)
+
+    async def _granted(self, tokens: AppTokens, installation: int) -> Permissions:
+        """Give what the owner granted; what suffices is believed for a while, what does not is asked again at once."""
+        known = self._sufficed.get(installation)
+        if known is None or time.monotonic() - known[0] > BELIEVED:
+            known = time.monotonic(), await tokens.granted(installation)
+            self._believe(installation, *known)
+        return known[1]
+
+    def _believe(self, installation: int, asked: float, granted: Permissions) -> None:
+        self._sufficed.pop(installation, None)
+        if not lacking(granted):
+            self._sufficed[installation] = asked, granted
 
     # --- issues and pull requests ----------------------------------------------------------------
 
