@@ -45,7 +45,7 @@ def decide(track: Track | None, event: Pushed, facts: Facts, now: datetime) -> D
 
 
 def _under_review(track: Track, sha: str) -> Decision:
-    if track.merged_sha is not None:
+    if track.merged_sha is not None or track.backlog_sha == sha:  # merged, or checked already
         return life.nothing(track)
     return Decision(track=replace(track, backlog_sha=sha), actions=(ReportBacklog(sha=sha),))
 

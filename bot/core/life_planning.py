@@ -134,6 +134,7 @@ def backlog_proposed(track: Track, event: BacklogProposed, now: datetime) -> Dec
     """Wait for people: the backlog is in a pull request, if they have not merged it already."""
     if track.tasks or track.merged_sha is not None:
         return Decision(track=replace(track, usage=track.usage + event.usage))
+    known = track.backlog_sha
     track = replace(
         track,
         state="review",
@@ -146,4 +147,6 @@ def backlog_proposed(track: Track, event: BacklogProposed, now: datetime) -> Dec
         stamp(now), f"opened #{event.pull} with {messages.count(event.tasks, 'task')}", "; ".join(event.notes)
     )
     waiting = inclusions(track, track.included)
-    return Decision(track=track, actions=(ReportBacklog(sha=event.head_sha), *waiting, SyncStatus()))
+    # Told of the push before, it has its check already, or is about to.
+    report = (ReportBacklog(sha=event.head_sha),) if known != event.head_sha else ()
+    return Decision(track=track, actions=(*report, *waiting, SyncStatus()))

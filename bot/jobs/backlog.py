@@ -23,6 +23,8 @@ from bot.core.sanitize import plain
 from bot.core.specs import SpecRepository
 from bot.core.track import Track
 from bot.core.values import Annotation, Pull, Report, Usage
+from bot.engine.firsts import is_first
+from bot.engine.store import Store
 from bot.errors import BotError, RetryableError, StaleRefError, UserError
 from bot.jobs.learning import Learned, Learning
 from bot.jobs.plan import read_texts
@@ -57,12 +59,14 @@ class ProposeBacklogJob:
     refiner: Callable[[RepoConfig], BacklogRefiner | None]  # None: the merged plan is converted as it is
     spending: Spending
     learning: Learning
+    store: Store
     compressor: ContextCompressor = field(default_factory=ContextCompressor)
     specs: SpecRepository = field(default_factory=SpecRepository)
 
     async def __call__(self, track: Track, _action: ProposeBacklog) -> BacklogProposed:
         mirror = await self.repositories.fresh(track.repo)
-        pull = await self.forge.find_pull(track.repo, track.backlog_branch)
+        first = await is_first(self.store, track, f"pull {track.backlog_branch}")
+        pull = None if first else await self.forge.find_pull(track.repo, track.backlog_branch)
         if pull is None:
             learned = await self.learning.learn(track, mirror, track.base_sha)
             drafted = await self.draft(track, mirror, learned)
@@ -229,6 +233,7 @@ class ReportBacklogJob:
 
     repositories: Repositories
     forge: Forge
+    store: Store
 
     async def __call__(self, track: Track, action: ReportBacklog) -> None:
         path = f"{track.folder}/BACKLOG.yaml"
@@ -243,7 +248,9 @@ class ReportBacklogJob:
         else:
             paths = await self.repositories.paths(track.repo, action.sha)
             report = _report(track, path, await asyncio.to_thread(files.load, text, paths))
-        await self.forge.set_check(track.repo, action.sha, report, again=action.again)
+        first = await is_first(self.store, track, f"check backlog {action.sha}")
+        known = 0 if first else None
+        await self.forge.set_check(track.repo, action.sha, report, known=known, again=action.again)
 
 
 def _report(track: Track, path: str, loaded: files.Loaded) -> Report:

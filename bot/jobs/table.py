@@ -130,8 +130,10 @@ def _planning(parts: Parts, verifier: Verifier, crew: Crew, cast: Cast, spending
             WorkerPool({"planners": parts.settings.planners}),
             spending,
         ),
-        ProposeBacklog: ProposeBacklogJob(repositories, forge, cast.refiner, spending, Learning(parts.store)),
-        ReportBacklog: ReportBacklogJob(repositories, forge),
+        ProposeBacklog: ProposeBacklogJob(
+            repositories, forge, cast.refiner, spending, Learning(parts.store), parts.store
+        ),
+        ReportBacklog: ReportBacklogJob(repositories, forge, parts.store),
         EditBacklog: EditBacklogJob(backlog),
         ReviseBacklog: ReviseBacklogJob(rewriter, cast.refiner, spending),
         IncludeTasks: IncludeTasksJob(rewriter),

@@ -28,6 +28,9 @@ def test_a_push_to_the_backlog_under_review_is_checked() -> None:
     track = a_track(state="review", backlog_pull=13)
     decision = push.decide(track, pushed("agent/issue-12/backlog"), push.Facts(), NOW)
     assert decision.actions == (ReportBacklog(sha=SHA),)
+    assert decision.track is not None
+    again = push.decide(decision.track, pushed("agent/issue-12/backlog"), push.Facts(), NOW)
+    assert again.actions == ()  # told twice, or our own push
 
 
 def test_a_deleted_branch_and_an_ended_track_are_left_alone() -> None:
