@@ -118,6 +118,23 @@ class Settings(BaseSettings):
         """Give the App's private key as PEM text."""
         return None if self.private_key is None else self.private_key.get_secret_value()
 
+    def deaf(self) -> tuple[str, ...]:
+        """Say why a server with these settings would never hear of anything, or of less than asked for; local work needs none of it."""
+        if self.mode != "token":
+            return ()
+        found = []
+        if not self.webhook_secret:
+            found.append(
+                f"{PREFIX}TOKEN needs {PREFIX}WEBHOOK_SECRET beside it: without it no webhook is accepted. Set it to the "
+                "secret of the webhook in each repository."
+            )
+        if self.poll_deliveries:
+            found.append(
+                f"{PREFIX}POLL_DELIVERIES needs an App: nobody can fetch the deliveries of a repository's webhook with a token. "
+                "Take it away, and let the webhooks reach the bot."
+            )
+        return tuple(found)
+
     def secrets(self) -> tuple[str, ...]:
         """List what must never be shown."""
         found = [*self.webhook_secret, self.private_key, self.token]

@@ -54,6 +54,7 @@ async def serve(settings: Settings, reread: Callable[[], Settings]) -> int:
 
     Without credentials the set-up page is served until it has stored some, which `reread` then finds.
     """
+    _check_hearing(settings)
     early = _Early()
     if credentials.exposed(settings.data_dir):
         _log.warning("credentials_exposed", file=str(settings.data_dir / credentials.NAME), mend="chmod 600")
@@ -72,6 +73,12 @@ async def serve(settings: Settings, reread: Callable[[], Settings]) -> int:
         return 0
     finally:
         lock.release()
+
+
+def _check_hearing(settings: Settings) -> None:
+    if deaf := settings.deaf():
+        lines = ("The settings are not usable for a server; mend these and start again:", *deaf)
+        raise UserError("\n- ".join(lines))
 
 
 @contextmanager
@@ -115,6 +122,7 @@ async def _set_up(
 
     def load() -> Settings:
         found = reread()
+        _check_hearing(found)
         log.set_up(secrets=(*found.secrets(), setup.token))
         return found
 

@@ -18,6 +18,11 @@ def judge(settings: Settings | None, problem: str) -> Finding:
     if settings.mode == "setup":
         step = "Run `gitwright serve` and open the set-up page whose address it prints."
         return Finding("failed", "No App and no token: the bot is in set-up mode.", step)
+    if deaf := settings.deaf():
+        text = (
+            "The server does not start with these settings: it would never hear of what happens on the forge."
+        )
+        return Finding("failed", text, "Mend them in the environment or in `.env`.", deaf)
     if settings.mode == "token":
         return ok(f"Token mode on {settings.github_api_url}.")
     how = "fetches its deliveries" if settings.poll_deliveries else "takes webhooks"

@@ -278,6 +278,15 @@ def test_a_webhook_secret_without_an_identity_is_refused_before_an_app_is_made(s
     assert "hunter2" not in server.log
 
 
+def test_token_mode_that_would_hear_of_nothing_is_refused_with_all_that_is_wrong(server: Server) -> None:
+    server.settings |= {"TOKEN": "ghp_x", "POLL_DELIVERIES": "true"}
+    with server.running():
+        assert server.process.wait(_PATIENCE) == 1
+    assert "GITWRIGHT_TOKEN needs GITWRIGHT_WEBHOOK_SECRET" in server.log
+    assert "GITWRIGHT_POLL_DELIVERIES needs an App" in server.log
+    assert "Traceback" not in server.log
+
+
 def test_a_page_in_the_open_and_a_file_that_others_read_are_warned_about(server: Server) -> None:
     server.settings["HOST"] = "0.0.0.0"
     with server.running():
@@ -285,7 +294,11 @@ def test_a_page_in_the_open_and_a_file_that_others_read_are_warned_about(server:
         until("the warning", lambda: "setup_page_in_the_open" in server.log)
         assert server.end() == 0
     stored = Credentials.model_validate(
-        {"github_api_url": server.settings["GITHUB_API_URL"], "token": "ghp_none"}
+        {
+            "github_api_url": server.settings["GITHUB_API_URL"],
+            "token": "ghp_none",
+            "webhook_secret": "w",
+        }
     )
     credentials.store(server.data, stored).chmod(0o644)
     with server.running():
