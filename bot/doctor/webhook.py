@@ -8,14 +8,16 @@ from urllib.parse import urlsplit
 
 from bot.core import messages
 from bot.core.values import Repo
-from bot.doctor.check import Check, Finding, RepoCheck, ok
+from bot.doctor.check import LEVELS, Check, Finding, RepoCheck, ok
 from bot.doctor.world import World
 from bot.errors import ForgeError
 from bot.forges.github.inspection import DeliveryFacts, HookFacts
 from bot.settings import Settings
 from bot.web.addresses import reaches
+from bot.web.setup_manifest import template
 
 PATH = "/webhook"
+_PAGE = "the repository's Settings > Webhooks"
 _OWN = "Not an App's webhook: each repository has its own."
 _WHY = {
     0: "no answer: the address cannot be reached, or its certificate is not trusted",
@@ -95,21 +97,30 @@ def judge_deliveries(found: Sequence[DeliveryFacts], polled: bool) -> Finding:
     return Finding("failed", text, f"Mend the way to the bot ({why}).", details)
 
 
-def judge_hooks(hooks: Sequence[HookFacts]) -> Finding:
-    """Judge a repository's own webhooks, of which one has to lead to us (token mode)."""
+def judge_hooks(hooks: Sequence[HookFacts], wanted: Sequence[str]) -> Finding:
+    """Judge a repository's own webhooks, of which one has to lead to us with all events (token mode)."""
     ours = [each for each in hooks if urlsplit(each.url).path == PATH and each.active]
-    page = "the repository's Settings > Webhooks"
     if not ours:
-        step = f"Make one with URL https://HOST{PATH}, content type application/json and the secret: {page}."
-        return Finding("failed", "No active webhook of the repository leads to the bot.", step)
-    hook = ours[0]
+        step = f"Make one with URL https://HOST{PATH}, content type application/json, the secret and the events: {_PAGE}."
+        details = (f"events: {', '.join(wanted)}",)
+        return Finding("failed", "No active webhook of the repository leads to the bot.", step, details)
+    found = [_judge_hook(each, wanted) for each in ours]  # some may be those of another tool
+    return min(found, key=lambda each: LEVELS.index(each.level))
+
+
+def _judge_hook(hook: HookFacts, wanted: Sequence[str]) -> Finding:
     if hook.content_type != "json" or not hook.secret:
         lacks = "secret" if not hook.secret else "content type application/json"
-        return Finding("failed", f"The webhook lacks the {lacks}.", f"Set it: {page}.")
+        return Finding("failed", f"The webhook {hook.url} lacks the {lacks}.", f"Set it: {_PAGE}.")
+    missing = [] if "*" in hook.events else [name for name in wanted if name not in hook.events]
+    if missing:
+        text = f"The webhook {hook.url} does not send all events that the bot reacts to."
+        details = tuple(f"missing: {name}" for name in missing)
+        return Finding("failed", text, f"Choose these events, or all: {_PAGE}.", details)
     if hook.last is not None and not 200 <= hook.last < 300:
         text = f"The last delivery to {hook.url} was answered with {hook.last}."
-        return Finding("failed", text, f"See what was answered: {page} > Recent deliveries.")
-    return ok(f"It leads to {hook.url}, as JSON and signed.")
+        return Finding("failed", text, f"See what was answered: {_PAGE} > Recent deliveries.")
+    return ok(f"It leads to {hook.url}, as JSON, signed and with all events.")
 
 
 async def _config(world: World) -> Finding:
@@ -129,7 +140,7 @@ async def _hooks(world: World, repo: Repo) -> Finding:
     if world.app_mode():
         return ok("The App's webhook counts.")
     try:
-        return judge_hooks(await (await world.reached()).hooks(repo))
+        return judge_hooks(await (await world.reached()).hooks(repo), template()["default_events"])
     except ForgeError as error:
         if error.status not in {403, 404}:
             raise
@@ -140,5 +151,9 @@ async def _hooks(world: World, repo: Repo) -> Finding:
 CHECKS = (
     Check(name="webhook.config", asks="Does the webhook lead to the bot, as JSON and signed?", look=_config),
     Check(name="webhook.deliveries", asks="Were the last deliveries accepted?", look=_deliveries),
-    RepoCheck(name="repository.webhook", asks="In token mode: does a webhook lead to the bot?", look=_hooks),
+    RepoCheck(
+        name="repository.webhook",
+        asks="In token mode: does a webhook lead to the bot, with all events?",
+        look=_hooks,
+    ),
 )

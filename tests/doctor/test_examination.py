@@ -22,6 +22,7 @@ from bot.doctor.report import as_json, as_lines
 from bot.doctor.world import NotLookedAtError, World, open_world
 from bot.errors import UserError
 from bot.settings import Settings, load_settings
+from bot.web.setup_manifest import template
 from bot.wiring import SystemClock, build
 from tests.judges.openapi import Judge
 from tests.judges.served import JudgedForge, judged_forge
@@ -340,7 +341,13 @@ async def test_token_mode(scene: Scene, tmp_path: Path) -> None:
     before = levels(await at())
     assert (before["repository.token"], before["repository.webhook"]) == ("ok", "failed")
     assert before["app.permissions"] == "ok"
-    scene.call("POST", f"/repos/{SLUG}/hooks", json={"name": "web", "events": ["issues"], "config": hook})
+    made = scene.call("POST", f"/repos/{SLUG}/hooks", json={"name": "web", "config": hook})
+    found = {each.check: each.finding for each in (await at()).results}["repository.webhook"]
+    assert (found.level, "missing: issues" in found.details) == ("failed", True), (
+        "by default it is pushes only"
+    )
+    wanted = {"events": template()["default_events"]}
+    scene.call("PATCH", f"/repos/{SLUG}/hooks/{made['id']}", json=wanted)
     assert levels(await at())["repository.webhook"] == "ok"
 
 

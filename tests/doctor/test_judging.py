@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,17 @@ def test_settings_and_their_problems() -> None:
     broken = process_settings.judge(None, "The settings are not usable; mend these:\n- `A`: x\n- `B`: y")
     assert (level(broken), broken.details) == ("failed", ("`A`: x", "`B`: y"))
     assert "set-up page" in process_settings.judge(load_settings(None), "").step
-    assert level(process_settings.judge(load_settings(None, token="t"), "")) == "ok"
+    assert level(process_settings.judge(load_settings(None, token="t", webhook_secret="w"), "")) == "ok"
+
+
+def test_token_mode_that_hears_of_nothing() -> None:
+    deaf = process_settings.judge(load_settings(None, token="t"), "")
+    assert level(deaf) == "failed"
+    assert "GITWRIGHT_TOKEN needs GITWRIGHT_WEBHOOK_SECRET" in deaf.details[0]
+    both = process_settings.judge(load_settings(None, token="t", poll_deliveries=True), "")
+    assert len(both.details) == 2
+    polls = load_settings(None, token="t", webhook_secret="w", poll_deliveries=True)
+    assert "GITWRIGHT_POLL_DELIVERIES needs an App" in process_settings.judge(polls, "").details[0]
 
 
 def test_schema_versions_of_the_database() -> None:
@@ -192,12 +203,22 @@ def test_what_came_of_deliveries() -> None:
 
 
 def test_webhooks_of_a_repository() -> None:
-    good = HookFacts("https://bot.example.com/webhook", "json", True, last=202)
-    assert level(webhook.judge_hooks([good])) == "ok"
-    assert level(webhook.judge_hooks([])) == "failed"
-    assert level(webhook.judge_hooks([HookFacts(good.url, "json", True, active=False)])) == "failed"
-    assert "secret" in webhook.judge_hooks([HookFacts(good.url, "json", False)]).text
-    assert level(webhook.judge_hooks([HookFacts(good.url, "json", True, last=500)])) == "failed"
+    wanted = ("issues", "push")
+    good = HookFacts("https://bot.example.com/webhook", "json", True, last=202, events=("push", "issues"))
+    no_secret, asleep = replace(good, secret=False), replace(good, active=False)
+    fails, pushes = replace(good, last=500), replace(good, events=("push",))
+
+    def judged(*hooks: HookFacts) -> Finding:
+        return webhook.judge_hooks(hooks, wanted)
+
+    assert level(judged(good)) == "ok"
+    assert level(judged(replace(good, events=("*",)))) == "ok"
+    assert level(judged()) == "failed"
+    assert level(judged(asleep)) == "failed"
+    assert "secret" in judged(no_secret).text
+    assert level(judged(fails)) == "failed"
+    assert (level(judged(pushes)), judged(pushes).details) == ("failed", ("missing: issues",))
+    assert level(judged(fails, pushes, good)) == "ok", "others are other tools'"
 
 
 # --- models and agents -------------------------------------------------------------------------------

@@ -61,6 +61,7 @@ class HookFacts:
     secret: bool
     active: bool = True
     last: int | None = None  # status of the last delivery, of a repository's own webhook
+    events: tuple[str, ...] = ()  # the same; `*` are all
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,7 @@ class _HookView(views.View):
 
     config: _HookConfigView = _HookConfigView()
     active: bool = True
+    events: tuple[str, ...] = ()
     last_response: Last = Last()
 
 
@@ -242,6 +244,7 @@ class Inspection(GitHubForge):
                 bool(each.config.secret),
                 each.active,
                 each.last_response.code,
+                each.events,
             )
             for each in found
         ]
