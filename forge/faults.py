@@ -84,20 +84,23 @@ class Faults:
     def take(self, call: str, agent: str = "") -> Fault | None:
         """Return the first live switch for `call` ("METHOD /path") by `agent` and use it up once."""
         for fault in self._on:
-            if fault.kind not in CALL_FAULTS or not re.search(fault.route, call):
+            if fault.kind not in CALL_FAULTS or fault.kind == "mergeable_null" or fault.hits >= fault.count:
                 continue
-            if not re.search(fault.agent, agent):
-                continue
-            if fault.kind == "mergeable_null":
-                # Counted per pull request: each one is first asked while GitHub still computes.
-                if not re.fullmatch(r"GET /repos/[^/]+/[^/]+/pulls/\d+|POST /graphql", call):
-                    continue
-                if fault.seen.get(call, 0) < fault.count:
-                    fault.seen[call] = fault.seen.get(call, 0) + 1
-                    fault.hits += 1
-                    return fault
-            elif fault.hits < fault.count:
+            if re.search(fault.route, call) and re.search(fault.agent, agent):
                 fault.hits += 1
+                return fault
+        return None
+
+    def hiding(self, call: str, agent: str = "") -> Fault | None:
+        """Return the first switch that hides from `agent` whether the pull requests in the answer to `call` merge."""
+        if not _TELLS_OF_MERGING.fullmatch(call):
+            return None
+        for fault in self._on:
+            if (
+                fault.kind == "mergeable_null"
+                and re.search(fault.route, call)
+                and re.search(fault.agent, agent)
+            ):
                 return fault
         return None
 
@@ -124,16 +127,18 @@ class FaultMiddleware:
             await self._app(scope, receive, send)
             return
         part = scope.get("forge.surface")
-        fault = None
+        fault = hiding = None
         if part in ("rest", "git"):
-            fault = self._faults.take(f"{scope['method']} {scope['path']}", _agent(scope))
-        if fault is None:
+            call = f"{scope['method']} {scope['path']}"
+            fault = self._faults.take(call, _agent(scope))
+            hiding = self._faults.hiding(call, _agent(scope))
+        if fault is None and hiding is not None:
+            await self._hide_mergeable(hiding, scope, receive, send)
+        elif fault is None:
             await self._app(scope, receive, send)
         elif fault.kind == "slow":
             await asyncio.sleep(fault.seconds)
             await self._app(scope, receive, send)
-        elif fault.kind == "mergeable_null":
-            await self._hide_mergeable(scope, receive, send)
         elif fault.kind == "cut":
             await _served(self._app, scope, receive)
             await _cut(send)
@@ -155,20 +160,22 @@ class FaultMiddleware:
         await _drain(receive, fault)
         await _answer_with(send, status, [*extra, ("content-type", "application/json; charset=utf-8")], body)
 
-    async def _hide_mergeable(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _hide_mergeable(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
         # Without the condition the answer could be 304: the client would keep what it knew.
         headers = [pair for pair in scope["headers"] if pair[0] != b"if-none-match"]
+        graphql = scope["path"] == "/graphql"
+        if not graphql and not _hides(fault, scope["path"].rpartition("/")[2]):
+            await self._app(scope, receive, send)
+            return
         start, body = await _served(self._app, {**scope, "headers": headers}, receive)
-        if start["status"] == 200:
-            told = json.loads(body)
-            body = json.dumps(
-                _unknown(told) if scope["path"] == "/graphql" else {**told, **_UNKNOWN}
-            ).encode()
         kept = [
             (name.decode("latin-1"), value.decode("latin-1"))
             for name, value in start["headers"]
             if name not in (b"content-length", b"etag")
         ]
+        if start["status"] == 200:
+            told = json.loads(body)
+            body = json.dumps(_unknown(told, fault) if graphql else _hidden(told, fault)).encode()
         await _answer_with(send, start["status"], kept, body)
 
 
@@ -176,17 +183,38 @@ def _agent(scope: Scope) -> str:
     return next((value.decode("latin-1") for name, value in scope["headers"] if name == b"user-agent"), "")
 
 
+_TELLS_OF_MERGING = re.compile(r"GET /repos/[^/]+/[^/]+/pulls/\d+|POST /graphql")
 _UNKNOWN = {"mergeable": None, "rebaseable": None, "mergeable_state": "unknown"}
 
 
-def _unknown(told: Any) -> Any:
-    """A GraphQL answer in which no pull request is known to merge or not."""
+def _hides(fault: Fault, number: str) -> bool:
+    """Counted per pull request: each one is first asked for while GitHub still computes."""
+    return fault.seen.get(number, 0) < fault.count
+
+
+def _count(fault: Fault, number: str) -> None:
+    fault.seen[number] = fault.seen.get(number, 0) + 1
+    fault.hits += 1
+
+
+def _hidden(told: dict[str, Any], fault: Fault) -> dict[str, Any]:
+    """A pull request over REST that is not known to merge or not."""
+    _count(fault, str(told["number"]))
+    return {**told, **_UNKNOWN}
+
+
+def _unknown(told: Any, fault: Fault) -> Any:
+    """A GraphQL answer in which no pull request that is to be hidden is known to merge or not."""
     if isinstance(told, list):
-        return [_unknown(each) for each in told]
+        return [_unknown(each, fault) for each in told]
     if not isinstance(told, dict):
         return told
-    hidden = {"mergeable", "mergeStateStatus"}
-    return {key: "UNKNOWN" if key in hidden else _unknown(value) for key, value in told.items()}
+    within = {key: _unknown(value, fault) for key, value in told.items()}
+    number = str(told.get("number"))
+    if told.get("mergeable") in ("MERGEABLE", "CONFLICTING") and _hides(fault, number):
+        _count(fault, number)
+        return {**within, **{key: "UNKNOWN" for key in ("mergeable", "mergeStateStatus") if key in told}}
+    return within
 
 
 def _answer(fault: Fault, now: int) -> tuple[int, str, list[tuple[str, str]]]:

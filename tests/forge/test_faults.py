@@ -118,6 +118,26 @@ def test_the_first_looks_at_each_pull_request_do_not_know_whether_it_merges(stag
     assert look(numbers[0], **{"if-none-match": etag}) == 304
 
 
+def test_over_graphql_only_an_answer_that_tells_of_a_pull_request_counts(stage: Stage) -> None:
+    stage.commit("asked", {"asked.txt": "asked\n"})
+    new = {"title": "Asked", "head": "asked", "base": "main"}
+    number = stage.person.post(f"{REPO}/pulls", json=new).raise_for_status().json()["number"]
+    stage.fault("mergeable_null", count=1)
+    stage.fault("graphql_limited", route="^POST /graphql", count=1)
+
+    def ask(fields: str) -> Any:
+        owner, name = REPO.split("/")[-2:]
+        query = f'{{ repository(owner: "{owner}", name: "{name}") {{ {fields} }} }}'
+        return stage.person.post("/graphql", json={"query": query}).raise_for_status().json()
+
+    assert ask("id")["errors"][0]["type"] == "RATE_LIMITED"  # the other switch is not hidden by this one
+    ask("id")
+    pull = f"pullRequest(number: {number}) {{ number mergeable }}"
+    told = [ask(pull)["data"]["repository"]["pullRequest"]["mergeable"] for _ in range(2)]
+    assert told == ["UNKNOWN", "MERGEABLE"]
+    assert [each["hits"] for each in stage.person.get("/_test/faults").json()] == [1, 1]
+
+
 def test_a_duplicated_delivery_comes_twice_under_one_guid(stage: Stage) -> None:
     stage.fault("duplicate", event=r"^issues\.opened$")
     stage.issue()
