@@ -42,6 +42,8 @@ def parts() -> list[str | Table]:
         "- Whether a proxy in front of the bot works, before anything was delivered.\n"
         "- Secrets that a workflow gets by ways of its own: environments, another workflow that it calls in another "
         "repository, a cloud that trusts the runner.\n"
+        "- What the token of a workflow without `permissions:` may do: a setting of the repository or organization decides, "
+        "*Workflow permissions*; choose reading only.\n"
         "- Whether a model's key is accepted: asking would cost money. Planning says so at its first use.",
     ]
 

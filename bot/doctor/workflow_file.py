@@ -6,7 +6,7 @@ exposures(text, branches, default) -> list[Exposure]; branch_runs(patterns, bran
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from bot.core import yaml_tree
@@ -14,8 +14,13 @@ from bot.core.yaml_tree import Node
 
 # Events of our branches and pull requests; all hand secrets over, since our branches lie in the repository itself.
 _TARGET = "pull_request_target"
+_AFTER = "workflow_run"  # runs after another one did: with the base's rights, on what that one built
 _ON_BRANCH = ("push", "create")
 _ON_PULL = ("pull_request", _TARGET)
+_RISKY = {
+    _TARGET: "runs with the base's rights for every pull request: look what it checks out",
+    _AFTER: "runs with the base's rights after a workflow ran: look whether it takes over what was built or pushed",
+}
 _SECRET = re.compile(r"\bsecrets\.(?!GITHUB_TOKEN\b)([A-Za-z_][A-Za-z0-9_]*)|\bsecrets\[", re.IGNORECASE)
 _ALL_SECRETS = re.compile(r"toJSON\(\s*secrets\s*\)", re.IGNORECASE)
 
@@ -35,27 +40,23 @@ class NoWorkflowError(ValueError):
 
 def triggers(text: str, branches: Sequence[str], default: str) -> tuple[str, ...]:
     """Name the events by which pushing one of these branches, or its pull request into `default`, runs a workflow."""
-    return tuple(_triggers(_root(text), branches, default))
+    return tuple(_triggers(_events(_root(text)), branches, default))
 
 
 def exposures(text: str, branches: Sequence[str], default: str) -> list[Exposure]:
     """List what a workflow hands to what is pushed to these branches; NoWorkflowError where it cannot be read."""
     root = _root(text)
-    events = list(_triggers(root, branches, default))
+    on = _events(root)
+    events = list(_triggers(on, branches, default))
+    if _AFTER in on and any(_passes(on[_AFTER], branch) for branch in branches):
+        events.append(_AFTER)
     if not events:
         return []
     trigger = ", ".join(events)
     found = [Exposure(line, trigger, what) for line, what in sorted(set(_handed(root)))]
-    on = _on(root)
-    if _TARGET in events and on is not None:
-        found.append(
-            Exposure(
-                on.line,
-                _TARGET,
-                "runs with the base's rights for every pull request: look what it checks out",
-            )
-        )
-    return found
+    where = root.get("on")
+    line = where.line if where is not None else 1
+    return found + [Exposure(line, event, what) for event, what in _RISKY.items() if event in events]
 
 
 def _root(text: str) -> Node:
@@ -67,21 +68,19 @@ def _root(text: str) -> Node:
     return root
 
 
-def _on(root: Node) -> Node | None:
-    return root.get("on")
-
-
-def _triggers(root: Node, branches: Sequence[str], default: str) -> Iterator[str]:
-    on = _on(root)
+def _events(root: Node) -> dict[str, Node | None]:
+    """Give the events that run a workflow, each with its filters."""
+    on = root.get("on")
     if on is None:
-        return
-    events: dict[str, Node | None] = {}
+        return {}
     if on.kind == "scalar":
-        events = {on.text: None}
-    elif on.kind == "list":
-        events = {item.text: None for item in on.items}
-    else:
-        events = {key.text: value for key, value in on.entries}
+        return {on.text: None}
+    if on.kind == "list":
+        return {item.text: None for item in on.items}
+    return {key.text: value for key, value in on.entries}
+
+
+def _triggers(events: Mapping[str, Node | None], branches: Sequence[str], default: str) -> Iterator[str]:
     for name in _ON_BRANCH:
         if name in events and any(_passes(events[name], branch) for branch in branches):
             yield name

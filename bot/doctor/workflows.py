@@ -50,12 +50,15 @@ def judge_secrets(files: Mapping[str, str], prefix: str, default: str, private: 
     return ok("No workflow hands secrets to branches that the bot pushes.")
 
 
-def judge_ci(files: Mapping[str, str], others: Sequence[str], checks: Sequence[str], default: str) -> Finding:
+def judge_ci(
+    files: Mapping[str, str], others: Sequence[str], checks: Sequence[str], prefix: str, default: str
+) -> Finding:
     """Judge whether a pull request of the bot would be checked by anything; that there is none is no fault."""
     running = []
+    of_tasks = own_branches(prefix)[1:]
     for path, text in sorted(files.items()):
         try:
-            if workflow_file.triggers(text, ("agent/issue-1/T-1-a1",), default):
+            if workflow_file.triggers(text, of_tasks, default):
                 running.append(path)
         except NoWorkflowError:
             running.append(path)
@@ -81,12 +84,13 @@ async def _secrets(world: World, repo: Repo) -> Finding:
 
 
 async def _ci(world: World, repo: Repo) -> Finding:
+    config, _ = await world.config(repo)
     files = await _files(world, repo)
     others = [path for path in (await world.listing(repo)).paths if path in _OTHERS]
     forge = await world.reached()
     head = None if files or others else await forge.branch_sha(repo, repo.default_branch)
     checks = sorted({each.name for each in await forge.checks(repo, head) if not each.ours}) if head else []
-    return judge_ci(files, others, checks, repo.default_branch)
+    return judge_ci(files, others, checks, config.branch_prefix, repo.default_branch)
 
 
 CHECKS = (

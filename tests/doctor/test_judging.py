@@ -371,9 +371,11 @@ def test_workflows_with_secrets_and_those_that_cannot_be_read() -> None:
 
 def test_ci_of_any_kind() -> None:
     def judged(others: Sequence[str] = (), checks: Sequence[str] = (), **files: str) -> str:
-        return workflows.judge_ci(files, others, checks, "main").text
+        return workflows.judge_ci(files, others, checks, "bot", "main").text
 
     assert "ci" in judged(ci=SECRET)
+    assert "ours" in judged(ours="on: {push: {branches: ['bot/**']}}\n")
+    assert "no CI" in judged(after="on: {workflow_run: {workflows: [CI]}}\n")
     assert "Jenkinsfile" in judged(others=["Jenkinsfile"])
     assert "build" in judged(checks=["build"])
     assert "no CI" in judged(nightly="on: {schedule: [{cron: x}]}\n")

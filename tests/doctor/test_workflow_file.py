@@ -98,6 +98,21 @@ def test_a_workflow_for_the_targets_of_pull_requests_is_always_named() -> None:
     assert [trigger for _, trigger, _ in found("pull_request_target", quiet)] == ["pull_request_target"]
 
 
+def test_a_workflow_that_runs_after_another_one_is_named_where_that_one_may_have_run_for_us() -> None:
+    after = "{workflow_run: {workflows: [CI], types: [completed]}}"
+    assert found(after) == [
+        (9, "workflow_run", "`secrets.DEPLOY_KEY`"),
+        (
+            1,
+            "workflow_run",
+            "runs with the base's rights after a workflow ran: look whether it takes over what was built or pushed",
+        ),
+    ]
+    assert found("{workflow_run: {workflows: [CI], branches: [main]}}") == []
+    assert found("{workflow_run: {workflows: [CI], branches-ignore: ['agent/**']}}") == []
+    assert triggers(f"on: {after}\n{JOB}", OURS, "main") == (), "it is no check of a pull request"
+
+
 @pytest.mark.parametrize("text", ["a: b: c", "- a\n", "", "x: &a 1\ny: *a\n"])
 def test_what_cannot_be_read_is_said(text: str) -> None:
     with pytest.raises(NoWorkflowError, match=r"line [12]: "):
