@@ -57,11 +57,13 @@ async def gather_completed(track: Track | None, event: ChecksCompleted, reads: T
     if track is None or event.ours:
         return Facts()
     task = next((t for t in track.tasks if t.branch and t.branch == event.branch), None)
+    patience = reads.patience if event.passed else 0.0
     if task is None or task.state == "running":
-        return Facts(early=task.id if task else None)
-    if event.passed and reads.patience and task.state == "checking" and task.head_sha == event.sha:
+        # Good news is found by the look that follows a pull request in any case.
+        return Facts(early=task.id if task and not patience else None)
+    if patience and task.state == "checking" and task.head_sha == event.sha:
         # More suites may follow, siblings end theirs, and people who merge what is green tell the rest.
-        return Facts(task.id, later=reads.patience)
+        return Facts(task.id, later=patience)
     # A blocked one too: people were asked to push a fix to its branch.
     return await _read(track, task, reads) if task.rests else Facts()
 

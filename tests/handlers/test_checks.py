@@ -90,6 +90,8 @@ async def test_good_news_waits_for_more_and_is_read_once() -> None:
     assert isinstance(timer.event, ChecksDue)
     facts = await checks.gather_due(working(), timer.event, cast(TrackReads, patient))
     assert task_of(checks.decide_due(working(), timer.event, facts, NOW)) == ("in_review", SHA, "")
+    early = await announce(working(state="running", pull=None), patient, passed=True)
+    assert early.track == working(state="running", pull=None)  # the look after it is opened finds it
     merged = working(state="done")  # people were faster: nothing is left to read
     assert await checks.gather_due(merged, timer.event, cast(TrackReads, patient)) == checks.Facts()
 
