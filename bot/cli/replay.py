@@ -56,7 +56,8 @@ def command(
     """List the webhooks that the bot keeps, or have some handled again.
 
     Without ids the newest are listed. With ids each is handled as if it had just come, by the bot that works on the
-    same database, now or at its next start. Nothing that followed from it before happens twice.
+    same database, now or at its next start. Nothing that followed from it before happens twice. Exit code 1 where one
+    of them could not be taken; the others are.
     """
     settings = load_settings()
     if not ids:
@@ -68,7 +69,13 @@ def command(
         return
 
     async def each(store: Store) -> int:
-        codes = [await _one(store, settings, id_, show, url, as_json) for id_ in dict.fromkeys(ids)]
+        codes = []
+        for id_ in dict.fromkeys(ids):
+            try:
+                codes.append(await _one(store, settings, id_, show, url, as_json))
+            except UserError as error:  # the others are taken all the same
+                click.echo(json.dumps({"id": id_, "error": str(error)}) if as_json else f"{id_}: {error}")
+                codes.append(1)
         return max(codes)
 
     sys.exit(_with_store(settings, each))
@@ -92,10 +99,10 @@ def _with_store(settings: Settings, work: Callable[[Store], Awaitable[_T]]) -> _
 async def _one(store: Store, settings: Settings, id_: str, show: bool, url: str | None, as_json: bool) -> int:
     found = await store.kept_delivery(id_)
     if found is None:
-        raise UserError(f"There is no delivery `{id_}`. `gitwright replay` lists those that are kept.")
+        raise UserError("There is no such delivery. `gitwright replay` lists those that are kept.")
     delivery, state = found
     if not delivery.body:
-        raise UserError(f"The payload of `{id_}` was forgotten after its time (GITWRIGHT_KEEP_DAYS).")
+        raise UserError("Its payload was forgotten after its time (GITWRIGHT_KEEP_DAYS).")
     if show:
         click.echo(delivery.body.decode("utf-8", "replace"))
         return 0

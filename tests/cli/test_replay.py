@@ -18,7 +18,6 @@ from inline_snapshot import snapshot
 
 from bot.cli import gitwright
 from bot.engine.store import Delivery, Store, TrackEvent
-from bot.errors import UserError
 from bot.web.app import create_app
 from bot.web.webhook import Webhook
 from bot.wiring import SystemClock
@@ -109,11 +108,32 @@ new: is under way (`new`); nothing was done
     with_store(tmp_path, look)
 
 
+def test_of_several_each_is_taken_that_can_be_and_each_is_told_of(
+    environment: Mapping[str, str], tmp_path: Path
+) -> None:
+    found = run(environment, "replay", "rejected", "nobody", "ended", "--json")
+    assert found.exit_code == 1
+    assert [json.loads(line) for line in found.output.splitlines()] == snapshot(
+        [
+            {"id": "rejected", "again": True},
+            {
+                "id": "nobody",
+                "error": "There is no such delivery. `gitwright replay` lists those that are kept.",
+            },
+            {"id": "ended", "again": True},
+        ]
+    )
+
+    async def look(store: Store) -> None:
+        assert {each.id for each in await store.pending_deliveries(9)} == {"ended", "rejected", "new"}
+
+    with_store(tmp_path, look)
+
+
 def test_what_is_not_kept_is_said(environment: Mapping[str, str], tmp_path: Path) -> None:
     unknown = run(environment, "replay", "nobody")
-    assert isinstance(unknown.exception, UserError)
-    assert str(unknown.exception) == snapshot(
-        "There is no delivery `nobody`. `gitwright replay` lists those that are kept."
+    assert (unknown.exit_code, unknown.output) == snapshot(
+        (1, "nobody: There is no such delivery. `gitwright replay` lists those that are kept.\n")
     )
     other = run({**environment, "GITWRIGHT_DATA_DIR": str(tmp_path / "elsewhere")}, "replay")
     assert "There is no database at" in str(other.exception)
