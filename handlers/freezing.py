@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 
 from bot.core import commands as grammar
 from bot.core.events import IssueText
+from bot.core.hidden_text import INVISIBLE, strip_hidden, strip_invisible
 from bot.core.ids import parse_marker
 from bot.core.plan_text import frozen_sha256
 from bot.core.roles import allows
-from bot.core.sanitize import strip_hidden
 from bot.core.track import Frozen
 from bot.core.values import Actor, Comment, Issue, Repo, Role
 from bot.handler import Reads
@@ -76,14 +76,15 @@ def freeze(issue: Issue, heard: Heard, by: str, text: IssueText | None = None) -
     """Freeze what agents will see: title, body and the comments that count, hidden text removed."""
     title, body = (text.title, text.body) if text else (issue.title, issue.body)
     (title, body), hidden = visible(title, body)
-    comments, more = visible(*(comment.body for comment in heard.comments))
+    shown = [strip_hidden(comment.body[:MAX_FROZEN]) for comment in heard.comments]
+    comments = tuple(text for text, _ in shown)
     return Frozen(
         title=title,
         body=body,
         comments=comments,
         sha256=frozen_sha256(title, body, comments),
         by=by,
-        hidden=tuple(dict.fromkeys((*hidden, *more))),
+        hidden=tuple(dict.fromkeys((*hidden, *(kind for _, found in shown for kind in found)))),
         strangers=heard.strangers,
         late=heard.late,
         guessed=text is None,
@@ -93,8 +94,8 @@ def freeze(issue: Issue, heard: Heard, by: str, text: IssueText | None = None) -
     )
 
 
-def visible(*texts: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Give texts as people see them, and the kinds of hidden text that were in them."""
-    cleaned = [strip_hidden(text[:MAX_FROZEN]) for text in texts]
-    kinds = dict.fromkeys(kind for _, found in cleaned for kind in found)
-    return tuple(text for text, _ in cleaned), tuple(kinds)
+def visible(title: str, body: str) -> tuple[tuple[str, str], tuple[str, ...]]:
+    """Give an issue as people see it, and the kinds of hidden text that were in it; a title is no Markdown."""
+    title, suspicious = strip_invisible(title[:MAX_FROZEN])
+    body, found = strip_hidden(body[:MAX_FROZEN])
+    return (title, body), tuple(dict.fromkeys(((INVISIBLE,) if suspicious else ()) + found))

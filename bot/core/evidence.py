@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from bot.core.hidden_text import strip_hidden, strip_invisible
+from bot.core.hidden_text import strip_invisible
 from bot.core.messy import MESSY_THRESHOLD
 from bot.core.sanitize import code, fence, inline
 from bot.core.secret_patterns import redact
@@ -86,7 +86,7 @@ def listed(names: Sequence[str], shown: int = SHOWN) -> str:
 
 def statement(text: str, limit: int = NOTE_LIMIT) -> str:
     """Show a sentence of people or of a plan as one line that does nothing."""
-    plain = " ".join(visible(strip_hidden(text)[0]).split())
+    plain = " ".join(visible(text).split())
     return inline(plain if len(plain) <= limit else f"{plain[: limit - 1].rstrip()}…")
 
 
@@ -94,7 +94,7 @@ def excerpt(output: str) -> str:
     """Quote the end of a run's output as a code block of at most EXCERPT_LIMIT bytes; "" where there is none."""
     kept: list[str] = []
     room = EXCERPT_LIMIT
-    for line in reversed(visible(strip_hidden(output)[0]).split("\n")):
+    for line in reversed(visible(output).split("\n")):
         short = line.rstrip() if len(line) <= EXCERPT_LINE else f"{line[: EXCERPT_LINE - 1]}…"
         room -= len(short.encode()) + 1
         if room < 0:

@@ -1,12 +1,20 @@
 """Owns hidden text: what a person does not see and a model would read.
 
-strip_hidden(text) -> (text, kinds found); strip_invisible(text) -> (text, suspicious).
+strip_hidden(text) -> (text, kinds found); strip_invisible(text) -> (text, suspicious). Blocks are found by a Markdown
+parser, what stands inside of them is read by bot/core/hidden_markup.py; both take time in proportion to the text.
 """
 
 from __future__ import annotations
 
 import html
 import re
+from dataclasses import dataclass
+from itertools import zip_longest
+
+from markdown_it import MarkdownIt
+from markdown_it.rules_block import StateBlock
+
+from bot.core.hidden_markup import DEFINITIONS, TITLES, Defined, Stripper, begins_table, definitions
 
 # Invisible on every screen; in honest texts single ones are left over by editors and exports.
 _ZERO_WIDTH = "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2060-\u2065\u206a-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb"
@@ -18,25 +26,52 @@ INVISIBLE = "invisible characters"
 _INVISIBLE = re.compile(f"[{_ZERO_WIDTH}{_DECEPTIVE}{_CONTROL}]+")
 _SUSPICIOUS = re.compile(f"[{_DECEPTIVE}]|[{_ZERO_WIDTH}]{{2}}")
 _EMOJI_GLUE = re.compile("[\u200d\ufe0e\ufe0f\u20e3\U0001f3fb-\U0001f3ff]+")
-
-_FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})")
-_CODE_SPAN = re.compile(r"(`+)(?!`)(?:.*?[^`])\1(?!`)")
-_COMMENT = re.compile(
-    r"<!--.*?(?:-->|\Z)|<[?].*?(?:[?]>|\Z)|<!\[CDATA\[.*?(?:\]\]>|\Z)|<![A-Za-z][^>]*>", re.DOTALL
-)
-_ATTRIBUTE = re.compile(
-    r"""\s(?:alt|title|hidden|style|(?:aria|data)-[\w-]+)(?:\s*=\s*(?:"[^"]*"|'[^']*'|[^\s"'>]+))?""",
-    re.IGNORECASE,
-)
-_TAG = re.compile(r"<[A-Za-z][^<>]*>", re.DOTALL)
-_SILENT_ELEMENT = re.compile(
-    r"<(script|style|template|noscript)\b.*?(?:</\1\s*>|\Z)", re.DOTALL | re.IGNORECASE
-)
-_IMAGE_TEXT = re.compile(r"!\[[^\]\n]+\](?=[(\[])")
-_LINK_TITLE = re.compile(r"""(\]\(\s*(?:<[^>\n]*>|[^\s()"']+))\s+(?:"[^"]*"|'[^']*'|\([^()]*\))\s*\)""")
-_REFERENCE = re.compile(r"""^ {0,3}\[[^\]\n]+\]:[^\n]*$""", re.MULTILINE)
-_REFERENCE_TITLE = re.compile(r"""\s+(?:"[^"]*"|'[^']*'|\([^()]*\))\s*$""")
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
+
+NESTED = "lines that are nested too deep"
+INFO = "words behind the marks of code"
+
+_MARKERS = re.compile(r"[\s>*+\-=_.)0-9#]*")  # of lines that hold no block: they show no words
+_LANGUAGE = re.compile(r"[\w+#.-]{1,30}")
+
+
+def _table(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    """Find a table's lines; the parser's own rule makes a token of each of up to 65,536 empty cells."""
+    if start + 2 > end or state.sCount[start + 1] < state.blkIndent:
+        return False
+    head, below = state.getLines(start, start + 2, state.blkIndent, False).split("\n")
+    if state.is_code_block(start) or state.is_code_block(start + 1) or not begins_table(head, below):
+        return False
+    if silent:
+        return True
+    ends = state.md.block.ruler.getRules("blockquote")
+    line = start + 2
+    while line < end and state.sCount[line] >= state.blkIndent and not state.isEmpty(line):
+        if state.is_code_block(line) or any(rule(state, line, end, True) for rule in ends):
+            break
+        line += 1
+    token = state.push("table", "", 0)
+    token.map = [start, line]
+    token.content = state.getLines(start, line, state.blkIndent, False)
+    state.line = line
+    return True
+
+
+# Blocks alone. Definitions are left in their paragraphs: there they are read in one go, however many.
+_BLOCKS = MarkdownIt("commonmark", {"html": True}).disable(["reference", "inline"]).enable("table")
+_BLOCKS.block.ruler.at("table", _table, {"alt": ["paragraph", "reference"]})
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """Lines of one kind, and what they hold without the marks of quotes and lists around them."""
+
+    kind: str
+    start: int
+    end: int
+    markup: str
+    lines: tuple[str, ...]
+    defined: Defined
 
 
 def strip_hidden(text: str) -> tuple[str, tuple[str, ...]]:
@@ -46,15 +81,81 @@ def strip_hidden(text: str) -> tuple[str, tuple[str, ...]]:
     """
     text, suspicious = strip_invisible(text.replace("\r\n", "\n").replace("\r", "\n"))
     found = [INVISIBLE] if suspicious else []
-    pieces: list[str] = []
-    for code, piece in _split_code(text):
-        if code:
-            pieces.append(piece)
-        else:
-            plain, hidden = _strip_markup(piece)
-            found += hidden
-            pieces.append(plain)
-    return "".join(pieces), tuple(dict.fromkeys(found))
+
+    def plain(part: str) -> str:
+        shown, suspect = strip_invisible(_ENTITY.sub(_decode_invisible, part))
+        found.extend([INVISIBLE] if suspect else [])
+        return shown
+
+    blocks = _blocks(text)
+    stripper = Stripper(plain, frozenset(name for block in blocks for name in block.defined.labels), found)
+    lines = text.split("\n")
+    shown: list[str] = []
+    at = 0
+    for block in blocks:
+        shown += _between(lines[at : block.start], found)
+        shown += _seen(block, lines[block.start : block.end], stripper)
+        at = block.end
+    return "\n".join([*shown, *_between(lines[at:], found)]), tuple(dict.fromkeys(found))
+
+
+def _blocks(text: str) -> list[_Block]:
+    blocks: list[_Block] = []
+    around = ""
+    for token in _BLOCKS.parse(text):
+        if token.map and token.type in ("inline", "html_block", "fence", "code_block", "table"):
+            start, end = token.map
+            lines = tuple(line.strip() for line in token.content.removesuffix("\n").split("\n"))
+            content = "\n".join(lines) if token.type == "inline" else ""
+            defined = Defined(content) if around == "#" else definitions(content)
+            blocks.append(_Block(token.type, start, end, token.markup, lines, defined))
+        around = token.markup[:1] if token.type == "heading_open" else ""
+    return blocks
+
+
+def _between(lines: list[str], found: list[str]) -> list[str]:
+    kept = [line for line in lines if _MARKERS.fullmatch(line)]
+    found += [NESTED] if len(kept) < len(lines) else []
+    return kept
+
+
+def _seen(block: _Block, raw: list[str], stripper: Stripper) -> list[str]:
+    """Give a block's lines as people see them."""
+    if block.kind in ("fence", "code_block"):
+        # A footnote goes on in lines that are indented, which look like code.
+        stripper.noted = stripper.noted and block.kind == "code_block"
+        if stripper.noted or stripper.silent or stripper.lost:
+            return []
+        return [_fence(raw[0], block.markup, stripper.found), *raw[1:]] if block.kind == "fence" else raw
+    stripper.noted = False
+    if block.kind == "html_block":
+        text = stripper.html("\n".join(block.lines))
+    elif block.kind == "table":
+        text = "\n".join(stripper.table(block.lines))
+    else:
+        text = block.defined.kept + stripper.paragraph(block.defined.text)
+        stripper.found += [DEFINITIONS] if block.defined.labels else []
+        stripper.found += [TITLES] if block.defined.titled else []
+    parts = zip_longest(map(_around, raw, block.lines), text.rstrip("\n").split("\n"), fillvalue=None)
+    shown = [(around or ("", ""), line) for around, line in parts if line is not None]
+    return [f"{lead}{line}{end}" for (lead, end), line in shown]
+
+
+def _around(raw: str, line: str) -> tuple[str, str]:
+    """Give the marks in front of a line, of quotes, lists and headings, and what is left behind it."""
+    place = raw.rfind(line) if line else len(raw)
+    return (raw[:place], raw[place + len(line) :]) if place >= 0 else ("", "")
+
+
+def _fence(line: str, marks: str, found: list[str]) -> str:
+    """Keep the language alone behind the marks that begin code."""
+    lead, _, info = line.partition(marks)
+    words = info.split()
+    language = words[0] if words and _LANGUAGE.fullmatch(words[0]) else ""
+    if language == info.strip():
+        return line
+    found.append(INFO)
+    return lead + marks + language
 
 
 def strip_invisible(text: str) -> tuple[str, bool]:
@@ -71,64 +172,6 @@ def strip_invisible(text: str) -> tuple[str, bool]:
     plain = _INVISIBLE.sub(clean, text)
     # A lone surrogate cannot be written as UTF-8 at all.
     return plain.encode("utf-8", "replace").decode("utf-8"), suspicious
-
-
-def _split_code(text: str) -> list[tuple[bool, str]]:
-    """Divide Markdown into code, which is seen as it is, and the rest; an open HTML comment hides fences."""
-    pieces: list[tuple[bool, str]] = []
-    rest: list[str] = []
-    fence = ""
-    commented = False
-    for line in text.splitlines(keepends=True):
-        found = _FENCE.match(line)
-        if fence:
-            pieces.append((True, line))
-            if found and found[1].startswith(fence) and not line.strip().strip(fence[0]):
-                fence = ""
-        elif found and not commented:
-            pieces += [*_split_spans("".join(rest)), (True, line)]
-            rest, fence = [], found[1]
-        else:
-            rest.append(line)
-            commented = _stays_commented(line, commented)
-    return [*pieces, *_split_spans("".join(rest))]
-
-
-def _stays_commented(line: str, commented: bool) -> bool:
-    opened, closed = line.rfind("<!--"), line.rfind("-->")
-    return opened > closed if opened >= 0 or closed >= 0 else commented
-
-
-def _split_spans(text: str) -> list[tuple[bool, str]]:
-    pieces: list[tuple[bool, str]] = []
-    last = 0
-    comments = [match.span() for match in _COMMENT.finditer(text)]
-    for match in _CODE_SPAN.finditer(text):
-        if any(start <= match.start() < end for start, end in comments):
-            continue
-        pieces += [(False, text[last : match.start()]), (True, match[0])]
-        last = match.end()
-    return [*pieces, (False, text[last:])]
-
-
-def _strip_markup(text: str) -> tuple[str, list[str]]:
-    """Take out what Markdown and HTML do not show: comments, silent elements, attributes, alternative texts, titles."""
-    decoded = _ENTITY.sub(_decode_invisible, text)
-    plain, suspicious = strip_invisible(decoded)
-    found = [INVISIBLE] if suspicious else []
-    for pattern, keep, kind in (
-        (_COMMENT, "", "HTML comments"),
-        (_SILENT_ELEMENT, "", "scripts and styles"),
-        (_IMAGE_TEXT, "![]", "texts of images"),
-        (_LINK_TITLE, r"\1)", "titles of links"),
-    ):
-        plain, count = pattern.subn(keep, plain)
-        found += [kind] if count else []
-    bare = _TAG.sub(lambda tag: _ATTRIBUTE.sub("", tag[0]), plain)
-    titled = _REFERENCE.sub(lambda line: _REFERENCE_TITLE.sub("", line[0]), bare)
-    found += ["attributes of HTML"] if bare != plain else []
-    found += ["titles of links"] if titled != bare else []
-    return titled, found
 
 
 def _decode_invisible(match: re.Match[str]) -> str:

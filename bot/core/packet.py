@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from bot.core import packet_issue, scopes
 from bot.core.backlog_model import CONTEXT_LIMIT
-from bot.core.hidden_text import strip_hidden
+from bot.core.hidden_text import strip_hidden, strip_invisible
 from bot.core.packet_verify import ContextVerifier, Finding
 from bot.core.ranking import rank_files, rank_symbols
 from bot.core.secret_patterns import redact
@@ -122,7 +122,8 @@ def _size(lines: Sequence[str]) -> int:
 
 
 def _clean(text: str) -> str:
-    return " ".join(redact(strip_hidden(text)[0]).split())
+    """Show a field of the contract, which is no Markdown: people read it as it is written."""
+    return " ".join(redact(strip_invisible(text)[0]).split())
 
 
 def _head(given: PacketInput) -> list[str]:

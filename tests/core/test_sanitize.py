@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from inline_snapshot import snapshot
@@ -12,7 +11,6 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from bot.core import ids
-from bot.core.hidden_text import strip_hidden, strip_invisible
 from bot.core.sanitize import code, escape, fence, inline, mermaid, truncate
 from bot.core.sanitize import plain as plain_line
 
@@ -164,60 +162,6 @@ def test_a_mermaid_label_holds_no_syntax(text: str) -> None:
     assert label
     assert not re.search(r"[\"<>\[\]{}|;#&`\n]", label)
     assert len(label) <= 40
-
-
-# --- hidden text ---------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("text", "plain", "kind"),
-    [
-        ("a<!-- do evil -->b", "ab", "HTML comments"),
-        ("a<!-- never closed", "a", "HTML comments"),
-        ("![run this](u.png)", "![](u.png)", "texts of images"),
-        ('[x](http://u "do evil")', "[x](http://u)", "titles of links"),
-        ('[x]: http://u "do evil"', "[x]: http://u", "titles of links"),
-        ('<img src=u alt="do evil">', "<img src=u>", "attributes of HTML"),
-        ("<p aria-label='evil' data-x=evil title=evil>t</p>", "<p>t</p>", "attributes of HTML"),
-        ("<template>evil</template>t", "t", "scripts and styles"),
-        ("a\u200b\u200cb", "ab", "invisible characters"),
-        ("a\u202eb", "ab", "invisible characters"),
-        ("a\U000e0064\U000e006fb", "ab", "invisible characters"),
-        ("a&#8203;&#x200b;b", "ab", "invisible characters"),
-        ("`` <!-- seen --> `` <!-- hidden -->", "`` <!-- seen --> `` ", "HTML comments"),
-    ],
-)
-def test_hidden_text_is_taken_out_and_told(text: str, plain: str, kind: str) -> None:
-    assert strip_hidden(text) == (plain, (kind,))
-
-
-def test_every_kind_of_hidden_text_is_named_once() -> None:
-    text = "<!-- a --><!-- b -->\u202e`x`<img alt=c>\u202e"
-    assert strip_hidden(text) == ("`x`<img>", ("invisible characters", "HTML comments", "attributes of HTML"))
-
-
-@pytest.mark.parametrize(
-    ("text", "plain"),
-    [
-        ("plain", "plain"),
-        ("a\u200bb", "ab"),
-        ("\ufeffa", "a"),
-        ("a\r\nb", "a\nb"),
-        ("```html\n<!-- seen -->\n```\n", "```html\n<!-- seen -->\n```\n"),
-        ("`<!-- seen -->`", "`<!-- seen -->`"),
-        ("x < y and y > z &amp; &lt;", "x < y and y > z &amp; &lt;"),
-        ("List<String> data-x", "List<String> data-x"),
-    ],
-)
-def test_honest_text_is_not_called_hidden(text: str, plain: str) -> None:
-    assert strip_hidden(text) == (plain, ())
-
-
-@given(hostile)
-def test_what_is_left_holds_nothing_invisible(text: str) -> None:
-    plain, _ = strip_hidden(text)
-    assert strip_invisible(plain) == (plain, False)
-    assert strip_hidden(plain)[0].count("\n") <= text.count("\n") + text.count("\r")
 
 
 @given(

@@ -14,6 +14,7 @@ from bot.core.track import Frozen
 from bot.core.values import Actor, Comment, Issue, Repo, Role
 from bot.handler import TrackReads
 from handlers import issue_comment, issues
+from handlers.freezing import visible
 from tests.core.builders import DANA, NOW, REPO, a_track
 
 BEFORE, ASKED, AFTER = "2026-11-22T11:59:59Z", "2026-11-22T12:00:00Z", "2026-11-22T12:00:01Z"
@@ -74,6 +75,12 @@ async def test_an_edit_between_the_label_and_its_reading_changes_nothing_but_is_
     late, _, stale = await labeled(_World(body="Obey me."))
     assert late is not None
     assert (late.body, late.sha256, stale) == ("Say hello.", frozen.sha256, True)
+
+
+def test_a_title_is_no_markdown() -> None:
+    (title, body), hidden = visible("Print <name> of `x`\u202e", "Print <name>.")
+    assert (title, body) == ("Print <name> of `x`", "Print .")
+    assert hidden == ("invisible characters", "unknown HTML tags")
 
 
 async def test_an_edit_before_a_commands_reading_changes_nothing_either() -> None:
