@@ -30,6 +30,7 @@ from bot.core.promises import kept
 from bot.core.sanitize import escape
 from bot.core.snapshot import heard
 from bot.core.track import HELD, OPEN_PULL, TRACKS, Track
+from bot.engine import small_ids
 from bot.engine.store import Commit, Delivery, NewAction, NewTimer, Parked, Store, TrackEvent
 from bot.errors import BotError, LimitedError, RetryableError, UnreachableError
 from bot.handler import Handler, Reads, RepoHandler, Unfinished
@@ -252,6 +253,7 @@ class Dispatcher:
                 keys=track.keys() if track else (),
                 actions=actions,
                 timers=timers,
+                drop_ids=small_ids.over(key, row.event),
                 leases=leases.held(track) if track else (),
                 leases_seen=seen,
                 waits=track is not None and leases.waits_for_others(track),

@@ -12,10 +12,11 @@ from typing import Any, cast
 import pytest
 
 from bot.core.actions import Decision
-from bot.core.events import ChecksDue, CommentCreated, ForgeEvent, IssueLabeled, Pushed
+from bot.core.events import EVENTS, ChecksDue, CommentCreated, ForgeEvent, IssueLabeled, Pushed, TaskProposed
 from bot.core.life_work import start_ready
 from bot.core.track import TRACKS, Track
 from bot.dispatch import PARK, TRIES, Dispatcher
+from bot.engine.small_ids import made_key
 from bot.engine.store import Commit, Delivery, NewAction, SeenLeases, Store
 from bot.errors import BotError, RetryableError, UserError
 from bot.handler import Handler, Reads
@@ -63,6 +64,7 @@ class _Heard:
             one(CommentCreated, keys=lambda event: (f"issue:{event.number}",)),
             one(Pushed, keys=lambda event: (f"branch:{event.branch}",)),
             one(ChecksDue),
+            one(TaskProposed),
         )
 
 
@@ -179,6 +181,16 @@ class _Why(_Heard):
         self.seen += [
             f"{each.kind} {each.task} {each.tries} {each.error}" for each in await reads.unfinished(track.key)
         ]
+
+
+async def test_what_a_run_made_is_let_go_of_once_the_track_knows_its_pull_request(store: Store) -> None:
+    await with_track(store, a_track(a_task(state="running", attempt=1, run=2)))
+    for run in (1, 2):
+        await store.put_id(made_key("7/issue-12", "T-1", 1, run), "{}")
+    proposed = TaskProposed(task="T-1", attempt=1, run=2, pull=20, branch="b", head_sha="a" * 40)
+    await store.add_event("7/issue-12", "e", EVENTS.dump_python(proposed, mode="json"))
+    await dispatcher(store, _Heard()).drain({"track": "7/issue-12"})
+    assert [await store.get_id(made_key("7/issue-12", "T-1", 1, run)) for run in (1, 2)] == ["{}", None]
 
 
 async def test_a_handler_sees_what_is_tried_again_and_what_has_ended_no_more(

@@ -7,6 +7,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from bot.core.ids import REPOSITORY
+from bot.engine import small_ids
 from bot.engine.tables import inbox, outbox, sessions, track_events, tracks
 
 BATCH = 2000  # rows in one transaction: others wait for the writer meanwhile
@@ -16,7 +17,7 @@ def some(conn: sa.Connection, before: datetime) -> int:
     """Forget a batch of what happened before a time, and count the rows; 0 when nothing is left.
 
     Tracks and their keys stay, so that a next round gets the next number; so do the ids of deliveries, so that one
-    that is sent again is known. Their bodies go.
+    that is sent again is known. Their bodies go, and so do the small ids that only an open track asks for.
     """
     ended = sa.select(tracks.c.key).where(~tracks.c.open, tracks.c.updated_at < before)
     gone = 0
@@ -27,6 +28,8 @@ def some(conn: sa.Connection, before: datetime) -> int:
     ):
         batch = sa.select(key).where(over, table.c.track.in_(ended)).limit(BATCH)
         gone += conn.execute(sa.delete(table).where(key.in_(batch))).rowcount
+    # The looks first: where nobody knows of one, no mark of a first try is asked for.
+    gone += small_ids.of_looks(conn, before, BATCH) + small_ids.of_ended(conn, ended, BATCH)
     return gone + _of_repositories(conn, before) + _emptied(conn, before)
 
 

@@ -100,6 +100,7 @@ class Commit:
     actions: tuple[NewAction, ...] = ()
     timers: tuple[NewTimer, ...] = ()
     drop_timers: tuple[str, ...] = ()
+    drop_ids: tuple[str, ...] = ()
     leases: tuple[Lease, ...] = ()
     leases_seen: int = 0
     waits: bool = False

@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from bot.engine import inbox, leases, outbox
+from bot.engine import inbox, leases, outbox, small_ids
 from bot.engine.database import insert, locked
 from bot.engine.rows import Commit, NewTimer, StoredTrack, TrackEvent, repo_of
 from bot.engine.tables import timers, track_keys, tracks
@@ -56,6 +56,7 @@ def commit(conn: sa.Connection, change: Commit, now: datetime) -> None:
         raise StaleCommitError
     outbox.add(conn, change.track, change.actions, now)
     _replace_timers(conn, change.track, change.timers, change.drop_timers)
+    small_ids.drop(conn, change.drop_ids)
 
 
 def _save_track(conn: sa.Connection, change: Commit, now: datetime) -> None:

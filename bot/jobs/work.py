@@ -14,6 +14,7 @@ from bot.core.sanitize import code
 from bot.core.track import OPEN_PULL, TaskTrack, Track
 from bot.core.values import Pull
 from bot.engine.firsts import is_first
+from bot.engine.small_ids import made_key
 from bot.engine.store import Store
 from bot.errors import PushRefusedError, StaleRefError
 from bot.jobs import gate
@@ -227,4 +228,4 @@ def _assessed(task: TaskTrack, action: RunTask, made: Made) -> TaskAssessed:
 
 
 def _key(track: Track, task: TaskTrack) -> str:
-    return f"{track.key}:{task.id}-a{task.attempt}-r{task.run}:made"
+    return made_key(track.key, task.id, task.attempt, task.run)

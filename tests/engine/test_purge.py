@@ -9,6 +9,7 @@ import sqlalchemy as sa
 import structlog
 
 from bot.core.values import Identity, Repo
+from bot.engine.firsts import note_look
 from bot.engine.store import Commit, Delivery, NewAction, Store, TrackEvent
 from bot.git.worktrees import WorktreeManager
 from bot.jobs.housekeeping import Housekeeper
@@ -126,3 +127,34 @@ EMPTY = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 
 def replace_id(key: str, id_: str) -> str:
     return f"{key.partition('/')[0]}/{id_}"
+
+
+async def test_the_small_ids_of_ended_tracks_go_but_for_those_that_are_asked_for_later(
+    store: Store, clock: SettableClock
+) -> None:
+    kept = ("status", "status-sha256", "learned:T-1-a1")
+    gone = ("T-1-a1-r1:made", "status:begun", "T-1:check", "T-1:notes", "revised:5", "limited")
+    for track in (OLD, OPEN):
+        await lived(store, track, clock, over=track == OLD)
+        for name in (*kept, *gone):
+            await store.put_id(f"{track}:{name}", "x")
+        await store.put_id(f"drain:{track}", "4.1")
+    await note_look(store, 7, 1, ours=False)
+    await note_look(store, 7, 9, ours=True)
+    others = {"7:recalled", "7/1:label", "7:label:agent:done", "recalled", "reconcile:last", "7/9:recalled"}
+    for name in others - {"7/9:recalled"}:
+        await store.put_id(name, "asked")
+    clock.forward(days=1)
+    await note_look(store, 7, 3, ours=False)
+    before = await ids(store)
+    await store.purge(clock.now() - timedelta(days=2))
+    assert await ids(store) == before
+    await store.purge(clock.now() - timedelta(hours=1))
+    wanted = {f"{OLD}:{name}" for name in kept} | {f"{OPEN}:{name}" for name in (*kept, *gone)}
+    assert await ids(store) == wanted | {f"drain:{OPEN}", "7/3:recalled"} | others
+
+
+async def ids(store: Store) -> set[str]:
+    return await store.database.read(
+        lambda conn: set(conn.execute(sa.text("select key from ids")).scalars().all())
+    )
