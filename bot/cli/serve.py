@@ -22,7 +22,7 @@ from bot import credentials, log
 from bot.engine.lock import FileLock
 from bot.errors import UserError
 from bot.settings import Settings, load_settings
-from bot.web.addresses import is_loopback
+from bot.web.addresses import in_the_clear, is_loopback
 from bot.web.app import Switch, create_app
 from bot.web.listening import Hurried, bound, most_connections, refusals_told
 from bot.web.setup import Setup
@@ -58,6 +58,8 @@ async def serve(settings: Settings, reread: Callable[[], Settings]) -> int:
     early = _Early()
     if credentials.exposed(settings.data_dir):
         _log.warning("credentials_exposed", file=str(settings.data_dir / credentials.NAME), mend="chmod 600")
+    if in_the_clear(settings.github_api_url):
+        _log.warning("forge_in_the_clear", url=settings.github_api_url, mend="use its https:// address")
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     lock = folder_lock(settings)
     lock.take()

@@ -6,6 +6,7 @@ from bot import credentials
 from bot.doctor.check import Check, Finding, ok
 from bot.doctor.world import World
 from bot.settings import Settings
+from bot.web.addresses import in_the_clear
 
 
 def judge(settings: Settings | None, problem: str) -> Finding:
@@ -23,6 +24,9 @@ def judge(settings: Settings | None, problem: str) -> Finding:
             "The server does not start with these settings: it would never hear of what happens on the forge."
         )
         return Finding("failed", text, "Mend them in the environment or in `.env`.", deaf)
+    if in_the_clear(settings.github_api_url):
+        text = f"Others on the way to {settings.github_api_url} can read the bot's tokens: it is plain HTTP."
+        return Finding("warning", text, "Set GITWRIGHT_GITHUB_API_URL to its https:// address.")
     if settings.mode == "token":
         return ok(f"Token mode on {settings.github_api_url}.")
     how = "fetches its deliveries" if settings.poll_deliveries else "takes webhooks"

@@ -1,4 +1,4 @@
-"""Owns what an address says about itself: does it lead back to this machine, and can a forge send events there?"""
+"""Owns what an address says about itself: does it stay on this machine, is it open to others, can a forge send there?"""
 
 from __future__ import annotations
 
@@ -12,6 +12,12 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
+
+
+def in_the_clear(address: str) -> bool:
+    """Tell whether others on the way can read what is sent to this address, a token or a key's signature among it."""
+    parts = urlsplit(address)
+    return parts.scheme == "http" and not is_loopback(parts.hostname or "")
 
 
 def reaches(api: str, host: str) -> bool:

@@ -24,7 +24,7 @@ from bot.forges.github.setup import Front, web_url
 from bot.ports import Clock
 from bot.settings import Settings
 from bot.web import setup_forms as forms
-from bot.web.addresses import is_loopback
+from bot.web.addresses import in_the_clear, is_loopback
 from bot.web.setup_gate import Gate, origin, same, trouble
 from bot.web.setup_identity import Identity, imported, lent, of_app
 from bot.web.setup_manifest import manifest, template
@@ -35,6 +35,14 @@ _log = structlog.get_logger(__name__)
 STATE_AGE = timedelta(hours=1)  # as long as the code that comes back with it is good for
 MOST_STATES = 50
 PATIENCE = 20.0  # seconds for the bot's start, before a page says that it goes on
+_PLAIN_PAGE = (
+    "This page came over plain HTTP, so others on the way can read the secrets that you enter here and change what you see. "
+    "Reach it over HTTPS, or through an SSH tunnel to this machine."
+)
+_PLAIN_FORGE = (
+    "The forge that GITWRIGHT_GITHUB_API_URL names is reached over plain HTTP, so others on the way can read the bot's tokens. "
+    "Use its https:// address."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +147,8 @@ class Setup:
             "owner": "me",
             "hook": f"{here}/webhook" if reachable else "",
         }
-        plain = request.scope["scheme"] == "http" and not local
+        warnings = [_PLAIN_PAGE] if request.scope["scheme"] == "http" and not local else []
+        warnings += [_PLAIN_FORGE] if in_the_clear(self._place.api) else []
         return page(
             "setup.html",
             422 if problems else 200,
@@ -150,10 +159,7 @@ class Setup:
             place=self._place,
             reachable=reachable,
             path=self._folder / credentials.NAME,
-            warning="This page came over plain HTTP, so others on the way can read the secrets that you enter here and "
-            "change what you see. Reach it over HTTPS, or through an SSH tunnel to this machine."
-            if plain
-            else "",
+            warning=" ".join(warnings),
         )
 
     # --- an App from a manifest ------------------------------------------------------------------

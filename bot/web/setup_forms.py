@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 
 from bot.credentials import key_problems
 from bot.forges.github.setup import api_url, web_url
-from bot.web.addresses import reaches
+from bot.web.addresses import in_the_clear, reaches
 
 Fields = Mapping[str, str]
 Problems = dict[str, str]  # field -> what is wrong with it, and what to do
@@ -142,10 +142,16 @@ def person(fields: Fields, place: Place) -> Person:
 
 def _server(fields: Fields, place: Place, problems: Problems) -> str:
     try:
-        return place.chosen(fields.get("server", ""))
+        api = place.chosen(fields.get("server", ""))
     except ValueError as error:
         problems["server"] = f"The address {error}."
         return place.api
+    if in_the_clear(api) and not place.fixed:
+        problems["server"] = (
+            "The address must begin with https://: over plain HTTP others on the way can read tokens and keys. Where that "
+            "cannot be, start the server with GITWRIGHT_GITHUB_API_URL set to it."
+        )
+    return api
 
 
 def _secret(fields: Fields, problems: Problems) -> str:

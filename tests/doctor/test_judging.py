@@ -85,6 +85,21 @@ def test_token_mode_that_hears_of_nothing() -> None:
     assert "GITWRIGHT_POLL_DELIVERIES needs an App" in process_settings.judge(polls, "").details[0]
 
 
+@pytest.mark.parametrize(
+    ("api", "expected"),
+    [
+        ("http://ghes.corp.example/api/v3", "warning"),
+        ("http://10.1.2.3/api/v3", "warning"),
+        ("https://ghes.corp.example/api/v3", "ok"),
+        ("http://127.0.0.1:3000", "ok"),
+        ("http://localhost:3000", "ok"),
+    ],
+)
+def test_a_forge_over_plain_http_is_told_of_unless_it_is_on_this_machine(api: str, expected: str) -> None:
+    settings = load_settings(None, token="t", webhook_secret="w", github_api_url=api)
+    assert level(process_settings.judge(settings, "")) == expected
+
+
 def test_schema_versions_of_the_database() -> None:
     assert level(database.judge("x", None, 3)) == "ok"
     assert level(database.judge("x", 2, 3)) == "ok"

@@ -387,6 +387,23 @@ async def test_every_problem_of_a_new_app_is_said_at_once(forge: JudgedForge, tm
         )
 
 
+async def test_no_secret_goes_to_a_forge_over_plain_http_unless_the_operator_named_it(
+    forge: JudgedForge, tmp_path: Path
+) -> None:
+    async with staged(tmp_path / "bot", forge, github_api_url=None) as stage:
+        await stage.enter()
+        for form in ("token", "import", "app"):
+            page = await stage.send(form, server="http://ghes.example", token="ghp_something")
+            assert page.status_code == 422
+            assert any(each.startswith("The address must begin with https://") for each in problems(page)), (
+                form
+            )
+    async with staged(tmp_path / "bot", forge, github_api_url="http://ghes.example/api/v3") as stage:
+        assert "is reached over plain HTTP" in await stage.enter()
+        target, _ = await stage.review(hook="http://bot.example/webhook")
+        assert target.startswith("http://ghes.example/settings/apps/new")
+
+
 async def test_a_forge_that_gives_no_answer_is_named(forge: JudgedForge, tmp_path: Path) -> None:
     async with staged(tmp_path / "bot", forge, github_api_url="http://127.0.0.1:1") as stage:
         await stage.enter()
