@@ -22,7 +22,7 @@ CONFIG = {
     "bots": "Numeric ids of bots that may set the label, give commands and tick boxes, if their role does; other bots are refused.",
     "planners": "The planning agents, one per name; a brief of that name in `prompts/briefs/` is its point of view.",
     "agent": "The coding agent: `opencode`, `claude`, `codex`, `gemini`, or a command that speaks ACP, run in the sandbox. "
-    "`builtin` is not built yet: tasks end blocked with the names that are known.",
+    "`builtin` is not built yet: a track that would need it ends blocked, before it plans, with the names that are known.",
     "models.planning": "Models of the planning agents, `provider:model`, tried in order; absent: Gemini's free tier.",
     "models.backlog": "Models that refine the merged plan, tried in order; absent: a GPT.",
     "models.documentation": "Models for tasks that touch documentation only, the cheapest first; a class without a usable model "

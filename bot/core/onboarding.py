@@ -1,13 +1,13 @@
 """Owns the offer that a new repository gets: a settings file in which every key is commented out, and what the pull request says.
 
-offered_file() -> str; offer_body() -> str; branch(prefix) -> str.
+offered_file() -> str; offer_body(agent, missing) -> str; branch(prefix) -> str.
 """
 
 from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pydantic import BaseModel
 
@@ -15,6 +15,7 @@ from bot.core import config
 from bot.core.config import RepoConfig
 from bot.core.config_words import CONFIG, INERT
 from bot.core.ids import Marker, keyed
+from bot.core.sanitize import code
 
 DOCS = "https://github.com/gitwright/gitwright/blob/main/docs"
 WIDTH = 100  # columns
@@ -89,13 +90,24 @@ def _written(value: object) -> str:
     return json.dumps(value)
 
 
-def offer_body() -> str:
-    """Say what the bot will do and what not, where the settings are explained, and how to decline."""
-    trigger = RepoConfig().labels.trigger
-    return f"""{keyed(Marker("answer"), "onboarding")}
-**Gitwright was installed here.** It works without settings; this pull request offers a file for those who want others,
-`{config.PATH}`, in which every setting is commented out with its default. Merging it as it is changes nothing.
+def offer_body(agent: str, missing: Sequence[str]) -> str:
+    """Say what the bot will do and what not, where the settings are explained, and how to decline.
 
+    `agent` is the one that works where no file names another, `missing` what it and the models lack, Markdown, one line each.
+    """
+    trigger = RepoConfig().labels.trigger
+    works = f"It works without settings, with the coding agent {code(agent)}; this"
+    lacks = ""
+    if missing:
+        works = "It needs no settings, but **something is missing where it runs**; see below. This"
+        lacks = "\n**What is missing:**\n\n" + "".join(f"- {line}\n" for line in missing)
+        lacks += (
+            "\nUntil that is mended, an issue that gets the label ends blocked soon after, and says why.\n"
+        )
+    return f"""{keyed(Marker("answer"), "onboarding")}
+**Gitwright was installed here.** {works} pull request offers a file for those who want others,
+`{config.PATH}`, in which every setting is commented out with its default. Merging it as it is changes nothing.
+{lacks}
 **What happens if you do nothing:** nothing. Until somebody who may write sets the label `{trigger}` on an issue, no agent
 and no model is asked, and no code is written.
 

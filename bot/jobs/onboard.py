@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -24,6 +25,9 @@ class ProposeSettingsJob:
 
     forge: Forge
     most: int
+    usual: RepoConfig  # what holds in a repository without settings, the operator's included
+    agents: Callable[[RepoConfig], Mapping[str, tuple[str, str]]]  # agent -> what is wrong, what to do
+    models: Callable[[RepoConfig], Mapping[str, str]]  # model -> what is wrong
 
     async def __call__(self, action: ProposeSettings) -> None:
         if action.place > self.most:
@@ -47,9 +51,22 @@ class ProposeSettingsJob:
             head=branch,
             base=repo.default_branch,
             title=onboarding.TITLE,
-            body=onboarding.offer_body(),
+            body=self._body(),
         )
         _log.info("settings_offered", repo=repo.slug, pull=pull.number)
+
+    def _body(self) -> str:
+        """Tell with which agent the bot would work here, or what it lacks for that where it runs."""
+        agents = [
+            f"`{name}`: {wrong}. {remedy}"
+            for name, (wrong, remedy) in self.agents(self.usual).items()
+            if wrong
+        ]
+        found = self.models(self.usual)
+        # While one of them can be used, the track goes on with it.
+        models = [f"model `{name}`: {wrong}" for name, wrong in found.items()] if all(found.values()) else []
+        agent = self.usual.agent if isinstance(self.usual.agent, str) else "custom"
+        return onboarding.offer_body(agent, [*agents, *models])
 
     async def _base(self, repo: Repo, branch: str) -> str | None:
         """Give the commit to begin from; None where nothing is to be offered."""

@@ -31,6 +31,7 @@ from bot.core.actions import (
     RunTask,
     SyncPlan,
 )
+from bot.core.config import RepoConfig
 from bot.core.repo_actions import CheckSettings, ForgetRepository, ProposeSettings, RepoAction, ReportSettings
 from bot.engine.ledger import Ledger
 from bot.engine.pool import WorkerPool
@@ -84,7 +85,7 @@ class Parts:
 
 def table(parts: Parts, engine: Callable[[], Engine]) -> Jobs:
     """Build the job of every action that is not performed at once."""
-    path = tool_path(parts.settings, os.environ.get("PATH", os.defpath))
+    path = _path(parts)
     verifier = Verifier(parts.worktrees, parts.sandbox, path)
     crew = Crew(parts.settings, parts.script, parts.sandbox, path)
     cast = Cast(parts.settings, parts.script, crew.planner)
@@ -101,10 +102,19 @@ def repo_table(parts: Parts, commands: Sequence[str]) -> dict[type[RepoAction], 
     """Build the job of every action about a repository as such; `commands` are those whose role settings can name."""
     return {
         ForgetRepository: ForgetRepositoryJob(parts.worktrees),
-        ProposeSettings: ProposeSettingsJob(parts.forge, parts.settings.onboarding_pulls),
+        ProposeSettings: _offer(parts),
         CheckSettings: CheckSettingsJob(parts.forge, commands),
         ReportSettings: ReportSettingsJob(parts.store, parts.forge),
     }
+
+
+def _offer(parts: Parts) -> ProposeSettingsJob:
+    crew = Crew(parts.settings, parts.script, parts.sandbox, _path(parts))
+    cast = Cast(parts.settings, parts.script)
+    usual = parts.repositories.override(RepoConfig())
+    return ProposeSettingsJob(
+        parts.forge, parts.settings.onboarding_pulls, usual, crew.problems, cast.problems
+    )
 
 
 def _planning(parts: Parts, verifier: Verifier, crew: Crew, cast: Cast, spending: Spending) -> Jobs:
@@ -173,6 +183,10 @@ def _steering(parts: Parts, engine: Callable[[], Engine]) -> Jobs:
         CancelRuns: CancelRunsJob(parts.store, engine),
         NoteRun: NoteRunJob(parts.store),
     }
+
+
+def _path(parts: Parts) -> str:
+    return tool_path(parts.settings, os.environ.get("PATH", os.defpath))
 
 
 def tool_path(settings: Settings, path: str) -> str:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import cast
 
 import pytest
+from inline_snapshot import snapshot
 
 from bot.core import config, onboarding
+from bot.core.config import RepoConfig
 from bot.core.ids import Marker, keyed
 from bot.core.repo_actions import ProposeSettings
 from bot.core.values import Repo
@@ -108,10 +111,14 @@ async def test_nobody_else_s_issue_is_taken_for_ours(
 # --- the offer -------------------------------------------------------------------------------------
 
 
+def _job(forge: Forge, most: int) -> ProposeSettingsJob:
+    return ProposeSettingsJob(forge, most, RepoConfig(agent="mender"), lambda _: {}, lambda _: {})
+
+
 async def offered(forge: Forge, repo: Repo, place: int = 1, most: int = 10) -> int | None:
     """Perform the offer, and give the number of its pull request."""
     told = replace(repo, default_branch="")  # as deliveries tell of it
-    await ProposeSettingsJob(forge, most)(ProposeSettings(repo=told, place=place))
+    await _job(forge, most)(ProposeSettings(repo=told, place=place))
     found = await forge.find_pull(repo, onboarding.branch("agent"))
     return found.number if found else None
 
@@ -129,6 +136,35 @@ async def test_settings_are_offered_once_also_where_the_bot_was_killed_in_betwee
     assert await offered(forge, repo) == number
     pulls = server.call("GET", f"/repos/{repo.slug}/pulls?state=all")
     assert [pull["state"] for pull in pulls] == ["closed"]
+    assert "It works without settings, with the coding agent `mender`; this pull request" in pulls[0]["body"]
+
+
+@pytest.mark.parametrize("mode", ["app"])
+async def test_an_offer_says_what_is_missing_for_work_to_begin(forge: Forge, repo: Repo, mode: str) -> None:
+    wrong = {
+        "agent mender": ("`mender` is not on the PATH", "Install it."),
+        "planning agent x": ("", "Nothing."),
+    }
+    job = replace(_job(forge, 1), agents=lambda config: wrong if config.agent == "mender" else {})
+    job = replace(job, models=lambda _: {"openai:gpt": "OPENAI_API_KEY is not set"})
+    await job(ProposeSettings(repo=repo, place=1))
+    found = await forge.find_pull(repo, onboarding.branch("agent"))
+    assert found is not None
+    assert "It works without settings" not in found.body
+    assert found.body.partition("**What happens")[0] == snapshot("""\
+<!-- gitwright:answer -->
+<!-- gitwright-key: onboarding -->
+**Gitwright was installed here.** It needs no settings, but **something is missing where it runs**; see below. This pull request offers a file for those who want others,
+`.github/gitwright.yml`, in which every setting is commented out with its default. Merging it as it is changes nothing.
+
+**What is missing:**
+
+- `agent mender`: `mender` is not on the PATH. Install it.
+- model `openai:gpt`: OPENAI_API_KEY is not set
+
+Until that is mended, an issue that gets the label ends blocked soon after, and says why.
+
+""")
 
 
 @pytest.mark.parametrize("mode", ["app"])
@@ -159,5 +195,5 @@ class _Kept:
 
 @pytest.mark.parametrize("how", [{"archived": True}, {"fork": True}])
 async def test_nothing_is_offered_to_archives_and_forks(how: dict[str, bool]) -> None:
-    repo = replace(Repo(7, "acme", "greet", "main", True), **how)
-    await ProposeSettingsJob(_Kept(repo), 10)(ProposeSettings(repo=repo, place=1))  # type: ignore[arg-type]
+    repo = Repo(7, "acme", "greet", "main", True, **how)
+    await _job(cast(Forge, _Kept(repo)), 10)(ProposeSettings(repo=repo, place=1))

@@ -52,7 +52,7 @@ async def test_a_new_repository_is_offered_settings_once_and_nothing_else(
         pull = await offer(s)
         assert pull["state"] == "open"
         assert read(pull["body"]) == snapshot("""\
-**Gitwright was installed here.** It works without settings; this pull request offers a file for those who want others,
+**Gitwright was installed here.** It works without settings, with the coding agent `scripted`; this pull request offers a file for those who want others,
 `.github/gitwright.yml`, in which every setting is commented out with its default. Merging it as it is changes nothing.
 
 **What happens if you do nothing:** nothing. Until somebody who may write sets the label `agent:plan` on an issue, no agent
