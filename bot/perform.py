@@ -196,10 +196,10 @@ class Performer:
         """Write what the track is now, again while it changes; a newer wish for the same makes this one needless."""
         if await self.store.get_id(f"{row.track}:status") is not None:
             await asyncio.sleep(SETTLE)  # what follows at once is told in the same edit
-        open_ = await self.store.open_actions(row.track)
-        if any(o.kind == row.kind and o.seq > row.seq for o in open_):
+        if await self._wished_later(row):
             return
         await self._keep_distance(row.track)
+        open_ = await self.store.open_actions(row.track)
         until = waiting.until(((o.error, o.not_before) for o in open_), self.clock.now())
         while True:
             stored = await self.store.load(row.track)
@@ -210,10 +210,15 @@ class Performer:
             late = await self._report(track)
             await self._write_status(track, waiting.limited(until))
             again = await self.store.load(row.track)
-            if again is None or again.version == stored.version:
+            if again is None or again.version == stored.version or await self._wished_later(row):
                 break
         if late is not None:
             raise late
+
+    async def _wished_later(self, row: OutboxRow) -> bool:
+        """Tell whether the same is wished again, after this: that one is done later, never at the same time."""
+        open_ = await self.store.open_actions(row.track)
+        return any(each.kind == row.kind and each.seq > row.seq for each in open_)
 
     async def _report(self, track: Track) -> RetryableError | None:
         """Write the checks of a track; what has to wait is given back, since the comment need not wait for it."""

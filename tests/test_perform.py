@@ -10,7 +10,16 @@ from typing import cast
 
 import pytest
 
-from bot.core.actions import ACTIONS, Action, CloseTrack, IncludeTasks, PostComment, React, SyncStatus
+from bot.core.actions import (
+    ACTIONS,
+    Action,
+    CloseTrack,
+    IncludeTasks,
+    PostComment,
+    React,
+    ReportTask,
+    SyncStatus,
+)
 from bot.core.events import Closed
 from bot.core.ids import identity
 from bot.core.track import TRACKS, Track
@@ -320,6 +329,26 @@ async def test_the_last_of_several_wishes_writes_the_status(desk: Desk) -> None:
     for id_ in (*older, *newer):
         await desk.perform(id_)
     assert desk.forge.writes.count("edit") == edits + 1
+
+
+@pytest.mark.parametrize("wished", [True, False])
+async def test_what_changes_while_the_status_is_written_is_left_to_a_later_wish(
+    desk: Desk, *, wished: bool
+) -> None:
+    await desk.do(a_track(), SyncStatus())
+    edits = desk.forge.writes.count("edit")
+    later: list[str] = []
+
+    async def meanwhile(_track: Track, _action: Action) -> None:
+        if not later:
+            later.extend(await desk.decide(a_track(runs=2), *([SyncStatus()] if wished else [])) or ["none"])
+
+    desk.jobs[ReportTask] = meanwhile
+    await desk.do(a_track(runs=1), SyncStatus())
+    assert desk.forge.writes.count("edit") == edits + (1 if wished else 2)  # else nobody would tell of it
+    if wished:
+        await desk.perform(later[0])
+    assert desk.forge.writes.count("edit") == edits + 2
 
 
 async def test_a_status_comment_that_somebody_deleted_is_posted_anew(desk: Desk) -> None:
