@@ -219,6 +219,9 @@ class Forge(ForgeReads, Protocol):
 
     async def update_comment(self, repo: Repo, comment_id: int, body: str) -> None: ...
 
+    async def fold_comment(self, repo: Repo, comment_id: int) -> None:
+        """Show a comment as outdated, folded away; where there is no GraphQL it stays as it is."""
+
     async def react(self, repo: Repo, subject: Literal["issue", "comment"], id_: int, content: str) -> bool:
         """Add a reaction (`id_` is the issue number or the comment id); False where it cannot be had."""
 

@@ -175,6 +175,13 @@ class SyncPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FoldPlan:
+    """Show the plan comment of the round before as outdated: there is a newer one."""
+
+    kind: Literal["fold_plan"] = "fold_plan"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReviseBacklog:
     """Revise the backlog under review by a person's note, keeping what people edited."""
 
@@ -226,6 +233,7 @@ Action = (
     | EditBacklog
     | IncludeTasks
     | SyncPlan
+    | FoldPlan
     | ReviseBacklog
     | NoteRun
     | ProposeRecord

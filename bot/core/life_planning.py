@@ -10,6 +10,7 @@ from bot.core import messages, messages_plan, settings_report
 from bot.core.actions import (
     CheckHealth,
     Decision,
+    FoldPlan,
     PostComment,
     ProposeBacklog,
     React,
@@ -95,6 +96,7 @@ def plan_made(track: Track, event: PlanMade, commands: Sequence[tuple[str, str]]
     if not event.plan.tasks:
         return _no_agreement(track, event, now)
     weak = [finding for finding in track.findings if finding.level != "ok"]
+    older = (FoldPlan(),) if track.round > 1 else ()
     note = f"**Health of the repository:**\n\n{messages.findings(weak)}" if weak else ""
     return Decision(
         track=track,
@@ -105,6 +107,7 @@ def plan_made(track: Track, event: PlanMade, commands: Sequence[tuple[str, str]]
                 body=messages_plan.plan(track, event.plan, commands, note=note),
                 anew=True,
             ),
+            *older,
             ProposeBacklog(),
         ),
     )

@@ -23,7 +23,7 @@ from bot.core.sanitize import code, escape, inline
 from bot.core.track import OPEN_PULL, STARTABLE, STUCK, TaskState, TaskTrack, Track
 
 BUSY: frozenset[TaskState] = frozenset({"running", *OPEN_PULL})
-TELLING = frozenset({"sync_status", "post_comment", "react"})
+TELLING = frozenset({"sync_status", "post_comment", "react", "fold_plan"})
 # What fails beside the work is told, and the work goes on.
 ASIDE = frozenset(
     {

@@ -18,6 +18,7 @@ from bot.core.actions import (
     ClosePull,
     CloseTrack,
     EditBacklog,
+    FoldPlan,
     IncludeTasks,
     MakePlan,
     NoteRun,
@@ -42,6 +43,7 @@ from bot.jobs.backlog import ProposeBacklogJob, ReportBacklogJob
 from bot.jobs.cast import Cast
 from bot.jobs.close import CloseJob
 from bot.jobs.crew import Crew
+from bot.jobs.fold import FoldPlanJob
 from bot.jobs.forget import ForgetRepositoryJob
 from bot.jobs.health import HealthJob
 from bot.jobs.include import IncludeTasksJob, SyncPlanJob
@@ -148,6 +150,7 @@ def _planning(parts: Parts, verifier: Verifier, crew: Crew, cast: Cast, spending
         ReviseBacklog: ReviseBacklogJob(rewriter, cast.refiner, spending),
         IncludeTasks: IncludeTasksJob(rewriter),
         SyncPlan: SyncPlanJob(forge),
+        FoldPlan: FoldPlanJob(forge),
     }
 
 

@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.core import backlog, life_backlog, life_checks, life_planning, life_pulls, life_repair, life_work
-from bot.core.actions import CheckHealth, CloseTrack, Decision, PostComment, RunTask, SyncStatus
+from bot.core.actions import (
+    Action,
+    CheckHealth,
+    CloseTrack,
+    Decision,
+    FoldPlan,
+    PostComment,
+    RunTask,
+    SyncStatus,
+)
 from bot.core.checks import Rollup, Verdict
 from bot.core.config import RepoConfig
 from bot.core.events import (
@@ -71,6 +80,13 @@ def test_no_agreement_blocks_and_names_what_was_proposed() -> None:
     assert kept(decision).state == "blocked"
     assert "Only mine" in kept(decision).problem
     assert "question" not in kept(decision).problem
+
+
+@pytest.mark.parametrize(("round_", "wanted"), [(1, []), (2, [FoldPlan()])])
+def test_a_newer_rounds_plan_folds_the_older_one(round_: int, wanted: list[Action]) -> None:
+    plan = MergedPlan(tasks=(PlannedTask(key="x", title="Agreed"),), planners=3, proposals=2)
+    decision = life_planning.plan_made(a_track(round=round_), PlanMade(plan=plan, usage=Usage()), (), NOW)
+    assert [action for action in decision.actions if isinstance(action, FoldPlan)] == wanted
 
 
 def test_no_agreement_shows_what_the_planners_would_like_to_know_bounded_and_as_plain_text() -> None:

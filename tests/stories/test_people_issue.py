@@ -1,5 +1,6 @@
 """What people do to an issue while its track is under way: edit, close, reopen, unlabel, delete, move it."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,19 @@ async def test_an_edited_issue_goes_on_with_the_frozen_text_and_says_so_once(
         assert len(await s.said(issue, "answer")) == 1
 
 
+PLANS = """query($owner: String!, $name: String!, $number: Int!) { repository(owner: $owner, name: $name) {
+  issue(number: $number) { comments(first: 100) { nodes { body minimizedReason } } } } }"""
+
+
+async def _plans_are(s: Story, issue: int, wanted: list[str | None]) -> bool:
+    """Tell whether the plan comments are shown like this, oldest first; None: as any other."""
+    _, owner, name = s.path.rsplit("/", 2)
+    asked = {"query": PLANS, "variables": {"owner": owner, "name": name, "number": issue}}
+    told = await s.call("POST", "/graphql", json=asked)
+    comments = told["data"]["repository"]["issue"]["comments"]["nodes"]
+    return [each["minimizedReason"] for each in comments if "gitwright:plan" in each["body"]] == wanted
+
+
 async def test_the_label_removed_cancels_what_is_not_merged_and_nothing_that_is(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:
@@ -82,6 +96,7 @@ async def test_the_label_removed_cancels_what_is_not_merged_and_nothing_that_is(
         # Set again it begins a new round.
         await s.label(issue)
         again = await s.backlog_pull("issue-1-r2")
+        await s.until("the older plan is folded", partial(_plans_are, s, issue, ["outdated", None]))
         await s.merge(again["number"])
         await s.call("DELETE", f"{s.path}/issues/{issue}/labels/agent:plan")
         await s.task_pull()

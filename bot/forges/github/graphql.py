@@ -48,6 +48,7 @@ _LABELLED = """query($owner: String!, $name: String!, $labels: [String!]) {
   repository(owner: $owner, name: $name) { issues(first: 100, states: [OPEN], labels: $labels) {
     pageInfo { hasNextPage } nodes { number } } } }"""
 _NODE = "query($owner: String!, $name: String!) { repository(owner: $owner, name: $name) { id } }"
+_FOLD = "mutation($fold: MinimizeCommentInput!) { minimizeComment(input: $fold) { clientMutationId } }"
 _MOVE = "mutation($input: UpdateRefsInput!) { updateRefs(input: $input) { clientMutationId } }"
 
 
@@ -229,6 +230,11 @@ def mark(
         f"{name}: {act}(input: ${name}) {{ clientMutationId }}" for name, (act, _, _) in acts.items()
     )
     return f"mutation({heads}) {{ {done} }}", {name: wish for name, (_, _, wish) in acts.items()}
+
+
+def fold(comment: str) -> tuple[str, JsonDict]:
+    """Give the document that shows a comment as outdated, with what it is told; done twice it is done once."""
+    return _FOLD, {"fold": {"subjectId": comment, "classifier": "OUTDATED"}}
 
 
 def pull_parts(found: JsonDict) -> tuple[JsonDict, list[JsonDict], list[JsonDict]] | None:

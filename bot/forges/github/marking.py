@@ -1,4 +1,7 @@
-"""Owns showing on an issue how its track stands: our one label and the sticky comment, in one call where GraphQL is there."""
+"""Owns showing on an issue how its tracks stand: our one label, the sticky comment, and what is outdated.
+
+Label and comment are one call where GraphQL is there.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ class _Names:
 
 
 class GitHubMarking(GitHubWrites):
-    """Implements `show_label` of Forge."""
+    """Implements `show_label` and `fold_comment` of Forge."""
 
     def __init__(self, api: Api, tokens: AppTokens | PersonalToken) -> None:
         super().__init__(api, tokens)
@@ -60,6 +63,16 @@ class GitHubMarking(GitHubWrites):
             )  # somebody may have deleted a label: its name is read again
         await self._over_rest(repo, issue, wanted, ours, before)
         return False
+
+    async def fold_comment(self, repo: Repo, comment_id: int) -> None:
+        """Show a comment as outdated; nothing hangs on it, so that it stays as it is where that cannot be had."""
+        if not self._graphql.usable:
+            return
+        if (repo.id, comment_id) not in self._comments:
+            self._written(repo, await self._get(repo, f"/issues/comments/{comment_id}"))
+        node = self._comments.get((repo.id, comment_id))
+        if node is not None:
+            await self._change(repo, *graphql.fold(node))
 
     async def _over_rest(
         self,

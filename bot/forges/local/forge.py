@@ -195,6 +195,8 @@ class LocalForge:
 
     # --- writes ---
 
+    async def fold_comment(self, _repo: Repo, comment_id: int) -> None: ...
+
     async def create_comment(self, repo: Repo, number: int, body: str, *, first: bool = False) -> int:
         known = None if first else await self.find_comment(repo, number, identity(body))
         if known is not None:
