@@ -33,7 +33,10 @@ class Settings(BaseSettings):
     github_git_url: str | None = Field(
         None, description="template with {owner} and {repo}; derived from the API's address when absent"
     )
-    github_api_version: str = Field("2022-11-28", description="sent as X-GitHub-Api-Version")
+    github_api_version: str = Field(
+        "2022-11-28",
+        description="a date, sent as X-GitHub-Api-Version; `none`: the header is not sent",
+    )
     app_id: str | None = Field(None, description="the GitHub App's id or client id")
     private_key: SecretStr | None = Field(
         None, description="the App's private key, PEM; \\n may stand for line ends"
@@ -148,6 +151,15 @@ class Settings(BaseSettings):
         if not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", value):
             raise ValueError("must be an address such as https://api.github.com or https://HOST/api/v3")
         return value.rstrip("/")
+
+    @field_validator("github_api_version")
+    @classmethod
+    def _is_version(cls, value: str) -> str:
+        if value in ("", "none"):  # an empty variable counts as absent, like all others
+            return ""
+        if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
+            raise ValueError("must be a date such as 2022-11-28, or `none`")
+        return value
 
     @field_validator("model_base_url")
     @classmethod

@@ -79,6 +79,20 @@ def test_the_environment_wins_over_the_file_and_empty_counts_as_absent(
     assert load_settings(path, port=3).port == 3
 
 
+@pytest.mark.parametrize(
+    ("said", "sent"),
+    [("", "2022-11-28"), ("2026-03-10", "2026-03-10"), ("none", ""), ("None", None), ("v3", None)],
+)
+def test_the_version_of_the_api_is_a_date_or_none(
+    monkeypatch: pytest.MonkeyPatch, said: str, sent: str | None
+) -> None:
+    if sent is None:
+        with pytest.raises(UserError, match="must be a date such as 2022-11-28, or `none`"):
+            load(monkeypatch, GITHUB_API_VERSION=said)
+    else:
+        assert load(monkeypatch, GITHUB_API_VERSION=said).github_api_version == sent
+
+
 def test_secrets_are_in_no_text_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load(
         monkeypatch,

@@ -156,6 +156,18 @@ async def test_a_version_that_the_server_does_not_know_is_told_with_its_setting(
     assert caught.value.status == 400
 
 
+async def test_where_no_version_is_wanted_none_is_asked_for() -> None:
+    async with scripted_server() as server:
+        server.otherwise = lambda asked: Say(
+            200, {"id": 7, "name": "greet", "owner": {"id": 1, "login": "acme"}}
+        )
+        for version in ("2022-11-28", ""):
+            forge = GitHubForge(server.url, token="t", api_version=version, write_gap=0)
+            await forge.repo(Repo(7, "acme", "greet", "main", True, None))
+            await forge.aclose()
+        assert ["x-github-api-version" in asked.headers for asked in server.asked] == [True, False]
+
+
 # --- installations ----------------------------------------------------------------------------------
 
 
