@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from bot.core import grants
 from bot.core.canaries import is_canary
 from bot.core.config import NO_TEST
 from bot.core.runners import (
@@ -46,13 +47,12 @@ MIN_GIT = (2, 38)  # merge-tree --write-tree
 MIN_DISK = 1 << 30  # bytes
 SOON = 3 * 86_400.0  # seconds; an access token that ends within them is told of
 NEEDED = {"contents": "write", "issues": "write", "pull_requests": "write", "checks": "write"}
-_LEVELS = {"read": 1, "write": 2, "admin": 3}
 _SPARED = frozenset({"checks"})  # without it there is no check on pull requests, and all else works
 
 
 def lacking(has: Mapping[str, str]) -> list[str]:
     """Name the permissions that the bot needs and was not granted."""
-    return [name for name, level in NEEDED.items() if _LEVELS.get(has.get(name, ""), 0) < _LEVELS[level]]
+    return list(grants.lacking(has, NEEDED))
 
 
 @dataclass(frozen=True, slots=True)

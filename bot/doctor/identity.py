@@ -4,34 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from bot.core.grants import lacking
 from bot.core.health import SOON
 from bot.core.values import Repo
 from bot.doctor.check import Check, Finding, Level, RepoCheck, ok
 from bot.doctor.world import World
-from bot.forges.github.inspection import AppFacts, Front, InstallationFacts
+from bot.forges.github.apps import AppFacts
+from bot.forges.github.inspection import InstallationFacts, Reception
 from bot.web.setup_manifest import template
 
 MAX_SKEW = (
     60.0  # seconds; GitHub takes no token that was issued in its future, and ours are dated back by so much
 )
-_LEVELS = ("", "read", "write", "admin")
 _IN_APP = "The bot works with a person's token, not as an App."
 
 
-def judge_front(front: Front, url: str, in_app: bool) -> Finding:
+def judge_reception(met: Reception, url: str, in_app: bool) -> Finding:
     """Judge how the forge met us."""
-    if not front.refusal:
+    if not met.refusal:
         kind = "App" if in_app else "user"
-        return ok(f"{url} knows us as the {kind} `{front.name}`.")
-    if front.status == 401 and front.skew is not None and abs(front.skew) > MAX_SKEW:
-        return Finding("failed", f"{url} refuses our token: {front.refusal}.", "Set this machine's clock.")
-    if front.status in {401, 404} and in_app:
+        return ok(f"{url} knows us as the {kind} `{met.name}`.")
+    if met.status == 401 and met.skew is not None and abs(met.skew) > MAX_SKEW:
+        return Finding("failed", f"{url} refuses our token: {met.refusal}.", "Set this machine's clock.")
+    if met.status in {401, 404} and in_app:
         step = "Compare GITWRIGHT_APP_ID with the App's page, and make a new private key there."
-        return Finding("failed", f"{url} does not accept the App's key: {front.refusal}.", step)
-    if front.status in {401, 403, 404}:
-        text = f"{url} does not accept the token: {front.refusal}."
+        return Finding("failed", f"{url} does not accept the App's key: {met.refusal}.", step)
+    if met.status in {401, 403, 404}:
+        text = f"{url} does not accept the token: {met.refusal}."
         return Finding("failed", text, "Make a new token and set GITWRIGHT_TOKEN.")
-    text = f"{url} gives no usable answer: {front.refusal}."
+    text = f"{url} gives no usable answer: {met.refusal}."
     return Finding(
         "failed", text, "Check GITWRIGHT_GITHUB_API_URL, and whether this machine may reach that address."
     )
@@ -49,23 +50,14 @@ def judge_clock(skew: float | None) -> Finding:
     return Finding(level, text, "Switch on time synchronization (NTP) here.")
 
 
-def lacking(has: Mapping[str, str], wanted: Mapping[str, str]) -> list[str]:
-    """Name the permissions of which there is less than wanted, as `name: level`."""
-    return [
-        f"{name}: {level}" for name, level in sorted(wanted.items()) if _rank(has.get(name)) < _rank(level)
-    ]
-
-
-def _rank(level: str | None) -> int:
-    return _LEVELS.index(level) if level in _LEVELS else 0
+def _named(lacks: Mapping[str, str]) -> list[str]:
+    return [f"{name}: {level}" for name, level in sorted(lacks.items())]
 
 
 def judge_permissions(app: AppFacts, wanted: Mapping[str, str]) -> Finding:
     """Compare what the App asks its users for with what the bot needs."""
-    missing = lacking(app.permissions, wanted)
-    spare = [
-        f"{n}: {level}" for n, level in sorted(app.permissions.items()) if _rank(level) > _rank(wanted.get(n))
-    ]
+    missing = _named(lacking(app.permissions, wanted))
+    spare = _named(lacking(wanted, app.permissions))
     page = f"{app.page} > App settings > Permissions & events"
     if missing:
         details = (*(f"missing: {each}" for each in missing), *(f"not needed: {each}" for each in spare))
@@ -100,10 +92,9 @@ def judge_installations(
         return Finding(
             "failed", "The App is installed nowhere.", f"Install it: {app.page}/installations/new."
         )
-    asked = {
-        name: level for name, level in wanted.items() if _rank(app.permissions.get(name)) >= _rank(level)
-    }
-    behind = [(each, lacking(each.permissions, asked)) for each in found if not each.suspended]
+    unasked = lacking(app.permissions, wanted)
+    asked = {name: level for name, level in wanted.items() if name not in unasked}
+    behind = [(each, _named(lacking(each.permissions, asked))) for each in found if not each.suspended]
     unapproved = [(each, missing) for each, missing in behind if missing]
     suspended = [each for each in found if each.suspended]
     details = (
@@ -125,13 +116,13 @@ def judge_installations(
     return ok(f"The App is installed for {names}.")
 
 
-async def _front(world: World) -> Finding:
+async def _met(world: World) -> Finding:
     settings = world.configured()
-    return judge_front(await world.front(), settings.github_api_url, world.app_mode())
+    return judge_reception(await world.reception(), settings.github_api_url, world.app_mode())
 
 
 async def _clock(world: World) -> Finding:
-    return judge_clock((await world.front()).skew)
+    return judge_clock((await world.reception()).skew)
 
 
 async def _permissions(world: World) -> Finding:
@@ -171,7 +162,7 @@ async def _standing(world: World, repo: Repo) -> Finding:
 
 
 CHECKS = (
-    Check(name="forge.identity", asks="Does the forge answer, and accept our key or token?", look=_front),
+    Check(name="forge.identity", asks="Does the forge answer, and accept our key or token?", look=_met),
     Check(name="forge.clock", asks="Does this machine's clock agree with the forge's?", look=_clock),
     Check(name="app.permissions", asks="Does the App ask for exactly what the bot needs?", look=_permissions),
     Check(name="app.events", asks="Is the App told of exactly what the bot reacts to?", look=_events),

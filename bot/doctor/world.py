@@ -11,7 +11,8 @@ from bot.core import config as settings_file
 from bot.core.config import ConfigProblem, RepoConfig
 from bot.core.values import Repo
 from bot.errors import BotError, UserError
-from bot.forges.github.inspection import AppFacts, Front, Inspection, InstallationFacts, Listing, RepoFacts
+from bot.forges.github.apps import AppFacts
+from bot.forges.github.inspection import Inspection, InstallationFacts, Listing, Reception, RepoFacts
 from bot.ports import Clock
 from bot.settings import Settings
 
@@ -56,14 +57,13 @@ class World:
         assert self.inspection is not None
         return self.inspection
 
-    async def front(self) -> Front:
+    async def reception(self) -> Reception:
         """Ask the forge who we are; its answer may be a refusal."""
-        return await self._once("front", self.forge().front)
+        return await self._once("reception", self.forge().reception)
 
     async def reached(self) -> Inspection:
         """Give the forge once it has recognized us."""
-        front = await self.front()
-        if front.refusal:
+        if (await self.reception()).refusal:
             raise NotLookedAtError(
                 "The forge does not answer us as it should.", "Do what `forge.identity` says."
             )
@@ -72,7 +72,7 @@ class World:
     async def app(self) -> AppFacts:
         """Give the App as the forge knows it."""
         await self.reached()
-        app = (await self.front()).app
+        app = (await self.reception()).app
         if app is None:
             raise NotLookedAtError("There is no App: the bot works with a person's token.", "")
         return app

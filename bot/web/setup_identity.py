@@ -8,9 +8,10 @@ from typing import Literal, TypeVar
 
 from bot.credentials import Credentials
 from bot.errors import BotError, ForgeError
-from bot.forges.github.setup import App, Front, web_url
+from bot.forges.github.apps import AppFacts
+from bot.forges.github.setup import Front, web_url
 from bot.web.setup_forms import KnownApp, Person, Problems, Refused
-from bot.web.setup_manifest import lacking
+from bot.web.setup_manifest import lacks
 
 _T = TypeVar("_T")
 _WRONG_APP: Problems = {
@@ -41,7 +42,7 @@ class Identity:
         return f"{self.page}/installations/new"
 
 
-def of_app(api: str, app: App, key: str, webhook_secret: str, *, poll: bool) -> Identity:
+def of_app(api: str, app: AppFacts, key: str, webhook_secret: str, *, poll: bool) -> Identity:
     """Be this App; a pydantic ValidationError where its key or its secret cannot be used."""
     kept = Credentials.model_validate(
         {
@@ -54,7 +55,7 @@ def of_app(api: str, app: App, key: str, webhook_secret: str, *, poll: bool) -> 
     )
     # The forge's word becomes a link on our page: an address, and nothing that a browser runs.
     page = app.page if app.page.startswith(("https://", "http://")) else f"{web_url(api)}/apps/{app.slug}"
-    return Identity("app", app.slug, api, kept, page, tuple(lacking(app.permissions, app.events)))
+    return Identity("app", app.slug, api, kept, page, tuple(lacks(app.permissions, app.events)))
 
 
 async def imported(known: KnownApp, api_version: str) -> Identity:

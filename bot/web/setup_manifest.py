@@ -10,9 +10,9 @@ from typing import Any
 import yaml
 
 import bot
+from bot.core.grants import lacking
 
 HOME = Path(bot.__file__).parent
-_LEVELS = ("", "read", "write", "admin")
 
 
 def template() -> dict[str, Any]:
@@ -30,16 +30,10 @@ def manifest(*, name: str, hook: str | None, origin: str) -> str:
     return json.dumps(made | {"name": name, "redirect_url": f"{origin}/setup/callback"})
 
 
-def lacking(permissions: Mapping[str, str], events: tuple[str, ...]) -> list[str]:
+def lacks(permissions: Mapping[str, str], events: tuple[str, ...]) -> list[str]:
     """Name what an App has been given less of than `app.yml` asks for."""
     wanted = template()
-    missing = [
-        f"permission `{name}: {level}`"
-        for name, level in wanted["default_permissions"].items()
-        if _LEVELS.index(level) > _rank(permissions.get(name, ""))
+    missing = lacking(permissions, wanted["default_permissions"])
+    return [f"permission `{name}: {level}`" for name, level in missing.items()] + [
+        f"event `{name}`" for name in wanted["default_events"] if name not in events
     ]
-    return missing + [f"event `{name}`" for name in wanted["default_events"] if name not in events]
-
-
-def _rank(level: str) -> int:
-    return _LEVELS.index(level) if level in _LEVELS else 0

@@ -15,13 +15,13 @@ from bot.core.values import Repo
 from bot.doctor import database, identity, machine, models, process_settings, repository, webhook, workflows
 from bot.doctor.branches import judge_prefix, judge_rules
 from bot.doctor.check import Finding
+from bot.forges.github.apps import AppFacts
 from bot.forges.github.inspection import (
-    AppFacts,
     BranchRule,
     DeliveryFacts,
-    Front,
     HookFacts,
     InstallationFacts,
+    Reception,
     RepoFacts,
 )
 from bot.models.names import Named
@@ -29,7 +29,7 @@ from bot.models.prices import Price
 from bot.settings import load_settings
 
 WANTED = {"metadata": "read", "issues": "write"}
-APP = AppFacts("helper", "https://github.com/apps/helper", WANTED, ("issues", "push"))
+APP = AppFacts(1, "helper", "https://github.com/apps/helper", WANTED, ("issues", "push"))
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -110,16 +110,16 @@ def test_schema_versions_of_the_database() -> None:
 
 
 @pytest.mark.parametrize(
-    ("front", "in_app", "step"),
+    ("met", "in_app", "step"),
     [
-        (Front(refusal="GET /app: 401 no", status=401, skew=400.0), True, "clock"),
-        (Front(refusal="GET /app: 401 no", status=401, skew=0.0), True, "GITWRIGHT_APP_ID"),
-        (Front(refusal="GET /user: 401 no", status=401), False, "GITWRIGHT_TOKEN"),
-        (Front(refusal="GET /app: no answer"), True, "GITWRIGHT_GITHUB_API_URL"),
+        (Reception(refusal="GET /app: 401 no", status=401, skew=400.0), True, "clock"),
+        (Reception(refusal="GET /app: 401 no", status=401, skew=0.0), True, "GITWRIGHT_APP_ID"),
+        (Reception(refusal="GET /user: 401 no", status=401), False, "GITWRIGHT_TOKEN"),
+        (Reception(refusal="GET /app: no answer"), True, "GITWRIGHT_GITHUB_API_URL"),
     ],
 )
-def test_a_refusal_names_what_to_mend(front: Front, in_app: bool, step: str) -> None:
-    finding = identity.judge_front(front, "https://api.github.com", in_app)
+def test_a_refusal_names_what_to_mend(met: Reception, in_app: bool, step: str) -> None:
+    finding = identity.judge_reception(met, "https://api.github.com", in_app)
     assert level(finding) == "failed"
     assert step in finding.step
 

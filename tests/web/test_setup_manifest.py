@@ -12,7 +12,7 @@ import pytest
 import yaml
 from hatchling.builders.wheel import WheelBuilder
 
-from bot.web.setup_manifest import lacking, template
+from bot.web.setup_manifest import lacks, template
 
 ROOT = Path(__file__).parents[2]
 _ASK = """
@@ -58,5 +58,5 @@ def test_a_wheel_holds_the_manifest_and_the_pages(tmp_path: Path) -> None:
 def test_what_an_app_lacks_is_named(change: dict[str, str], expected: list[str]) -> None:
     asked = template()
     events = asked["default_events"]
-    assert lacking({**asked["default_permissions"], **change}, (*events, "star")) == expected
-    assert lacking(asked["default_permissions"], tuple(events[1:])) == [f"event `{events[0]}`"]
+    assert lacks({**asked["default_permissions"], **change}, (*events, "star")) == expected
+    assert lacks(asked["default_permissions"], tuple(events[1:])) == [f"event `{events[0]}`"]

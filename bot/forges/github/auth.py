@@ -13,6 +13,7 @@ from typing import Protocol, TypeVar
 import structlog
 from githubkit import AppAuthStrategy, TokenAuthStrategy
 
+from bot.core.grants import lacking
 from bot.errors import BotError, ForgeError, NotFoundError, UnreachableError
 from bot.forges.github import views
 from bot.forges.github.transport import REVOKE, Access, Api
@@ -43,7 +44,6 @@ METADATA: Permissions = {"metadata": "read"}
 PUSH: Permissions = {"metadata": "read", "contents": "write"}
 
 _SPARE = timedelta(minutes=5)  # a token that ends sooner is not lent any more
-_LEVELS = {"read": 1, "write": 2, "admin": 3}
 _ASK_AGAIN = 900.0  # seconds after which an installation that is suspended or gone is tried once more
 _CLOSING = 5.0  # seconds for revoking all at the end
 _REVOKE_AGAIN = (90.0, 300.0, 900.0)  # seconds between the tries of what could not be revoked
@@ -146,7 +146,7 @@ class AppTokens:
             alive = [token for token in self._shared.get(key, []) if token.expires_at - self._now() > _SPARE]
             self._shared[key] = alive
             for token in alive:
-                if _covers(token.permissions, wanted):
+                if not lacking(token.permissions, wanted):
                     return token
             return await asyncio.shield(_started(self._mint_shared(key, wanted), self._pending))
 
@@ -201,16 +201,15 @@ class AppTokens:
                 raise
             # An owner who has not accepted new permissions yet: go on with those granted, and fail where they lack.
             granted = await self.granted(installation)
-            fewer = {name: level for name, level in wanted.items() if _covers(granted, {name: level})}
+            missing = lacking(granted, wanted)
+            fewer = {name: level for name, level in wanted.items() if name not in missing}
             if repo_id and fewer == wanted:  # so it is the repository that it does not reach
                 raise NotFoundError(
                     f"the installation {installation} does not reach the repository {repo_id}"
                 ) from error
             if not fewer or fewer == wanted:
                 raise
-            _log.warning(
-                "permissions_missing", installation=installation, missing=sorted(wanted.keys() - fewer)
-            )
+            _log.warning("permissions_missing", installation=installation, missing=sorted(missing))
             answer = await self._ask(installation, repo_id, fewer)
         token = Token(answer.token, installation, dict(wanted), answer.expires_at, self._now())
         # Those that have ended need no revoking; kept, they would be in the way of it at the end.
@@ -298,7 +297,3 @@ def _started(work: Coroutine[None, None, _T], among: set[asyncio.Task[object]]) 
     among.add(task)
     task.add_done_callback(done)
     return task
-
-
-def _covers(has: Permissions, wanted: Permissions) -> bool:
-    return all(_LEVELS.get(has.get(name, ""), 0) >= _LEVELS[level] for name, level in wanted.items())

@@ -16,22 +16,13 @@ from githubkit.exception import RequestFailed
 from bot.core.values import Repo
 from bot.errors import ForgeError, RetryableError
 from bot.forges.github import GitHubForge, views
+from bot.forges.github.apps import AppFacts, facts
 from bot.forges.github.auth import METADATA, READ, AppTokens
 from bot.forges.github.transport import Access
 
 
 @dataclass(frozen=True, slots=True)
-class AppFacts:
-    """An App as the forge knows it."""
-
-    slug: str
-    page: str
-    permissions: Mapping[str, str]
-    events: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Front:
+class Reception:
     """How the forge met us: by which name, or why not; `skew` is our clock less its, in seconds."""
 
     name: str = ""
@@ -101,12 +92,6 @@ class BranchRule:
     ruleset: str  # who made it: owner/name, or an organization
 
 
-class _AppView(views.AppView):
-    html_url: str = ""
-    permissions: dict[str, str] = {}
-    events: tuple[str, ...] = ()
-
-
 class _InstallationView(views.InstallationView):
     class Account(views.View):
         login: str = ""
@@ -157,7 +142,7 @@ class _RefNameView(views.View):
 class Inspection(GitHubForge):
     """Adds to the forge what an examination reads; a failure is an error of ours, as everywhere."""
 
-    async def front(self) -> Front:
+    async def reception(self) -> Reception:
         """Ask who we are; a refusal is an answer, too, and says what time it is at the forge."""
         in_app = isinstance(self._tokens, AppTokens)
         began = self._api.now()
@@ -168,13 +153,12 @@ class Inspection(GitHubForge):
             answer = await self._api.send("GET", "/app" if in_app else "/user", access)
         except (ForgeError, RetryableError) as error:
             status = error.status if isinstance(error, ForgeError) else 0
-            return Front(refusal=str(error), status=status, skew=self._skew(_answer_of(error), began))
+            return Reception(refusal=str(error), status=status, skew=self._skew(_answer_of(error), began))
         skew = self._skew(answer, began)
         if not in_app:
-            return Front(views.read(views.UserView, answer.json()).login, skew=skew)
-        found = views.read(_AppView, answer.json())
-        app = AppFacts(found.slug, found.html_url, found.permissions, found.events)
-        return Front(found.slug, app, skew=skew)
+            return Reception(views.read(views.UserView, answer.json()).login, skew=skew)
+        app = facts(answer.json())
+        return Reception(app.slug, app, skew=skew)
 
     def _skew(self, answer: httpx.Response | None, began: datetime) -> float | None:
         """Compare our clock, half-way between question and answer, with the header `Date`, which has whole seconds."""

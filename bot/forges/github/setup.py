@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -14,34 +13,11 @@ from githubkit import AppAuthStrategy, BaseAuthStrategy, TokenAuthStrategy, Unau
 
 from bot.errors import RetryableError
 from bot.forges.github import default_git_url, views
+from bot.forges.github.apps import AppFacts, MadeApp, facts, made
 from bot.forges.github.transport import Access, Api
 
 TIMEOUT = 10.0  # seconds for one try
 PATIENCE = 30.0  # seconds for an answer with all tries: a person looks at an empty page meanwhile
-
-
-@dataclass(frozen=True, slots=True)
-class App:
-    """An App as the forge knows it; `key` and `webhook_secret` only where it was made just now."""
-
-    id: int
-    slug: str
-    page: str  # its public page, html_url
-    permissions: Mapping[str, str]
-    events: tuple[str, ...]
-    key: str = field(default="", repr=False)
-    webhook_secret: str = field(default="", repr=False)
-
-
-class _AppView(views.AppView):
-    html_url: str = ""
-    permissions: dict[str, str] = {}
-    events: tuple[str, ...] = ()
-
-
-class _NewAppView(_AppView):
-    pem: str
-    webhook_secret: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,28 +28,18 @@ class Front:
     api_version: str
     timeout: float = TIMEOUT
 
-    async def convert(self, code: str) -> App:
+    async def convert(self, code: str) -> MadeApp:
         """Turn the code that the forge sent after a manifest was confirmed into the App, its key and its secret.
 
         A code works once, for an hour (docs.github.com, "Registering a GitHub App from a manifest"). Raises
         RetryableError where the forge gave no answer (it may have made the App), NotFoundError, ForgeError.
         """
         path = f"/app-manifests/{quote(code, safe='')}/conversions"
-        found = views.read(_NewAppView, await self._ask("POST", path, UnauthAuthStrategy()))
-        return App(
-            found.id,
-            found.slug,
-            found.html_url,
-            found.permissions,
-            found.events,
-            found.pem,
-            found.webhook_secret or "",
-        )
+        return made(await self._ask("POST", path, UnauthAuthStrategy()))
 
-    async def app(self, app_id: str, private_key: str) -> App:
+    async def app(self, app_id: str, private_key: str) -> AppFacts:
         """Ask which App this key signs for; ForgeError with status 401 or 404 where it does not fit."""
-        found = views.read(_AppView, await self._ask("GET", "/app", AppAuthStrategy(app_id, private_key)))
-        return App(found.id, found.slug, found.html_url, found.permissions, found.events)
+        return facts(await self._ask("GET", "/app", AppAuthStrategy(app_id, private_key)))
 
     async def person(self, token: str) -> str:
         """Ask whose token this is; ForgeError with status 401 where it is nobody's."""
