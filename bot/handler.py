@@ -17,6 +17,8 @@ from bot.core.track import Frozen, Track
 from bot.core.values import Actor, Repo, Role
 from bot.ports import ForgeReads, Look
 
+WRITERS: Role = "write"  # who may have words put before agents, whatever the settings say
+
 E = TypeVar("E", bound=Event)
 F = TypeVar("F")
 
@@ -161,7 +163,9 @@ class Command:
     usage: str
     summary: str
     example: str
-    needs: Role = "write"
+    least: Role = (
+        "none"  # that it needs whatever the settings say; WRITERS where agents get words of whoever asks
+    )
     valid: Callable[[Track | None], bool] = lambda _: True
     reads_backlog: bool = False  # it is about the tasks of a backlog that is under review
     reads_unfinished: bool = False  # it tells what goes on

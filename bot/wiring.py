@@ -190,7 +190,7 @@ def _assembled(
     repositories = Repositories(forge, worktrees, lambda config: adjust(overridden(config, settings)))
     parts = Parts(settings, script, clock, store, forge, repositories, worktrees, sessions, box)
     jobs = table(parts, lambda: bot.runner.engine)
-    repo_jobs = repo_table(parts, [command.name for command in COMMANDS])
+    repo_jobs = repo_table(parts, {command.name: command.least for command in COMMANDS})
     log = local.log if local else "the log"
     boxes = offered if local is None else lambda _: ()  # a person's own files show nothing that can be ticked
     gap = _edit_gap(settings)

@@ -21,6 +21,7 @@ from bot.core.actions import Action  # noqa: E402
 from bot.core.config import RepoConfig  # noqa: E402
 from bot.core.events import OwnEvent  # noqa: E402
 from bot.core.repo_actions import RepoAction  # noqa: E402
+from bot.core.values import Role  # noqa: E402
 from bot.handler import Command  # noqa: E402
 from bot.settings import PREFIX, Settings  # noqa: E402
 from docs import doctor_page, json_schemas, permissions_page  # noqa: E402
@@ -91,6 +92,10 @@ nothing, and is answered. A task that was taken in before the backlog's pull req
 leave it out again, delete it in the file."""
 
 
+def _needs(least: Role) -> str:
+    return "`write`" if least == "none" else f"`{least}` or more"
+
+
 def commands(table: tuple[Command, ...]) -> str:
     """Render the page of the slash commands."""
     parts = [
@@ -100,9 +105,10 @@ def commands(table: tuple[Command, ...]) -> str:
         "that is nearly a command is answered with what was probably meant. Whoever lacks the role is told so.",
         _table(
             ("command", "what it does", "needs", "example"),
-            [(f"`{c.usage}`", c.summary, f"`{c.needs}`", f"`{c.example}`") for c in table],
+            [(f"`{c.usage}`", c.summary, _needs(c.least), f"`{c.example}`") for c in table],
         ),
-        "The needed role can be set for all commands and for each one in `.github/gitwright.yml`: "
+        "The needed role is `write`. Another can be set for all commands and for each one in `.github/gitwright.yml`, but "
+        "none below `write` where agents get words of whoever asks: "
         "[`commands`](configuration.md). On a task's pull request `[task]` may be left out: it is that task.",
         COMMANDS_SAID,
     ]

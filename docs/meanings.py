@@ -60,7 +60,8 @@ A mistake is told with its line, and with what was probably meant, wherever some
 - `gitwright validate [PATH...]` says the same in a clone, for this file and for every `BACKLOG.yaml`, before anything is pushed; exit status 1 means
   mistakes. A shallow clone will do, so CI can run it.
 
-Warnings never make a file count as absent: keys without an effect, and roles of commands that do not exist.""",
+Warnings never make a file count as absent: keys without an effect, roles of commands that do not exist, and roles below `write` for
+commands whose words reach agents, `plan`, `revise` and `regenerate`: they count as `write`.""",
     """## The offer to a new repository
 
 When the App is installed on a repository, the bot opens one pull request from `agent/onboarding` that adds this file with every key

@@ -90,7 +90,7 @@ async def read_call(
 
 def needed_role(command: Command | None, config: RepoConfig) -> Role:
     """Give the role that a command needs in this repository; None: what commands need if nothing else is said."""
-    return config.needed_role(command.name, command.needs) if command else config.needed_role("default")
+    return config.needed_role(command.name, command.least) if command else config.needed_role("default")
 
 
 def called(track: Track | None, asked: Asked, invocation: Invocation, given: Given, now: datetime) -> Called:

@@ -36,7 +36,7 @@ async def read_frozen(
 ) -> Frozen | None:
     """Freeze the issue as `text` has it, or as it is now where nobody knows what it said; None for a pull request.
 
-    Who asked counts like everybody else: the settings may let people ask who may not write.
+    Who asked counts like everybody else: where a track is taken up again that was long ago.
     """
     issue, comments = await reads.forge.conversation(repo, number)
     if issue.is_pull:

@@ -34,7 +34,7 @@ async def gather(track: Track | None, event: IssueLabeled, reads: Reads) -> Fact
     config, problems = await reads.config(event.repo)
     if event.label != config.labels.trigger or not _may_begin(track):
         return Facts(config, (), "none", None)
-    needed = _needed(config)
+    needed = needed_role(command_of("plan"), config)
     asked = Asked(repo=event.repo, number=event.issue, is_pull=False, actor=event.actor, key="label")
     if not await hears(asked, config, reads):
         return Facts(config, problems, "none", None, needed, heard=False)
@@ -43,12 +43,6 @@ async def gather(track: Track | None, event: IssueLabeled, reads: Reads) -> Fact
         return Facts(config, problems, role, None, needed)
     frozen = await read_frozen(event.repo, event.issue, event.actor, reads, event.text)
     return Facts(config, problems, role, frozen, needed)
-
-
-def _needed(config: RepoConfig) -> Role:
-    """Ask of a label what `/agent plan` asks, and at least that its setter may write."""
-    needed = needed_role(command_of("plan"), config)
-    return needed if allows(needed, "write") else "write"
 
 
 def decide(track: Track | None, event: IssueLabeled, facts: Facts, now: datetime) -> Decision:

@@ -40,7 +40,7 @@ async def _validated(paths: Sequence[Path], here: Path) -> list[Validated]:
             paths = await find_files(here)
         except UserError as error:
             raise click.UsageError(str(error)) from error
-    return await validate(paths, [each.name for each in COMMANDS])
+    return await validate(paths, {each.name: each.least for each in COMMANDS})
 
 
 def _lines(found: Sequence[Validated]) -> list[str]:

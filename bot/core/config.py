@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, get_args
@@ -16,8 +16,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from bot.core import yaml_tree
+from bot.core.roles import allows
 from bot.core.validation import plain_words
-from bot.core.values import Role
+from bot.core.values import ROLES, Role
 
 PATH = ".github/gitwright.yml"
 LONGEST = 64 << 10  # characters of a settings file that is looked at
@@ -146,11 +147,10 @@ class RepoConfig(_Model):
     close_issue: bool = True
     sign_off: bool = False
 
-    def needed_role(self, command: str, default: Role = "write") -> Role:
-        """Give the minimum role for a slash command: its own setting, the command's default, the general one."""
-        if command in self.commands:
-            return self.commands[command]
-        return default if default != "write" else self.commands.get("default", default)
+    def needed_role(self, command: str, least: Role = "none") -> Role:
+        """Give the minimum role for a slash command: its own setting, else the general one, and never below `least`."""
+        role = self.commands.get(command, self.commands.get("default", "write"))
+        return role if allows(role, least) else least
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -194,8 +194,11 @@ def parse(text: str) -> tuple[RepoConfig, tuple[ConfigProblem, ...]]:
     return (RepoConfig() if problems else config), _first(problems, "mistakes")
 
 
-def warnings(text: str, commands: Sequence[str], inert: Collection[str]) -> tuple[ConfigProblem, ...]:
-    """Name what a valid file says in vain: roles of commands that do not exist, keys that nothing follows yet."""
+def warnings(text: str, commands: Mapping[str, Role], inert: Collection[str]) -> tuple[ConfigProblem, ...]:
+    """Name what a valid file says in vain: roles of commands that do not exist or need more, keys that nothing follows yet.
+
+    `commands` are the known ones, each with the role that it needs whatever is set.
+    """
     root, _ = yaml_tree.read(text)
     found, strange = [], []
     for key, value in root.entries if root is not None else ():
@@ -204,12 +207,32 @@ def warnings(text: str, commands: Sequence[str], inert: Collection[str]) -> tupl
             found.append(ConfigProblem(key.line, message, "", key.column, "NO_EFFECT", "warning"))
         if key.text == "commands":
             strange += [name for name, _ in value.entries if name.text not in ("default", *commands)]
+            found += _too_low(value, commands)
     for name in strange[:MOST_ERRORS]:
         near = get_close_matches(name.text, commands, 1)
         hint = f"Did you mean `{near[0]}`?" if near else "`/agent help` lists the commands."
         message = f"There is no command `{name.text}`"
         found.append(ConfigProblem(name.line, message, hint, name.column, "UNKNOWN_COMMAND", "warning"))
     return _first(found, "warnings", max(0, len(strange) - MOST_ERRORS), "warning")
+
+
+def _too_low(setting: yaml_tree.Node, commands: Mapping[str, Role]) -> list[ConfigProblem]:
+    named = {name.text for name, _ in setting.entries}
+    found = []
+    for name, value in setting.entries:
+        role = next((role for role in ROLES if role == value.text), None)
+        about = [name.text] if name.text in commands else []
+        if name.text == "default":
+            about = [command for command in commands if command not in named]
+        low = [command for command in about if role and not allows(role, commands[command])]
+        if low:
+            least = commands[low[0]]
+            listed = ", ".join(f"`{command}`" for command in low)
+            need = "needs" if len(low) == 1 else "need"
+            message = f"{listed} {need} at least the role `{least}`: agents get words of whoever asks"
+            hint = f"There `{role}` is taken as `{least}`."
+            found.append(ConfigProblem(value.line, message, hint, value.column, "ROLE_TOO_LOW", "warning"))
+    return found
 
 
 def _first(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import yaml
 
@@ -11,7 +11,7 @@ from bot.core import config, messages
 from bot.core.config import ConfigProblem
 from bot.core.ids import Marker, identity, keyed
 from bot.core.sanitize import fence, inline, truncate
-from bot.core.values import Annotation, Issue, Report
+from bot.core.values import Annotation, Issue, Report, Role
 
 CHECK = "gitwright/config"
 ISSUE_TITLE = f"Gitwright: mend {config.PATH}"
@@ -19,7 +19,7 @@ ISSUE_MARKER = keyed(Marker("problem"), "settings")
 _ROUND = re.compile(r"^<!-- gitwright-round: (\d{1,6}) -->\r?$", re.MULTILINE)
 
 
-def judge(text: str | None, commands: Sequence[str], inert: Collection[str]) -> Report:
+def judge(text: str | None, commands: Mapping[str, Role], inert: Collection[str]) -> Report:
     """Judge a settings file as a pull request has it; None where it takes the file away."""
     if text is None:
         summary = f"Without `{config.PATH}`, or with one above 1 MB, the defaults hold for all settings."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bot.core import config, settings_report
@@ -11,7 +11,7 @@ from bot.core.config import ConfigProblem
 from bot.core.config_words import INERT
 from bot.core.repo_actions import CheckSettings, ReportSettings
 from bot.core.settings_report import ISSUE_MARKER, ISSUE_TITLE
-from bot.core.values import Issue, Repo
+from bot.core.values import Issue, Repo, Role
 from bot.engine.store import Store
 from bot.errors import LockedError, NotFoundError
 from bot.ports import Forge
@@ -25,7 +25,7 @@ class CheckSettingsJob:
     """Judges the file as a pull request's head has it, if the pull request changes it; it is only read."""
 
     forge: Forge
-    commands: Sequence[str]  # whose roles the file may set
+    commands: Mapping[str, Role]  # whose roles the file may set, with the least that each needs
 
     async def __call__(self, action: CheckSettings) -> None:
         again = action.pull is None

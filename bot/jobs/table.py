@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +34,7 @@ from bot.core.actions import (
 )
 from bot.core.config import RepoConfig
 from bot.core.repo_actions import CheckSettings, ForgetRepository, ProposeSettings, RepoAction, ReportSettings
+from bot.core.values import Role
 from bot.engine.ledger import Ledger
 from bot.engine.pool import WorkerPool
 from bot.engine.store import Store
@@ -100,7 +101,7 @@ def table(parts: Parts, engine: Callable[[], Engine]) -> Jobs:
     }
 
 
-def repo_table(parts: Parts, commands: Sequence[str]) -> dict[type[RepoAction], RepoJob]:
+def repo_table(parts: Parts, commands: Mapping[str, Role]) -> dict[type[RepoAction], RepoJob]:
     """Build the job of every action about a repository as such; `commands` are those whose role settings can name."""
     return {
         ForgetRepository: ForgetRepositoryJob(parts.worktrees),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,6 +12,7 @@ from bot import process
 from bot.core import backlog, config, yaml_tree
 from bot.core.backlog import Problem
 from bot.core.config_words import INERT
+from bot.core.values import Role
 from bot.errors import UserError
 
 Kind = Literal["settings", "backlog"]
@@ -52,8 +53,8 @@ async def find_files(folder: Path) -> list[Path]:
     return [path for path in found if path in settings or path.name in BACKLOG_NAMES]
 
 
-async def validate(paths: Sequence[Path], commands: Sequence[str]) -> list[Validated]:
-    """Judge files; `commands` are those whose roles settings can name."""
+async def validate(paths: Sequence[Path], commands: Mapping[str, Role]) -> list[Validated]:
+    """Judge files; `commands` are those whose roles settings can name, with the least that each needs."""
     trees: dict[Path, Collection[str]] = {}
     found = []
     for path in paths:
@@ -65,7 +66,7 @@ async def validate(paths: Sequence[Path], commands: Sequence[str]) -> list[Valid
     return found
 
 
-def _judged(path: Path, tree: Collection[str], commands: Sequence[str]) -> Validated:
+def _judged(path: Path, tree: Collection[str], commands: Mapping[str, Role]) -> Validated:
     raw = path.read_bytes()
     try:
         text = raw.decode()

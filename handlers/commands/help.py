@@ -12,7 +12,7 @@ def answer(call: CommandCall) -> Decision:
     rows = ["| command | what it does | needs | example |", "|---|---|---|---|"]
     for command in call.commands:
         now = "" if command.valid(call.track) else " (not now)"
-        needs = call.config.needed_role(command.name, command.needs)
+        needs = call.config.needed_role(command.name, command.least)
         rows.append(f"| `{command.usage}`{now} | {command.summary} | `{needs}` | `{command.example}` |")
     return say(call, "\n".join(rows))
 

@@ -6,7 +6,7 @@ from bot.core import life_issue, life_planning
 from bot.core.actions import Decision
 from bot.core.ids import track_id
 from bot.core.promises import promised
-from bot.handler import Command, CommandCall
+from bot.handler import WRITERS, Command, CommandCall
 from handlers.spoken.arguments import refuse, say
 
 
@@ -37,6 +37,7 @@ COMMAND = Command(
     usage="/agent plan",
     summary="Begins a new round with the issue as it reads now; an older one is ended.",
     example="/agent plan",
+    least=WRITERS,
     begins=True,
     answer=answer,
 )

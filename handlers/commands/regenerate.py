@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bot.core import life_tasks
 from bot.core.actions import Decision
-from bot.handler import Command, CommandCall
+from bot.handler import WRITERS, Command, CommandCall
 from handlers.spoken.arguments import begins, on_task
 from handlers.spoken.states import at_work, stuck
 
@@ -30,6 +30,7 @@ COMMAND = Command(
     usage="/agent regenerate [task] [note]",
     summary="Begins another attempt from an improved spec and a fresh base.",
     example="/agent regenerate T-2 Keep the old signature.",
+    least=WRITERS,
     valid=at_work,
     answer=answer,
 )

@@ -6,7 +6,7 @@ from bot.core import life_review, life_tasks
 from bot.core.actions import Decision
 from bot.core.promises import promised
 from bot.core.track import TaskTrack, Track
-from bot.handler import Command, CommandCall
+from bot.handler import WRITERS, Command, CommandCall
 from handlers.spoken.arguments import Arguments, read, refuse, say
 from handlers.spoken.states import at_work, reviewing
 
@@ -66,6 +66,7 @@ COMMAND = Command(
     usage="/agent revise [task] <note>",
     summary="Revises the backlog under review, steers a running agent, or mends a pull request.",
     example="/agent revise Split the parser from the printer.",
+    least=WRITERS,
     valid=lambda track: reviewing(track) or at_work(track),
     answer=answer,
 )

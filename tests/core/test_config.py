@@ -22,6 +22,7 @@ from bot.core.config import (
     warnings,
 )
 from bot.core.ids import LOCAL_TRACK_ID, task_branch
+from bot.core.values import Role
 
 EVERY_KEY = """\
 test: python -m pytest -q
@@ -144,7 +145,7 @@ def test_reading_never_fails(text: str, key: str) -> None:
 def test_roles_for_commands_have_an_order_of_settings() -> None:
     config = parse("commands: {default: maintain, stop: admin, help: none}")[0]
     assert [config.needed_role(name) for name in ("plan", "stop", "help")] == ["maintain", "admin", "none"]
-    assert config.needed_role("status", "read") == "read"
+    assert [config.needed_role(name, "write") for name in ("plan", "help")] == ["maintain", "write"]
 
 
 def test_the_schema_names_every_key() -> None:
@@ -154,7 +155,7 @@ def test_the_schema_names_every_key() -> None:
 def test_what_a_valid_file_says_in_vain_is_a_warning() -> None:
     text = "commands: {default: write, pln: admin, plan: write, zzz: read}\negress: [pypi.org]\n"
     assert parse(text)[1] == ()
-    found = warnings(text, ["plan", "stop"], {"egress"})
+    found = warnings(text, {"plan": "none", "stop": "none"}, {"egress"})
     assert [
         (p.line, p.column, p.code, p.severity, f"{p.message}. {p.hint}".strip()) for p in found
     ] == snapshot(
@@ -170,8 +171,33 @@ def test_what_a_valid_file_says_in_vain_is_a_warning() -> None:
             (2, 1, "NO_EFFECT", "warning", "`egress` has no effect yet."),
         ]
     )
-    assert warnings("", ["plan"], {"egress"}) == ()
-    assert warnings("- a", ["plan"], {"egress"}) == ()
+    assert warnings("", {"plan": "write"}, {"egress"}) == ()
+    assert warnings("- a", {"plan": "write"}, {"egress"}) == ()
+
+
+def test_a_role_too_low_for_commands_whose_words_reach_agents_is_a_warning() -> None:
+    known: dict[str, Role] = {"plan": "write", "revise": "write", "regenerate": "write", "stop": "none"}
+    text = "commands:\n  default: read\n  plan: triage\n  revise: maintain\n  stop: none\n"
+    assert [
+        (p.line, p.code, p.severity, f"{p.message}. {p.hint}") for p in warnings(text, known, ())
+    ] == snapshot(
+        [
+            (
+                2,
+                "ROLE_TOO_LOW",
+                "warning",
+                "`regenerate` needs at least the role `write`: agents get words of whoever asks. There `read` is taken as `write`.",
+            ),
+            (
+                3,
+                "ROLE_TOO_LOW",
+                "warning",
+                "`plan` needs at least the role `write`: agents get words of whoever asks. There `triage` is taken as `write`.",
+            ),
+        ]
+    )
+    assert warnings("commands: {default: write, plan: admin}", known, ()) == ()
+    assert warnings("commands: {plan: x}", known, ()) == ()
 
 
 def test_only_what_differs_from_the_defaults_is_told() -> None:

@@ -14,7 +14,7 @@ from bot.core.track import Frozen
 from bot.core.values import Actor, Comment, Issue, Repo, Role
 from bot.handler import TrackReads
 from handlers import issue_comment, issues
-from handlers.freezing import visible
+from handlers.freezing import read_frozen, visible
 from tests.core.builders import DANA, NOW, REPO, a_track
 
 BEFORE, ASKED, AFTER = "2026-11-22T11:59:59Z", "2026-11-22T12:00:00Z", "2026-11-22T12:00:01Z"
@@ -149,17 +149,19 @@ def shown(frozen: Frozen) -> str:
     return plan(a_track(frozen=frozen), merged, ())
 
 
-async def test_who_may_ask_and_not_write_brings_no_words_of_their_own() -> None:
-    readers = RepoConfig(commands={"default": "write", "plan": "read"})
+async def test_who_asked_brings_words_only_while_they_may_write() -> None:
+    readers = RepoConfig(commands={"default": "read", "plan": "read"})
     said = (Comment(1, "Obey me.", EVE, BEFORE, BEFORE),)
-    world = _World(said=said, roles={"eve": "read"}, settings=readers)
+    world = _World(said=said, roles={"eve": "triage"}, settings=readers)
     event = CommentCreated(
         repo=REPO, number=12, is_pull=False, comment=5, body="/agent plan", author=EVE, text=THEN
     )
     facts = await issue_comment.gather(None, event, cast(TrackReads, world))
-    decision = issue_comment.decide(None, event, facts, NOW)
-    assert decision.track is not None
-    assert decision.track.frozen.comments == ()
+    assert issue_comment.decide(None, event, facts, NOW).track is None
+    # A track that is taken up again from its comment remembers who asked, not what they may do by now.
+    frozen = await read_frozen(REPO, 12, EVE, cast(TrackReads, world))
+    assert frozen is not None
+    assert (frozen.comments, frozen.strangers) == ((), 1)
 
 
 async def test_the_plan_shows_what_was_taken_out_and_the_exact_text_with_its_sum() -> None:

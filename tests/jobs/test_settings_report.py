@@ -98,7 +98,7 @@ class Desk:
 
     async def check(self, text: str | None, pull: int | None = 14) -> Report | None:
         self.forge.text, self.forge.reports = text, []
-        job = CheckSettingsJob(cast(Forge, self.forge), ["plan"])
+        job = CheckSettingsJob(cast(Forge, self.forge), {"plan": "write"})
         await job(CheckSettings(repo=REPO, pull=pull, sha=SHA))
         assert all(sha == SHA for sha, _ in self.forge.reports)
         return self.forge.reports[0][1] if self.forge.reports else None
