@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import chain, repeat
@@ -14,25 +14,13 @@ from typing import Any
 import structlog
 
 from bot import urgency
-from bot.core.events import (
-    EVENTS,
-    ChecksDue,
-    Event,
-    IssueClosed,
-    IssueReopened,
-    IssueUnlabeled,
-    PullClosed,
-    PullPushed,
-    PullReopened,
-    Pushed,
-    TrackSwept,
-)
+from bot.core.events import EVENTS, Pushed
 from bot.core.ids import repository_line
-from bot.core.life_repair import BEING_REBASED
-from bot.core.track import OPEN_PULL, SETTLED, TRACKS, TaskTrack, Track
-from bot.core.values import Actor, Issue, Pull, Repo
+from bot.core.track import TRACKS, Track
+from bot.core.values import Repo
 from bot.engine.store import Delivery, Store, StoredTrack
-from bot.errors import BotError, NotFoundError, RetryableError
+from bot.errors import BotError, RetryableError
+from bot.jobs.compare import SOMEBODY, Comparison
 from bot.jobs.settings_report import to_be_looked_at
 from bot.ports import Clock, FailedDelivery, Forge
 
@@ -47,7 +35,6 @@ HEARD = "comments-heard"
 POLL = 10.0  # seconds between polls: 360 calls an hour of the App's own 5,000
 POLL_OVERLAP = timedelta(minutes=2)  # the forge lists a delivery a while after it began
 POLLED = "deliveries:polled"
-SOMEBODY = Actor(0, "somebody")  # whoever it was: nobody told us
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +72,7 @@ class Reconciler:
         steps: dict[str, Callable[[], Awaitable[None]]] = {
             "recall": self._recall,
             "deliveries": self._fetch_lost,
-            **({"tracks": self._compare_all, "settings": self._settings} if tracks else {}),
+            **({"tracks": self._compare, "settings": self._settings} if tracks else {}),
             "commands": partial(self._listen, hourly=tracks),
         }
         for name, step in steps.items():
@@ -104,14 +91,10 @@ class Reconciler:
         if await self._fetch_all(await self.forge.failed_deliveries(since)):
             await self.store.put_id(LAST, began.isoformat())
 
-    async def _compare_all(self) -> None:
-        known = await self.store.all_tracks(open_only=True)
-        repos = await self._installed() if known else {}
-        for stored in known:
-            try:
-                await self._compare(stored, repos)
-            except (BotError, ValueError) as error:  # one that cannot be read must not hide the others
-                _log.warning("track_not_compared", track=stored.key, error=str(error))
+    async def _compare(self) -> None:
+        tracks = await self.store.all_tracks(open_only=True)
+        if tracks:
+            await Comparison(self.store, self.forge, self.clock, await self._installed())(tracks)
 
     async def _settings(self) -> None:
         """Have settings looked at whose issue may be open: the push that mended them need not have been told."""
@@ -193,71 +176,6 @@ class Reconciler:
         ):
             _log.info("lost_delivery_fetched", delivery=lost.guid, delivered_event=lost.event)
 
-    async def _compare(self, stored: StoredTrack, repos: Mapping[int, Repo]) -> None:
-        """Tell a track what happened to its issue, pull requests, checks and repository while nobody listened."""
-        track = TRACKS.validate_python(stored.state)
-        if not track.issue or track.gone:
-            return
-        repo = repos.get(track.repo.id) or await self.forge.repo(track.repo)
-        track = replace(track, repo=repo)
-        id_ = f"reconcile/{track.key}/{stored.version}"
-        renamed = (repo.slug, repo.default_branch) != (
-            stored.state["repo"]["owner"] + "/" + stored.state["repo"]["name"],
-            stored.state["repo"]["default_branch"],
-        )
-        if renamed or await self._stands_still(track):
-            await self._tell(track, f"{id_}/swept", TrackSwept(repo=repo))
-        await self._ask_issue(track, id_)
-        for number, task in _waiting(track):
-            pull = await self.forge.pull(repo, number)
-            if pull.state != "open":
-                if task is None or task.state != "held" or pull.merged:
-                    await self._tell(track, f"{id_}/{number}", _closed(repo, pull))
-            elif task is not None and task.state == "held" and not task.stopped:
-                await self._tell(track, f"{id_}/{number}", _reopened(repo, pull))
-            elif task is not None and task.state in {*OPEN_PULL, "blocked"}:
-                await self._look(track, task, pull, id_)
-
-    async def _ask_issue(self, track: Track, id_: str) -> None:
-        """Tell what happened to the issue; one that its track's end closes is not looked at."""
-        if track.tasks and all(task.state in SETTLED for task in track.tasks):
-            return
-        try:
-            issue = await self.forge.issue(track.repo, track.issue)
-        except NotFoundError as error:  # gone, or out of sight: only a delivery says which
-            _log.warning("issue_not_compared", track=track.key, error=str(error))
-            return
-        for event in _of_issue(track, issue):
-            await self._tell(track, f"{id_}/{event.kind}", event)
-
-    async def _look(self, track: Track, task: TaskTrack, pull: Pull, id_: str) -> None:
-        """Have a new head followed, or the checks of this one read again; our own rebase tells of its head itself."""
-        if task.note == BEING_REBASED:
-            return
-        if pull.head_sha != task.head_sha:
-            event = PullPushed(
-                repo=track.repo,
-                number=pull.number,
-                head_branch=pull.head_branch,
-                head_sha=pull.head_sha,
-                actor=SOMEBODY,
-            )
-            await self._tell(track, f"{id_}/{pull.number}", event)
-        elif task.state in OPEN_PULL:
-            # Its own id each time: checks go on without the track changing.
-            due = ChecksDue(task=task.id, head_sha=task.head_sha or "", waited=0)
-            await self._tell(track, f"{id_}/{task.id}/{self.clock.now().isoformat()}", due)
-
-    async def _stands_still(self, track: Track) -> bool:
-        """Tell whether nothing is left to do but the end, and nobody does it: it was given up."""
-        if not track.tasks or any(task.state not in SETTLED for task in track.tasks):
-            return False
-        ending = {"close_track", "propose_record"}
-        return not any(row.kind in ending for row in await self.store.open_actions(track.key))
-
-    async def _tell(self, track: Track, id_: str, event: Event) -> None:
-        await self.store.add_event(track.key, id_, EVENTS.dump_python(event, mode="json"))
-
 
 async def _outlived(sweep: Coroutine[Any, Any, None]) -> None:
     """Await a sweep; one that fails is only logged, the next one does its work."""
@@ -274,40 +192,3 @@ def _read(stored: StoredTrack) -> Track | None:
         return TRACKS.validate_python(stored.state)
     except ValueError:  # comparing it says so
         return None
-
-
-def _waiting(track: Track) -> list[tuple[int, TaskTrack | None]]:
-    """List the pull requests that a track may be waiting for, with their tasks."""
-    found: list[tuple[int, TaskTrack | None]] = [
-        (task.pull, task) for task in track.tasks if task.pull is not None and task.state not in SETTLED
-    ]
-    if track.record_pull is not None:
-        found.append((track.record_pull, None))
-    if track.backlog_pull is not None and not track.tasks and track.merged_sha is None:
-        found.append((track.backlog_pull, None))
-    return found
-
-
-def _of_issue(track: Track, issue: Issue) -> Iterator[IssueClosed | IssueReopened | IssueUnlabeled]:
-    if track.closed != (issue.state != "open"):
-        kind = IssueReopened if track.closed else IssueClosed
-        yield kind(repo=track.repo, issue=track.issue, actor=SOMEBODY)
-    if track.label and track.merged_sha is None and track.label not in issue.labels:
-        yield IssueUnlabeled(repo=track.repo, issue=track.issue, label=track.label, actor=SOMEBODY)
-
-
-def _closed(repo: Repo, pull: Pull) -> PullClosed:
-    return PullClosed(
-        repo=repo,
-        number=pull.number,
-        head_branch=pull.head_branch,
-        head_sha=pull.head_sha,
-        base_branch=pull.base_branch,
-        merged=pull.merged,
-        merge_sha=pull.merge_sha,
-        actor=SOMEBODY,
-    )
-
-
-def _reopened(repo: Repo, pull: Pull) -> PullReopened:
-    return PullReopened(repo=repo, number=pull.number, head_branch=pull.head_branch, actor=SOMEBODY)

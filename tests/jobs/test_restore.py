@@ -21,17 +21,16 @@ from bot.core.events import (
     Pushed,
 )
 from bot.core.ids import repository_line
-from bot.core.life_repair import BEING_REBASED
 from bot.core.messages_status import status
 from bot.core.track import TRACKS, Track
-from bot.core.values import Actor, Comment, Issue, Pull, Repo
+from bot.core.values import Actor, Comment, Issue, Pull, PullState, Repo
 from bot.engine.firsts import is_first
 from bot.engine.store import Commit, Store
 from bot.errors import ForgeError, LimitedError, NotFoundError, RetryableError
 from bot.handler import Reads
 from bot.jobs.reconcile import KEPT, OVERLAP, POLL_OVERLAP, Reconciler
 from bot.jobs.restore import Recall
-from bot.ports import FailedDelivery, Forge, Installed, JsonDict, UnheardComment
+from bot.ports import Capabilities, FailedDelivery, Forge, Installed, JsonDict, Look, UnheardComment
 from tests.core.builders import DANA, NOW, REPO, SHA, a_task, a_track
 
 BOT = Actor(99, "gitwright[bot]", is_bot=True)
@@ -39,7 +38,7 @@ LABELED = Issue(12, "Greet", "Say hello.", "open", DANA, ("agent:plan",))
 
 
 @dataclass
-class _Clock:
+class StillClock:
     time: datetime = NOW
 
     def now(self) -> datetime:
@@ -47,7 +46,7 @@ class _Clock:
 
 
 @dataclass
-class _Forge:
+class AskedForge:
     """One repository as a person would see it; counts what it is asked."""
 
     said: list[Comment] = field(default_factory=list)
@@ -66,6 +65,8 @@ class _Forge:
     about: Issue | None = LABELED
     unheard: list[UnheardComment] = field(default_factory=list)
     heard: list[datetime] = field(default_factory=list)  # since when it was asked for commands
+    capabilities: Capabilities = field(default_factory=Capabilities)
+    limited: set[int] = field(default_factory=set)  # numbers of issues for which no calls are left
 
     async def repos(self) -> Installed:
         if self.nobody_says:
@@ -90,6 +91,9 @@ class _Forge:
         return sorted({number for label in labels for number in self.labeled.get(label, [])})
 
     async def issue(self, _repo: Repo, number: int) -> Issue:
+        self.asked.append(f"issue {number}")
+        if number in self.limited:
+            raise LimitedError("Kept for what people wait for", 60)
         if self.about is None:
             raise NotFoundError("404 Not Found")
         return replace(self.about, number=number)
@@ -97,6 +101,10 @@ class _Forge:
     async def pull(self, _repo: Repo, number: int) -> Pull:
         self.asked.append(f"pull {number}")
         return self.pulls[number]
+
+    async def pull_state(self, _repo: Repo, number: int, look: Look) -> PullState:
+        self.asked.append(f"look {number} beside {look.beside}")
+        return PullState(self.pulls[number], ())
 
     async def failed_deliveries(
         self, since: datetime, *, also_delivered: bool = False
@@ -126,12 +134,12 @@ class _Reads:
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    made = await Store.open(f"sqlite:///{tmp_path}/store.sqlite", _Clock())
+    made = await Store.open(f"sqlite:///{tmp_path}/store.sqlite", StillClock())
     yield made
     await made.close()
 
 
-def recall(store: Store, forge: _Forge) -> Recall:
+def recall(store: Store, forge: AskedForge) -> Recall:
     return Recall(store, cast(Forge, forge), cast(Reads, _Reads()))
 
 
@@ -215,14 +223,14 @@ LABEL = IssueLabeled(repo=REPO, issue=12, label="agent:plan", actor=DANA)
 
 @pytest.mark.parametrize("event", ABOUT_TWELVE, ids=lambda event: event.kind)
 async def test_whatever_an_event_is_about_leads_to_the_issue(store: Store, event: ForgeEvent) -> None:
-    forge = _Forge(said=[status_comment()], pulls={20: a_pull(20)})
+    forge = AskedForge(said=[status_comment()], pulls={20: a_pull(20)})
     drained = _Drained(store)
     await recall(store, forge)(event, drained)
     assert drained.tracks == ["7/issue-12"]
 
 
 async def test_an_issue_is_asked_once_whatever_the_answer(store: Store) -> None:
-    forge = _Forge()
+    forge = AskedForge()
     for _ in range(3):
         await recall(store, forge)(ABOUT_TWELVE[0], _Drained(store))
     assert forge.asked == ["comments of 12"]
@@ -230,18 +238,20 @@ async def test_an_issue_is_asked_once_whatever_the_answer(store: Store) -> None:
 
 async def test_nothing_is_taken_for_the_first_where_a_status_comment_cannot_be_read(store: Store) -> None:
     """Begun again under the same id, the track's texts may be there already."""
-    forge = _Forge(said=[replace(status_comment(), body="<!-- gitwright:status track=issue-12 -->\nedited")])
+    forge = AskedForge(
+        said=[replace(status_comment(), body="<!-- gitwright:status track=issue-12 -->\nedited")]
+    )
     await recall(store, forge)(LABEL, _Drained(store), begins=True)
     assert not await is_first(store, a_track(), "status")
 
 
 async def test_what_begins_a_track_looks_again_after_a_start(store: Store, tmp_path: Path) -> None:
     """The database may be a copy from before what was said since."""
-    forge = _Forge()
+    forge = AskedForge()
     for _ in range(2):
         await recall(store, forge)(LABEL, _Drained(store), begins=True)
     assert forge.asked == ["comments of 12"]
-    restarted = await Store.open(f"sqlite:///{tmp_path}/store.sqlite", _Clock(NOW + timedelta(seconds=1)))
+    restarted = await Store.open(f"sqlite:///{tmp_path}/store.sqlite", StillClock(NOW + timedelta(seconds=1)))
     try:
         await recall(restarted, forge)(ABOUT_TWELVE[0], _Drained(restarted))
         assert forge.asked == ["comments of 12"]
@@ -253,26 +263,26 @@ async def test_what_begins_a_track_looks_again_after_a_start(store: Store, tmp_p
 
 
 async def test_a_status_comment_of_somebody_else_is_nothing(store: Store) -> None:
-    forge, drained = _Forge(said=[status_comment(DANA)]), _Drained(store)
+    forge, drained = AskedForge(said=[status_comment(DANA)]), _Drained(store)
     await recall(store, forge)(ABOUT_TWELVE[0], drained)
     assert drained.tracks == []
 
 
 async def test_a_status_comment_of_another_issue_is_nothing(store: Store) -> None:
-    forge, drained = _Forge(said=[status_comment(track=a_track(id="issue-13"))]), _Drained(store)
+    forge, drained = AskedForge(said=[status_comment(track=a_track(id="issue-13"))]), _Drained(store)
     await recall(store, forge)(ABOUT_TWELVE[0], drained)
     assert drained.tracks == []
 
 
 async def test_a_known_track_costs_no_question(store: Store) -> None:
     await keep(store, a_track())
-    forge = _Forge(said=[status_comment()])
+    forge = AskedForge(said=[status_comment()])
     await recall(store, forge)(ABOUT_TWELVE[0], _Drained(store))
     assert forge.asked == []
 
 
 async def test_an_empty_database_looks_for_labels_once(store: Store) -> None:
-    forge = _Forge(said=[status_comment()], labeled={"agent:working": [12], "agent:review": [12]})
+    forge = AskedForge(said=[status_comment()], labeled={"agent:working": [12], "agent:review": [12]})
     for _ in range(2):
         await recall(store, forge).sweep()
     assert [event["kind"] for event in await events(store)] == ["track_lost"]
@@ -286,7 +296,7 @@ async def test_an_empty_database_looks_for_labels_once(store: Store) -> None:
 
 
 async def test_where_nobody_says_what_is_meant_a_push_leads_to_the_labels(store: Store) -> None:
-    forge = _Forge(said=[status_comment()], labeled={"agent:working": [12]}, installed=[])
+    forge = AskedForge(said=[status_comment()], labeled={"agent:working": [12]}, installed=[])
     drained = _Drained(store)
     await recall(store, forge).sweep()
     pushed = Pushed(repo=REPO, branch="main", before=None, after=SHA, actor=DANA)
@@ -296,7 +306,7 @@ async def test_where_nobody_says_what_is_meant_a_push_leads_to_the_labels(store:
 
 async def test_a_repository_that_cannot_be_read_hides_no_other_and_is_asked_again(store: Store) -> None:
     suspended = replace(REPO, id=REPO.id + 1, name="suspended")
-    forge = _Forge([status_comment()], {"agent:working": [12]}, installed=[suspended, REPO])
+    forge = AskedForge([status_comment()], {"agent:working": [12]}, installed=[suspended, REPO])
     forge.broken = {suspended.id}
     await recall(store, forge).sweep()
     assert [event["kind"] for event in await events(store)] == ["track_lost"]
@@ -307,7 +317,7 @@ async def test_a_repository_that_cannot_be_read_hides_no_other_and_is_asked_agai
 
 
 async def test_a_list_of_repositories_that_is_not_whole_is_asked_for_again(store: Store) -> None:
-    forge = _Forge([status_comment()], {"agent:working": [12]}, installed=[], whole=False)
+    forge = AskedForge([status_comment()], {"agent:working": [12]}, installed=[], whole=False)
     await recall(store, forge).sweep()
     forge.installed, forge.whole = [REPO], True
     await recall(store, forge).sweep()
@@ -317,108 +327,41 @@ async def test_a_list_of_repositories_that_is_not_whole_is_asked_for_again(store
 # --- the sweep -----------------------------------------------------------------------------------------
 
 
-async def swept(store: Store, track: Track, *pulls: Pull, forge: _Forge | None = None) -> list[str]:
+async def swept(store: Store, track: Track, *pulls: Pull, forge: AskedForge | None = None) -> list[str]:
     await keep(store, track)
-    forge = forge or _Forge()
+    forge = forge or AskedForge()
     forge.pulls = {pull.number: pull for pull in pulls}
-    await Reconciler(store, cast(Forge, forge), _Clock()).sweep(tracks=True)
+    await Reconciler(store, cast(Forge, forge), StillClock()).sweep(tracks=True)
     return [event["kind"] for event in await events(store, track.key)]
 
 
-@pytest.mark.parametrize("state", ["running", "checking", "in_review", "held", "blocked"])
-async def test_a_merge_that_nobody_told_of_is_found_whatever_its_task_does(store: Store, state: Any) -> None:
-    track = a_track(a_task(state=state, attempt=1, pull=20, head_sha=SHA), a_task("T-2"))
-    merged = a_pull(20, state="closed", merged=True, merge_sha=SHA)
-    assert await swept(store, track, merged) == ["pull_closed"]
-
-
-async def test_a_held_task_whose_pull_request_is_open_again_is_found(store: Store) -> None:
-    track = a_track(a_task(state="held", attempt=1, pull=20, head_sha=SHA), a_task("T-2"))
-    assert await swept(store, track, a_pull(20)) == ["pull_reopened"]
-
-
-async def test_what_a_stop_closed_is_left_alone(store: Store) -> None:
-    track = a_track(a_task(state="held", attempt=1, pull=20, head_sha=SHA, stopped=True), a_task("T-2"))
-    assert await swept(store, track, a_pull(20, state="closed")) == []
-
-
-async def test_checks_and_new_heads_of_open_pull_requests_are_read(store: Store) -> None:
-    track = a_track(
-        a_task(state="checking", attempt=1, pull=20, head_sha=SHA),
-        a_task("T-2", state="in_review", attempt=1, pull=21, head_sha="old"),
-    )
-    assert await swept(store, track, a_pull(20), a_pull(21)) == ["checks_due", "pull_pushed"]
-
-
-async def test_a_head_that_may_be_our_own_rebases_is_left_to_it(store: Store) -> None:
-    rebased = a_task(state="checking", attempt=1, pull=20, head_sha="old", note=BEING_REBASED)
-    assert await swept(store, a_track(rebased), a_pull(20)) == []
-
-
-IN_PLANNING = a_track(label="agent:plan")
-AT_WORK = a_track(a_task(), label="agent:plan")
-
-
-@pytest.mark.parametrize(
-    ("track", "about", "told"),
-    [
-        (AT_WORK, LABELED, []),
-        (AT_WORK, replace(LABELED, state="closed"), ["issue_closed"]),
-        (replace(AT_WORK, closed=True, state="paused"), replace(LABELED, state="closed"), []),
-        (replace(AT_WORK, closed=True, state="paused"), LABELED, ["issue_reopened"]),
-        (replace(AT_WORK, state="paused"), LABELED, []),  # by a command
-        # The end itself closes it.
-        (a_track(a_task(state="done")), replace(LABELED, state="closed"), ["track_swept"]),
-        (AT_WORK, replace(LABELED, labels=()), []),
-        (IN_PLANNING, LABELED, []),
-        (IN_PLANNING, replace(LABELED, labels=("bug",)), ["issue_unlabeled"]),
-        (a_track(), replace(LABELED, labels=()), []),  # begun by a command, on an issue without the label
-        (IN_PLANNING, replace(LABELED, state="closed", labels=()), ["issue_closed", "issue_unlabeled"]),
-    ],
-)
-async def test_what_happened_to_the_issue_unheard_is_found(
-    store: Store, track: Track, about: Issue, told: list[str]
-) -> None:
-    assert await swept(store, track, forge=_Forge(about=about)) == told
-
-
-async def test_an_issue_that_cannot_be_read_hides_nothing(store: Store) -> None:
-    track = a_track(a_task(state="in_review", attempt=1, pull=20, head_sha="old"))
-    assert await swept(store, track, a_pull(20), forge=_Forge(about=None)) == ["pull_pushed"]
-
-
-async def test_an_end_that_was_given_up_is_found(store: Store) -> None:
-    track = a_track(a_task(state="done"), state="blocked", problem="`close_track` failed")
-    assert await swept(store, track) == ["track_swept"]
-
-
 async def test_a_renamed_repository_is_found_with_and_without_an_app(store: Store) -> None:
-    renamed = _Forge(installed=[replace(REPO, name="renamed", default_branch="trunk")])
+    renamed = AskedForge(installed=[replace(REPO, name="renamed", default_branch="trunk")])
     assert await swept(store, a_track(a_task()), forge=renamed) == ["track_swept"]
-    assert await swept(store, a_track(a_task(), id="issue-13", issue=13), forge=_Forge(installed=[])) == [
+    assert await swept(store, a_track(a_task(), id="issue-13", issue=13), forge=AskedForge(installed=[])) == [
         "track_swept"
     ]
 
 
 async def test_where_nobody_says_what_is_installed_all_else_is_swept(store: Store) -> None:
     unheard = UnheardComment("unheard-comment-5", "issue_comment", {"action": "created"})
-    forge = _Forge(lost=[FailedDelivery(1, "guid-1", "push")], unheard=[unheard], nobody_says=True)
+    forge = AskedForge(lost=[FailedDelivery(1, "guid-1", "push")], unheard=[unheard], nobody_says=True)
     forge.pulls = {20: a_pull(20)}
     track = a_track(a_task(state="in_review", attempt=1, pull=20, head_sha="old"))
     await keep(store, track)
-    await Reconciler(store, cast(Forge, forge), _Clock(), recall(store, forge).sweep).sweep(tracks=True)
+    await Reconciler(store, cast(Forge, forge), StillClock(), recall(store, forge).sweep).sweep(tracks=True)
     assert {each.id for each in await store.pending_deliveries(9)} == {"guid-1", "unheard-comment-5"}
     assert "pull_pushed" in [event["kind"] for event in await events(store)]
 
 
 async def test_a_delivery_that_cannot_be_fetched_hides_nothing_and_is_asked_for_again(store: Store) -> None:
     lost = [FailedDelivery(number, f"guid-{number}", "push") for number in (1, 2)]
-    forge = _Forge(lost=lost, broken={1})
+    forge = AskedForge(lost=lost, broken={1})
     track = a_track(a_task(state="done"), state="blocked", problem="`close_track` failed")
     assert await swept(store, track, forge=forge) == ["track_swept"]
     assert [each.id for each in await store.pending_deliveries(9)] == ["guid-2"]
     forge.broken = set()
-    sweeper = Reconciler(store, cast(Forge, forge), _Clock())
+    sweeper = Reconciler(store, cast(Forge, forge), StillClock())
     await sweeper.sweep(tracks=False)
     assert [each.id for each in await store.pending_deliveries(9)] == ["guid-2", "guid-1"]
     await sweeper.sweep(tracks=False)
@@ -427,8 +370,8 @@ async def test_a_delivery_that_cannot_be_fetched_hides_nothing_and_is_asked_for_
 
 async def test_a_delivery_that_can_never_be_had_is_passed_over_and_asked_for_once(store: Store) -> None:
     lost = [FailedDelivery(number, f"guid-{number}", "push") for number in (1, 2)]
-    forge = _Forge(lost=lost, gone={1})
-    sweeper = Reconciler(store, cast(Forge, forge), _Clock())
+    forge = AskedForge(lost=lost, gone={1})
+    sweeper = Reconciler(store, cast(Forge, forge), StillClock())
     for _ in range(2):
         await sweeper.poll()
     assert [each.id for each in await store.pending_deliveries(9)] == ["guid-2"]
@@ -439,8 +382,8 @@ async def test_a_delivery_that_can_never_be_had_is_passed_over_and_asked_for_onc
 async def test_commands_that_nobody_heard_are_taken_up_soon_after_a_start_and_every_hour(
     store: Store,
 ) -> None:
-    forge = _Forge(unheard=[UnheardComment("unheard-comment-5", "issue_comment", {"action": "created"})])
-    sweeper = Reconciler(store, cast(Forge, forge), _Clock())
+    forge = AskedForge(unheard=[UnheardComment("unheard-comment-5", "issue_comment", {"action": "created"})])
+    sweeper = Reconciler(store, cast(Forge, forge), StillClock())
     await sweeper.sweep(tracks=True)
     assert forge.heard == []  # nobody is there to be commanded
     await keep(store, a_track(a_task()))
@@ -453,10 +396,12 @@ async def test_commands_that_nobody_heard_are_taken_up_soon_after_a_start_and_ev
 
 
 async def test_settings_are_looked_at_every_hour_while_the_issue_about_them_may_be_open(store: Store) -> None:
-    forge = _Forge(installed=[REPO, replace(REPO, id=8, name="other"), replace(REPO, id=9, archived=True)])
+    forge = AskedForge(
+        installed=[REPO, replace(REPO, id=8, name="other"), replace(REPO, id=9, archived=True)]
+    )
     for repo, kept in ((8, "31"), (9, "31")):
         await store.put_id(f"{repo}:settings-issue", kept)
-    clock = _Clock()
+    clock = StillClock()
     sweeper = Reconciler(store, cast(Forge, forge), clock)
 
     async def looked_at() -> list[int]:
@@ -482,14 +427,14 @@ async def test_settings_are_looked_at_every_hour_while_the_issue_about_them_may_
 
 
 async def test_comments_that_cannot_be_read_end_no_sweep(store: Store) -> None:
-    forge = _Forge(broken={REPO.id})
+    forge = AskedForge(broken={REPO.id})
     assert await swept(store, a_track(a_task()), forge=forge) == []
     assert await store.get_id("reconcile:last") is not None
 
 
 async def test_a_poll_fetches_what_was_delivered_elsewhere_once(store: Store) -> None:
-    forge = _Forge(lost=[FailedDelivery(1, "guid-1", "push")])
-    sweeper = Reconciler(store, cast(Forge, forge), _Clock())
+    forge = AskedForge(lost=[FailedDelivery(1, "guid-1", "push")])
+    sweeper = Reconciler(store, cast(Forge, forge), StillClock())
     await sweeper.poll()
     await sweeper.poll()
     assert [each.id for each in await store.pending_deliveries(9)] == ["guid-1"]
