@@ -76,12 +76,19 @@ _ON_OURS: Mapping[str, Judged] = {
     "merge_queue": ("failed", "changes need a merge queue, so nothing can be pushed"),
     "non_fast_forward": ("warning", "force pushes are refused, so branches cannot be rebased"),
     "deletion": ("ok", "the bot keeps its branches"),
-    "required_linear_history": ("ok", "the bot makes no merge commits"),
+    "required_linear_history": (
+        "warning",
+        "merge commits are refused, and a branch that holds people's commits is put onto a newer base by one: its rebase and "
+        "its resolved conflicts cannot be pushed (the bot's own commits are squashed, and pass)",
+    ),
 }
 _ON_DEFAULT: Mapping[str, Judged] = {
     "update": ("warning", "only those who bypass the rule can merge the bot's pull requests"),
     "merge_queue": ("ok", "merging goes through the queue; the bot follows what was merged"),
-    "required_linear_history": ("ok", "people merge by squash or rebase; the bot follows either"),
+    "required_linear_history": (
+        "ok",
+        "people merge by squash, or by rebase where nobody but the bot pushed to the branch; the bot follows either",
+    ),
     "pull_request": ("ok", "the bot works by pull requests only"),
     "required_status_checks": ("ok", "the bot does not merge"),
 }

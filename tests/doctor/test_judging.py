@@ -342,7 +342,7 @@ def rule(kind: str, **parameters: Any) -> BranchRule:
         ("pull_request", {}, "failed"),
         ("non_fast_forward", {}, "warning"),
         ("deletion", {}, "ok"),
-        ("required_linear_history", {}, "ok"),
+        ("required_linear_history", {}, "warning"),
         ("required_signatures", {}, "ok"),
         ("branch_name_pattern", {"operator": "starts_with", "pattern": "agent/"}, "ok"),
         ("branch_name_pattern", {"operator": "starts_with", "pattern": "agent/", "negate": True}, "failed"),
@@ -361,6 +361,8 @@ def test_rules_on_our_branches(kind: str, parameters: dict[str, Any], expected: 
 def test_rules_on_the_default_branch() -> None:
     fine = [rule("pull_request"), rule("required_status_checks"), rule("non_fast_forward")]
     assert level(judge_rules({}, "main", fine, signs=True)) == "ok"
+    linear = judge_rules({}, "main", [rule("required_linear_history")], signs=True)
+    assert (level(linear), "people merge by squash" in linear.details[0]) == ("ok", True)
     assert level(judge_rules({}, "main", [rule("update")], signs=True)) == "warning"
     assert level(judge_rules({}, "main", [rule("required_signatures")], signs=False)) == "warning"
     ours = {"agent/issue-1/backlog": [rule("required_signatures")]}
