@@ -115,9 +115,8 @@ class Asked:
     number: int  # of the issue or the pull request; it is answered there
     is_pull: bool
     actor: Actor
-    key: str  # names this call: what follows from it is said once
+    key: str  # names this call: what follows from it is said once (`ids.said_in` knows where it was written)
     round: int = 1  # of the track that it may begin
-    comment: int = 0  # that it was written in; 0: it was not written
     text: IssueText | None = None  # what the issue said then
     intro: str = ""  # says who asked for what, where no comment shows it; in front of the answer, Markdown
 

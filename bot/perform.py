@@ -130,7 +130,6 @@ class Performer:
             what=row.kind,
             error=error,
             task=row.action.get("task"),
-            comment=int(row.action.get("comment") or 0),
             key=row.action.get("key", ""),
         )
         await self.store.fail_action(row.id, error, _result(row, failed))

@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 from bot.core.backlog import Backlog
 from bot.core.drift import Signal, Step
 from bot.core.health import Standing
+from bot.core.ids import Place
 from bot.core.planning import MergedPlan, PlanProposal
 from bot.core.plans import PlannedTask
 from bot.core.values import (
@@ -164,7 +165,7 @@ class ForgeReads(Protocol):
     async def labeled_issues(self, repo: Repo, *labels: str) -> list[int]:
         """List the numbers of open issues that bear any of these labels."""
 
-    async def reacted(self, repo: Repo, comment: int) -> bool:
+    async def reacted(self, repo: Repo, comment: int, place: Place = "comment") -> bool:
         """Tell whether the bot itself has acknowledged a comment with 👀, 🚀 or 😕."""
 
     async def comments(self, repo: Repo, number: int) -> list[Comment]:
@@ -222,7 +223,7 @@ class Forge(ForgeReads, Protocol):
     async def fold_comment(self, repo: Repo, comment_id: int) -> None:
         """Show a comment as outdated, folded away; where there is no GraphQL it stays as it is."""
 
-    async def react(self, repo: Repo, subject: Literal["issue", "comment"], id_: int, content: str) -> bool:
+    async def react(self, repo: Repo, subject: Literal["issue"] | Place, id_: int, content: str) -> bool:
         """Add a reaction (`id_` is the issue number or the comment id); False where it cannot be had."""
 
     async def ensure_label(self, repo: Repo, name: str, color: str, description: str) -> None: ...

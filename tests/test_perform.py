@@ -236,7 +236,6 @@ async def test_what_passes_is_tried_again_later_and_given_up_with_a_word(desk: D
         "what": "post_comment",
         "error": f"502 Server Error (tried {TRIES} times)",
         "task": None,
-        "comment": 0,
         "key": "",
     }
 
@@ -292,10 +291,10 @@ async def test_a_failure_names_the_call_that_it_was_for(desk: Desk) -> None:
         raise UserError("Mend the file.")
 
     desk.jobs = {IncludeTasks: fail}
-    await desk.do(a_track(), IncludeTasks(names=("M-1",), by="dana", key="tick-5", comment=7))
+    await desk.do(a_track(), IncludeTasks(names=("M-1",), by="dana", key="tick-5"))
     result = await desk.result()
     assert isinstance(result, dict)
-    assert (result["key"], result["comment"]) == ("tick-5", 7)
+    assert result["key"] == "tick-5"
 
 
 async def test_a_comment_without_a_place_is_no_failure(desk: Desk) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Discriminator, TypeAdapter
 
 from bot.core.events import OwnEvent
+from bot.core.ids import Place
 from bot.core.repo_actions import RepoAction
 from bot.core.track import RunMode, Track
 from bot.core.values import Repo
@@ -35,7 +36,7 @@ class PostComment:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class React:
     repo: Repo
-    subject: Literal["issue", "comment"]
+    subject: Literal["issue"] | Place
     id: int
     content: Literal["eyes", "rocket", "confused"]
     kind: Literal["react"] = "react"
@@ -152,7 +153,7 @@ class EditBacklog:
 
     task: str
     status: Literal["todo", "done", "dropped"]
-    comment: int = 0  # whose command asked for it
+    key: str = ""  # of the call that asked for it
     kind: Literal["edit_backlog"] = "edit_backlog"
 
 
@@ -163,7 +164,6 @@ class IncludeTasks:
     names: tuple[str, ...]  # M-1
     by: str
     key: str
-    comment: int = 0
     kind: Literal["include_tasks"] = "include_tasks"
 
 
@@ -187,7 +187,7 @@ class ReviseBacklog:
 
     note: str
     by: str
-    comment: int
+    key: str  # of the call that asked for it
     kind: Literal["revise_backlog"] = "revise_backlog"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import NewType
+from typing import Literal, NewType, TypeAlias
 
 Sha = NewType("Sha", str)
 TrackId = NewType("TrackId", str)  # issue-<number> or issue-<number>-r<round>; free-form in local mode
@@ -24,6 +24,7 @@ _MARKER = re.compile(
     r"\A<!-- gitwright:(?P<kind>[a-z]+)(?: track=(?P<track>[\w.-]+))?"
     r"(?: task=(?P<task>[A-Z]{1,6}-[0-9]+))?(?: attempt=(?P<attempt>[0-9]+))? -->"
 )
+_SAID = re.compile(r"(comment|line)-([0-9]+)")
 _KEY = re.compile(r"<!-- gitwright-key: [^\s>]+ -->")
 
 
@@ -66,6 +67,22 @@ def parse_marker(text: str) -> Marker | None:
         return None
     attempt = found["attempt"]
     return Marker(found["kind"], found["track"], found["task"], int(attempt) if attempt else None)
+
+
+Place: TypeAlias = Literal["comment", "line"]  # below an issue or a pull request, or on a line of one
+
+
+def said_key(place: Place, id_: int) -> str:
+    """Name the call of a command that somebody wrote."""
+    return f"{place}-{id_}"
+
+
+def said_in(key: str) -> tuple[Place, int] | None:
+    """Say where a call was written, and the comment's id there; None for what was pressed or ticked."""
+    found = _SAID.fullmatch(key)
+    if found is None:
+        return None
+    return "line" if found[1] == "line" else "comment", int(found[2])
 
 
 def track_id(issue: int, round_: int = 1) -> TrackId:

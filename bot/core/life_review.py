@@ -22,17 +22,17 @@ from bot.core.life import stamp
 from bot.core.track import Included, Track
 
 
-def skip(track: Track, task: str, by: str, comment: int, now: datetime) -> Decision:
+def skip(track: Track, task: str, by: str, key: str, now: datetime) -> Decision:
     """Have a task dropped in the file."""
     why = f"{by} asked for it; written into the file of #{track.backlog_pull}"
     track = track.noting(stamp(now), f"drops {task}", why)
-    edit = EditBacklog(task=task, status="dropped", comment=comment)
+    edit = EditBacklog(task=task, status="dropped", key=key)
     return Decision(track=track, actions=(edit, SyncStatus()))
 
 
-def include(track: Track, name: str, by: str, key: str, comment: int, now: datetime) -> Decision:
+def include(track: Track, name: str, by: str, key: str, now: datetime) -> Decision:
     """Have a task that the plan leaves out written into the file, or remember it until there is one."""
-    wanted = Included(name=name, by=by, key=key, comment=comment)
+    wanted = Included(name=name, by=by, key=key)
     track = replace(track, included=(*track.included, wanted)).noting(
         stamp(now), f"takes in {name}", f"{by} asked for it"
     )
@@ -44,9 +44,7 @@ def inclusions(track: Track, wanted: Sequence[Included]) -> tuple[IncludeTasks, 
     if track.backlog_pull is None:
         return ()
     return tuple(
-        IncludeTasks(names=(each.name,), by=each.by, key=each.key, comment=each.comment)
-        for each in wanted
-        if not each.task
+        IncludeTasks(names=(each.name,), by=each.by, key=each.key) for each in wanted if not each.task
     )
 
 
@@ -88,10 +86,10 @@ def not_included(track: Track, key: str) -> Track:
     return replace(track, included=left)
 
 
-def revise(track: Track, note: str, by: str, comment: int, now: datetime) -> Decision:
+def revise(track: Track, note: str, by: str, key: str, now: datetime) -> Decision:
     """Have the backlog model work a note in."""
     track = track.noting(stamp(now), f"revises the backlog by a note of {by}")
-    return Decision(track=track, actions=(ReviseBacklog(note=note, by=by, comment=comment), SyncStatus()))
+    return Decision(track=track, actions=(ReviseBacklog(note=note, by=by, key=key), SyncStatus()))
 
 
 def revised(track: Track, event: BacklogRevised, now: datetime) -> Decision:
@@ -105,6 +103,6 @@ def revised(track: Track, event: BacklogRevised, now: datetime) -> Decision:
     said = PostComment(
         repo=track.repo,
         number=track.backlog_pull or track.issue,
-        body=messages.answer(track.id, f"revised-{event.comment}", event.text),
+        body=messages.answer(track.id, f"revised-{event.key}", event.text),
     )
     return Decision(track=track, actions=(*report, said, SyncStatus()))

@@ -158,7 +158,7 @@ class BacklogRevised:
     """The backlog under review was revised by a person's note; `text` says what changed, or why nothing did."""
 
     head_sha: str
-    comment: int
+    key: str  # of the call that asked for it
     text: str
     changed: tuple[str, ...] = ()  # ids of tasks
     usage: Usage = field(default_factory=Usage)
@@ -169,7 +169,7 @@ class BacklogRevised:
 class BacklogEdited:
     """A task's status stands in the backlog under review, as a command asked."""
 
-    comment: int
+    key: str  # of the call that asked for it
     changed: tuple[str, ...]  # ids of tasks
     kind: Literal["backlog_edited"] = "backlog_edited"
 
@@ -178,8 +178,7 @@ class BacklogEdited:
 class TasksIncluded:
     """Tasks of the plan's minority stand in the backlog under review; `text` says which, or why none does."""
 
-    key: str
-    comment: int
+    key: str  # of the call that asked for it
     text: str
     head_sha: str = ""
     changed: tuple[tuple[str, str], ...] = ()  # M-1 and the id that it has now
@@ -201,7 +200,6 @@ class ActionFailed:
     what: str
     error: str
     task: str | None = None
-    comment: int = 0  # whose command it was for
     key: str = ""  # of the call that it was for, where it has one
     kind: Literal["action_failed"] = "action_failed"
 

@@ -1,6 +1,6 @@
 """Owns what the bot still owes to whoever gave a command: 🚀 when the thing asked for has happened, 😕 where it cannot.
 
-promised(decision, comment, until, task) notes it, kept(decision, event) looks after each event what has come of it.
+promised(decision, key, until, task) notes it, kept(decision, event) looks after each event what has come of it.
 """
 
 from __future__ import annotations
@@ -10,23 +10,30 @@ from typing import Literal
 
 from bot.core.actions import Decision, React
 from bot.core.events import ActionFailed, BacklogEdited, BacklogRevised, Event, TaskProposed, TasksIncluded
+from bot.core.ids import said_in
 from bot.core.track import OPEN_PULL, STUCK, Promise, TaskTrack, Track, Until
 
 Outcome = Literal["rocket", "confused"]
 
 
-def promised(decision: Decision, comment: int, until: Until, task: TaskTrack | None = None) -> Decision:
+def promised(decision: Decision, key: str, until: Until, task: TaskTrack | None = None) -> Decision:
     """Note that a command is done later, and what its being done means; one that was not written gets no reaction."""
     track = decision.track
-    if track is None or not comment:
+    if track is None or said_in(key) is None:
         return decision
     owed = Promise(
-        comment=comment,
+        key=key,
         until=until,
         task=task.id if task else "",
         attempt=task.attempt if task else 0,
     )
     return replace(decision, track=replace(track, promised=(*track.promised, owed)))
+
+
+def acknowledged(track: Track, owed: Promise, outcome: Outcome) -> tuple[React, ...]:
+    """Show whoever gave a command what has become of it, where they wrote it."""
+    said = said_in(owed.key)
+    return () if said is None else (React(repo=track.repo, subject=said[0], id=said[1], content=outcome),)
 
 
 def kept(decision: Decision, event: Event) -> Decision:
@@ -36,9 +43,10 @@ def kept(decision: Decision, event: Event) -> Decision:
         return decision
     outcomes = {owed: _outcome(track, owed, event) for owed in track.promised}
     reactions = tuple(
-        React(repo=track.repo, subject="comment", id=owed.comment, content=outcome)
+        react
         for owed, outcome in outcomes.items()
         if outcome is not None
+        for react in acknowledged(track, owed, outcome)
     )
     if not reactions:
         return decision
@@ -66,8 +74,8 @@ def _planned(track: Track) -> Outcome | None:
 def _written(owed: Promise, event: Event) -> Outcome | None:
     """The backlog's file says what was asked for, or people were told why not."""
     if isinstance(event, ActionFailed):
-        return "confused" if event.comment == owed.comment else None
-    if not isinstance(event, BacklogRevised | BacklogEdited | TasksIncluded) or event.comment != owed.comment:
+        return "confused" if event.key == owed.key else None
+    if not isinstance(event, BacklogRevised | BacklogEdited | TasksIncluded) or event.key != owed.key:
         return None
     return "rocket" if event.changed else "confused"
 

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from bot.core import messages
-from bot.core.actions import Action, PostComment, React, SyncPlan
+from bot.core.actions import Action, PostComment, SyncPlan
 from bot.core.backlog import Loaded
 from bot.core.backlog_plan import shorten
 from bot.core.life_review import inclusions
 from bot.core.planning import MergedPlan
+from bot.core.promises import acknowledged
 from bot.core.track import Included, Promise, Track
 
 
@@ -47,26 +48,26 @@ def settled(track: Track) -> tuple[Track, tuple[Action, ...]]:
 
     A note, or a task to be dropped, stood in the comment alone: nobody knows whether it was worked in.
     """
-    taken = {each.comment: each for each in track.included if each.comment}
+    taken = {each.key: each for each in track.included if each.key}
     lost: list[Promise] = []
     kept: list[Promise] = []
     actions: list[Action] = []
     for owed in track.promised:
-        inclusion = taken.get(owed.comment)
+        inclusion = taken.get(owed.key)
         if owed.until != "file" or (inclusion is not None and not inclusion.task and not track.tasks):
             kept.append(owed)
         elif inclusion is not None and inclusion.task:
-            actions.append(React(repo=track.repo, subject="comment", id=owed.comment, content="rocket"))
+            actions += acknowledged(track, owed, "rocket")
         else:
             lost.append(owed)
-            actions.append(React(repo=track.repo, subject="comment", id=owed.comment, content="confused"))
+            actions += acknowledged(track, owed, "confused")
     if lost:
         where = f"#{track.backlog_pull}" if track.backlog_pull else "the backlog"
         text = (
             "The bot's data was lost while a command was under way that changes the backlog's file; its comment bears "
             f"😕 now. See in {where} whether the file says it already, and give the command again if it does not."
         )
-        key = f"lost-{lost[0].comment}"
+        key = f"lost-{lost[0].key}"
         number = track.backlog_pull or track.issue
         body = messages.answer(track.id, key, text)
         actions.append(PostComment(repo=track.repo, number=number, body=body))

@@ -22,7 +22,7 @@ from bot.core.events import (
     ReviewSubmitted,
 )
 from bot.core.evidence import Evidence
-from bot.core.ids import TASK_ID, TRACK_ID
+from bot.core.ids import TASK_ID, TRACK_ID, said_key
 from bot.core.push_gate import PushAsk
 from bot.core.track import (
     OPEN_PULL,
@@ -43,7 +43,7 @@ _BLOCK = re.compile(r"<!-- gitwright:state (?P<json>\{.*?\}) -->", re.DOTALL)
 _TIMED = (IssueLabeled, IssueUnlabeled, IssueClosed, IssueReopened, ReviewSubmitted)
 
 _Text = Annotated[str, Field(max_length=20_000)]
-_Comment = Annotated[int, Field(ge=0)]
+_Said = Annotated[int, Field(ge=0)] | Annotated[str, Field(max_length=40)]  # a number was a comment, once
 _Count = Annotated[int, Field(ge=0, le=1_000_000)]
 _Names = Annotated[tuple[_Text, ...], Field(max_length=1_000)]
 
@@ -118,25 +118,27 @@ class Block(_Value):
     usage: tuple[_Count, _Count, Annotated[float, Field(ge=0, allow_inf_nan=False)], _Count] | None = None
     runs: _Count = 0
     answered: tuple[Annotated[int, Field(ge=0)], ...] = ()
-    promised: tuple[tuple[_Comment, Until, _Text, _Count], ...] = ()
+    promised: tuple[tuple[_Said, Until, _Text, _Count], ...] = ()
     ticks: tuple[tuple[_Text, _Count], ...] = ()
-    included: tuple[tuple[_Text, _Text, _Text, _Text, _Comment], ...] = ()
+    included: tuple[tuple[_Text, _Text, _Text, _Text], ...] = ()
     tasks: dict[Annotated[str, Field(pattern=f"^{TASK_ID.pattern}$")], TaskBlock] = {}
     more: dict[str, TaskMore] = {}
 
     def promises(self) -> tuple[Promise, ...]:
         """Give the commands that were taken and not done."""
         return tuple(
-            Promise(comment=comment, until=until, task=task, attempt=attempt)
-            for comment, until, task, attempt in self.promised
+            Promise(
+                key=key if isinstance(key, str) else said_key("comment", key),
+                until=until,
+                task=task,
+                attempt=attempt,
+            )
+            for key, until, task, attempt in self.promised
         )
 
     def inclusions(self) -> tuple[Included, ...]:
         """Give what was taken in of the plan's minority."""
-        return tuple(
-            Included(name=name, task=task, by=by, key=key, comment=comment)
-            for name, task, by, key, comment in self.included
-        )
+        return tuple(Included(name=name, task=task, by=by, key=key) for name, task, by, key in self.included)
 
 
 # --- writing ---------------------------------------------------------------------------------------
@@ -177,9 +179,9 @@ def _data(track: Track, shorten: Callable[[TaskTrack], TaskTrack | None]) -> dic
         "tasks": {t.id: [t.state, t.attempt, t.run, t.pull] for t in track.tasks},
     }
     optional: dict[str, Any] = {
-        "promised": [[owed.comment, owed.until, owed.task, owed.attempt] for owed in track.promised],
+        "promised": [[owed.key, owed.until, owed.task, owed.attempt] for owed in track.promised],
         "ticks": [list(each) for each in track.ticks],
-        "included": [[each.name, each.task, each.by, each.key, each.comment] for each in track.included],
+        "included": [[each.name, each.task, each.by, each.key] for each in track.included],
         "resume_to": track.resume_to,
         "stale": track.stale,
         "by_id": track.frozen.by_id,

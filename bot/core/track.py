@@ -78,9 +78,9 @@ class Happening:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promise:
-    """A command that was taken and is not done yet: its comment, what it is done with, and of which task."""
+    """A command that was taken and is not done yet: its call, what it is done with, and of which task."""
 
-    comment: int
+    key: str
     until: Until
     task: str = ""
     attempt: int = 0  # of the task when it was asked
@@ -93,7 +93,6 @@ class Included:
     name: str  # M-1
     by: str
     key: str  # of the call that asked for it
-    comment: int = 0
     task: str = ""
 
 

@@ -27,7 +27,7 @@ class IncludeTasksJob:
     rewriter: Rewriter
 
     async def __call__(self, track: Track, action: IncludeTasks) -> TasksIncluded:
-        remembered = await self.rewriter.remembered(track, _name(action))
+        remembered = await self.rewriter.remembered(track, action.key)
         if remembered is not None:
             return await self._publish(track, action, remembered)
         pull = await self.rewriter.branch.forge.find_pull(track.repo, track.backlog_branch)
@@ -56,27 +56,22 @@ class IncludeTasksJob:
         )
         subject = f"Take in {', '.join(names.values())} as {plain(action.by)} asked"[:72]
         message = f"{subject}\n\nThe plan left {', '.join(names)} out: only one planner wants it."
-        written = await self.rewriter.write(track, mirror, tip, _name(action), message, draft, told)
+        written = await self.rewriter.write(track, mirror, tip, action.key, message, draft, told)
         return await self._publish(track, action, written)
 
     async def _publish(self, track: Track, action: IncludeTasks, written: Written) -> TasksIncluded:
-        head = await self.rewriter.publish(track, _name(action), written)
+        head = await self.rewriter.publish(track, action.key, written)
         return TasksIncluded(
             key=action.key,
-            comment=action.comment,
             text=written.text,
             head_sha=head,
             changed=written.names,
         )
 
 
-def _name(action: IncludeTasks) -> str:
-    return action.key
-
-
 def _nothing(action: IncludeTasks, why: str) -> TasksIncluded:
     names = ", ".join(f"`{name}`" for name in action.names)
-    return TasksIncluded(key=action.key, comment=action.comment, text=f"{names} is not taken in: {why}")
+    return TasksIncluded(key=action.key, text=f"{names} is not taken in: {why}")
 
 
 def _told(backlog: Backlog, names: dict[str, str], pull: int) -> str:

@@ -31,7 +31,7 @@ class EditBacklogJob:
     async def __call__(self, track: Track, action: EditBacklog) -> BacklogEdited:
         mirror, tip, text = await self.branch.read(track)
         new = files.set_status(text, action.task, action.status)
-        edited = BacklogEdited(comment=action.comment, changed=(action.task,))
+        edited = BacklogEdited(key=action.key, changed=(action.task,))
         if new == text:
             return edited
         message = f"Set {action.task} to {action.status}\n\nAsked for by a command on #{track.issue}."
@@ -49,7 +49,7 @@ class ReviseBacklogJob:
     spending: Spending
 
     async def __call__(self, track: Track, action: ReviseBacklog) -> BacklogRevised:
-        remembered = await self.rewriter.remembered(track, str(action.comment))
+        remembered = await self.rewriter.remembered(track, action.key)
         if remembered is not None:
             return await self._publish(track, action, remembered)
         mirror, tip, text = await self.rewriter.branch.read(track)
@@ -86,15 +86,14 @@ class ReviseBacklogJob:
         subject = f"Revise {', '.join(revision.tasks)} as {plain(action.by)} asked"[:72]
         message = f"{subject}\n\n{plain(action.note)[:2000]}"
         told = Written(text=_told(revision, track.backlog_pull), changed=revision.tasks, usage=usage)
-        name = str(action.comment)
-        written = await self.rewriter.write(track, mirror, tip, name, message, draft, told)
+        written = await self.rewriter.write(track, mirror, tip, action.key, message, draft, told)
         return await self._publish(track, action, written)
 
     async def _publish(self, track: Track, action: ReviseBacklog, written: Written) -> BacklogRevised:
-        head = await self.rewriter.publish(track, str(action.comment), written)
+        head = await self.rewriter.publish(track, action.key, written)
         return BacklogRevised(
             head_sha=head,
-            comment=action.comment,
+            key=action.key,
             text=written.text,
             changed=written.changed,
             usage=written.usage,
@@ -105,13 +104,13 @@ class ReviseBacklogJob:
     ) -> Refined:
         counter = f"{track.key}:revisions"
         asked = json.loads(await self.rewriter.store.get_id(counter) or "[]")
-        if action.comment not in asked:
-            await self.rewriter.store.put_id(counter, json.dumps([*asked, action.comment]))
-            asked.append(action.comment)
-        number = asked.index(action.comment) + 1
+        if action.key not in asked:
+            await self.rewriter.store.put_id(counter, json.dumps([*asked, action.key]))
+            asked.append(action.key)
+        number = asked.index(action.key) + 1
         try:
             choice = await self.spending.choose(track, "backlog")
-            id_ = f"revise:{action.comment}"
+            id_ = f"revise:{action.key}"
             async with self.spending.run(track, "backlog", choice.models, id_) as spent:
                 counted = refiner.metered(spent) if isinstance(refiner, MeteredRefiner) else refiner
                 refined = await counted.revise(
@@ -125,7 +124,7 @@ class ReviseBacklogJob:
     def _nothing(
         self, action: ReviseBacklog, tip: str, text: str, usage: Usage | None = None
     ) -> BacklogRevised:
-        return BacklogRevised(head_sha=tip, comment=action.comment, text=text, usage=usage or Usage())
+        return BacklogRevised(head_sha=tip, key=action.key, text=text, usage=usage or Usage())
 
 
 def _told(revision: Revision, pull: int | None) -> str:

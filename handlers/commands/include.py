@@ -44,13 +44,13 @@ def answer(call: CommandCall) -> Decision:
     if found is not None:
         where = f", as `{found.task}` of #{track.backlog_pull}" if found.task else " already"
         return say(call, f"`{name}` is taken in{where}.")
-    decision = life_review.include(track, name, call.by, call.asked.key, call.asked.comment, call.now)
+    decision = life_review.include(track, name, call.by, call.asked.key, call.now)
     when = (
         f"into #{track.backlog_pull}"
         if track.backlog_pull
         else "in as soon as the backlog's pull request is open"
     )
-    return say(call, f"`{name}` is taken {when}.", promised(decision, call.asked.comment, "file"))
+    return say(call, f"`{name}` is taken {when}.", promised(decision, call.asked.key, "file"))
 
 
 COMMAND = Command(

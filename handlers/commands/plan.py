@@ -29,7 +29,7 @@ def answer(call: CommandCall) -> Decision:
         asked.repo, asked.number, asked.round, id_, call.frozen, call.config, call.now, why
     )
     decision = life_planning.with_broken_settings(decision, call.config_problems, call.now)
-    return promised(decision, asked.comment, "plan")
+    return promised(decision, asked.key, "plan")
 
 
 COMMAND = Command(

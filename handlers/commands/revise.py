@@ -26,9 +26,9 @@ def answer(call: CommandCall) -> Decision:
     if not track.tasks:
         if problems:
             return refuse(call, COMMAND, problems)
-        by = call.by
-        decision = life_review.revise(track, given.note, by, call.asked.comment, call.now)
-        return promised(decision, call.asked.comment, "file")
+        decision = life_review.revise(track, given.note, call.by, call.asked.key, call.now)
+        text = f"Your note is being worked into #{track.backlog_pull}."
+        return say(call, text, promised(decision, call.asked.key, "file"))
     task = track.task(given.task) if given.task else None
     if task is None and not given.problems:
         valid = ", ".join(f"`{command.usage}`" for command in call.commands if command.valid(track))
@@ -45,7 +45,7 @@ def _of_task(call: CommandCall, track: Track, task: TaskTrack, given: Arguments)
         return say(call, decision, refused=True)
     if task.state == "running":
         return say(call, f"The agent that works on `{task.id}` is told.", decision)
-    decision = promised(decision, call.asked.comment, "branch", task)
+    decision = promised(decision, call.asked.key, "branch", task)
     return say(
         call, f"An agent mends #{task.pull} by your note: it adds a commit, nothing is rewritten.", decision
     )

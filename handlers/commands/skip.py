@@ -42,8 +42,8 @@ def _in_review(call: CommandCall, track: Track) -> Decision:
     text = f"`{task.id}` is dropped in the file of #{track.backlog_pull}, by a commit of its own."
     needing = [t.id for t in backlog.tasks if task.id in t.depends_on and t.status == "todo"]
     text += _choice(needing, task.id, "there")
-    decision = life_review.skip(track, task.id, call.by, call.asked.comment, call.now)
-    return say(call, text, promised(decision, call.asked.comment, "file"))
+    decision = life_review.skip(track, task.id, call.by, call.asked.key, call.now)
+    return say(call, text, promised(decision, call.asked.key, "file"))
 
 
 def _dropped(track: Track, task: TaskTrack) -> str:

@@ -110,7 +110,7 @@ def on_task(
     if isinstance(decision, str):
         return say(call, decision, refused=True)
     if until is not None:
-        decision = promised(decision, call.asked.comment, until, task)
+        decision = promised(decision, call.asked.key, until, task)
     after = decision.track.task(task.id) if decision.track else None
     return say(call, done(task, after or task), decision)
 

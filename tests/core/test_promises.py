@@ -33,7 +33,7 @@ def outcome(
     until: Until, event: Event = NEWS, task: dict[str, Any] | None = None, **track: Any
 ) -> str | None:
     """Give the reaction to a command, None while it is open."""
-    owed = Promise(comment=5, until=until, task="T-1" if until in {"pull", "branch"} else "", attempt=1)
+    owed = Promise(key="comment-5", until=until, task="T-1" if until in {"pull", "branch"} else "", attempt=1)
     tasks = (a_task(**{"attempt": 1, **task}),) if task is not None else ()
     decision = kept(Decision(track=a_track(*tasks, promised=(owed,), **track)), event)
     reactions = [action.content for action in decision.actions if isinstance(action, React)]
@@ -110,13 +110,13 @@ def test_a_task_that_is_gone_cannot_be_worked_on() -> None:
     ("event", "wanted"),
     [
         (NEWS, None),
-        (BacklogEdited(comment=5, changed=("T-1",)), "rocket"),
-        (BacklogEdited(comment=6, changed=("T-1",)), None),
-        (BacklogRevised(comment=5, head_sha=SHA, text="", changed=("T-1",)), "rocket"),
-        (BacklogRevised(comment=5, head_sha=SHA, text=""), "confused"),
-        (TasksIncluded(comment=5, key="k", text="", changed=(("M-1", "T-2"),)), "rocket"),
-        (TasksIncluded(comment=5, key="k", text=""), "confused"),
-        (ActionFailed(action="a", what="edit_backlog", error="gone", comment=5), "confused"),
+        (BacklogEdited(key="comment-5", changed=("T-1",)), "rocket"),
+        (BacklogEdited(key="line-5", changed=("T-1",)), None),
+        (BacklogRevised(key="comment-5", head_sha=SHA, text="", changed=("T-1",)), "rocket"),
+        (BacklogRevised(key="comment-5", head_sha=SHA, text=""), "confused"),
+        (TasksIncluded(key="comment-5", text="", changed=(("M-1", "T-2"),)), "rocket"),
+        (TasksIncluded(key="comment-5", text=""), "confused"),
+        (ActionFailed(action="a", what="edit_backlog", error="gone", key="comment-5"), "confused"),
         (ActionFailed(action="a", what="edit_backlog", error="gone"), None),
     ],
 )
@@ -126,32 +126,42 @@ def test_a_change_of_the_file_is_done_when_it_stands_there(event: Event, wanted:
 
 
 def test_each_command_is_acknowledged_for_itself_and_once() -> None:
-    decision = promised(Decision(track=a_track(a_task(state="running", attempt=2))), 5, "plan")
-    decision = promised(decision, 6, "pull", a_task(attempt=1))
+    decision = promised(Decision(track=a_track(a_task(state="running", attempt=2))), "line-5", "plan")
+    decision = promised(decision, "comment-5", "pull", a_task(attempt=1))
     assert kept(decision, NEWS) == decision
     assert decision.track is not None
     opened = replace(decision, track=replace(decision.track, plan=PLAN))
     after = kept(opened, NEWS)
     assert after.track is not None
-    assert [owed.comment for owed in after.track.promised] == [6]
-    assert [a.id for a in after.actions if isinstance(a, React)] == [5]
+    assert [owed.key for owed in after.track.promised] == ["comment-5"]
+    assert [(a.subject, a.id) for a in after.actions if isinstance(a, React)] == [("line", 5)]
     assert kept(replace(after, actions=()), NEWS) == replace(after, actions=())
 
 
 def test_what_was_not_written_in_a_comment_gets_no_reaction() -> None:
     decision = Decision(track=a_track())
-    assert promised(decision, 0, "plan") == decision
-    assert promised(Decision(track=None), 5, "plan") == Decision(track=None)
+    assert promised(decision, "box-7-rebase-T-1-0", "plan") == decision
+    assert promised(Decision(track=None), "comment-5", "plan") == Decision(track=None)
 
 
 def test_the_status_comment_remembers_what_is_owed_and_whose_turn_each_box_has() -> None:
-    owed = (Promise(comment=5, until="plan"), Promise(comment=6, until="pull", task="T-1", attempt=2))
+    owed = (
+        Promise(key="comment-5", until="plan"),
+        Promise(key="line-6", until="pull", task="T-1", attempt=2),
+    )
     track = a_track(a_task(), promised=owed, ticks=(("rebase T-1", 2),))
     block = read_block(status(track, ()))
     assert block is not None
-    assert block.promised == ((5, "plan", "", 0), (6, "pull", "T-1", 2))
+    assert block.promised == (("comment-5", "plan", "", 0), ("line-6", "pull", "T-1", 2))
     remains = Remains(
         repo=track.repo, issue=12, block=block, written_at="", config=track.config, frozen=track.frozen
     )
     again = rebuilt(remains, NOW)
     assert (again.promised, again.ticks) == (owed, track.ticks)
+
+
+def test_a_block_of_before_named_comments_by_their_numbers() -> None:
+    text = status(a_track(promised=(Promise(key="comment-5", until="plan"),)), ())
+    block = read_block(text.replace('"comment-5"', "5"))
+    assert block is not None
+    assert block.promises() == (Promise(key="comment-5", until="plan"),)

@@ -63,6 +63,22 @@ async def test_the_bot_knows_which_comments_it_acknowledged(
     assert not await forge.reacted(repo, comment + 1000)
 
 
+async def test_what_is_said_on_lines_is_acknowledged_apart_from_comments(
+    forge: Forge, server: RunningForge, repo: Repo
+) -> None:
+    server.branch(repo.slug, "work")
+    pull = server.call("POST", f"/repos/{repo.slug}/pulls", {"title": "W", "head": "work", "base": "main"})
+    lines = [{"path": "work.txt", "line": 1, "body": text} for text in ("One", "Two")]
+    reviews = f"/repos/{repo.slug}/pulls/{pull['number']}/reviews"
+    review = server.call("POST", reviews, {"event": "COMMENT", "body": "See", "comments": lines})
+    one, two = (each["id"] for each in server.call("GET", f"{reviews}/{review['id']}/comments"))
+    assert await forge.react(repo, "line", one, "eyes")
+    assert await forge.reacted(repo, one, "line")
+    assert not await forge.reacted(repo, two, "line")
+    assert not await forge.reacted(repo, one)
+    assert not await forge.react(repo, "line", two + 1000, "eyes")
+
+
 @pytest.mark.parametrize("role", ["read", "triage", "write", "maintain", "admin"])
 async def test_a_person_s_role_is_asked(forge: Forge, server: RunningForge, repo: Repo, role: str) -> None:
     login = server.call("POST", "/_test/users", {"login": f"p-{repo.id}-{role}"})["login"]

@@ -47,7 +47,7 @@ class _World:
     async def bot_ids(self, _repo: Repo) -> frozenset[int]:
         return frozenset({1})
 
-    async def reacted(self, _repo: Repo, _comment: int) -> bool:
+    async def reacted(self, _repo: Repo, _comment: int, _place: str) -> bool:
         return False
 
     async def comment(self, _repo: Repo, comment: int) -> Comment:

@@ -48,7 +48,7 @@ class _World:
     async def comment(self, _repo: Repo, comment: int) -> Comment | None:
         return None if self.deleted else Comment(comment, "", DANA)
 
-    async def reacted(self, _repo: Repo, _comment: int) -> bool:
+    async def reacted(self, _repo: Repo, _comment: int, _place: str) -> bool:
         return False
 
     async def permission(self, _repo: Repo, _login: str) -> Role:

@@ -1,22 +1,27 @@
-"""Commands on lines of a pull request: a note names its line, anything else is left to people."""
+"""Commands on lines of a pull request: heard as any other, and a note names its line."""
 
 from dataclasses import dataclass
 from typing import cast
 
-from bot.core.actions import Decision, NoteRun, PostComment
+import pytest
+
+from bot.core.actions import Decision, NoteRun, PostComment, React, ReviseBacklog
 from bot.core.config import RepoConfig
-from bot.core.events import LineCommented
-from bot.core.track import Track
-from bot.core.values import Comment, Repo, Role
+from bot.core.events import BacklogRevised, LineCommented
+from bot.core.promises import kept
+from bot.core.track import Promise, Track
+from bot.core.values import Actor, Repo, Role
 from bot.handler import TrackReads
 from handlers import line_comment
-from tests.core.builders import DANA, NOW, REPO, a_task, a_track
+from tests.core.builders import DANA, NOW, REPO, SHA, a_task, a_track
+
+HELPER = Actor(77, "helper[bot]", True)
 
 
 @dataclass
 class _World:
     role: Role = "write"
-    answered: Comment | None = None
+    acknowledged: bool = False
     asked: int = 0
 
     @property
@@ -30,45 +35,96 @@ class _World:
     async def permission(self, _repo: Repo, _login: str) -> Role:
         return self.role
 
-    async def find_comment(self, _repo: Repo, _number: int, _marker: str) -> Comment | None:
-        return self.answered
+    async def bot_ids(self, _repo: Repo) -> frozenset[int]:
+        return frozenset()
+
+    async def reacted(self, _repo: Repo, _comment: int, place: str) -> bool:
+        assert place == "line"
+        return self.acknowledged
 
 
 def working(**changes: str) -> Track:
     return a_track(a_task(state="running", attempt=1, run=2, pull=14), **changes)
 
 
-async def say(body: str, world: _World | None = None, track: Track | None = None) -> Decision:
-    event = LineCommented(repo=REPO, number=14, comment=9, path="src/a.py", line=3, body=body, author=DANA)
+async def say(
+    body: str,
+    world: _World | None = None,
+    track: Track | None = None,
+    comment: int = 9,
+    author: Actor = DANA,
+) -> Decision:
+    event = LineCommented(
+        repo=REPO, number=14, comment=comment, path="src/a.py", line=3, body=body, author=author
+    )
     track = track or working()
     assert set(line_comment.HANDLER.keys(event)) <= set(track.keys())
     facts = await line_comment.gather(track, event, cast(TrackReads, world or _World()))
     return line_comment.decide(track, event, facts, NOW)
 
 
+def seen(decision: Decision) -> list[tuple[str, int, str]]:
+    return [(each.subject, each.id, each.content) for each in decision.actions if isinstance(each, React)]
+
+
+def answer(decision: Decision) -> str:
+    (said,) = [action for action in decision.actions if isinstance(action, PostComment)]
+    assert said.number == 14
+    return said.body
+
+
 async def test_a_note_on_a_line_is_told_with_the_line() -> None:
     decision = await say("/agent revise Use a set here.")
     (note,) = [action for action in decision.actions if isinstance(action, NoteRun)]
     assert note.note == "src/a.py:3: Use a set here."
-    (answer,) = [action for action in decision.actions if isinstance(action, PostComment)]
-    assert answer.number == 14
+    assert "The agent that works on `T-1` is told." in answer(decision)
+    assert seen(decision) == [("line", 9, "eyes"), ("line", 9, "rocket")]
+
+
+async def test_each_note_on_a_line_of_the_backlog_is_worked_in_and_acknowledged_for_itself() -> None:
+    track = a_track(state="review", backlog_pull=14)
+    notes = []
+    for comment in (9, 10):
+        decision = await say("/agent revise Split it.", track=track, comment=comment)
+        (note,) = [action for action in decision.actions if isinstance(action, ReviseBacklog)]
+        notes.append(note.key)
+        assert "Your note is being worked into #14." in answer(decision)
+        assert seen(decision) == [("line", comment, "eyes")]
+        assert decision.track is not None
+        track = decision.track
+    assert notes == ["line-9", "line-10"]
+    done = BacklogRevised(key="line-10", head_sha=SHA, text="", changed=("T-1",))
+    after = kept(Decision(track=track), done)
+    assert seen(after) == [("line", 10, "rocket")]
+    assert after.track is not None
+    assert after.track.promised == (Promise(key="line-9", until="file"),)
 
 
 async def test_what_is_no_command_costs_nothing_and_says_nothing() -> None:
     world = _World()
     assert (await say("Use a set here.", world)).actions == ()
-    assert (await say("/agent rebaes", world)).actions == ()
     assert world.asked == 0
 
 
+async def test_a_near_miss_is_answered_to_those_who_may_command() -> None:
+    decision = await say("/agent rebaes")
+    assert "There is no command `/agent rebaes`. Did you mean `/agent rebase`?" in answer(decision)
+    assert seen(decision) == [("line", 9, "confused")]
+    assert (await say("/agent rebaes", _World("read"))).actions == ()
+
+
 async def test_who_may_not_is_told_so() -> None:
-    (answer,) = (await say("/agent revise Use a set.", _World("read"))).actions
-    assert isinstance(answer, PostComment)
-    assert "`/agent revise` needs the role `write` here; yours is `read`." in answer.body
+    decision = await say("/agent revise Use a set.", _World("read"))
+    assert "`/agent revise` needs the role `write` here; yours is `read`." in answer(decision)
+    assert seen(decision) == [("line", 9, "confused")]
 
 
-async def test_a_track_that_was_lost_does_not_answer_twice() -> None:
+async def test_a_bot_that_nobody_named_is_told_what_it_would_need() -> None:
+    assert "its id is 77" in answer(await say("/agent stop", author=HELPER))
+
+
+@pytest.mark.parametrize("acknowledged", [True, False])
+async def test_a_track_that_was_lost_does_not_follow_twice(acknowledged: bool) -> None:
     lost = working(heard_until="2026-01-01T00:00:00Z")
-    known = _World(answered=Comment(1, "", DANA))
-    assert (await say("/agent revise Use a set.", known, lost)).actions == ()
-    assert (await say("/agent revise Use a set.", _World(), lost)).actions != ()
+    decision = await say("/agent revise Use a set.", _World(acknowledged=acknowledged), lost)
+    assert (decision.actions == ()) == acknowledged

@@ -22,7 +22,7 @@ def after(decision: Decision) -> Track:
 def asked_for(*names: str) -> Track:
     track = a_track(state="review", backlog_pull=13, backlog_sha=SHA)
     for name in names:
-        track = after(life_review.include(track, name, "dana", f"key-{name}", 0, NOW))
+        track = after(life_review.include(track, name, "dana", f"key-{name}", NOW))
     return track
 
 
@@ -36,14 +36,14 @@ def test_one_failed_inclusion_leaves_the_others_under_way() -> None:
     decision = happens(asked_for("M-1", "M-2"), failed)
     assert [each.name for each in after(decision).included] == ["M-2"]
     assert SyncPlan() in decision.actions
-    made = TasksIncluded(key="key-M-2", comment=0, text="Done.", head_sha=SHA, changed=(("M-2", "T-4"),))
+    made = TasksIncluded(key="key-M-2", text="Done.", head_sha=SHA, changed=(("M-2", "T-4"),))
     track = after(happens(after(decision), made))
     assert [(each.name, each.by, each.task) for each in track.included] == [("M-2", "dana", "T-4")]
     assert track.history[-1].why == "dana asked for it"
 
 
 def test_what_is_in_the_file_already_stays_known() -> None:
-    made = TasksIncluded(key="key-M-1", comment=0, text="Done.", head_sha=SHA, changed=(("M-1", "T-4"),))
+    made = TasksIncluded(key="key-M-1", text="Done.", head_sha=SHA, changed=(("M-1", "T-4"),))
     track = after(happens(asked_for("M-1"), made))
     failed = ActionFailed(action="7/x#2", what="include_tasks", error="no", key="key-M-1")
     assert after(happens(track, failed)).included == track.included

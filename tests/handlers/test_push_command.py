@@ -23,7 +23,7 @@ def waiting(id_: str, sha: str) -> Track:
 def say(body: str, track: Track) -> Decision:
     invocation = parse(body, ["push"])
     assert isinstance(invocation, Invocation)
-    asked = Asked(repo=REPO, number=12, is_pull=False, comment=5, actor=DANA, key="5")
+    asked = Asked(repo=REPO, number=12, is_pull=False, actor=DANA, key="comment-5")
     return called(track, asked, invocation, Given(role="write"), NOW).decision
 
 
@@ -73,6 +73,6 @@ def test_what_is_neither_a_task_nor_that_commit_is_named_and_pushes_nothing(body
 def test_it_is_done_when_it_is_pushed_and_not_before() -> None:
     decision = say("/agent push", waiting("T-1", LETTERS_FIRST))
     assert decision.track is not None
-    assert [(owed.comment, owed.until, owed.task) for owed in decision.track.promised] == [
-        (5, "branch", "T-1")
+    assert [(owed.key, owed.until, owed.task) for owed in decision.track.promised] == [
+        ("comment-5", "branch", "T-1")
     ]

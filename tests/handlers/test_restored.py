@@ -80,7 +80,7 @@ async def lost(track: Track) -> Decision:
 
 
 def owing(*comments: int) -> tuple[Promise, ...]:
-    return tuple(Promise(comment=comment, until="file") for comment in comments)
+    return tuple(Promise(key=f"comment-{comment}", until="file") for comment in comments)
 
 
 async def test_the_plan_is_read_back_from_its_file_and_its_boxes_stay() -> None:
@@ -91,7 +91,7 @@ async def test_the_plan_is_read_back_from_its_file_and_its_boxes_stay() -> None:
 
 
 async def test_what_was_taken_in_is_known_from_the_block_and_from_the_file() -> None:
-    noted = Included(name="M-2", task="T-9", by="dana", key="comment-5", comment=5)
+    noted = Included(name="M-2", task="T-9", by="dana", key="comment-5")
     decision = await lost(replace(REVIEW, included=(noted,)))
     assert decision.track is not None
     assert decision.track.included == (noted, Included(name="M-1", by="", key="", task="T-2"))
@@ -100,14 +100,13 @@ async def test_what_was_taken_in_is_known_from_the_block_and_from_the_file() -> 
 
 async def test_what_was_to_be_taken_in_is_written_in_unless_the_file_has_it() -> None:
     asked = tuple(
-        Included(name=name, by="dana", key=f"comment-{comment}", comment=comment)
-        for name, comment in (("M-1", 5), ("M-2", 6))
+        Included(name=name, by="dana", key=f"comment-{comment}") for name, comment in (("M-1", 5), ("M-2", 6))
     )
     decision = await lost(replace(REVIEW, included=asked, promised=owing(5, 6)))
     assert decision.track is not None
     assert [a for a in decision.actions if isinstance(a, IncludeTasks | React | PostComment)] == [
         React(repo=REPO, subject="comment", id=5, content="rocket"),
-        IncludeTasks(names=("M-2",), by="dana", key="comment-6", comment=6),
+        IncludeTasks(names=("M-2",), by="dana", key="comment-6"),
     ]
     assert decision.track.promised == owing(6)
 
@@ -115,21 +114,21 @@ async def test_what_was_to_be_taken_in_is_written_in_unless_the_file_has_it() ->
 @pytest.mark.parametrize("state", ["review", "paused"])
 async def test_a_note_of_which_nobody_knows_whether_it_was_worked_in_is_told(state: str) -> None:
     track = replace(REVIEW, state=state, resume_to="review" if state == "paused" else None)  # type: ignore[arg-type]
-    decision = await lost(replace(track, promised=(*owing(5), Promise(comment=6, until="plan"))))
+    decision = await lost(replace(track, promised=(*owing(5), Promise(key="comment-6", until="plan"))))
     assert decision.track is not None
-    assert decision.track.promised == (Promise(comment=6, until="plan"),)
+    assert decision.track.promised == (Promise(key="comment-6", until="plan"),)
     assert React(repo=REPO, subject="comment", id=5, content="confused") in decision.actions
     [said] = [a for a in decision.actions if isinstance(a, PostComment)]
     assert said.number == 13
     assert said.body == snapshot("""\
 <!-- gitwright:answer track=issue-12 -->
-<!-- gitwright-key: lost-5 -->
+<!-- gitwright-key: lost-comment-5 -->
 The bot's data was lost while a command was under way that changes the backlog's file; its comment bears 😕 now. See in #13 whether the file says it already, and give the command again if it does not.
 """)
 
 
 async def test_a_plan_that_is_made_anew_has_nothing_of_the_old_one_taken_in() -> None:
-    asked = Included(name="M-1", by="dana", key="comment-5", comment=5)
+    asked = Included(name="M-1", by="dana", key="comment-5")
     planning = a_track(state="planning", plan=PLAN, included=(asked,), promised=owing(5))
     decision = restored.decide(
         None, TrackLost(repo=REPO, issue=12, comment=41), restored.Facts(remains(planning)), NOW

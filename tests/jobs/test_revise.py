@@ -32,7 +32,7 @@ from tests.core.builders import GOOD, NOW, a_track
 LEFT_OUT = PlannedTask(key="cache", title="Cache the answers")
 TRACK = a_track(state="review", backlog_pull=13, base_sha="base", plan=MergedPlan(minority=(LEFT_OUT,)))
 FILE = f"{TRACK.folder}/BACKLOG.yaml"
-NOTE = ReviseBacklog(note="Not so urgent.", by="dana", comment=5)
+NOTE = ReviseBacklog(note="Not so urgent.", by="dana", key="line-5")
 COST = Usage(10, 5, 0.0, 1)
 
 

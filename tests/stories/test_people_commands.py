@@ -162,7 +162,10 @@ async def test_revise_works_a_note_into_the_file_and_keeps_what_people_wrote(
         text = await s.text(FILE, branch)
         mine = text.replace("title: Say goodbye\n", "title: Farewell, you  # our word\n")
         await s.put(FILE, mine, branch)
-        assert await s.asks(number, "/agent revise Name everybody, and count.") == snapshot("""\
+        assert await s.asks(number, "/agent revise Name everybody, and count.") == snapshot(
+            "Your note is being worked into #2."
+        )
+        assert read(await s.hears(number, "answer", 2)) == snapshot("""\
 Your note was worked into #2:
 
 - `T-1`: acceptance

@@ -14,7 +14,7 @@ _T = TypeVar("_T")
 PAUSES = (0.3, 0.9, 1.8)  # seconds before each look at what is not there yet
 MOST = 4_096  # names remembered
 _NAMED = re.compile(
-    r"/repos/[^/]+/[^/]+/((?:issues/comments|issues|pulls|check-runs|commits|git/commits)/\w+)(?:/[a-z-]+)?"
+    r"/repos/[^/]+/[^/]+/((?:issues/comments|pulls/comments|issues|pulls|check-runs|commits|git/commits)/\w+)(?:/[a-z-]+)?"
 )
 
 

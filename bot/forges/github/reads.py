@@ -10,12 +10,12 @@ import structlog
 
 from bot.core.attribution import noreply, noreply_host
 from bot.core.health import NEEDED, Standing, lacking
-from bot.core.ids import identity
+from bot.core.ids import Place, identity
 from bot.core.values import Check, Comment, Identity, Issue, Pull, Repo, ReviewComment, Role
 from bot.errors import BotError, ForgeError, NotFoundError
 from bot.forges.github import views
 from bot.forges.github.auth import LOGS, METADATA, READ, AppTokens, Permissions, PersonalToken
-from bot.forges.github.requests import GitHubRequests
+from bot.forges.github.requests import GitHubRequests, reactions_of
 from bot.forges.github.transport import Api
 from bot.ports import Capabilities, Installed
 
@@ -184,11 +184,11 @@ class GitHubReads(GitHubRequests):
         found = [views.read(views.IssueView, item).value() for item in items]
         return [issue.number for issue in found if not issue.is_pull]
 
-    async def reacted(self, repo: Repo, comment: int) -> bool:
+    async def reacted(self, repo: Repo, comment: int, place: Place = "comment") -> bool:
         """Tell whether the bot itself has acknowledged a comment with 👀, 🚀 or 😕."""
         ours = await self.bot_ids(repo)
         try:
-            items = await self._all(repo, f"/issues/comments/{comment}/reactions")
+            items = await self._all(repo, reactions_of(place, comment))
         except NotFoundError:
             return False
         found = [views.read(views.ReactionView, item) for item in items]

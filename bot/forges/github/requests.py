@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 from urllib.parse import quote
 
 import httpx
 
+from bot.core.ids import Place
 from bot.core.values import Repo
 from bot.errors import ArchivedError, ForgeError, LockedError, NotFoundError, UnreachableError
 from bot.forges.github import views
@@ -162,6 +163,12 @@ class GitHubRequests:
                 return False
             raise
         return True
+
+
+def reactions_of(subject: Literal["issue"] | Place, id_: int) -> str:
+    """Give the path of the reactions to an issue, to a comment, or to what is said on a line."""
+    below = {"issue": "issues", "comment": "issues/comments", "line": "pulls/comments"}
+    return f"/{below[subject]}/{id_}/reactions"
 
 
 def path_of(repo: Repo) -> str:

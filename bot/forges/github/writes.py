@@ -9,13 +9,14 @@ from urllib.parse import quote
 
 import httpx
 
-from bot.core.ids import identity
+from bot.core.ids import Place, identity
 from bot.core.values import Pull, Repo
 from bot.errors import ForgeError, LimitedError, NotFoundError, RetryableError
 from bot.forges.github import lag, views
 from bot.forges.github.auth import TALK, AppTokens, PersonalToken
 from bot.forges.github.checks import GitHubChecks
 from bot.forges.github.missed import SaidView, as_delivery
+from bot.forges.github.requests import reactions_of
 from bot.forges.github.transport import Api
 from bot.forges.github.views import cut
 from bot.ports import FailedDelivery, JsonDict, UnheardComment
@@ -64,14 +65,13 @@ class GitHubWrites(GitHubChecks):
             keep(self._comments, (repo.id, made.id), made.node_id)
         return made
 
-    async def react(self, repo: Repo, subject: Literal["issue", "comment"], id_: int, content: str) -> bool:
+    async def react(self, repo: Repo, subject: Literal["issue"] | Place, id_: int, content: str) -> bool:
         """Add a reaction; False where it cannot be had, which is never worth failing for.
 
         Raises LimitedError: that passes, and then whoever commanded shall see that it was heard.
         """
-        path = f"/issues/{id_}/reactions" if subject == "issue" else f"/issues/comments/{id_}/reactions"
         try:
-            await self._talk("POST", repo, path, {"content": content}, repeatable=True)
+            await self._talk("POST", repo, reactions_of(subject, id_), {"content": content}, repeatable=True)
         except LimitedError:
             raise
         except (ForgeError, RetryableError):

@@ -11,7 +11,7 @@ from typing import Literal
 
 from bot.core.attribution import FORMER
 from bot.core.health import Standing
-from bot.core.ids import identity
+from bot.core.ids import Place, identity
 from bot.core.values import (
     Actor,
     Check,
@@ -97,7 +97,7 @@ class LocalForge:
     async def labeled_issues(self, _repo: Repo, *_labels: str) -> list[int]:
         return []
 
-    async def reacted(self, _repo: Repo, _comment: int) -> bool:
+    async def reacted(self, _repo: Repo, _comment: int, _place: Place = "comment") -> bool:
         return False
 
     async def permission(self, _repo: Repo, _login: str) -> Role:
@@ -211,9 +211,7 @@ class LocalForge:
             raise NotFoundError(f"there is no comment {comment_id}")
         self.records.put_comment(replace(known, body=body))
 
-    async def react(
-        self, _repo: Repo, _subject: Literal["issue", "comment"], _id: int, _content: str
-    ) -> bool:
+    async def react(self, _repo: Repo, _subject: Literal["issue"] | Place, _id: int, _content: str) -> bool:
         return False
 
     async def ensure_label(self, _repo: Repo, _name: str, _color: str, _description: str) -> None:
