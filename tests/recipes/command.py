@@ -41,17 +41,17 @@ assert tasks.COMMAND in COMMANDS
 assert ("/agent tasks", "Lists the tasks.") in valid_now(TRACK)
 assert ("/agent tasks", "Lists the tasks.") not in valid_now(None)
 
-reaction, text = said("/agent tasks", "read")
+reaction, text = said("/agent tasks", "write")
 assert reaction == "eyes"
 assert "| `T-1` | Say goodbye |" in text
 assert text.startswith("<!-- gitwright:answer track=issue-1 -->\n<!-- gitwright-key: comment-5 -->\n")
-assert "`/agent tasks` means nothing now" in said("/agent tasks", "read", None)[1]
+assert "`/agent tasks` means nothing now" in said("/agent tasks", "write", None)[1]
 
 reaction, text = said("/agent tasks", "none")
 assert reaction == "confused"
-assert "`/agent tasks` needs the role `read` here; yours is `none`." in text
+assert "`/agent tasks` needs the role `write` here; yours is `none`." in text
 
-row = "| `/agent tasks` | Lists the tasks. | `read` | `/agent tasks` |"
+row = "| `/agent tasks` | Lists the tasks. | `write` | `/agent tasks` |"
 assert row in said("/agent help", "write")[1]
 assert "Did you mean `/agent tasks`?" in said("/agent task", "write")[1]
 print("done")
