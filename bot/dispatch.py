@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -29,17 +27,18 @@ from bot.core.life_hold import held
 from bot.core.promises import kept
 from bot.core.sanitize import escape
 from bot.core.snapshot import heard
-from bot.core.track import HELD, OPEN_PULL, TRACKS, Track
+from bot.core.track import HELD, TRACKS, Track
 from bot.engine import small_ids
+from bot.engine.beside import AsksFirstError
 from bot.engine.store import Commit, Delivery, NewAction, NewTimer, Parked, Store, TrackEvent
 from bot.errors import BotError, LimitedError, RetryableError, UnreachableError
-from bot.handler import Handler, Reads, RepoHandler, Unfinished
-from bot.ports import Clock, JsonDict, Look
+from bot.handler import Handler, Reads, RepoHandler
+from bot.ports import Clock, JsonDict
 from bot.repository_lines import RepositoryLines, new_actions
+from bot.stored_reads import Mark, StoredReads
 
 _log = structlog.get_logger(__name__)
 
-BUNCH = 0.4  # seconds in which what several pull requests of a track tell is waited for
 PARK = (2.0, 5.0, 15.0, 60.0, 300.0, 900.0)  # seconds until an event that could not be decided is tried again
 TRIES = 24  # with the waits above some four hours: an outage of the forge loses nothing
 Told = ForgeEvent | RepositoriesAdded | InstallationChanged  # what a delivery can be read as
@@ -66,7 +65,7 @@ class Dispatcher:
     clock: Clock
     recall: Recall | None = None
     repo_handlers: Sequence[RepoHandler[Any, Any]] = ()
-    marks: dict[str, _Mark] = field(default_factory=dict)
+    marks: dict[str, Mark] = field(default_factory=dict)
     patience: float = 0.0  # seconds that good news of checks waits for more
 
     @property
@@ -79,13 +78,32 @@ class Dispatcher:
     # --- from a delivery to tracks and repositories ----------------------------------------------
 
     async def route(self, delivery: Delivery) -> list[TrackEvent]:
-        """Find the tracks and repositories that a delivery concerns; none is an answer too."""
+        """Find the tracks and repositories that a delivery concerns; none is an answer too.
+
+        AsksFirstError where the forge has to say whether the database lost a track.
+        """
         event = self.parse(delivery)
         if event is None:
             return []
+        each = await self._each(event)
+        for one in each:
+            if (line := await self._unknown(one)) is not None:
+                raise AsksFirstError(line, lambda: self._asked(delivery, each))
+        return await self._routed(delivery, each)
+
+    async def _asked(self, delivery: Delivery, events: Sequence[ForgeEvent]) -> list[TrackEvent]:
+        """Take up again what the database has lost, before it is decided what the events mean."""
+        for event in events:
+            if self.recall is not None and await self._unknown(event) is not None:
+                handler = self.handler(event)
+                begins = isinstance(event, IssueLabeled) or handler.begins_anew(event)
+                await self.recall(event, self.drain, begins=begins)
+        return await self._routed(delivery, events)
+
+    async def _routed(self, delivery: Delivery, events: Sequence[ForgeEvent]) -> list[TrackEvent]:
         routed: list[tuple[str, ForgeEvent]] = []
-        for each in await self._each(event):
-            if any(handler.event is type(each) for handler in self.handlers):
+        for each in events:
+            if self._handled(each):
                 routed += await self._tracks(each)
             if self._lines.concern(each):
                 routed.append((repository_line(each.repo.id), each))
@@ -93,6 +111,9 @@ class Dispatcher:
             TrackEvent(track=key, id=f"{delivery.id}/{key}", event=EVENTS.dump_python(happened, mode="json"))
             for key, happened in routed
         ]
+
+    def _handled(self, event: ForgeEvent) -> bool:
+        return any(handler.event is type(event) for handler in self.handlers)
 
     async def _each(self, event: Told) -> Sequence[ForgeEvent]:
         """Give the events of a delivery that tells of many repositories."""
@@ -103,7 +124,6 @@ class Dispatcher:
 
     async def _tracks(self, event: ForgeEvent) -> list[tuple[str, ForgeEvent]]:
         """Find the tracks that an event concerns, and what it is to each of them."""
-        await self._recalled(event)
         routed = await self._opening(event) if self.handler(event).opens(event) is not None else []
         if routed:
             return routed
@@ -112,18 +132,17 @@ class Dispatcher:
             found.update(dict.fromkeys(await self.store.tracks_by_key(event.repo.id, key)))
         return [(key, event) for key in found]
 
-    async def _recalled(self, event: ForgeEvent) -> None:
-        """Take up again what the database has lost, before it is decided what the event means."""
+    async def _unknown(self, event: ForgeEvent) -> str | None:
+        """Name what an event is about, if no track of that is known; None where there is nothing to ask."""
+        if self.recall is None or not self._handled(event):
+            return None
         handler = self.handler(event)
         issue = handler.opens(event)
         keys = handler.keys(event) or ((f"issue:{issue}",) if issue is not None else ())
-        if self.recall is None or not keys:
-            return
         for key in keys:
             if await self.store.tracks_by_key(event.repo.id, key):
-                return
-        begins = isinstance(event, IssueLabeled) or handler.begins_anew(event)
-        await self.recall(event, self.drain, begins=begins)
+                return None
+        return f"{event.repo.id}/{keys[0]}" if keys else None
 
     async def _opening(self, event: ForgeEvent) -> list[tuple[str, ForgeEvent]]:
         """Give the newest track of the issue, and the next one where the event may begin a round of its own."""
@@ -196,7 +215,9 @@ class Dispatcher:
                 key, row, version, Decision(track=track), (await self._among_others(key, track))[1]
             )
             return
-        facts = await handler.gather(track, event, _TrackReads(self, row))
+        facts = await handler.gather(
+            track, event, StoredReads(self.reads, self.store, row, self.marks, self.patience)
+        )
         # Leases of other tracks change more often than the track: decided again from the same facts, they cost no call.
         for _ in range(LEASE_TRIES):
             track, seen = await self._among_others(key, track)
@@ -283,51 +304,6 @@ class Dispatcher:
         said = messages.answer(id_, row.id, text, "problem")
         actions = (PostComment(repo=repo, number=number, body=said),) if repo else ()
         await self._commit(key, row, version, Decision(track=track, actions=actions), seen)
-
-
-@dataclass(frozen=True, slots=True)
-class _Mark:
-    """The last event that a track had when its pull requests were looked at, and when that was (`time.monotonic`)."""
-
-    newest: int
-    at: float
-
-
-class _TrackReads:
-    """Adds what the store knows to what can be read of a repository."""
-
-    def __init__(self, dispatcher: Dispatcher, row: TrackEvent) -> None:
-        self._row, self._marks, self.patience = row, dispatcher.marks, dispatcher.patience
-        repository = dispatcher.reads
-        self.forge, self.config = repository.forge, repository.config
-        self.file, self.backlog, self.paths = repository.file, repository.backlog, repository.paths
-        self._store = dispatcher.store
-
-    async def look(self, track: Track) -> Look:
-        open_ = [task for task in track.tasks if task.pull and task.state in OPEN_PULL]
-        if self.forge.capabilities.graphql and len(open_) > 1:
-            await asyncio.sleep(
-                BUNCH
-            )  # checks end, and people merge, in bunches: one look tells of all of them
-        mark = self._marks.get(self._row.track)
-        if mark is None or self._row.seq > mark.newest:
-            newest = await self._store.newest_event(self._row.track)
-            mark = self._marks[self._row.track] = _Mark(newest, time.monotonic())
-        return Look(mark.at, tuple(task.pull for task in open_ if task.pull))
-
-    async def unfinished(self, track: str) -> tuple[Unfinished, ...]:
-        sessions = {each.task for each in await self._store.sessions(track) if each.deleted_at is None}
-        return tuple(
-            Unfinished(
-                kind=row.kind,
-                task=row.action.get("task"),
-                tries=row.try_,
-                until=row.not_before if row.state == "new" else None,
-                error=row.error or "",
-                session=row.action.get("task") in sessions,
-            )
-            for row in await self._store.open_actions(track)
-        )
 
 
 def _issue(key: str) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from bot import points
+from bot.engine.beside import Ask, AsksFirstError, Beside
 from bot.engine.rows import Delivery, OutboxRow, TrackEvent
 from bot.engine.store import Store
 from bot.errors import RetryableError
@@ -60,6 +61,7 @@ class Runner:
         self._waiting: dict[
             str, tuple[int, float]
         ] = {}  # deliveries not routable yet: how often tried, when again
+        self._beside = Beside(self._route_by, self._wait, self.wake)
         self._submitted: dict[str, str] = {}  # track -> what its last job was started for
 
     @property
@@ -78,6 +80,7 @@ class Runner:
             self._loop.cancel()
             await asyncio.wait({self._loop}, timeout=grace)
             self._loop = None
+        await self._beside.stop(grace)
         await self._engine.stop(grace)
 
     def wake(self) -> None:
@@ -120,27 +123,42 @@ class Runner:
         return bool(fired) or len(deliveries) == BATCH or len(actions) == BATCH
 
     def _put_off(self) -> list[str]:
-        """List the deliveries that it is too early to try again; those behind them go on."""
+        """List the deliveries that it is too early to try again, or that are asked about; those behind them go on."""
         now = self._clock.now().timestamp()
         # What has been due for long was routed by another process.
         self._waiting = {id_: one for id_, one in self._waiting.items() if one[1] > now - RESCAN_SECONDS}
-        return [id_ for id_, (_, again) in self._waiting.items() if again > now]
+        return [*(id_ for id_, (_, again) in self._waiting.items() if again > now), *self._beside.ids()]
 
     async def _route_one(self, delivery: Delivery) -> None:
-        tries, _ = self._waiting.pop(delivery.id, (0, 0.0))
         try:
-            events = await self._route(delivery)
+            await self._route_by(delivery, lambda: self._route(delivery))
+        except AsksFirstError as asks:
+            self._beside.add(delivery, asks)
+
+    async def _route_by(self, delivery: Delivery, route: Ask) -> float | None:
+        """Route a delivery; gives the seconds until it is tried again where that cannot be done now."""
+        try:
+            events = await route()
+        except AsksFirstError:
+            raise
         except RetryableError as error:
+            tries, _ = self._waiting.get(delivery.id, (0, 0.0))
             wait = error.after or min(self._poll * 2 ** min(tries, 10), RESCAN_SECONDS)
             log.warning("delivery_waits id=%s seconds=%.1f error=%s", delivery.id, wait, error)
-            self._waiting[delivery.id] = (tries + 1, self._clock.now().timestamp() + wait)
-            return
+            self._wait(delivery, wait)
+            return wait
         except Exception as error:  # an outermost edge: what cannot be routed is kept and named
             # One delivery that cannot be understood must not hold up those behind it.
             log.exception("delivery_rejected id=%s event=%s", delivery.id, delivery.event)
             await self._store.reject(delivery.id, f"{type(error).__name__}: {error}")
-            return
-        await self._store.route(delivery.id, events)
+        else:
+            await self._store.route(delivery.id, events)
+        self._waiting.pop(delivery.id, None)
+        return None
+
+    def _wait(self, delivery: Delivery, seconds: float) -> None:
+        tries, _ = self._waiting.get(delivery.id, (0, 0.0))
+        self._waiting[delivery.id] = (tries + 1, self._clock.now().timestamp() + seconds)
 
     async def _submit_tracks(self) -> None:
         waiting = await self._store.tracks_with_events()

@@ -1,0 +1,91 @@
+"""Owns routing what the forge has to be asked about first: beside the loop, which waits for nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+
+from bot.engine.rows import Delivery, TrackEvent
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = 8  # lines; the forge's calls have a limit of their own
+ERROR_PAUSE_SECONDS = 1.0
+
+Ask = Callable[[], Awaitable[Sequence[TrackEvent]]]
+
+
+class AsksFirstError(Exception):
+    """Raised by a route that cannot tell without the forge: `ask` asks and routes.
+
+    Deliveries of the same `line` are asked about one after the other, in the order they came.
+    """
+
+    def __init__(self, line: str, ask: Ask) -> None:
+        super().__init__(line)
+        self.line, self.ask = line, ask
+
+
+class Beside:
+    """Keeps a task for each line that has something to ask.
+
+    `one` routes a delivery, and gives the seconds that it has to wait where that cannot be done now; those behind it
+    in its line wait as long.
+    """
+
+    def __init__(
+        self,
+        one: Callable[[Delivery, Ask], Awaitable[float | None]],
+        put_off: Callable[[Delivery, float], None],
+        done: Callable[[], None],
+    ) -> None:
+        self._one, self._put_off, self._done = one, put_off, done
+        self._lines: dict[str, deque[tuple[Delivery, Ask]]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._at_once = asyncio.Semaphore(AT_ONCE)
+
+    def add(self, delivery: Delivery, error: AsksFirstError) -> None:
+        """Take a delivery to the end of its line."""
+        if error.line in self._lines:
+            self._lines[error.line].append((delivery, error.ask))
+            return
+        self._lines[error.line] = deque([(delivery, error.ask)])
+        task = asyncio.create_task(self._run(error.line), name=f"route {error.line}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def ids(self) -> list[str]:
+        """List the deliveries that are here."""
+        return [delivery.id for line in self._lines.values() for delivery, _ in line]
+
+    async def stop(self, grace: float) -> None:
+        """Interrupt all; what was not routed is still stored as it came."""
+        tasks = set(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=grace)
+
+    async def _run(self, line: str) -> None:
+        waiting = self._lines[line]
+        try:
+            async with self._at_once:
+                await self._route(waiting)
+        # Whatever failed, the deliveries are stored: the loop routes them again.
+        except Exception:
+            log.exception("line_failed line=%s", line)
+            await asyncio.sleep(ERROR_PAUSE_SECONDS)
+        finally:
+            del self._lines[line]
+            self._done()
+
+    async def _route(self, waiting: deque[tuple[Delivery, Ask]]) -> None:
+        while waiting:
+            wait = await self._one(*waiting[0])
+            waiting.popleft()
+            if wait is not None:
+                for delivery, _ in waiting:
+                    self._put_off(delivery, wait)
+                waiting.clear()
