@@ -60,6 +60,16 @@ class Cast:
         names = dict.fromkeys(model for role in roles for model in self.named(config, role).models)
         return {name: self._problem(name) for name in names}
 
+    def unusable(self, config: RepoConfig) -> dict[str, str]:
+        """Say of each role that has no usable model what its models lack; an agent that plans needs none for that."""
+        roles: tuple[Role, ...] = ("backlog",) if self.settings.planning_agent else ("planning", "backlog")
+        found: dict[str, str] = {}
+        for role in roles:
+            wrong = {name: self._problem(name) for name in self.named(config, role).models}
+            if all(wrong.values()):
+                found.update(wrong)
+        return found
+
     def _problem(self, model: str) -> str:
         if model == SCRIPTED:
             return "" if self.settings.script else "it needs a script, GITWRIGHT_SCRIPT"

@@ -27,7 +27,7 @@ class ProposeSettingsJob:
     most: int
     usual: RepoConfig  # what holds in a repository without settings, the operator's included
     agents: Callable[[RepoConfig], Mapping[str, tuple[str, str]]]  # agent -> what is wrong, what to do
-    models: Callable[[RepoConfig], Mapping[str, str]]  # model -> what is wrong
+    models: Callable[[RepoConfig], Mapping[str, str]]  # model without which a role has none -> what is wrong
 
     async def __call__(self, action: ProposeSettings) -> None:
         if action.place > self.most:
@@ -62,9 +62,7 @@ class ProposeSettingsJob:
             for name, (wrong, remedy) in self.agents(self.usual).items()
             if wrong
         ]
-        found = self.models(self.usual)
-        # While one of them can be used, the track goes on with it.
-        models = [f"model `{name}`: {wrong}" for name, wrong in found.items()] if all(found.values()) else []
+        models = [f"model `{name}`: {wrong}" for name, wrong in self.models(self.usual).items()]
         agent = self.usual.agent if isinstance(self.usual.agent, str) else "custom"
         return onboarding.offer_body(agent, [*agents, *models])
 

@@ -116,7 +116,7 @@ def _offer(parts: Parts) -> ProposeSettingsJob:
     cast = Cast(parts.settings, parts.script)
     usual = parts.repositories.override(RepoConfig())
     return ProposeSettingsJob(
-        parts.forge, parts.settings.onboarding_pulls, usual, crew.problems, cast.problems
+        parts.forge, parts.settings.onboarding_pulls, usual, crew.problems, cast.unusable
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from bot.core.config import PLANNERS, RepoConfig
 from bot.jobs.cast import Cast
 from bot.settings import load_settings
@@ -14,3 +16,18 @@ def test_the_planners_are_those_that_the_settings_name() -> None:
         "smallest",
         "tests",
     ]
+
+
+def test_a_role_lacks_models_only_where_none_of_its_own_can_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("GOOGLE_API_KEY", "GEMINI_API_KEY", "OPENAI_API_KEY", "ANTHROPIC_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    models = '{"planning": ["google:gemini-9", "openai:gpt"], "backlog": ["anthropic:claude"]}'
+    cast = Cast(load_settings(None, token="t", webhook_secret="w", models=models))
+    assert list(cast.unusable(RepoConfig())) == ["google:gemini-9", "openai:gpt", "anthropic:claude"]
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    assert list(cast.unusable(RepoConfig())) == ["anthropic:claude"], "the other one plans"
+    monkeypatch.delenv("OPENAI_API_KEY")
+    by_agent = Cast(
+        load_settings(None, token="t", webhook_secret="w", models=models, planning_agent="opencode")
+    )
+    assert list(by_agent.unusable(RepoConfig())) == ["anthropic:claude"]
