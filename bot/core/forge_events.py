@@ -132,6 +132,7 @@ class IssueUnlabeled:
     label: str
     actor: Actor
     at: str = ""  # the forge's time of it, ISO 8601, UTC
+    labels: tuple[str, ...] | None = None  # of the issue, as far as the delivery tells
     kind: Literal["issue_unlabeled"] = "issue_unlabeled"
 
 
@@ -140,6 +141,7 @@ class IssueEdited:
     repo: Repo
     issue: int
     actor: Actor
+    labels: tuple[str, ...] | None = None  # of the issue, as far as the delivery tells
     kind: Literal["issue_edited"] = "issue_edited"
 
 
@@ -149,6 +151,7 @@ class IssueClosed:
     issue: int
     actor: Actor
     at: str = ""  # the forge's time of it, ISO 8601, UTC
+    labels: tuple[str, ...] | None = None  # of the issue, as far as the delivery tells
     kind: Literal["issue_closed"] = "issue_closed"
 
 
@@ -158,6 +161,7 @@ class IssueReopened:
     issue: int
     actor: Actor
     at: str = ""  # the forge's time of it, ISO 8601, UTC
+    labels: tuple[str, ...] | None = None  # of the issue, as far as the delivery tells
     kind: Literal["issue_reopened"] = "issue_reopened"
 
 
@@ -169,6 +173,7 @@ class IssueGone:
     issue: int
     how: Literal["deleted", "transferred"]
     actor: Actor
+    labels: tuple[str, ...] | None = None  # of the issue, as far as the delivery tells
     kind: Literal["issue_gone"] = "issue_gone"
 
 

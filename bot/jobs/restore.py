@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from bot import urgency
 from bot.core import messages
 from bot.core.events import (
     EVENTS,
@@ -18,6 +19,12 @@ from bot.core.events import (
     CommentCreated,
     CommentEdited,
     ForgeEvent,
+    IssueClosed,
+    IssueEdited,
+    IssueGone,
+    IssueLabeled,
+    IssueReopened,
+    IssueUnlabeled,
     LineCommented,
     PullClosed,
     PullEdited,
@@ -45,6 +52,7 @@ from bot.ports import Forge, JsonDict
 _log = structlog.get_logger(__name__)
 
 Drain = Callable[[JsonDict], Awaitable[None]]
+_ISSUE_CHANGED = (IssueUnlabeled, IssueEdited, IssueClosed, IssueReopened, IssueGone)
 _OF_A_TRACK = frozenset(
     {"status", "plan", "receipt"}
 )  # kinds of texts that only a track that has begun leaves
@@ -65,13 +73,29 @@ class Recall:
     async def __call__(self, event: ForgeEvent, drain: Drain, *, begins: bool = False) -> None:
         """See that the tracks which an event may be about, or `begins`, are known; RetryableError where that waits."""
         try:
-            issue = await self._issue(event)
-            if issue is not None:
-                await self._issue_known(event.repo, issue, drain, begins=begins)
-            elif isinstance(event, Pushed) and event.branch == event.repo.default_branch:
-                await self.repository(event.repo, drain)
+            with urgency.can_wait(not begins):  # anybody can comment on old issues, or close theirs
+                if await self._may_be_about_one(event):
+                    await self._look(event, drain, begins=begins)
         except NotFoundError as error:  # the App was taken off it meanwhile: what nobody knows stays unknown
             _log.warning("nothing_recalled", repo=event.repo.slug, error=str(error))
+
+    async def _look(self, event: ForgeEvent, drain: Drain, *, begins: bool) -> None:
+        issue = await self._issue(event)
+        if issue is not None:
+            await self._issue_known(event.repo, issue, drain, begins=begins)
+        elif isinstance(event, Pushed) and event.branch == event.repo.default_branch:
+            await self.repository(event.repo, drain)
+
+    async def _may_be_about_one(self, event: ForgeEvent) -> bool:
+        """Say whether a track can be where something happened: while one lives, its issue bears a label of ours."""
+        if isinstance(event, IssueLabeled):
+            config, _ = await self.reads.config(event.repo)
+            return event.label == config.labels.trigger
+        labels = event.labels if isinstance(event, _ISSUE_CHANGED) else None
+        if not labels:
+            return labels is None
+        config, _ = await self.reads.config(event.repo)
+        return not set(messages.labels(config)).isdisjoint(labels)
 
     async def sweep(self) -> None:
         """Look through every repository that the bot is installed on, once in the life of a database."""

@@ -10,13 +10,16 @@ from typing import Any, cast
 
 import pytest
 
+from bot import urgency
 from bot.core.config import RepoConfig
 from bot.core.events import (
     ChecksCompleted,
     CommentCreated,
     ForgeEvent,
     IssueClosed,
+    IssueEdited,
     IssueLabeled,
+    IssueUnlabeled,
     PullClosed,
     Pushed,
 )
@@ -64,6 +67,7 @@ class AskedForge:
     since: list[datetime] = field(default_factory=list)
     about: Issue | None = LABELED
     unheard: list[UnheardComment] = field(default_factory=list)
+    could_wait: list[bool] = field(default_factory=list)  # whether comments were
     heard: list[datetime] = field(default_factory=list)  # since when it was asked for commands
     capabilities: Capabilities = field(default_factory=Capabilities)
     limited: set[int] = field(default_factory=set)  # numbers of issues for which no calls are left
@@ -82,6 +86,7 @@ class AskedForge:
 
     async def comments(self, _repo: Repo, number: int) -> list[Comment]:
         self.asked.append(f"comments of {number}")
+        self.could_wait.append(urgency.waits())
         return self.said
 
     async def labeled_issues(self, repo: Repo, *labels: str) -> list[int]:
@@ -260,6 +265,37 @@ async def test_what_begins_a_track_looks_again_after_a_start(store: Store, tmp_p
         assert await is_first(restarted, a_track(), "status")
     finally:
         await restarted.close()
+
+
+UNLABELED = IssueUnlabeled(repo=REPO, issue=12, label="agent:working", actor=DANA)
+
+
+@pytest.mark.parametrize(
+    ("event", "asks"),
+    [
+        (IssueClosed(repo=REPO, issue=12, actor=DANA, labels=()), False),
+        (IssueEdited(repo=REPO, issue=12, actor=DANA, labels=("bug", "agent:plan")), False),
+        (IssueClosed(repo=REPO, issue=12, actor=DANA, labels=("bug", "agent:working")), True),
+        (replace(UNLABELED, labels=("bug", "agent:working")), True),  # the one that was taken off counts
+        (IssueClosed(repo=REPO, issue=12, actor=DANA), True),  # nobody says
+        (IssueLabeled(repo=REPO, issue=12, label="bug", actor=DANA), False),
+        (LABEL, True),
+    ],
+)
+async def test_what_can_be_about_no_track_costs_no_call(store: Store, event: ForgeEvent, asks: bool) -> None:
+    forge = AskedForge()
+    await recall(store, forge)(event, _Drained(store), begins=isinstance(event, IssueLabeled))
+    assert (forge.asked == ["comments of 12"]) == asks
+    assert asks or forge.asked == []
+
+
+@pytest.mark.parametrize("begins", [True, False])
+async def test_only_what_begins_a_track_may_use_the_calls_that_are_kept_for_people(
+    store: Store, begins: bool
+) -> None:
+    forge = AskedForge()
+    await recall(store, forge)(LABEL, _Drained(store), begins=begins)
+    assert forge.could_wait == [not begins]
 
 
 async def test_a_status_comment_of_somebody_else_is_nothing(store: Store) -> None:
