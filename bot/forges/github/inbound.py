@@ -26,7 +26,7 @@ from bot.core.events import (
     ReviewSubmitted,
 )
 from bot.core.values import Repo
-from bot.forges.github import inbound_checks
+from bot.forges.github import inbound_checks, views
 from bot.forges.github.inbound_comments import comment_created, comment_edited, line_commented
 from bot.forges.github.inbound_repositories import (
     changes_settings,
@@ -34,20 +34,15 @@ from bot.forges.github.inbound_repositories import (
     repositories_added,
     repository_changed,
 )
-from bot.forges.github.inbound_views import Id, IssueShown, Payload, User, View
+from bot.forges.github.inbound_views import Id, IssueShown, Payload
+from bot.forges.github.views import BranchView, LabelView, UserView, View
 
 Inbound = ForgeEvent | RepositoriesAdded | InstallationChanged
 
 NO_SHA = "0" * 40  # how a push names a branch that is not there
 
 
-class _Label(View):
-    name: str
-
-
-class _Branch(View):
-    ref: str
-    sha: str
+class _Branch(BranchView):
     repo: Id | None = None
 
 
@@ -61,7 +56,7 @@ class _Pull(View):
 
 class _IssueHappened(Payload):
     issue: IssueShown
-    label: _Label | None = None
+    label: LabelView | None = None
 
 
 class _PullHappened(Payload):
@@ -73,7 +68,7 @@ class _Review(View):
     state: str
     submitted_at: str | None = None
     body: str | None = None
-    user: User | None = None
+    user: UserView | None = None
 
 
 class _ReviewHappened(Payload):
@@ -183,7 +178,7 @@ def _review_submitted(data: object, _app: int | None) -> ForgeEvent | None:
         review=review.id,
         state=review.state.lower(),
         body=review.body or "",
-        author=(review.user or User()).actor(),
+        author=views.actor(review.user),
         head_branch=pull.head.ref,
         at=review.submitted_at or "",
     )

@@ -14,8 +14,8 @@ from bot.core.events import (
     SuiteAskedAgain,
     WorkflowEnded,
 )
-from bot.forges.github.inbound_views import Id, Payload, View
-from bot.forges.github.views import OWN_CHECKS
+from bot.forges.github.inbound_views import Id, Payload
+from bot.forges.github.views import OWN_CHECKS, View
 
 
 class _Pull(View):

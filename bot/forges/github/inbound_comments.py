@@ -7,13 +7,14 @@ from pydantic import Field
 from bot.core import boxes
 from bot.core.events import BoxesTicked, CommentCreated, CommentEdited, LineCommented
 from bot.core.ids import parse_marker
-from bot.forges.github.inbound_views import Id, IssueShown, Payload, User, View
+from bot.forges.github.inbound_views import Id, IssueShown, Payload
+from bot.forges.github.views import UserView, View, actor
 
 
 class _Comment(View):
     id: int
     body: str | None = None
-    user: User | None = None
+    user: UserView | None = None
     created_at: str = ""
 
 
@@ -41,7 +42,7 @@ class _OnLine(View):
     line: int | None = None
     original_line: int | None = None
     body: str | None = None
-    user: User | None = None
+    user: UserView | None = None
 
 
 class _Head(View):
@@ -72,7 +73,7 @@ def line_commented(data: object, _app: int | None) -> LineCommented | None:
         path=said.path,
         line=said.line or said.original_line,
         body=said.body or "",
-        author=(said.user or User()).actor(),
+        author=actor(said.user),
         head_branch=pull.head.ref,
     )
 
@@ -89,7 +90,7 @@ def comment_created(data: object, _app: int | None) -> CommentCreated | None:
         is_pull=view.issue.pull_request is not None,
         comment=view.comment.id,
         body=view.comment.body or "",
-        author=(view.comment.user or User()).actor(),
+        author=actor(view.comment.user),
         text=view.issue.text(view.comment.created_at),
     )
 
@@ -111,7 +112,7 @@ def comment_edited(data: object, _app: int | None) -> BoxesTicked | CommentEdite
             number=view.issue.number,
             comment=comment.id,
             track=marker.track,
-            author=(comment.user or User()).actor(),
+            author=actor(comment.user),
             actor=view.actor(),
             ticked=tuple(map(str, ticked)),
             unticked=tuple(map(str, unticked)),

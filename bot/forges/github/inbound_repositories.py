@@ -8,7 +8,7 @@ from bot.core import config
 from bot.core.forge_events import RepositoriesAdded
 from bot.core.repo_events import How, InstallationChanged, RepositoryChanged
 from bot.core.values import Repo
-from bot.forges.github.inbound_views import Payload
+from bot.forges.github.inbound_views import Id, Payload
 from bot.forges.github.views import View
 
 MOST_COMMITS = 2048  # of which GitHub names the files in the delivery of a push
@@ -20,12 +20,8 @@ class _Added(View):
     private: bool = True
 
 
-class _Installation(View):
-    id: int
-
-
 class _Installed(View):
-    installation: _Installation
+    installation: Id
     repositories: tuple[_Added, ...] = ()  # of a new installation
     repositories_added: tuple[_Added, ...] = ()  # to one that there was
 

@@ -2,25 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
-
 from bot.core.events import IssueText
 from bot.core.values import Actor, Repo
-
-
-class View(BaseModel):
-    """Only what we read; GitHub adds fields and older servers lack some."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-
-class User(View):
-    id: int = 0
-    login: str = "ghost"
-    type: str = "User"
-
-    def actor(self) -> Actor:
-        return Actor(self.id, self.login, self.type == "Bot")
+from bot.forges.github.views import UserView, View, actor
 
 
 class Account(View):
@@ -59,7 +43,7 @@ class IssueShown(View):
 class Payload(View):
     action: str | None = None
     repository: Repository | None = None
-    sender: User | None = None
+    sender: UserView | None = None
     installation: Id | None = None
 
     def repo(self) -> Repo | None:
@@ -80,4 +64,4 @@ class Payload(View):
         )
 
     def actor(self) -> Actor:
-        return (self.sender or User()).actor()
+        return actor(self.sender)
