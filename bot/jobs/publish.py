@@ -53,6 +53,24 @@ class Publisher:
         return made
 
 
+async def published(mirror: Mirror, sha: str, base: str, head: str) -> str:
+    """Find a commit on a branch that began at `base`, as it was made here or as the forge signed it.
+
+    Gives its sha there; empty where it is not, or nothing is known of the head. People may have gone on from it.
+    """
+    if head == sha:
+        return sha
+    if await mirror.resolve(head) is None:
+        return ""
+    if await mirror.merge_base(sha, head) == sha:
+        return sha
+    tree = await mirror.write_tree(sha, {})
+    for commit in await mirror.commits(base, head):
+        if await mirror.write_tree(commit.sha, {}) == tree:
+            return commit.sha
+    return ""
+
+
 async def _commit(mirror: Mirror, sha: str) -> SignedCommit:
     """Put what no branch of the forge holds yet into one commit on what it does hold, the tree as it was verified."""
     unpublished = {commit.sha: commit.parents for commit in await mirror.unpublished(sha)}

@@ -20,7 +20,7 @@ from bot.engine.store import Store
 from bot.errors import BotError, RetryableError, StaleRefError
 from bot.jobs.backlog import compress
 from bot.jobs.plan import read_texts
-from bot.jobs.publish import Publisher
+from bot.jobs.publish import Publisher, published
 from bot.jobs.repository import Repositories
 from bot.ports import Clock, Forge, Mirror
 
@@ -153,15 +153,15 @@ class Rewriter:
         now = await self.branch.forge.branch_sha(track.repo, track.backlog_branch)
         mirror = await self.branch.repositories.fresh(track.repo)
         if now == written.tip:
-            published = await self.branch.push(track, mirror, written.sha, written.tip)
+            there = await self.branch.push(track, mirror, written.sha, written.tip)
         else:
-            published = await _published(mirror, written, now)
-        if not published:
+            there = await published(mirror, written.sha, written.tip, now) if now else ""
+        if not there:
             await self.store.put_id(_key(track, name), "")
             raise RetryableError("the backlog's branch moved meanwhile")
         # What the file would say without people: the next change is worked in where they have not written.
         await mirror.anchor(f"backlog/{track.id}", written.ours)
-        return published
+        return there
 
     async def before(self, track: Track, mirror: Mirror) -> str | None:
         """Read the file as the bot wrote it; None where that is not known any more."""
@@ -172,19 +172,6 @@ class Rewriter:
     async def _unedited(self, track: Track, mirror: Mirror, tip: str, path: str) -> bool:
         sha = await mirror.resolve(f"refs/gitwright/backlog/{track.id}")
         return sha is not None and await mirror.read(sha, path) == await mirror.read(tip, path)
-
-
-async def _published(mirror: Mirror, written: Written, now: str | None) -> str:
-    """Find what was pushed before a kill, as it was made or as the forge signed it; people may have gone on from there."""
-    if now is None or await mirror.resolve(now) is None:
-        return ""
-    if await mirror.merge_base(written.sha, now) == written.sha:
-        return written.sha
-    tree = await mirror.write_tree(written.sha, {})
-    for commit in await mirror.commits(written.tip, now):
-        if commit.parents == (written.tip,) and await mirror.write_tree(commit.sha, {}) == tree:
-            return commit.sha
-    return ""
 
 
 def _with_context(text: str, task: BacklogTask, context: str) -> str:

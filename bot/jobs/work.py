@@ -25,7 +25,7 @@ from bot.jobs.judge import MADE, Made
 from bot.jobs.manners import Reader, template
 from bot.jobs.manners import owners as find_owners
 from bot.jobs.notes import Notes
-from bot.jobs.publish import Publisher
+from bot.jobs.publish import Publisher, published
 from bot.jobs.repository import Repositories
 from bot.ports import Forge, Mirror
 
@@ -97,6 +97,7 @@ class WorkJob:
             pull = await self._open(track, task, mirror, made)
         elif pull.state == "open":
             pull, left_out = await self._update(track, task, mirror, made, pull)
+        ours = await published(mirror, made.sha, made.tip, pull.head_sha)
         return TaskProposed(
             task=task.id,
             attempt=task.attempt,
@@ -104,7 +105,7 @@ class WorkJob:
             pull=pull.number,
             branch=task.branch,
             head_sha=pull.head_sha,
-            verified=made.tests if pull.head_sha == made.sha else "",
+            verified=made.tests if pull.head_sha == ours else "",
             usage=made.usage,
             notes=tuple(note for note in notes if note),
             outside=made.outside,
@@ -151,7 +152,7 @@ class WorkJob:
                 expected = task.head_sha or task.from_sha
                 head = await self._push(track, task, mirror, made.sha, expected)
             except StaleRefError:
-                return pull, not await _holds(mirror, pull.head_sha, made.sha)
+                return pull, not await published(mirror, made.sha, made.tip, pull.head_sha)
         body = pull_template.keep_ticks(pull.body, await self._body(track, task, mirror, made))
         if pull.body.strip() != body.strip():
             await self.forge.update_pull(track.repo, pull.number, body=body)
@@ -203,11 +204,6 @@ class WorkJob:
         """After a kill between the commit and the pull request the very same commit is published."""
         text = await self.store.get_id(_key(track, task))
         return MADE.validate_json(text) if text else None
-
-
-async def _holds(mirror: Mirror, head: str, sha: str) -> bool:
-    """Tell whether a branch holds a commit: ours was pushed before a kill, and people went on from it."""
-    return await mirror.resolve(head) is not None and await mirror.merge_base(sha, head) == sha
 
 
 def _assessed(task: TaskTrack, action: RunTask, made: Made) -> TaskAssessed:

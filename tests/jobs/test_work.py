@@ -15,7 +15,7 @@ import pytest
 from bot.core.actions import RunTask
 from bot.core.events import TaskFailed, TaskProposed
 from bot.core.track import RunMode, TaskTrack, Track
-from bot.core.values import Actor, Pull
+from bot.core.values import Actor, CommitInfo, Pull
 from bot.engine.firsts import note_look
 from bot.engine.store import Store
 from bot.errors import StaleRefError
@@ -23,10 +23,10 @@ from bot.jobs.attempt import Attempts
 from bot.jobs.judge import MADE, Made
 from bot.jobs.repository import Repositories
 from bot.jobs.work import WorkJob
-from bot.ports import Capabilities, Forge
+from bot.ports import Capabilities, Forge, SignedCommit
 from tests.core.builders import NOW, a_task, a_track
 
-BASE, OLD, NEW = "b" * 40, "c" * 40, "d" * 40
+BASE, OLD, NEW, SIGNED = "b" * 40, "c" * 40, "d" * 40, "5" * 40
 BOT = Actor(99, "gitwright[bot]", is_bot=True)
 MADE_IT = Made(sha=NEW, tip=BASE, base=BASE, said="Mended.", tests="`true` (passed)", drift=("a file moved",))
 TASK = a_task(
@@ -80,6 +80,12 @@ class _Forge:
     async def merge_base(self, first: str, _second: str) -> str | None:
         return first if first == self.holds else BASE
 
+    async def commits(self, _old: str, new: str) -> list[CommitInfo]:
+        return [CommitInfo(sha, (OLD,), "", "", NOW) for sha in (new, self.holds) if sha]
+
+    async def write_tree(self, sha: str, _files: object) -> str:
+        return f"tree of {NEW if sha == SIGNED else sha}"
+
     async def anchor(self, _name: str, _sha: str) -> None: ...
 
     @property
@@ -96,9 +102,36 @@ class _Forge:
         self.pull = replace(self.pull, head_sha=sha)
 
 
-def a_forge(head: str = OLD) -> _Forge:
+@dataclass
+class _SigningForge(_Forge):
+    """The same where commits have to be signed: the forge makes one of its own of what was made here."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(signed_commits=True)
+
+    async def branch_rules(self, *_: object) -> tuple[str, ...]:
+        return ("required_signatures",)
+
+    async def unpublished(self, sha: str) -> list[CommitInfo]:
+        return [CommitInfo(sha, (OLD,), "", "", NOW)]
+
+    async def contents(self, _files: object) -> dict[str, bytes]:
+        return {}
+
+    async def message(self, _sha: str) -> str:
+        return "Mend it"
+
+    async def fetch(self, _access: object) -> None: ...
+
+    async def publish_signed(self, _repo: object, _branch: str, expected: str, _commit: SignedCommit) -> str:
+        await self.push(None, SIGNED, "", expected)
+        return SIGNED
+
+
+def a_forge(head: str = OLD, kind: type[_Forge] = _Forge) -> _Forge:
     body = "<!-- gitwright:task track=issue-12 task=T-1 attempt=1 -->\n\nWhat the first run said.\n"
-    return _Forge(Pull(20, "open", "", body, TASK.branch, head, "main", BASE, author=BOT))
+    return kind(Pull(20, "open", "", body, TASK.branch, head, "main", BASE, author=BOT))
 
 
 @pytest.fixture
@@ -137,6 +170,18 @@ async def test_a_later_run_moves_the_branch_and_rewrites_the_text_once(store: St
     assert "a file moved" in first.notes
     assert await publish(store, forge) == first
     assert forge.writes == ["push", "text"]
+
+
+async def test_the_commit_that_the_forge_signed_is_as_verified_as_the_one_it_was_made_of(
+    store: Store,
+) -> None:
+    done = await publish(store, a_forge(kind=_SigningForge))
+    assert (done.head_sha, done.verified, done.left_out) == (SIGNED, "`true` (passed)", False)
+    # People pushed on top of it after a kill: nothing is left out, and nobody tested theirs.
+    theirs = a_forge(head="e" * 40, kind=_SigningForge)
+    theirs.holds = SIGNED
+    later = await publish(store, theirs)
+    assert (later.head_sha, later.verified, later.left_out) == ("e" * 40, "", False)
 
 
 async def test_a_text_that_a_kill_left_from_the_run_before_is_rewritten(store: Store) -> None:
