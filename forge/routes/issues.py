@@ -3,15 +3,15 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, Field
 
 from forge import issues, leaving, objects
-from forge.auth import Access, Level, needs
+from forge.auth import Access, needs
 from forge.clock import FORMAT
 from forge.issues import IssueChange
 from forge.paging import Paged
-from forge.store import Row, Value
+from forge.store import Value
 
 router = APIRouter()
 
@@ -123,16 +123,23 @@ _ASSIGNED = "EXISTS (SELECT 1 FROM assignees WHERE issue_id = issues.id AND assi
 _COMMENTS = "(SELECT count(*) FROM comments WHERE issue_id = issues.id)"
 
 
-@router.get(BASE + "/{number:int}")
-def get(access: IssuesRead, request: Request, number: int) -> dict[str, Any]:
+def sent_on(access: IssuesRead, request: Request, number: int) -> None:
+    """A dependency of routes that send the caller on to where an issue was moved."""
+    moved = leaving.redirect(access, request, number)
+    if moved is not None:
+        raise moved
+
+
+@router.get(BASE + "/{number:int}", dependencies=[Depends(sent_on)])
+def get(access: IssuesRead, number: int) -> dict[str, Any]:
     """Show an issue or pull request."""
-    return objects.issue(access.forge, access.repo, _find(access, request, number, "read"))
+    return objects.issue(access.forge, access.repo, issues.find_for(access, number, "read"))
 
 
-@router.patch(BASE + "/{number:int}")
-def change(access: IssuesWrite, request: Request, number: int, body: Change) -> dict[str, Any]:
+@router.patch(BASE + "/{number:int}", dependencies=[Depends(sent_on)])
+def change(access: IssuesWrite, number: int, body: Change) -> dict[str, Any]:
     """Change an issue or pull request."""
-    row = _find(access, request, number, "write")
+    row = issues.find_for(access, number, "write")
     given = body.model_fields_set
     wanted = IssueChange(
         title=None if body.title is None else str(body.title),
@@ -163,11 +170,3 @@ def unlock(access: IssuesWrite, number: int) -> Response:
     row = issues.find_for(access, number, "write")
     issues.set_lock(access.forge, access.repo, row, access.actor, locked=False)
     return Response(status_code=204)
-
-
-def _find(access: Access, request: Request, number: int, level: Level) -> Row:
-    """Return an issue by its number, or send the caller on to where it was moved."""
-    moved = leaving.redirect(access, request, number)
-    if moved is not None:
-        raise moved
-    return issues.find_for(access, number, level)
