@@ -15,11 +15,12 @@ from bot.core.ids import parse_marker
 from bot.core.plan_text import frozen_sha256
 from bot.core.roles import allows
 from bot.core.track import Frozen
-from bot.core.values import Actor, Comment, Issue, Repo, Role
+from bot.core.values import Actor, Comment, Issue, Repo
 from bot.handler import Reads
 from handlers.commands import COMMANDS
 
 MAX_FROZEN = 60_000  # characters of each text; issues and comments hold at most 65,536
+MOST_ASKED = 50  # people whose role is asked, those who commented last; each is a request
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class Heard:
     comments: tuple[Comment, ...] = ()
     strangers: int = 0  # by people who may not write
     late: int = 0  # written or edited after somebody asked
+    unasked: int = 0  # by people beyond those who commented last
 
 
 async def read_frozen(
@@ -47,24 +49,18 @@ async def read_frozen(
 
 async def _heard(repo: Repo, said: list[Comment], reads: Reads, until: str) -> Heard:
     own = await reads.forge.bot_ids(repo)
-    roles: dict[str, Role] = {}
-    comments: list[Comment] = []
-    strangers = late = 0
-    for comment in said:
-        # In token mode the bot shares a person's account: there its marker tells its texts from theirs.
-        ours = comment.author.id in own and parse_marker(comment.body) is not None
-        if ours or comment.author.is_bot or _is_command(comment):
-            continue
-        login = comment.author.login
-        if login not in roles:
-            roles[login] = await reads.forge.permission(repo, login)
-        if not allows(roles[login], "write"):
-            strangers += 1
-        elif until and max(comment.created_at, comment.updated_at) > until:
-            late += 1
-        else:
-            comments.append(comment)
-    return Heard(tuple(comments), strangers, late)
+    # In token mode the bot shares a person's account: there its marker tells its texts from theirs.
+    words = [c for c in said if not (c.author.id in own and parse_marker(c.body) is not None)]
+    words = [c for c in words if not c.author.is_bot and not _is_command(c)]
+    early = [c for c in words if not until or max(c.created_at, c.updated_at) <= until]
+    lately = list(dict.fromkeys(c.author.login for c in reversed(early)))
+    may = {login: allows(await reads.forge.permission(repo, login), "write") for login in lately[:MOST_ASKED]}
+    return Heard(
+        tuple(c for c in early if may.get(c.author.login)),
+        strangers=sum(may.get(c.author.login) is False for c in early),
+        late=len(words) - len(early),
+        unasked=sum(c.author.login not in may for c in early),
+    )
 
 
 def _is_command(comment: Comment) -> bool:
@@ -87,6 +83,7 @@ def freeze(issue: Issue, heard: Heard, by: str, text: IssueText | None = None) -
         hidden=tuple(dict.fromkeys((*hidden, *(kind for _, found in shown for kind in found)))),
         strangers=heard.strangers,
         late=heard.late,
+        unasked=heard.unasked,
         guessed=text is None,
         labels=issue.labels,
         closed=issue.state != "open",

@@ -242,6 +242,9 @@ def _of_frozen(frozen: Frozen) -> list[str]:
     if frozen.late:
         left = messages.count(frozen.late, "comment")
         sentences.append(f"Left out: {left} written or edited after that.")
+    if frozen.unasked:
+        left = messages.count(frozen.unasked, "older comment")
+        sentences.append(f"Left out: {left}; too many people commented later to ask what each may do.")
     return sentences
 
 

@@ -60,6 +60,7 @@ class Frozen:
     hidden: tuple[str, ...] = ()  # kinds of hidden text that were taken out
     strangers: int = 0  # comments left out because their authors may not write
     late: int = 0  # comments left out because they are of after somebody asked, or were edited then
+    unasked: int = 0  # comments left out because too many people commented later to ask the role of everybody
     labels: tuple[str, ...] = ()  # of the issue, as the track begins
     closed: bool = False
     guessed: bool = False  # nobody knows what the issue said then: these are its words of when it was read

@@ -30,6 +30,7 @@ class _World:
     said: tuple[Comment, ...] = ()
     roles: dict[str, Role] = field(default_factory=lambda: {"dana": "write", "helper[bot]": "write"})
     settings: RepoConfig = field(default_factory=RepoConfig)
+    asked: list[str] = field(default_factory=list)
 
     @property
     def forge(self) -> "_World":
@@ -39,6 +40,7 @@ class _World:
         return self.settings, ()
 
     async def permission(self, _repo: Repo, login: str) -> Role:
+        self.asked.append(login)
         return self.roles.get(login, "none")
 
     async def issue(self, _repo: Repo, number: int) -> Issue:
@@ -162,6 +164,26 @@ async def test_who_asked_brings_words_only_while_they_may_write() -> None:
     frozen = await read_frozen(REPO, 12, EVE, cast(TrackReads, world))
     assert frozen is not None
     assert (frozen.comments, frozen.strangers) == ((), 1)
+
+
+async def test_of_many_people_those_are_asked_about_who_commented_last() -> None:
+    crowd = [Actor(100 + number, f"user{number}") for number in range(60)]
+    said = [Comment(number, "Me too.", who, BEFORE, BEFORE) for number, who in enumerate(crowd)]
+    said += [
+        Comment(90 + number, "Late.", Actor(200 + number, f"late{number}"), AFTER, AFTER)
+        for number in range(9)
+    ]
+    world = _World(
+        said=(Comment(98, "Old.", DANA, BEFORE, BEFORE), *said, Comment(99, "New.", DANA, BEFORE, BEFORE))
+    )
+    frozen, _, _ = await labeled(world)
+    assert frozen is not None
+    # Dana's role is asked for the label, then for the comments; nobody's who came too late.
+    assert world.asked == ["dana", "dana", *(f"user{number}" for number in range(59, 10, -1))]
+    assert (frozen.comments, frozen.strangers, frozen.unasked, frozen.late) == (("Old.", "New."), 49, 11, 9)
+    assert "Left out: 11 older comments; too many people commented later to ask what each may do." in shown(
+        frozen
+    )
 
 
 async def test_the_plan_shows_what_was_taken_out_and_the_exact_text_with_its_sum() -> None:

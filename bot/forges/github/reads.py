@@ -135,7 +135,7 @@ class GitHubReads(GitHubRequests):
     async def permission(self, repo: Repo, login: str) -> Role:
         """Ask what a person may do here; somebody unknown may do `none`."""
         try:
-            answer = await self._get(repo, f"/collaborators/{quote(login, safe='')}/permission")
+            answer = await self._get(repo, f"/collaborators/{quote(login, safe='')}/permission", hot=True)
         except NotFoundError:
             return "none"
         return views.read(views.PermissionView, answer.json()).value()
