@@ -18,6 +18,7 @@ TESTED = new_file("tests/test_more.py", "def test_more():\n    assert True\n")
 TWICE: JsonDict = {
     "planners": agreed(BYE_TASK),
     "tasks": [does("goodbye", writes("bye.patch"), writes("more.patch", "I added a test."))],
+    "revisions": [[{"id": "T-1", "title": "Say goodbye", "priority": "low"}]],
 }
 PATCHES = {"bye.patch": BYE, "more.patch": TESTED}
 
@@ -52,6 +53,25 @@ async def verified(s: Story, sha: str) -> bool:
     return bool((await s.call("GET", f"{s.path}/commits/{sha}"))["commit"]["verification"]["verified"])
 
 
+async def revise_on_a_line(s: Story, pull: int) -> str:
+    """Have a note worked in that is written on a line of the backlog, and give the head that came of it."""
+    line = {"path": "tasks/issue-1/BACKLOG.yaml", "line": 3, "body": "/agent revise Not so urgent."}
+    reviews = f"{s.path}/pulls/{pull}/reviews"
+    review = await s.call("POST", reviews, json={"event": "COMMENT", "body": "See.", "comments": [line]})
+    assert read(await s.hears(pull, "answer", 1)) == f"Your note is being worked into #{pull}."
+    assert read(await s.hears(pull, "answer", 2)) == (
+        f"Your note was worked into #{pull}:\n\n- `T-1`: priority"
+    )
+    (said,) = await s.call("GET", f"{reviews}/{review['id']}/comments")
+
+    async def acknowledged() -> bool:
+        found = await s.call("GET", f"{s.path}/pulls/comments/{said['id']}/reactions")
+        return sorted(each["content"] for each in found) == ["eyes", "rocket"]
+
+    await s.until("👀 and 🚀 on the line", acknowledged)
+    return str((await s.call("GET", f"{s.path}/pulls/{pull}"))["head"]["sha"])
+
+
 @pytest.mark.parametrize(
     "branches", ["~DEFAULT_BRANCH", pytest.param("refs/heads/agent/**/*", marks=pytest.mark.long)]
 )
@@ -63,6 +83,11 @@ async def test_where_commits_have_to_be_signed_the_forge_signs_the_very_tree_tha
         issue = await s.open_issue()
         backlog = await s.to_review(issue)
         assert await verified(s, backlog["head"]["sha"])
+        # What is told of a note is told of the commit that the forge has of it.
+        revised = await revise_on_a_line(s, backlog["number"])
+        assert await verified(s, revised)
+        assert (await s.check(revised))["output"]["title"] == "1 task, ready to merge"
+        assert await s.said(issue, "problem") == []
         await s.merge(backlog["number"])
         pull = await s.task_pull()
         sha = pull["head"]["sha"]
@@ -71,6 +96,7 @@ async def test_where_commits_have_to_be_signed_the_forge_signs_the_very_tree_tha
         assert found["author"]["type"] == "Bot"
         assert "Co-authored-by: maintainer <" in found["commit"]["message"]
         await s.task_in_state(issue, "in_review")
+        assert (await s.check(sha, "gitwright/task"))["conclusion"] == "success"
         # The tree is the one that was verified here, and publishing it again, as after a kill, makes nothing new.
         repo = TRACKS.validate_python((await s.bot.store.all_tracks())[0].state).repo
         mirror = await s.bot.worktrees.mirror(repo)
