@@ -82,6 +82,8 @@ a comment says why and what would be needed.
   write a new one. A comment that is deleted before it is read is not followed; `/agent why` says so.
 - The role is asked from GitHub each time. A bot is heard only where its numeric id stands in [`bots`](configuration.md), and
   needs the role as people do.
+- A review that asks for changes goes to the agent in its own words. A command on one of its lines is heard by itself and is
+  none of them; one that is the review's text is not followed, and answered, but for the note of a `revise`.
 
 ## Boxes to tick
 

@@ -2,39 +2,61 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from bot.core import life, life_pulls
 from bot.core.actions import Decision
+from bot.core.commands import NearMiss
 from bot.core.events import ReviewSubmitted
 from bot.core.roles import allows
+from bot.core.sanitize import code
 from bot.core.track import TaskTrack, Track
 from bot.core.values import Role
 from bot.handler import Asked, Handler, Reads
+from handlers import hearing
 from handlers.calling import hears
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
     role: Role = "none"
-    said: str = ""  # the review's text, and its comments on lines
+    said: str = ""  # the review's text, and its comments on lines, but for commands
+    command: str = ""  # that the review's text is, which nobody follows
 
 
 async def gather(track: Track | None, event: ReviewSubmitted, reads: Reads) -> Facts:
     """Ask what the reviewer may do, and read the comments on lines where they are wanted."""
-    if track is None or track.ended or _task(track, event) is None:
+    if track is None or track.ended:
+        return Facts()
+    task = _task(track, event)
+    wanted = task is not None and event.state == "changes_requested"
+    words, command = _words(event.body, wanted=wanted)
+    if task is None and not command:
         return Facts()
     config, _ = await reads.config(event.repo)
     asked = Asked(repo=event.repo, number=event.number, is_pull=True, actor=event.author, key="review")
     if not await hears(asked, config, reads):
         return Facts()
     role = await reads.forge.permission(event.repo, event.author.login)
-    if event.state != "changes_requested" or not allows(role, "write"):
-        return Facts(role)
+    if not wanted or not allows(role, "write"):
+        return Facts(role, command=command)
     comments = await reads.forge.review_comments(event.repo, event.number, event.review)
-    lines = [f"{c.path}:{c.line}: {c.body}" if c.line else f"{c.path}: {c.body}" for c in comments]
-    return Facts(role, "\n".join(filter(None, (event.body, *lines))))
+    said = [c for c in comments if hearing.find(c.body) is None]  # a command on a line is heard by itself
+    lines = [f"{c.path}:{c.line}: {c.body}" if c.line else f"{c.path}: {c.body}" for c in said]
+    return Facts(role, "\n".join(filter(None, (words, *lines))), command)
+
+
+def _words(body: str, *, wanted: bool) -> tuple[str, str]:
+    """Divide a review's text into words for the agent, and a command for nobody; a note of `revise` is words."""
+    found = hearing.find(body)
+    if found is None:
+        return body, ""
+    if isinstance(found, NearMiss):
+        return "", found.typed
+    if found.name == "revise" and found.text and wanted:
+        return found.text, ""
+    return "", f"/agent {found.name}"
 
 
 def _task(track: Track, event: ReviewSubmitted) -> TaskTrack | None:
@@ -44,10 +66,17 @@ def _task(track: Track, event: ReviewSubmitted) -> TaskTrack | None:
 
 def decide(track: Track | None, event: ReviewSubmitted, facts: Facts, now: datetime) -> Decision:
     """A stranger's review is for people to read."""
-    task = _task(track, event) if track else None
-    if track is None or track.ended or task is None or not allows(facts.role, "write"):
+    if track is None or track.ended or not allows(facts.role, "write"):
         return life.nothing(track)
-    return life_pulls.reviewed(track, task, event, facts.said, now)
+    task = _task(track, event)
+    decision = life_pulls.reviewed(track, task, event, facts.said, now) if task else life.nothing(track)
+    if not facts.command:
+        return decision
+    text = (
+        f"{code(facts.command)} is not followed in the text of a review: write it as a comment, or on a line."
+    )
+    told = life.answer(track, event.repo, event.number, track.id, f"review-{event.review}", text)
+    return replace(decision, actions=(*told.actions, *decision.actions))
 
 
 HANDLER = Handler(

@@ -206,10 +206,10 @@ def reviewed(track: Track, task: TaskTrack, event: ReviewSubmitted, said: str, n
     """Note a review by somebody who may write; one that asks for changes goes to the agent in its own words."""
     task = replace(task, reviewed=True)
     track = track.with_task(task)
-    if event.state != "changes_requested" or not (task.rests or task.state == "running"):
+    feedback = strip_hidden(said)[0].strip()[:LONGEST]
+    if event.state != "changes_requested" or not feedback or not (task.rests or task.state == "running"):
         return Decision(track=track)
     who = event.author.login
-    feedback = strip_hidden(said)[0].strip()[:LONGEST]
     track = track.noting(stamp(now), f"{who} asked for changes of #{task.pull}", "", task.id)
     told = f"A reviewer of your pull request asks for changes:\n{feedback}"
     if task.state == "running":

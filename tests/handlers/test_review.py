@@ -1,0 +1,86 @@
+"""Which words of a review reach the agent: what is a command there is followed by itself, or by nobody."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import pytest
+
+from bot.core.actions import Decision, PostComment, RunTask
+from bot.core.config import RepoConfig
+from bot.core.events import ReviewSubmitted
+from bot.core.track import Track
+from bot.core.values import Repo, ReviewComment, Role
+from bot.handler import TrackReads
+from handlers import review
+from tests.core.builders import DANA, NOW, REPO, SHA, a_task, a_track
+
+
+@dataclass
+class _World:
+    lines: tuple[str, ...] = ()
+    role: Role = "write"
+
+    @property
+    def forge(self) -> _World:
+        return self
+
+    async def config(self, _repo: Repo) -> tuple[RepoConfig, tuple[str, ...]]:
+        return RepoConfig(), ()
+
+    async def permission(self, _repo: Repo, _login: str) -> Role:
+        return self.role
+
+    async def review_comments(self, _repo: Repo, _pull: int, _review: int) -> list[ReviewComment]:
+        return [ReviewComment("src/a.py", 3, body) for body in self.lines]
+
+
+async def submit(
+    body: str, *lines: str, state: str = "changes_requested", number: int = 14, role: Role = "write"
+) -> Decision:
+    event = ReviewSubmitted(repo=REPO, number=number, review=9, state=state, body=body, author=DANA)
+    track = a_track(
+        a_task(state="in_review", attempt=1, run=1, pull=14, head_sha=SHA), backlog_pull=13, merged_sha=SHA
+    )
+    facts = await review.gather(track, event, cast(TrackReads, _World(lines, role)))
+    return review.decide(track, event, facts, NOW)
+
+
+def kept(decision: Decision) -> Track:
+    assert decision.track is not None
+    return decision.track
+
+
+def answers(decision: Decision) -> list[str]:
+    return [action.body for action in decision.actions if isinstance(action, PostComment)]
+
+
+async def test_a_command_on_a_line_is_not_followed_a_second_time() -> None:
+    decision = await submit("Shorter.", "/agent revise Rename it.", "Why?")
+    assert kept(decision).tasks[0].feedback.endswith(":\nShorter.\nsrc/a.py:3: Why?")
+    alone = await submit("", "/agent revise Rename it.", "/agnt retry")
+    assert (alone.actions, kept(alone).tasks[0].reviewed) == ((), True)
+
+
+async def test_a_note_in_a_reviews_text_is_words_for_the_agent() -> None:
+    decision = await submit("/agent revise Rename it.")
+    assert kept(decision).tasks[0].feedback.endswith(":\nRename it.")
+    assert answers(decision) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "state", "number"),
+    [
+        ("/agent retry", "changes_requested", 14),
+        ("/agent retry", "commented", 14),
+        ("/agent revise X", "commented", 14),
+        ("/agent revise X", "changes_requested", 13),
+    ],
+)
+async def test_another_command_in_a_reviews_text_is_answered(body: str, state: str, number: int) -> None:
+    decision = await submit(body, state=state, number=number)
+    (said,) = answers(decision)
+    assert f"`{' '.join(body.split()[:2])}` is not followed in the text of a review" in said
+    assert not [action for action in decision.actions if isinstance(action, RunTask)]
+    assert (await submit(body, state=state, number=number, role="read")).actions == ()
