@@ -122,7 +122,7 @@ def set_up(options: Options, script: DemoScript, url: str, token: str) -> Stage:
         "GITWRIGHT_AGENT": options.agent,
         "GITWRIGHT_MODELS": "scripted",
         "GITWRIGHT_WRITE_GAP": "0",
-        "GITWRIGHT_EDIT_GAP": "2",
+        "GITWRIGHT_EDIT_GAP": "10",  # as anywhere by default, though writes need no gap here
         "GITWRIGHT_ONBOARDING_PULLS": "0",  # the story is about one issue
         "GITWRIGHT_SANDBOX": "medium" if bubblewrap_works() else "none",
     }
