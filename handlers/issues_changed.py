@@ -44,9 +44,11 @@ def decide_edited(track: Track | None, event: IssueEdited, stale: bool | None, n
 
 
 async def gather_reopened(track: Track | None, event: IssueReopened, reads: Reads) -> bool:
-    """Ask whether whoever reopened the issue may have work done; who did is not known where the delivery was lost."""
-    if track is None or track.state != "paused" or event.actor.id == 0:
+    """Ask whether whoever reopened the issue may have work done; an account that is gone or not known may not."""
+    if track is None or track.state != "paused":
         return True
+    if event.actor.id == 0:
+        return False
     config, _ = await reads.config(event.repo)
     asked = Asked(repo=event.repo, number=event.issue, is_pull=False, actor=event.actor, key="reopened")
     if not await hears(asked, config, reads):

@@ -36,8 +36,9 @@ def issue_reopened(track: Track, event: IssueReopened, now: datetime, *, may: bo
     if track.state != "paused":
         return nothing(track)
     if not may:
+        known = code(event.actor.login) if event.actor.id else "Somebody whose name is not known"
         text = (
-            f"{code(event.actor.login)} reopened the issue. The work goes on when somebody who may write here "
+            f"{known} reopened the issue. The work goes on when somebody who may write here "
             "comments `/agent resume`."
         )
         return Decision(track=track, actions=(_said(track, f"reopened-{moment(now)}", text),))

@@ -41,7 +41,7 @@ class _World:
         (DANA, "none", (), "paused"),
         (HELPER, "write", (), "paused"),
         (HELPER, "write", (77,), "working"),
-        (SOMEBODY, "none", (), "working"),
+        (SOMEBODY, "write", (), "paused"),
     ],
 )
 async def test_only_who_may_write_has_the_work_go_on(
