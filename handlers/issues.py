@@ -63,6 +63,8 @@ def decide(track: Track | None, event: IssueLabeled, facts: Facts, now: datetime
     begun = life_planning.begin(
         event.repo, event.issue, event.round, id_, facts.frozen, facts.config, now, why
     )
+    if track is not None:
+        begun = life_planning.begun_again(track, begun)
     return life_planning.with_broken_settings(begun, facts.config_problems, now)
 
 

@@ -22,9 +22,10 @@ from bot.core.events import BacklogProposed, PlanFailed, PlanMade
 from bot.core.ids import TrackId, backlog_branch
 from bot.core.life import answer, block, moment, stamp
 from bot.core.life_review import inclusions
+from bot.core.promises import acknowledged
 from bot.core.repo_actions import ReportSettings
 from bot.core.sanitize import code, inline
-from bot.core.track import Frozen, Track
+from bot.core.track import HISTORY, Frozen, Track
 from bot.core.values import Repo
 
 
@@ -61,6 +62,24 @@ def begin(
             CheckHealth(before="planning"),
         ),
     )
+
+
+def begun_again(before: Track, begun: Decision) -> Decision:
+    """Let a track that came to no backlog begin once more, and know what people said and what it cost so far."""
+    assert begun.track is not None  # it begins
+    track = replace(
+        begun.track,
+        usage=before.usage,
+        runs=before.runs,
+        budget_usd=before.budget_usd,
+        answered=before.answered,
+        ticks=before.ticks,
+        heard_until=before.heard_until,
+        history=(*before.history, *begun.track.history)[-HISTORY:],
+    )
+    # What was still to be done was about a plan that counts no more.
+    owed = tuple(react for each in before.promised for react in acknowledged(before, each, "confused"))
+    return replace(begun, track=track, actions=(*begun.actions, *owed))
 
 
 def with_broken_settings(begun: Decision, problems: tuple[str, ...], now: datetime) -> Decision:

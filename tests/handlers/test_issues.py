@@ -7,7 +7,9 @@ from bot.core import messages
 from bot.core.actions import CheckHealth, PostComment, React, SyncStatus
 from bot.core.config import RepoConfig
 from bot.core.events import IssueLabeled
-from bot.core.values import Actor, Comment, Issue, Repo, Role
+from bot.core.ids import said_key
+from bot.core.track import Promise
+from bot.core.values import Actor, Comment, Issue, Repo, Role, Usage
 from bot.handler import Reads
 from handlers import freezing, issues
 from tests.core.builders import DANA, NOW, REPO, a_track
@@ -131,3 +133,29 @@ async def test_a_track_that_came_to_no_backlog_begins_again() -> None:
     assert CheckHealth(before="planning") in decision.actions
     assert decision.track is not None
     assert (decision.track.id, decision.track.state, decision.track.problem) == (stuck.id, "planning", "")
+
+
+async def test_what_begins_again_knows_what_was_said_and_spent() -> None:
+    facts = await issues.gather(None, LABELED, cast(Reads, _World()))
+    before = a_track(
+        state="blocked",
+        problem="no plan",
+        budget_usd=2.0,
+        usage=Usage(usd=1.5),
+        runs=3,
+        answered=(5, 6),
+        ticks=(("include:M-1", 1),),
+        promised=(Promise(key=said_key("comment", 6), until="file"),),
+    ).noting("2026-11-22T12:00:00Z", "no planning agent gave a usable plan")
+    decision = issues.decide(before, LABELED, facts, NOW)
+    track = decision.track
+    assert track is not None
+    assert (track.state, track.problem, track.promised) == ("planning", "", ())
+    assert (track.budget_usd, track.usage.usd, track.runs) == (2.0, 1.5, 3)
+    assert (track.answered, track.ticks) == ((5, 6), (("include:M-1", 1),))
+    assert [each.what for each in track.history] == [
+        "no planning agent gave a usable plan",
+        "dana set the label agent:plan",
+    ]
+    # What was promised about the plan that counts no more comes to nothing, and is shown so.
+    assert decision.actions[-1] == React(repo=REPO, subject="comment", id=6, content="confused")
