@@ -6,22 +6,25 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from bot.core.ids import parse_marker
-from bot.errors import BotError
+from bot.forges.github import GitHubForge
+from bot.wiring import Bot
 from tests.judges.openapi import Judge
 from tests.judges.webhooks import WebhookJudge
-from tests.stories.chance import MovableClock, drawn
+from tests.stories.chance import MovableClock, drawn, over_rest
 from tests.stories.reading import state_of
 from tests.stories.scripts import JsonDict
 from tests.stories.story import Story, story
+from tests.stories.struck import PROPERTY, summed
 
 FEW, MANY = 4, 200
 PATIENCE = 90.0  # seconds for a whole track
@@ -73,8 +76,15 @@ async def time_goes_by(s: Story, clock: MovableClock) -> None:
     clock.forward(STEP)
     await s.time_passes(0)
     s.bot.runner.wake()
-    with contextlib.suppress(BotError):  # the sweep after it does its work
-        await s.bot.reconciler.sweep(tracks=True)
+    await s.bot.reconciler.sweep(tracks=True)
+
+
+def as_it_is(_bot: Bot) -> None:
+    """Leave everything as it is."""
+
+
+def over_rest_only(bot: Bot) -> None:
+    cast(GitHubForge, bot.forge).leave_graphql()
 
 
 async def assert_once(s: Story, issue: int) -> None:
@@ -96,11 +106,20 @@ async def assert_once(s: Story, issue: int) -> None:
     "seed", [seed if seed < FEW else pytest.param(seed, marks=pytest.mark.long) for seed in SEEDS]
 )
 async def test_whatever_goes_wrong_the_end_is_the_same(
-    seed: int, tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
+    seed: int,
+    tmp_path: Path,
+    judge: Judge,
+    webhook_judge: WebhookJudge,
+    record_property: Callable[[str, object], None],
 ) -> None:
-    clock, faults = MovableClock(), drawn(seed)
-    async with story(tmp_path, judge, webhook_judge, test="none", ci="true", clock=clock) as s:
+    clock, rest = MovableClock(), over_rest(seed)
+    faults = drawn(seed, rest=rest)
+    change = over_rest_only if rest else as_it_is
+    async with story(tmp_path, judge, webhook_judge, test="none", ci="true", clock=clock, change=change) as s:
         issue = await play(s, clock, faults)
+        told = await s.call("GET", "/_test/faults")
+        record_property(PROPERTY, summed(seed, "REST" if rest else "GraphQL", told))
+        assert any(each["hits"] for each in told), f"nothing struck: {faults}"
         await s.call("DELETE", "/_test/faults")
         await time_goes_by(s, clock)
         await s.quiet()
