@@ -88,7 +88,8 @@ class Settings(BaseSettings):
         None,
         ge=0,
         le=600,
-        description="seconds between edits of a status comment that asks nobody for anything; default: WRITE_GAP times ten",
+        description="seconds between edits of a status comment that asks nobody for anything, and for which good news of "
+        "checks waits for more; default: WRITE_GAP times ten",
     )
     write_gap: float = Field(1.0, ge=0, le=60, description="seconds between writes of an installation")
 
