@@ -155,6 +155,20 @@ def announce_run_action(
     forge.events.emit("check_run", action, repo, sender, **parts)
 
 
+def ask_again(forge: "Forge", repo: Row, suite_id: int, sender: Row, run_id: int | None = None) -> None:
+    """Ask an App for one of its runs, or all of a suite, again: the suite is queued until the App says something."""
+    # What is told shows the suite as it was.
+    if run_id is None:
+        announce_suite(forge, repo, suite_id, "rerequested", sender)
+    else:
+        announce_run_action(forge, repo, run_id, "rerequested", sender)
+    forge.db.run(
+        "UPDATE check_suites SET status = 'queued', conclusion = NULL, updated_at = ? WHERE id = ?",
+        forge.now(),
+        suite_id,
+    )
+
+
 def _write(forge: "Forge", run_id: int, change: RunChange) -> None:
     """Store what `change` sets; a conclusion completes the run, another status reopens it."""
     row = run(forge, run_id)

@@ -93,10 +93,8 @@ def press(request: Request, reader: SignedIn, owner: str, repo: str, run_id: int
             )
         elif forge.ci.rerun(row, run["suite_id"]):
             pass  # it is this forge's own
-        elif identifier:
-            checking.announce_suite(forge, row, run["suite_id"], "rerequested", reader.actor.user)
         else:
-            checking.announce_run_action(forge, row, run_id, "rerequested", reader.actor.user)
+            checking.ask_again(forge, row, run["suite_id"], reader.actor.user, None if identifier else run_id)
     pull = forge.db.one(
         "SELECT number FROM issues JOIN pulls ON issue_id = issues.id WHERE pulls.repo_id = ? AND head_sha = ?"
         " ORDER BY number DESC",

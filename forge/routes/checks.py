@@ -143,7 +143,7 @@ def rerequest_run(access: ChecksWrite, run_id: int) -> dict[str, Any]:
     row = _run(access, run_id)
     with access.forge.db.tx():
         if not access.forge.ci.rerun(access.repo, row["suite_id"]):
-            checking.announce_run_action(access.forge, access.repo, run_id, "rerequested", access.actor.user)
+            checking.ask_again(access.forge, access.repo, row["suite_id"], access.actor.user, run_id)
     return {}
 
 
@@ -200,7 +200,7 @@ def rerequest_suite(access: ChecksWrite, suite_id: int) -> dict[str, Any]:
     _suite(access, suite_id)
     with access.forge.db.tx():
         if not access.forge.ci.rerun(access.repo, suite_id):
-            checking.announce_suite(access.forge, access.repo, suite_id, "rerequested", access.actor.user)
+            checking.ask_again(access.forge, access.repo, suite_id, access.actor.user)
     return {}
 
 

@@ -126,6 +126,24 @@ def test_a_rerequested_suite_runs_again_in_the_same_suite_and_completes_again(st
     assert len(_runs(stage, sha, filter="all")) == 3
 
 
+def test_a_suite_that_an_app_was_asked_for_again_is_queued_until_the_app_says_something(stage: Stage) -> None:
+    sha = stage.commit("again", {"again.txt": "1\n"})
+    check = {"name": "style", "head_sha": sha, "conclusion": "success"}
+    run = stage.bot.post(f"{REPO}/check-runs", json=check).raise_for_status().json()
+    suite = run["check_suite"]["id"]
+
+    def states() -> tuple[str | None, str | None]:
+        one = stage.bot.get(f"{REPO}/check-suites/{suite}").json()
+        return one["conclusion"], stage.bot.get(f"{REPO}/check-runs/{run['id']}").json()["conclusion"]
+
+    for what in (f"check-runs/{run['id']}", f"check-suites/{suite}"):
+        assert states() == ("success", "success")
+        assert stage.bot.post(f"{REPO}/{what}/rerequest").status_code == 201
+        assert states() == (None, "success")
+        again = {"status": "completed", "conclusion": "success"}
+        stage.bot.patch(f"{REPO}/check-runs/{run['id']}", json=again).raise_for_status()
+
+
 def test_two_jobs_run_at_once_and_not_three(stage: Stage, tmp_path: Path) -> None:
     log = tmp_path / "log"
     _command(stage, f"echo start >> {log}; sleep 0.3; echo end >> {log}")
