@@ -86,8 +86,7 @@ def rebuilt(seen: Remains, now: datetime) -> Track:
         promised=block.promises(),
         ticks=block.ticks,
         plan=seen.plan,
-        # Without a pull request it is planned anew, and what was left out then is something else.
-        included=included(block.inclusions(), seen.plan, seen.reviewed) if seen.plan else (),
+        included=included(block.inclusions(), seen.plan, seen.reviewed),
         resume_to=block.resume_to,
         stale=block.stale,
         budget_usd=block.budget_usd,

@@ -22,7 +22,9 @@ def included(
 
     The file may be newer than the block; a task that stands there is not written in once more.
     """
-    if plan is None or reviewed is None or reviewed.backlog is None:
+    if plan is None:
+        return ()  # it is planned anew, and what is left out then is something else
+    if reviewed is None or reviewed.backlog is None:
         return noted
     by_title = {task.title: task.id for task in reviewed.backlog.tasks}
     there: Mapping[str, str] = {

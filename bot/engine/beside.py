@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
 from bot.engine.rows import Delivery, TrackEvent
 
-log = logging.getLogger(__name__)
-
 AT_ONCE = 8  # lines; the forge's calls have a limit of their own
-ERROR_PAUSE_SECONDS = 1.0
 
 Ask = Callable[[], Awaitable[Sequence[TrackEvent]]]
 
@@ -73,10 +69,6 @@ class Beside:
         try:
             async with self._at_once:
                 await self._route(waiting)
-        # Whatever failed, the deliveries are stored: the loop routes them again.
-        except Exception:
-            log.exception("line_failed line=%s", line)
-            await asyncio.sleep(ERROR_PAUSE_SECONDS)
         finally:
             del self._lines[line]
             self._done()

@@ -61,7 +61,7 @@ class Runner:
         self._waiting: dict[
             str, tuple[int, float]
         ] = {}  # deliveries not routable yet: how often tried, when again
-        self._beside = Beside(self._route_by, self._wait, self.wake)
+        self._beside = Beside(self._route_beside, self._wait, self.wake)
         self._submitted: dict[str, str] = {}  # track -> what its last job was started for
 
     @property
@@ -155,6 +155,15 @@ class Runner:
             await self._store.route(delivery.id, events)
         self._waiting.pop(delivery.id, None)
         return None
+
+    async def _route_beside(self, delivery: Delivery, ask: Ask) -> float | None:
+        """Route what was asked about, beside the loop; like the loop itself, this must not end over what failed."""
+        try:
+            return await self._route_by(delivery, ask)
+        except Exception:
+            log.exception("delivery_not_routed id=%s", delivery.id)
+            self._wait(delivery, ERROR_PAUSE_SECONDS)
+            return ERROR_PAUSE_SECONDS
 
     def _wait(self, delivery: Delivery, seconds: float) -> None:
         tries, _ = self._waiting.get(delivery.id, (0, 0.0))
