@@ -28,6 +28,7 @@ from bot.models.names import Named
 from bot.models.prices import Price
 from bot.ports import BacklogRefiner, Capabilities, Forge, Refined, SignedCommit
 from tests.core.builders import GOOD, NOW, a_track
+from tests.jobs.signing import Signs
 
 LEFT_OUT = PlannedTask(key="cache", title="Cache the answers")
 TRACK = a_track(state="review", backlog_pull=13, base_sha="base", plan=MergedPlan(minority=(LEFT_OUT,)))
@@ -125,23 +126,11 @@ class Repository:
 
 
 @dataclass
-class SigningRepository(Repository):
+class SigningRepository(Signs, Repository):
     """The same where commits have to be signed: the forge makes a commit of its own of what was made here."""
-
-    @property
-    def capabilities(self) -> Capabilities:
-        return Capabilities(signed_commits=True)
-
-    async def branch_rules(self, *_: object) -> tuple[str, ...]:
-        return ("required_signatures",)
 
     async def unpublished(self, sha: str) -> list[CommitInfo]:
         return await self.commits(self.head, sha)
-
-    async def fetch(self, _access: object) -> None: ...
-
-    async def contents(self, _files: object) -> dict[str, bytes]:
-        return {}
 
     async def message(self, sha: str) -> str:
         return self.versions[sha][1]

@@ -25,6 +25,7 @@ from bot.jobs.repository import Repositories
 from bot.jobs.work import WorkJob
 from bot.ports import Capabilities, Forge, SignedCommit
 from tests.core.builders import NOW, a_task, a_track
+from tests.jobs.signing import Signs
 
 BASE, OLD, NEW, SIGNED = "b" * 40, "c" * 40, "d" * 40, "5" * 40
 BOT = Actor(99, "gitwright[bot]", is_bot=True)
@@ -103,26 +104,14 @@ class _Forge:
 
 
 @dataclass
-class _SigningForge(_Forge):
+class _SigningForge(Signs, _Forge):
     """The same where commits have to be signed: the forge makes one of its own of what was made here."""
-
-    @property
-    def capabilities(self) -> Capabilities:
-        return Capabilities(signed_commits=True)
-
-    async def branch_rules(self, *_: object) -> tuple[str, ...]:
-        return ("required_signatures",)
 
     async def unpublished(self, sha: str) -> list[CommitInfo]:
         return [CommitInfo(sha, (OLD,), "", "", NOW)]
 
-    async def contents(self, _files: object) -> dict[str, bytes]:
-        return {}
-
     async def message(self, _sha: str) -> str:
         return "Mend it"
-
-    async def fetch(self, _access: object) -> None: ...
 
     async def publish_signed(self, _repo: object, _branch: str, expected: str, _commit: SignedCommit) -> str:
         await self.push(None, SIGNED, "", expected)

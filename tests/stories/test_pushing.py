@@ -136,37 +136,17 @@ graph LR
         # What an agent adds to an open pull request is asked for as well.
         await s.comment(pull["number"], "/agent revise Add a test.")
         text, command = await asked(s, issue, 2)
-        assert shown(text) == snapshot("""\
+        told, _, rest = shown(text).partition("\n\n<details>")
+        assert told == snapshot("""\
 `T-1` is done and verified here, and waits for your OK before it is pushed to the branch of #3: a push runs this repository's CI on what an agent wrote.
 
 - **Commit** `<short>`: 1 file, +2 -0 lines
 - **Outside its scope:** `tests/test_more.py`
 - **Builds and tests start from:** nothing of what changed; CI's own files are protected and unchanged
 - **Secrets:** the scan found none
-- **Tests:** `python -m pytest -q -p no:cacheprovider` (passed)
-
-<details><summary>The diff</summary>
-
-```diff
-diff --git a/tests/test_more.py b/tests/test_more.py
-new file mode 100644
-index <sha>..<sha>
---- /dev/null
-+++ b/tests/test_more.py
-@@ -0,0 +1,2 @@
-+def test_more():
-+    assert True
-```
-
-</details>
-
-Nothing runs meanwhile. What you can do:
-
-- `/agent push T-1 <short>`: push exactly this commit
-- `/agent retry T-1`: another attempt with the same spec
-- `/agent regenerate T-1 <note>`: another attempt, the spec improved by your note
-- `/agent skip T-1`: drop it\
+- **Tests:** `python -m pytest -q -p no:cacheprovider` (passed)\
 """)
+        assert "+def test_more():" in rest
         await s.comment(issue, command)
         await s.task_in_state(issue, "in_review")
         assert (await s.task_pull())["head"]["sha"].startswith(command.split()[-1])
