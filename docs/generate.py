@@ -74,7 +74,7 @@ def pages() -> dict[str, str]:
 
 COMMANDS_SAID = """## What you see
 
-👀 on your comment: the command is taken. 🚀: what it asked for has happened: the plan is posted, the branch is rebased, the
+👀 on your comment, below or on a line: the command is taken. 🚀: what it asked for has happened: the plan is posted, the branch is rebased, the
 next attempt's pull request is open, the file says it; most commands are done at once. 😕: it is refused, or came to nothing, and
 a comment says why and what would be needed.
 

@@ -81,5 +81,5 @@ WORDS = {
     "PlanMade": "The proposals are merged; planners that gave nothing are named.",
     "PlanFailed": "No planning agent gave a usable plan.",
     "BacklogProposed": "The backlog's pull request is open.",
-    "React": "Put a reaction on an issue or a comment.",
+    "React": "Put a reaction on an issue, on a comment, or on what is said on a line.",
 }
