@@ -69,6 +69,15 @@ def test_what_happens_to_an_issue_is_heard_and_the_same_of_a_pull_request_is_not
     assert read("issues", action, issue={"number": 12, "pull_request": {}}, **label) is None
 
 
+@pytest.mark.parametrize("action", ["unlabeled", "edited", "closed", "reopened", "deleted", "transferred"])
+def test_what_happens_to_an_issue_tells_its_labels_and_the_one_that_was_taken_off(action: str) -> None:
+    label = {"label": {"name": "agent:plan"}} if action == "unlabeled" else {}
+    event = read("issues", action, issue={"number": 12, "labels": [{"id": 1, "name": "bug"}]}, **label)
+    assert getattr(event, "labels") == (("bug", "agent:plan") if label else ("bug",))  # noqa: B009
+    untold = read("issues", action, issue={"number": 12}, **label)
+    assert getattr(untold, "labels") is None  # noqa: B009
+
+
 @pytest.mark.parametrize(
     ("action", "kind"),
     [

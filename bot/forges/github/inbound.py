@@ -111,7 +111,8 @@ def _issue_label(data: object, _app: int | None) -> ForgeEvent | None:
     assert view.label is not None
     number, label, actor, at = view.issue.number, view.label.name, view.actor(), view.issue.updated_at
     if view.action == "unlabeled":
-        return IssueUnlabeled(repo=repo, issue=number, label=label, actor=actor, at=at)
+        labels = view.issue.names(label)  # it was there until now
+        return IssueUnlabeled(repo=repo, issue=number, label=label, actor=actor, at=at, labels=labels)
     text = view.issue.text(at)
     return IssueLabeled(repo=repo, issue=number, label=label, actor=actor, at=at, text=text)
 
@@ -121,15 +122,15 @@ def _issue_changed(data: object, _app: int | None) -> ForgeEvent | None:
     if found is None:
         return None
     view, repo = found
-    number, actor = view.issue.number, view.actor()
+    number, actor, labels = view.issue.number, view.actor(), view.issue.names()
     if view.action == "deleted":
-        return IssueGone(repo=repo, issue=number, how="deleted", actor=actor)
+        return IssueGone(repo=repo, issue=number, how="deleted", actor=actor, labels=labels)
     if view.action == "transferred":
-        return IssueGone(repo=repo, issue=number, how="transferred", actor=actor)
+        return IssueGone(repo=repo, issue=number, how="transferred", actor=actor, labels=labels)
     if view.action == "edited":
-        return IssueEdited(repo=repo, issue=number, actor=actor)
+        return IssueEdited(repo=repo, issue=number, actor=actor, labels=labels)
     happened = IssueReopened if view.action == "reopened" else IssueClosed
-    return happened(repo=repo, issue=number, actor=actor, at=view.issue.updated_at)
+    return happened(repo=repo, issue=number, actor=actor, at=view.issue.updated_at, labels=labels)
 
 
 def _pull_changed(data: object, _app: int | None) -> ForgeEvent | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bot.core.events import IssueText
 from bot.core.values import Actor, Repo
-from bot.forges.github.views import UserView, View, actor
+from bot.forges.github.views import LabelView, UserView, View, actor
 
 
 class Account(View):
@@ -32,6 +32,11 @@ class IssueShown(View):
     body: str | None = None
     updated_at: str = ""
     pull_request: dict[str, object] | None = None
+    labels: tuple[LabelView, ...] | None = None
+
+    def names(self, *more: str) -> tuple[str, ...] | None:
+        """Give the names of its labels and `more`; None where the delivery does not tell."""
+        return None if self.labels is None else (*(label.name for label in self.labels), *more)
 
     def text(self, at: str) -> IssueText | None:
         """Give what the issue said at that time; None for a pull request, or where the delivery does not tell."""
