@@ -10,7 +10,10 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +24,40 @@ from bench.place import machine, scratch, table
 JsonDict = dict[str, Any]
 
 LIMIT = 330  # seconds
-# What a process asks once, or by the hour, however many tracks there are: who it is, where it is installed, what it missed.
-ONCE = re.compile(r"^/(app|app/installations|installation/repositories|users/[^/]+|app/hook/.*)$")
+# What a process asks once, or by the hour, however many tracks there are: who it is, where it is installed, what it missed,
+# and what a repository is asked when it is new to it. Nothing of it is about the track.
+ONCE = re.compile(
+    r"GET /(app|app/installations|installation/repositories|users/[^/]+|app/hook/.*"
+    r"|repos/[^/]+/[^/]+(/contents/\.github/gitwright\.yml|/issues|/issues/comments)?)"
+)
+# Why each kind of call is made; the first that fits.
+WHY = (
+    (
+        r"POST .*/access_tokens",
+        "a token: for reading, for telling people, for each burst of pushes, for listing repositories",
+    ),
+    (r"DELETE .*/installation/token", "a token ends: soon after its pushes, or with the process"),
+    (r"GET .*/app/hook/.*", "deliveries that were missed while nobody listened"),
+    (r"GET .*/issues/comments", "commands that were missed"),
+    (ONCE.pattern, "who the bot is, where it is installed, what is set there"),
+    (r"GET .*/permission", "whether the labeller may"),
+    (r"GET .*/issues/\d+/comments", "whether the bot was here before; the receipt is read back"),
+    (r"POST .*/reactions", "the label was seen"),
+    (r"POST .*/issues/\d+/comments", "status, plan and receipt"),
+    (r"PATCH .*/issues/comments/\d+", "the status comment is edited, its label stays"),
+    (r"POST .*/pulls", "pull requests"),
+    (r"(POST|PATCH) .*/check-runs.*", "the bot's own checks"),
+    (r"GET .*/(pulls|check-runs|issues/\d+)", "looks for what may be there already"),
+    (r"GET .*/app/installations/\d+", "what the owner granted"),
+    (r"GET .*/rules/branches/.*", "what may be pushed"),
+    (r"GET .*/git/ref/.*", "whether a push that was told late undoes a merge"),
+    (r"PATCH .*/issues/\d+", "the issue is closed"),
+    (r"POST /graphql \(mutation\)", "label and status comment; the first time the labels are made"),
+    (
+        r"POST /graphql",
+        "the issue at the label, ids of labels, and pull requests with their checks at merges",
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +69,30 @@ class Cost:
     seconds: float
     calls: int
     once: int
+    free: int
     queries: int
     tokens: int
     content: int
     git: int
+    kinds: Mapping[str, int]
 
     def row(self) -> list[str]:
         return [
             str(self.tasks),
             "GraphQL and REST" if self.graphql else "REST alone",
-            *map(str, (self.calls, self.once, self.tokens, self.queries, self.content, self.git)),
+            *map(
+                str,
+                (
+                    self.calls,
+                    self.once,
+                    self.calls - self.once - self.free,
+                    self.free,
+                    self.tokens,
+                    self.queries,
+                    self.content,
+                    self.git,
+                ),
+            ),
             f"{self.seconds:.1f}",
             f"{self.calls / self.tasks:.1f}",
             f"{self.seconds / self.tasks:.1f}",
@@ -112,12 +161,39 @@ def one_track(tasks: int, *, graphql: bool = True) -> Cost:
         graphql=graphql,
         seconds=report["seconds"],
         calls=len(rest),
-        once=sum(ONCE.match(path) is not None for path in paths),
+        once=_once(rest),
+        free=sum(call["status"] == HTTPStatus.NOT_MODIFIED for call in rest),  # GitHub counts none of these
         queries=paths.count("/graphql"),
         tokens=sum(path.endswith(("/access_tokens", "/installation/token")) for path in paths),
         content=sum(call["content_creating"] for call in rest),
         git=len(calls) - len(rest),
+        kinds=Counter(map(_kind, rest)),
     )
+
+
+def _once(calls: list[JsonDict]) -> int:
+    """Count what is not about the track, the token that lists repositories included: made, and ended with the process."""
+    asked = sum(ONCE.fullmatch(f"{call['method']} {call['path']}") is not None for call in calls)
+    listing = {call["token_id"] for call in calls if call["path"] == "/installation/repositories"}
+    ended = sum(1 for call in calls if call["method"] == "DELETE" and call["token_id"] in listing)
+    return asked + len(listing) + ended
+
+
+def _kind(call: JsonDict) -> str:
+    path = re.sub(r"/\d+", "/<n>", re.sub(r"[0-9a-f]{40}", "<sha>", call["path"]))
+    path = re.sub(r"^/repos/[^/]+/[^/]+(?=/|$)", "/repos/<owner>/<repo>", path)
+    return f"{call['method']} {path}{' (mutation)' if call.get('mutation') else ''}"
+
+
+def by_kind(cost: Cost) -> str:
+    """Lay out every call of a track by what is called, the most frequent first, and why."""
+    rows = [["calls", "what", "why"]]
+    for kind, count in sorted(cost.kinds.items(), key=lambda each: (-each[1], each[0])):
+        plain = kind.replace("<n>", "1")
+        rows.append(
+            [str(count), f"`{kind}`", next((why for what, why in WHY if re.fullmatch(what, plain)), "")]
+        )
+    return table(rows)
 
 
 def _by_bot(call: JsonDict) -> bool:
@@ -132,7 +208,9 @@ def main() -> None:
         "tasks",
         "by",
         "API calls",
-        "of these once per process",
+        "of these once per process or repository",
+        "the track's own",
+        "of these free (304)",
         "of these tokens",
         "of these queries",
         "of these content-creating",
@@ -143,6 +221,7 @@ def main() -> None:
     ]
     print(f"# A track of eight tasks (scripted, no write gap, tests and CI `true`)\n\n{machine()}\n")
     print(table([heading, *(cost.row() for cost in costs)]))
+    print(f"\nThe eight tasks with GraphQL, by kind:\n\n{by_kind(eight)}")
     added = (eight.calls - one.calls) / 7, (eight.seconds - one.seconds) / 7
     print(f"\nEach further task: {added[0]:.1f} calls, {added[1]:.1f} s; ratio to a track of one: ", end="")
     print(f"{eight.calls / one.calls:.1f} in calls, {eight.seconds / one.seconds:.1f} in seconds.")
