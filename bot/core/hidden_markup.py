@@ -83,21 +83,21 @@ class Defined:
     kept: str = ""  # a line for each
     labels: tuple[str, ...] = ()  # of those with words
     titled: bool = False  # whether one that is kept had a title
+    doubtful: bool = False  # perhaps one is none, but begins something that hides what follows
 
 
 def definitions(text: str) -> Defined:
     """Take the definitions off a paragraph."""
-    kept, words, titled, at = "", [], False, 0
+    kept, words, titled, doubtful, at = "", [], False, False, 0
     while not _FOOTNOTE.match(text, at) and (found := _DEFINITION.match(text, at)):
-        if "<" in (found[4] or ""):
-            break  # hardly a title, and perhaps the beginning of something that hides more
+        doubtful = doubtful or "<" in found[2][1:] + (found[4] or "")
         if found[1].isdecimal() and not re.search(r"[\s<]", found[2]):
             kept += f"[{found[1]}]: {found[2]}\n"
             titled = titled or bool(found[3] or found[4])
         else:
             words.append(label(found[1]))
         at = min(found.end() + 1, len(text))
-    return Defined(text[at:], kept, tuple(words), titled)
+    return Defined(text[at:], kept, tuple(words), titled, doubtful)
 
 
 @dataclass(slots=True)

@@ -133,6 +133,7 @@ def _seen(block: _Block, raw: list[str], stripper: Stripper) -> list[str]:
     elif block.kind == "table":
         text = "\n".join(stripper.table(block.lines))
     else:
+        stripper.lost = stripper.lost or block.defined.doubtful
         text = block.defined.kept + stripper.paragraph(block.defined.text)
         stripper.found += [DEFINITIONS] if block.defined.labels else []
         stripper.found += [TITLES] if block.defined.titled else []

@@ -62,6 +62,7 @@ def seen(text: str) -> str:
 @given(markdown)
 @example("`a\nb` <!-- PSST --> `c`")
 @example("<a href=`><!-- PSST -->`")
+@example("[1]:u<template>)\nPSST")
 @example("|\n<template>\n| a |\n|---|\n| b |\n\nPSST")
 def test_no_word_that_nobody_sees_is_left(text: str) -> None:
     if hides(text):
@@ -70,7 +71,12 @@ def test_no_word_that_nobody_sees_is_left(text: str) -> None:
 
 def hides(text: str) -> bool:
     # Readers differ in what may begin behind a definition, a heading among it.
-    doubtful = text.count("]:") > 1 or ("]:" in text and re.search(r"^\W*[=-]\W*$", text, re.MULTILINE))
+    # The parser takes a blank behind a backslash for a part of a link's target.
+    doubtful = (
+        text.count("]:") > 1
+        or re.search(r"\\\s", text)
+        or ("]:" in text and re.search(r"^\W*[=-]\W*$", text, re.MULTILINE))
+    )
     return "psst" not in seen(text).lower() and not doubtful
 
 
