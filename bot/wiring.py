@@ -72,8 +72,12 @@ class Bot:
     _sweeping: tuple[asyncio.Task[None], ...] = ()
     patience: float = GRACE + 3.0  # seconds for jobs and sweeps to end before tokens are revoked in any case
 
-    async def start(self) -> None:
-        """Remove what a killed process left, then take up the work; UserError where another one works in this folder."""
+    async def start(self, lock: FileLock | None = None) -> None:
+        """Remove what a killed process left, then take up the work; UserError where another one works in this folder.
+
+        `lock` is the folder's, where whoever starts the bot holds it already.
+        """
+        self._lock = lock or self._lock
         self._lock.take()
         for proof in await self.sessions.sweep():
             if not proof.holds:
@@ -147,21 +151,15 @@ class Local:
     log: str = "the log"
 
 
-async def build(
-    settings: Settings,
-    clock: Clock | None = None,
-    local: Local | None = None,
-    lock: FileLock | None = None,
-) -> Bot:
-    """Build the bot from its settings; nothing runs before `start`, which takes `lock`, held already or not."""
+async def build(settings: Settings, clock: Clock | None = None, local: Local | None = None) -> Bot:
+    """Build the bot from its settings; nothing runs before `start`."""
     clock = clock or SystemClock()
-    lock = lock or folder_lock(settings)
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     script = load_script(settings.script) if settings.script else None
     box = await sandboxes.choose(settings.sandbox)
     store = await Store.open(settings.database, clock)
     try:
-        return _assembled(settings, clock, local, script, box, store, lock)
+        return _assembled(settings, clock, local, script, box, store)
     except BaseException:
         await store.close()
         raise
@@ -173,13 +171,7 @@ def folder_lock(settings: Settings) -> FileLock:
 
 
 def _assembled(
-    settings: Settings,
-    clock: Clock,
-    local: Local | None,
-    script: Script | None,
-    box: Sandbox,
-    store: Store,
-    lock: FileLock,
+    settings: Settings, clock: Clock, local: Local | None, script: Script | None, box: Sandbox, store: Store
 ) -> Bot:
     worktrees = WorktreeManager(settings.data_dir, box)
     forge = local.forge(worktrees) if local else _github(settings, clock)
@@ -218,7 +210,7 @@ def _assembled(
         reconciler,
         housekeeper,
         handlers,
-        lock,
+        folder_lock(settings),
     )
     return bot
 

@@ -97,9 +97,9 @@ def _port(settings: Settings) -> Iterator[list[socket.socket]]:
 @asynccontextmanager
 async def running(settings: Settings, lock: FileLock | None = None) -> AsyncIterator[Bot]:
     """Have the bot work inside of the block; it is stopped however the block, or its start, ends."""
-    bot = await build(settings, lock=lock)
+    bot = await build(settings)
     try:
-        await bot.start()
+        await bot.start(lock)
         yield bot
     finally:
         await bot.stop()
