@@ -90,7 +90,8 @@ def _assert_backlog(world: World, number: int, pull: JsonDict) -> None:
     for kind in ("status", "plan"):
         said = world.said(number, kind)
         assert [each["user"]["login"] for each in said] == [BOT], kind
-    assert f"#{pull['number']}" in world.said(number, "status")[0]["body"]
+    # The label is set before the comment is edited.
+    until("it in the status", lambda: f"#{pull['number']}" in world.said(number, "status")[0]["body"])
 
 
 def _to_task_pull(world: World, number: int, task: str) -> JsonDict:
