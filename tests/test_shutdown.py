@@ -272,6 +272,7 @@ def test_a_signal_ends_the_bot_in_order_and_its_track_goes_on_after_a_restart(
     _goes_on(place, signal.SIGINT if first == signal.SIGTERM else signal.SIGTERM)
 
 
+@pytest.mark.long
 def test_a_second_signal_ends_the_bot_at_once(place: Place) -> None:
     with _serving(place) as serving:
         serving.ready()
@@ -321,6 +322,7 @@ def test_a_signal_while_the_bot_starts_ends_it_in_order(place: Place, delays: Se
     assert place.tokens() == []
 
 
+@pytest.mark.long
 def test_a_second_bot_on_the_same_data_says_who_holds_it_and_leaves_the_first_alone(place: Place) -> None:
     with _serving(place) as first:
         first.ready()

@@ -130,6 +130,7 @@ def babbling() -> Iterator[str]:
         server.server_close()
 
 
+@pytest.mark.long
 def test_what_the_backlog_cost_is_in_what_its_work_costs(tmp_path: Path) -> None:
     clone = make(tmp_path)
     clone.write("tasks/PLAN.md", plan_text(tasks=planned(TASKS[:1])))

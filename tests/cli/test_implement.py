@@ -124,6 +124,7 @@ def test_a_branch_that_conflicts_with_what_was_committed_meanwhile_is_named(copi
     ], ran.err
 
 
+@pytest.mark.long
 def test_another_base_than_work_began_from_is_told_and_not_used(tmp_path: Path) -> None:
     clone = make(tmp_path, runs={"one": [{"behave": "no_change"}]})
     clone.write(".github/gitwright.yml", f"test: {CHECK}\nlimits: {{attempts: 1}}\n")
@@ -188,6 +189,7 @@ def test_killed_in_the_middle_the_same_command_makes_the_same_branches(
     assert list((clone.folder / ".git" / "gitwright" / "tasks").iterdir()) == []
 
 
+@pytest.mark.long
 def test_a_signal_ends_it_in_order_and_says_how_to_go_on(tmp_path: Path) -> None:
     clone = make(tmp_path, runs={"one": [{"behave": "stall"}]})
     clone.write(FILE, backlog(T_2={"status": "dropped"}, T_3={"status": "dropped"}))
@@ -246,6 +248,7 @@ def test_what_failed_is_told_with_its_cause_and_tried_again_by_the_same_command(
     ]
 
 
+@pytest.mark.long
 def test_branches_that_conflict_are_named_with_their_files(tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / f"{name}-readme.patch").write_text(

@@ -287,6 +287,7 @@ def test_token_mode_that_would_hear_of_nothing_is_refused_with_all_that_is_wrong
     assert "Traceback" not in server.log
 
 
+@pytest.mark.long
 def test_a_page_in_the_open_and_a_file_that_others_read_are_warned_about(server: Server) -> None:
     server.settings["HOST"] = "0.0.0.0"
     with server.running():

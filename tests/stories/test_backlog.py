@@ -103,6 +103,7 @@ Nothing is left behind: 4 agent sessions were deleted, each with proof, and no w
         assert yaml.safe_load(await s.text(FILE)) == merged
 
 
+@pytest.mark.long
 async def test_an_invalid_file_that_is_merged_starts_nothing_until_a_valid_one_is_pushed(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import httpx
+import pytest
 import yaml
 from inline_snapshot import snapshot
 
@@ -120,6 +121,7 @@ Usage: `/agent include <M-n>`, for example `/agent include M-1`.\
 """)
 
 
+@pytest.mark.long
 async def test_boxes_of_the_status_act_once_for_whoever_may(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:
@@ -170,6 +172,7 @@ async def test_boxes_of_the_status_act_once_for_whoever_may(
         assert boxes((await shown(s, issue, "status"))["body"]) == []
 
 
+@pytest.mark.long
 async def test_a_box_ticked_before_the_pull_request_is_there_is_remembered(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:

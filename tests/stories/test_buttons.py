@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import httpx
+import pytest
 from inline_snapshot import snapshot
 
 from tests.judges.openapi import Judge
@@ -114,6 +115,7 @@ async def closed(s: Story, number: int) -> bool:
     return bool((await s.call("GET", f"{s.path}/pulls/{number}"))["state"] == "closed")
 
 
+@pytest.mark.long
 async def test_buttons_ask_for_the_role_of_their_command_and_old_ones_do_nothing(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:
@@ -158,6 +160,7 @@ Stopped: what runs is killed and open pull requests are closed; their branches a
         await s.in_state(issue, "stopped")
 
 
+@pytest.mark.long
 async def test_the_check_advises_against_merging_what_is_blocked(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:
@@ -194,6 +197,7 @@ The buttons are `/agent rebase`, `/agent retry`, `/agent stop`: the same happens
         assert len(await s.checks(head, CHECK)) == 1
 
 
+@pytest.mark.long
 async def test_checks_that_are_asked_for_again_are_made_anew(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:

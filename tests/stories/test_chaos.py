@@ -26,7 +26,7 @@ from tests.stories.scripts import JsonDict
 from tests.stories.story import Story, story
 from tests.stories.struck import PROPERTY, summed
 
-FEW, MANY = 4, 200
+FEW, MANY = 2, 200
 PATIENCE = 90.0  # seconds for a whole track
 STILL = 0.7  # seconds without any change after which what waits for its time is due
 STEP = 65.0  # seconds: a secondary limit without a header is waited out for 60

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from inline_snapshot import snapshot
 
 from tests.judges.openapi import Judge
@@ -45,6 +46,7 @@ async def test_a_command_is_seen_first_and_done_when_what_it_asked_for_has_happe
         await _reacted(s, late, ["confused"])
 
 
+@pytest.mark.long
 async def test_a_deleted_command_is_not_followed_and_an_edit_makes_none(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:

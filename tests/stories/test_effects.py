@@ -131,6 +131,7 @@ async def _tell_of_trouble(tmp_path: Path, judge: Judge, webhook_judge: WebhookJ
         await the_trouble_is_stopped(s)
 
 
+@pytest.mark.long
 async def test_trouble_is_stopped_with_every_defense_in_place(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:
@@ -199,6 +200,7 @@ async def _tell_of_blindness(
         assert "was not seen failing" in (await s.said(issue, "problem"))[-1]
 
 
+@pytest.mark.long
 async def test_work_waits_while_no_failing_test_would_be_seen(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:

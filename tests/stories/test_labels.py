@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from inline_snapshot import snapshot
 
 from tests.judges.openapi import Judge
@@ -50,6 +51,7 @@ async def _nothing_began(s: Story, issue: int) -> None:
     assert await s.call("GET", f"{s.path}/issues/{issue}/reactions") == []
 
 
+@pytest.mark.long
 async def test_a_label_set_again_after_the_end_begins_a_new_round(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:

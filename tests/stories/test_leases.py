@@ -91,6 +91,7 @@ async def the_second_goes_on(s: Story, second: int) -> None:
     await s.in_state(second, "done")
 
 
+@pytest.mark.long
 async def test_a_task_waits_for_another_issues_files_and_starts_when_they_are_merged(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:
@@ -191,12 +192,13 @@ async def test_no_more_pull_requests_are_open_than_people_want(
         await s.merge_all(issue)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("of_track", "of_process", "most"),
     [
         pytest.param(1, 3, 1, id="track"),
-        pytest.param(3, 1, 1, id="process", marks=pytest.mark.long),
-        pytest.param(3, 3, 3, id="neither", marks=pytest.mark.long),
+        pytest.param(3, 1, 1, id="process"),
+        pytest.param(3, 3, 3, id="neither"),
     ],
 )
 async def test_no_more_agents_work_at_once_than_track_and_process_allow(

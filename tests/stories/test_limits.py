@@ -112,6 +112,7 @@ async def _tell(
         await the_work_gets_through(s)
 
 
+@pytest.mark.long
 async def test_the_work_gets_through(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge, monkeypatch: pytest.MonkeyPatch
 ) -> None:

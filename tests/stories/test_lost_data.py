@@ -144,6 +144,7 @@ async def lives(
         yield Lives(forge, app, tmp, port, written, test)
 
 
+@pytest.mark.long
 async def test_a_full_redelivery_of_a_finished_track_to_an_empty_bot_writes_nothing(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:

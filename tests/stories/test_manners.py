@@ -3,6 +3,7 @@
 import subprocess
 from pathlib import Path
 
+import pytest
 from inline_snapshot import snapshot
 
 from tests.judges.openapi import Judge
@@ -40,6 +41,7 @@ def trailers(message: str) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.long
 async def test_commits_name_the_bot_and_who_asked_and_everything_is_worded_as_people_do_here(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:

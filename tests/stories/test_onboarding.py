@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from inline_snapshot import snapshot
 
 from bot.core import config
@@ -90,6 +91,7 @@ The same file can be edited at any time, and a pull request that changes it gets
         assert await s.bot.store.all_tracks() == []
 
 
+@pytest.mark.long
 async def test_a_repository_that_has_settings_and_a_pull_request_that_leaves_them_are_left_alone(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:
@@ -212,6 +214,7 @@ A pull request that changes the file gets the check `gitwright/config`, which sa
         assert (await issue("open", "draft"))["number"] == first["number"]
 
 
+@pytest.mark.long
 async def test_a_track_tells_of_broken_settings_however_it_begins(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:

@@ -209,6 +209,7 @@ def _whole(id_: str) -> JsonDict:
     return {"id": id_, "kind": "simple", "acceptance": ["It is."], "estimate": "S", "votes": 1}
 
 
+@pytest.mark.long
 async def test_pause_starts_nothing_lets_what_runs_finish_and_resume_goes_on(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:
@@ -297,6 +298,7 @@ async def test_budget_sets_the_ceiling(tmp_path: Path, judge: Judge, webhook_jud
         assert "of at most $2.50" in await s.status(issue)
 
 
+@pytest.mark.long
 async def test_skip_while_working_stops_the_task_and_what_needs_it_waits_for_a_choice(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:

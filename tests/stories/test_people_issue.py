@@ -19,6 +19,7 @@ async def _change(s: Story, issue: int, **changes: str) -> None:
     await s.call("PATCH", f"{s.path}/issues/{issue}", json=changes)
 
 
+@pytest.mark.long
 async def test_an_edited_issue_goes_on_with_the_frozen_text_and_says_so_once(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:

@@ -36,6 +36,7 @@ async def _review(
     await s.call("POST", f"{s.path}/pulls/{number}/reviews", json=review, by=s.alice)
 
 
+@pytest.mark.long
 async def test_a_closed_backlog_is_cancelled_and_a_reopened_one_is_in_review_again(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:
@@ -72,6 +73,7 @@ async def test_a_cancelled_backlog_of_an_older_round_stays_closed_for_good(
         assert "Superseded by a later round" in first
 
 
+@pytest.mark.long
 async def test_another_base_is_warned_of_before_it_is_merged_in_vain(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pytest
 from inline_snapshot import snapshot
 
 from bot.core.actions import MakePlan
@@ -132,6 +133,7 @@ class Noting:
         return await self.inner.propose(brief)
 
 
+@pytest.mark.long
 async def test_planners_are_told_the_models_that_may_be_used_and_the_most_that_they_may_cost(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:
@@ -159,6 +161,7 @@ async def test_planners_are_told_the_models_that_may_be_used_and_the_most_that_t
     assert [(brief.models, brief.usd) for brief in seen] == [(("x:paid",), 0.6)] * 3
 
 
+@pytest.mark.long
 async def test_a_planner_that_is_named_twice_is_asked_once(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:

@@ -153,6 +153,7 @@ graph LR
         await s.merge_all(issue)
 
 
+@pytest.mark.long
 async def test_what_waits_survives_the_end_of_the_bot_and_a_box_lets_it_through(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:
@@ -189,6 +190,7 @@ async def test_lost_with_all_data_it_is_made_again_and_asked_for_anew(
             await s.merge_all(issue)
 
 
+@pytest.mark.long
 async def test_on_a_public_repository_a_person_is_asked_without_a_word_in_the_settings(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import jwt
+import pytest
 
 from bot.core.track import TRACKS, Track
 from tests.judges.openapi import Judge
@@ -33,6 +34,7 @@ async def is_away(s: Story, why: str) -> None:
     await s.until(f"the track is away: {why or 'no more'}", look)
 
 
+@pytest.mark.long
 async def test_a_track_waits_while_its_repository_is_archived_or_the_app_suspended(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pytest
+
 from bot.core import config
 from bot.core.actions import MakePlan
 from bot.core.config import RepoConfig
@@ -34,6 +36,7 @@ async def state(s: Story, issue: int) -> dict[str, object]:
     return dict(stored.state)
 
 
+@pytest.mark.long
 async def test_a_repository_that_names_everything_its_own_way_is_served_so(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:

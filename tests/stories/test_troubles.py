@@ -59,6 +59,7 @@ async def test_the_track_ends_well_and_everything_is_there_once(
         await _once(s, issue)
 
 
+@pytest.mark.long
 async def test_deliveries_that_are_lost_are_made_up_for(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:
