@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from bot.core.values import PullState, Repo
 from bot.errors import NotFoundError
 from bot.forges.github import GitHubForge
-from bot.forges.github.graphql import graphql_url
+from bot.forges.github.asking import graphql_url
 from bot.ports import Forge, Look
 from tests.forges.conftest import RunningForge, a_forge
-from tests.forges.scripted_server import Say, ScriptedServer, scripted_server
+from tests.forges.scripted_server import Asked, Say, ScriptedServer, scripted_server
 
 CONCLUSIONS = ("success", "failure", "neutral", "cancelled", "skipped", "timed_out", "action_required")
 
@@ -313,6 +313,41 @@ async def test_graphql_is_given_up_for_what_a_server_lacks_and_for_no_odd_answer
     scripted.otherwise = lambda _: Say(200, {"data": {"repository": {"p3": PULL}}})
     await forge.pull_state(SPOKEN_WITH, 3) if stays else None
     assert scripted.lines.count("POST /graphql") == asked + stays
+    await forge.aclose()
+
+
+LACKING = {
+    "path": ["mutation", "minimizeComment"],
+    "extensions": {"code": "undefinedField", "typeName": "Mutation", "fieldName": "minimizeComment"},
+    "message": "Field 'minimizeComment' doesn't exist on type 'Mutation'",
+}
+
+
+@pytest.mark.parametrize(
+    ("answer", "tries"),
+    [
+        (Say(200, {"errors": [LACKING]}), 1),
+        (Say(200, {"data": None, "errors": [{"message": "Something went wrong"}]}), 3),
+        (Say(200, {"data": {"minimizeComment": None}, "errors": [{"type": "FORBIDDEN"}]}), 3),
+    ],
+)
+async def test_a_mutation_that_is_lacking_or_refused_leaves_the_reads_to_graphql(
+    scripted: ScriptedServer, answer: Say, tries: int
+) -> None:
+    def reply(asked: Asked) -> Say:
+        if asked.path != "/graphql":
+            return Say(200, {"id": 9, "node_id": "IC_9"} if "comments/9" in asked.path else REST[asked.path])
+        folds = asked.body["query"].startswith("mutation")
+        return answer if folds else Say(200, {"data": {"repository": {"p3": PULL}}})
+
+    scripted.otherwise = reply
+    forge = GitHubForge(scripted.url, token="t", write_gap=0)
+    for _ in range(3):
+        await forge.fold_comment(SPOKEN_WITH, 9)
+        assert (await forge.pull_state(SPOKEN_WITH, 3)).pull.title == "T"
+    sent = [each.body["query"].split("(")[0] for each in scripted.asked if each.path == "/graphql"]
+    assert (sent.count("mutation"), sent.count("query")) == (tries, 3)
+    assert forge.capabilities.graphql
     await forge.aclose()
 
 

@@ -1,30 +1,15 @@
-"""Owns asking GitHub for several things at once: GraphQL documents, and what to do where it has no answer to them.
-
-Whatever is asked or changed here can be over REST too; `None` means that it has to be.
-"""
+"""Owns the GraphQL documents that ask GitHub for several things at once, and their answers in the shape of REST's."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
-from typing import Any, TypeVar
-
-import structlog
-
-from bot.errors import ForgeError, LimitedError, NotFoundError, RetryableError
-from bot.forges.github.limits import wait_for_graphql
-from bot.forges.github.transport import Access, Api
-
-_log = structlog.get_logger(__name__)
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
 
 JsonDict = dict[str, Any]
-_T = TypeVar("_T")
 
 MOST_PULLS = 20  # of one document: with their checks they stay far below GitHub's limit of nodes
-PAUSE = timedelta(minutes=5)  # before a server that gave no usable answer is asked again
-_LACKS = frozenset({"undefinedField", "undefinedType", "argumentNotAccepted"})  # as GitHub's servers say it
 _RUN = re.compile(r"/(?:runs|job)/(\d+)(?:[?#]|$)")
 
 _WHO = "__typename login ... on User { databaseId } ... on Bot { databaseId }"
@@ -50,111 +35,6 @@ _LABELLED = """query($owner: String!, $name: String!, $labels: [String!]) {
 _NODE = "query($owner: String!, $name: String!) { repository(owner: $owner, name: $name) { id } }"
 _FOLD = "mutation($fold: MinimizeCommentInput!) { minimizeComment(input: $fold) { clientMutationId } }"
 _MOVE = "mutation($input: UpdateRefsInput!) { updateRefs(input: $input) { clientMutationId } }"
-
-
-class GraphQL:
-    """Asks one forge; a server without it, or one that is used up for now, is left alone."""
-
-    def __init__(self, api: Api) -> None:
-        self._api = api
-        self._url = graphql_url(api.base)
-        self.off = False  # for good
-        self._not_found = False  # said by the last answer
-        self._again: datetime | None = None
-
-    @property
-    def usable(self) -> bool:
-        """Tell whether asking may help."""
-        return not self.off and (self._again is None or self._again <= self._api.now())
-
-    async def ask(
-        self, access: Access, document: str, variables: Mapping[str, Any], *, writes: bool = False
-    ) -> JsonDict | None:
-        """Give the data of a document without errors; None where REST has to be asked.
-
-        One that `writes` may be sent twice, and may have been done where this gives None: look before doing it again.
-        Raises ForgeError with status 401 for a token that ended.
-        """
-        body = {"query": document, "variables": dict(variables)}
-        try:
-            answer = await self._api.send(
-                "POST", self._url, access, json=body, repeatable=True, writes=writes
-            )
-            told = answer.json()
-        except NotFoundError as error:
-            self._missing(str(error))
-        except LimitedError:
-            pass  # REST has limits of its own; what may go on is known to the next call without asking
-        except RetryableError as error:
-            self._rest(str(error), timedelta(seconds=error.after) if error.after else PAUSE)
-        except ForgeError as error:
-            if error.status == 401:
-                raise
-            self._rest(str(error), PAUSE)
-        except ValueError as error:
-            self._rest(f"its answer is no JSON: {error}", PAUSE)
-        else:
-            self._not_found = False
-            if isinstance(told, dict):
-                wait = wait_for_graphql(answer.headers, told, self._api.now().timestamp())
-                return self._data(told, wait, writes=writes)
-            self._rest("its answer is no object", PAUSE)
-        return None
-
-    def _data(self, told: JsonDict, wait: float | None, *, writes: bool) -> JsonDict | None:
-        listed = told.get("errors")
-        errors = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
-        if not errors and isinstance(told.get("data"), dict):
-            data: JsonDict = told["data"]
-            return data
-        said = "; ".join(str(each.get("message")) for each in errors)[:300]
-        if wait is not None:
-            self._rest(said, timedelta(seconds=wait))
-        elif (
-            any(map(_unknown, errors)) and not writes
-        ):  # a server that lacks a mutation still answers queries
-            self.off = True
-            _log.warning("graphql_not_understood", error=said)
-        elif not isinstance(told.get("data"), dict):
-            self._rest(said or "its answer holds no data", PAUSE)
-        else:
-            _log.info("graphql_partly_answered", error=said)  # REST says which of it may not be read, and why
-        return None
-
-    def _missing(self, why: str) -> None:
-        """Ask a server that says there is none once more: something between us may have said so."""
-        if self._not_found:
-            self.off = True
-            _log.info("no_graphql_here", error=why)
-        self._not_found = True
-        self._rest(why, PAUSE)
-
-    def _rest(self, why: str, pause: timedelta) -> None:
-        self._again = self._api.now() + pause
-        _log.warning("graphql_rests", error=why, seconds=pause.total_seconds())
-
-
-def whole(read: Callable[[], _T | None]) -> _T | None:
-    """Read an answer; None, so that REST is asked, where a part is null or missing that never should be."""
-    try:
-        return read()
-    except (KeyError, TypeError, AttributeError, IndexError, ValueError, ForgeError) as error:
-        _log.warning("graphql_not_whole", error=repr(error))
-        return None
-
-
-def _unknown(error: JsonDict) -> bool:
-    """Tell whether an error means that this server's schema lacks what was asked for: an older one."""
-    more = error.get("extensions")
-    return isinstance(more, dict) and more.get("code") in _LACKS
-
-
-def graphql_url(api_url: str) -> str:
-    """Give where GraphQL speaks: beside `/api/v3` on GHES, below the address elsewhere."""
-    return f"{api_url.removesuffix('/v3')}/graphql"
-
-
-# --- documents, and their answers in the shape of REST's ---------------------------------------------
 
 
 def pulls(numbers: Collection[int]) -> str:

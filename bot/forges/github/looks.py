@@ -11,8 +11,8 @@ from functools import partial
 from bot.core.values import Comment, Issue, PullState, Repo
 from bot.errors import NotFoundError
 from bot.forges.github import graphql, views
+from bot.forges.github.asking import GraphQL, whole
 from bot.forges.github.auth import READ, AppTokens, PersonalToken
-from bot.forges.github.graphql import GraphQL
 from bot.forges.github.reads import GitHubReads
 from bot.forges.github.transport import Access, Api
 from bot.ports import JsonDict, Look
@@ -66,7 +66,7 @@ class GitHubLooks(GitHubReads):
             told = await self._ask(repo, graphql.pulls(chunk)) or {}
             for number in chunk:
                 if node := told.get(f"p{number}"):
-                    state = graphql.whole(partial(_state, node, app, users))
+                    state = whole(partial(_state, node, app, users))
                     if state is not None:
                         found[number] = state
         return found
@@ -75,7 +75,7 @@ class GitHubLooks(GitHubReads):
         """Read an issue and all its comments, oldest first; of a pull request the comments are not read."""
         told = await self._ask(repo, graphql.conversation(), number=number) if self._graphql.usable else None
         if told and (node := told.get("issueOrPullRequest")):
-            found = graphql.whole(partial(_conversation, node))
+            found = whole(partial(_conversation, node))
             if found is not None:
                 return found
         issue = await self.issue(repo, number)
@@ -85,7 +85,7 @@ class GitHubLooks(GitHubReads):
         """List the numbers of open issues that bear any of these labels."""
         if self._graphql.usable and len(labels) > 1:
             told = await self._ask(repo, graphql.labelled(), labels=list(labels))
-            found = graphql.whole(partial(graphql.numbers, told)) if told is not None else None
+            found = whole(partial(graphql.numbers, told)) if told is not None else None
             if found is not None:
                 return found
         return await super().labeled_issues(repo, *labels)
