@@ -2,44 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from bot.core.sanitize import find_secrets
-from bot.core.scopes import covers, in_scope
+from bot.core.scopes import in_scope
 
-# What CI, builds and tools start from: a push runs it, perhaps with secrets, before anybody looks.
-PROTECTED = (
-    ".github/**",
-    ".gitlab-ci.yml",
-    ".circleci/**",
-    ".buildkite/**",
-    "azure-pipelines.yml",
-    "Jenkinsfile",
-    "CODEOWNERS",
-    "docs/CODEOWNERS",
-    ".gitmodules",
-    ".gitattributes",
-    "**/.gitattributes",
-    ".lfsconfig",
-    ".pre-commit-config.yaml",
-    ".npmrc",
-    ".pypirc",
-    ".mcp.json",
-    ".claude/**",
-    ".codex/**",
-    ".gemini/**",
-    ".opencode/**",
-    "opencode.json",
-    "AGENTS.md",
-    "CLAUDE.md",
-    "GEMINI.md",
-)
+# Services that test what is pushed to a repository on the forge. `**/` where they can be told to read another folder.
+_OTHER_CI = """
+.circleci/** .buildkite/** .semaphore/** .teamcity/** .woodpecker/** .azure-pipelines/** .codefresh/** .tekton/**
+.travis.yml .drone.* .cirrus.* .woodpecker.y*ml .appveyor.yml appveyor.yml codefresh.yml codemagic.yaml bitrise.yml
+wercker.yml .zuul.yaml zuul.yaml .zuul.d/** zuul.d/** .packit.y*ml **/Jenkinsfile **/Jenkinsfile.* **/*.jenkinsfile
+**/azure-pipelines*.y*ml **/cloudbuild*.y*ml **/buildspec*.y*ml
+"""
+OTHER_CI = tuple(_OTHER_CI.split())
+
+# What else runs before anybody looks, perhaps with secrets, or tells tools what to run and whence to take it.
+_STARTS = """
+.github/** CODEOWNERS docs/CODEOWNERS
+.gitlab/** **/*.gitlab-ci.y*ml .gitea/** .forgejo/** bitbucket-pipelines.yml .build.yml .builds/**
+**/.gitattributes .gitmodules .lfsconfig
+**/.husky/** **/.githooks/** **/.pre-commit-config.yaml .overcommit.yml
+**/lefthook.y*ml **/lefthook.toml **/lefthook.json **/lefthook-local.* **/.lefthook*.* .lefthook/**
+**/.npmrc **/.yarnrc **/.yarnrc.yml **/.pnpmfile.cjs **/.pypirc **/pip.conf **/.cargo/config **/.cargo/config.toml
+**/.bundle/** **/[Nn]u[Gg]et.[Cc]onfig
+**/AGENTS.md **/AGENTS.override.md **/CLAUDE.md **/CLAUDE.local.md **/GEMINI.md **/.mcp.json **/.claude/**
+**/.codex/** **/.gemini/** **/.opencode/** **/opencode.json **/opencode.jsonc **/.cursor/** **/.cursorrules
+"""
+PROTECTED = (*OTHER_CI, *_STARTS.split())
 
 
 def matches(path: str, pattern: str) -> bool:
     """Match a path by a file name, a folder or an fnmatch pattern; `**/x` means x at any depth."""
-    return any(
-        covers(each, path) for each in (pattern, pattern.removesuffix("/**"), pattern.removeprefix("**/"))
+    folder = pattern.removesuffix("/**")  # itself, where a symlink or a file takes its place
+    return in_scope(
+        {each for entry in (pattern, folder) for each in (entry, entry.removeprefix("**/"))}, path
     )
 
 
@@ -47,6 +43,12 @@ def protected(changed: Sequence[str], more: Sequence[str], tasks_dir: str) -> tu
     """Name changed paths that an agent may not change; the bot's own folder is written by the host alone."""
     patterns = (*PROTECTED, *more, tasks_dir)
     return tuple(path for path in changed if any(matches(path, pattern) for pattern in patterns))
+
+
+def other_ci(tree: Iterable[str]) -> tuple[str, ...]:
+    """Name the CI of other vendors that a tree shows at its root, by file or folder; what lies deeper may be a copy."""
+    top = sorted({path.partition("/")[0] for path in tree})
+    return tuple(name for name in top if any(matches(name, pattern) for pattern in OTHER_CI))
 
 
 def outside(changed: Sequence[str], scope: Sequence[str]) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ SHOWN = 6_000  # characters of a diff in a comment
 # starts from is protected and never gets here (bot/core/policy.py).
 _ENTRY = """
 Makefile makefile GNUmakefile justfile Taskfile.yml Dockerfile *.Dockerfile compose.yaml docker-compose.yml
-package.json package-lock.json pnpm-lock.yaml yarn.lock .yarnrc.yml *.config.js *.config.mjs *.config.cjs *.config.ts
+package.json package-lock.json pnpm-lock.yaml yarn.lock *.config.js *.config.mjs *.config.cjs *.config.ts
 pyproject.toml setup.py setup.cfg tox.ini noxfile.py pytest.ini conftest.py requirements*.txt uv.lock poetry.lock
 Cargo.toml Cargo.lock build.rs go.mod go.sum pom.xml build.gradle build.gradle.kts settings.gradle
 settings.gradle.kts gradlew gradle.properties mvnw CMakeLists.txt meson.build Gemfile Gemfile.lock Rakefile

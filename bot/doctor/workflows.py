@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import Mapping, Sequence
 
+from bot.core import policy
 from bot.core.values import Repo
 from bot.doctor import workflow_file
 from bot.doctor.branches import own_branches
@@ -15,13 +16,6 @@ from bot.doctor.world import World
 
 WORKFLOW = re.compile(r"\.github/workflows/[^/]+\.ya?ml")
 MOST = 50  # workflows that are read
-_OTHERS = (
-    ".circleci/config.yml",
-    ".travis.yml",
-    ".buildkite/pipeline.yml",
-    "Jenkinsfile",
-    "azure-pipelines.yml",
-)
 
 
 def judge_secrets(files: Mapping[str, str], prefix: str, default: str, private: bool) -> Finding:
@@ -86,7 +80,7 @@ async def _secrets(world: World, repo: Repo) -> Finding:
 async def _ci(world: World, repo: Repo) -> Finding:
     config, _ = await world.config(repo)
     files = await _files(world, repo)
-    others = [path for path in (await world.listing(repo)).paths if path in _OTHERS]
+    others = policy.other_ci((await world.listing(repo)).paths)
     forge = await world.reached()
     head = None if files or others else await forge.branch_sha(repo, repo.default_branch)
     checks = sorted({each.name for each in await forge.checks(repo, head) if not each.ours}) if head else []

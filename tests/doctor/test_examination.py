@@ -185,6 +185,7 @@ async def test_a_repository_with_everything_in_the_way(scene: Scene) -> None:
     scene.put(".github/gitwright.yml", "labls: {}\n")
     scene.put(".github/workflows/ci.yml", "on: push\njobs: {a: {steps: [{run: '${{ secrets.KEY }}'}]}}\n")
     scene.put("CODEOWNERS", "tasks/ @ada\n")
+    scene.put(".drone.yml", "kind: pipeline\n")
     head = scene.call("GET", f"/repos/{SLUG}/git/ref/heads/main")["object"]["sha"]
     scene.call("POST", f"/repos/{SLUG}/git/refs", json={"ref": "refs/heads/agent", "sha": head})
     refs = {"include": ["refs/heads/agent/**/*"], "exclude": []}
@@ -210,6 +211,7 @@ async def test_a_repository_with_everything_in_the_way(scene: Scene) -> None:
     )
     assert found["repository.secrets"].details == (".github/workflows/ci.yml:2: `secrets.KEY`, on push",)
     assert "@ada" in found["repository.owners"].text
+    assert found["repository.ci"].text == "Pull requests are checked by .github/workflows/ci.yml, .drone.yml."
 
 
 async def test_an_app_with_other_permissions_events_and_webhook(scene: Scene) -> None:
