@@ -18,6 +18,7 @@ import yaml
 from pydantic import BaseModel
 from starlette.routing import Route
 
+from bot.agents.presets import PRESETS
 from bot.agents.script import Behavior, load_script
 from bot.cli import demo
 from bot.core.backlog_model import Backlog
@@ -275,6 +276,13 @@ def test_the_behaviors_of_the_scripted_agent_are_all_explained() -> None:
 
 def test_the_faults_of_the_forge_are_all_explained() -> None:
     assert sorted(table("docs/forge.md", "`kind`")) == sorted((*CALL_FAULTS, *DELIVERY_FAULTS))
+
+
+def test_each_agent_and_how_to_get_it_is_named() -> None:
+    page = (ROOT / "docs/agents.md").read_text(encoding="utf-8")
+    for name, preset in PRESETS.items():
+        assert f"| `{name}` |" in page
+        assert f"| {preset.remedy} |" in page
 
 
 def test_the_levels_of_the_sandbox_are_all_explained() -> None:
