@@ -1,8 +1,10 @@
-# Gitwright's server. Build: docker build -t gitwright .   Run: see docs in README.md, "Run it".
+# Gitwright's server, without a coding agent and without tools for tests. How to add them, and to run it: docs/operating.md,
+# "As a service".   Build: docker build -t gitwright .
 #
-# Agents and tests run in bubblewrap, which needs unprivileged user namespaces. Docker's default seccomp profile
-# refuses them; start the container with a profile that allows them (or --security-opt seccomp=unconfined
-# --security-opt apparmor=unconfined, which weakens the outer wall). Without it the server refuses to run agents.
+# Agents and tests run in bubblewrap, which needs unprivileged user namespaces and a /proc of its own. Docker's default
+# profiles refuse the first, the paths it hides in /proc the second; start the container with profiles that allow them (or
+# --security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined, which weakens
+# the outer wall). Without it the server does not start.
 FROM python:3.13-slim-trixie
 
 RUN apt-get update \
