@@ -59,8 +59,9 @@ def parts(permissions: Mapping[str, str]) -> list[str | Table]:
     return [
         "# What the App asks for",
         "Exactly what [`app.yml`](../app.yml) says; tests compare it with the handlers and with the tokens that are made. "
-        "Each call is made with a token for one repository and the permissions of that step alone "
-        "([security](security.md)).",
+        "Each call is made with a token for one repository and one kind of step: reading, telling people, reading a log, "
+        "pushing. One that may read metadata only lists an installation's repositories "
+        "([security](security.md#going-out)).",
         "## Permissions",
         (
             ("permission", "level", "why", "without it"),
