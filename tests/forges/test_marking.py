@@ -7,9 +7,11 @@ import pytest
 
 from bot.core.values import Repo
 from bot.errors import NotFoundError
+from bot.forges.github import GitHubForge
 from bot.ports import Forge
 from tests.forges.conftest import RunningForge, a_forge
-from tests.forges.test_graphql import calls
+from tests.forges.scripted_server import Asked, Say, scripted_server
+from tests.forges.test_graphql import SPOKEN_WITH, calls, holes
 
 OURS = {f"agent:{name}": ("#5319e7", f"Now {name}") for name in ("planning", "review", "done")}
 STATUS = "<!-- gitwright:status track=issue-1 -->\n"
@@ -123,3 +125,44 @@ async def test_a_comment_that_is_gone_is_not_said_to_be_edited(
     assert labels(server, repo, issue) == {"agent:done"}
     with pytest.raises(NotFoundError):
         await forge.update_comment(repo, *edit)
+
+
+PLACES: dict[str, Any] = {
+    "id": "R_7",
+    "issue": {
+        "id": "I_3",
+        "labels": {"pageInfo": {"hasNextPage": False}, "nodes": [{"name": "agent:done"}]},
+    },
+    **{f"l{n}": {"id": f"L_{n}"} for n in range(len(OURS))},
+}
+MADE: dict[str, Any] = {"l0": {"label": {"id": "L_9"}}}
+OVER_REST = "POST /repos/acme/greeter/issues/3/labels"
+
+
+def nulls(value: Any) -> bool:
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return value is None or any(nulls(each) for each in parts)
+
+
+async def test_a_null_where_no_one_may_be_is_never_sent_on_and_leads_to_rest() -> None:
+    answers = [(told, MADE) for told in (PLACES, *holes(PLACES))]
+    answers += [({**PLACES, "l0": None}, made) for made in (MADE, *holes(MADE), {})]
+    for told, made in answers:
+        async with scripted_server() as server:
+
+            def reply(asked: Asked, told: Any = told, made: Any = made) -> Say:
+                if asked.path == "/graphql":
+                    query = asked.body["query"]
+                    found = {"repository": told} if query.startswith("query") else made
+                    return Say(200, {"data": found if "createLabel" in query or "id " in query else {}})
+                return Say(200, {"number": 3, "state": "open"} if asked.method == "GET" else [])
+
+            server.otherwise = reply
+            forge = GitHubForge(server.url, token="t", write_gap=0)
+            await forge.show_label(SPOKEN_WITH, 3, "agent:planning", ours=OURS, before=None)
+            await forge.aclose()
+            sent = [each.body for each in server.asked if each.path == "/graphql"]
+            assert not any(nulls(each["variables"]) for each in sent), told
+            marked = any("addLabelsToLabelable" in each["query"] for each in sent)
+            assert marked != (OVER_REST in server.lines), (told, made)
+            assert marked or (told, made) != (PLACES, MADE)

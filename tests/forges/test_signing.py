@@ -7,8 +7,10 @@ import pytest
 
 from bot.core.values import Repo, TreeFile
 from bot.errors import PushRefusedError, RetryableError, StaleRefError
+from bot.forges.github import GitHubForge
 from bot.ports import Forge, SignedCommit
 from tests.forges.conftest import RunningForge, a_forge
+from tests.forges.scripted_server import Asked, Say, scripted_server
 
 BRANCH = "agent/issue-1/T-1-a1"
 TEXT = b"ours\n"
@@ -123,3 +125,25 @@ async def test_a_rule_that_forbids_the_rewrite_is_named(
     with pytest.raises(PushRefusedError, match="Cannot force-push to this branch"):
         await forge.publish_signed(repo, BRANCH, head, commit)
     assert at(server, repo) == head
+
+
+async def test_a_repository_without_an_id_is_rewritten_over_rest() -> None:
+    old, new, tree = ("a" * 40, "b" * 40, "c" * 40)
+    told: dict[str, object] = {
+        "/graphql": {"data": {"repository": {"id": None}}},
+        "/git/commits": {"sha": new, "tree": {"sha": tree}, "verification": {"verified": True}},
+    }
+
+    def reply(asked: Asked) -> Say:
+        body = told.get(asked.path.removeprefix("/repos/acme/greet"), {"object": {"sha": old}})
+        return Say(200, body)
+
+    commit = SignedCommit(message="M", parents=("d" * 40,), tree=tree, base_tree=tree, files=(), gone=())
+    async with scripted_server() as server:
+        server.otherwise = reply
+        forge = GitHubForge(server.url, token="t", write_gap=0)
+        repo = Repo(7, "acme", "greet", "main", True, None)
+        assert await forge.publish_signed(repo, "agent/x", old, commit) == new
+        await forge.aclose()
+    assert server.lines.count("POST /graphql") == 1, "what has no id is not asked to move"
+    assert server.lines[-1] == "PATCH /repos/acme/greet/git/refs/heads/agent/x"

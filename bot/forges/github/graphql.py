@@ -154,6 +154,14 @@ def numbers(found: JsonDict) -> list[int] | None:
     return sorted(int(each["number"]) for each in issues["nodes"])
 
 
+def id_of(node: JsonDict) -> str:
+    """Give the id by which GraphQL knows something; TypeError where there is none."""
+    found = node["id"]
+    if not isinstance(found, str):
+        raise TypeError(f"an id is {found!r}")
+    return found
+
+
 def _comment(node: JsonDict) -> JsonDict:
     return {
         "id": int(node["fullDatabaseId"]),

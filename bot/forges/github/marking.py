@@ -5,11 +5,13 @@ Label and comment are one call where GraphQL is there.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from bot.core.values import Repo
-from bot.forges.github import graphql
+from bot.forges.github import graphql, views
+from bot.forges.github.asking import whole
 from bot.forges.github.auth import TALK, AppTokens, PersonalToken
 from bot.forges.github.transport import Access, Api
 from bot.forges.github.views import cut
@@ -97,19 +99,17 @@ class GitHubMarking(GitHubWrites):
         if known is not None and before is not None and ours.keys() <= known.labels.keys():
             return known
         told = await self._ask(repo, graphql.names(list(ours)), number=issue)
-        if told is None or told["issue"] is None or told["issue"]["labels"]["pageInfo"]["hasNextPage"]:
+        found = whole(partial(_names, told, ours)) if told is not None else None
+        if told is None or found is None:
             return None
-        found = _Names(
-            issue=told["issue"]["id"],
-            labels={name: node["id"] for n, name in enumerate(ours) if (node := told[f"l{n}"])},
-            borne=frozenset(each["name"] for each in told["issue"]["labels"]["nodes"]),
-        )
         lacking = {name: shown for name, shown in ours.items() if name not in found.labels}
         if lacking:
-            made = await self._change(repo, *graphql.make_labels(told["id"], lacking))
-            if made is None:
+            home = whole(partial(graphql.id_of, told))
+            made = await self._change(repo, *graphql.make_labels(home, lacking)) if home else None
+            ids = whole(partial(_made, made, lacking)) if made is not None else None
+            if ids is None:
                 return None
-            found.labels |= {name: made[f"l{n}"]["label"]["id"] for n, name in enumerate(lacking)}
+            found.labels |= ids
         keep(self._names, (repo.id, issue), found)
         return found
 
@@ -120,3 +120,20 @@ class GitHubMarking(GitHubWrites):
             return await self._graphql.ask(access, document, wishes, writes=True)
 
         return await self._leased(await self._lane(repo), repo.id, TALK, use)
+
+
+def _names(told: JsonDict, ours: Iterable[str]) -> _Names | None:
+    """Read the ids; None where there is no such issue, or where it bears more labels than one answer holds."""
+    issue = told["issue"]
+    if issue is None or issue["labels"]["pageInfo"]["hasNextPage"]:
+        return None
+    nodes = {name: told[f"l{n}"] for n, name in enumerate(ours)}
+    return _Names(
+        issue=graphql.id_of(issue),
+        labels={name: graphql.id_of(node) for name, node in nodes.items() if node is not None},
+        borne=frozenset(views.read(views.LabelView, each).name for each in issue["labels"]["nodes"]),
+    )
+
+
+def _made(told: JsonDict, lacking: Iterable[str]) -> dict[str, str]:
+    return {name: graphql.id_of(told[f"l{n}"]["label"]) for n, name in enumerate(lacking)}

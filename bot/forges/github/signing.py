@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import time
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -11,6 +12,7 @@ from bot.core import push_refusals
 from bot.core.values import Repo
 from bot.errors import ForgeError, NotFoundError, PushRefusedError, StaleRefError
 from bot.forges.github import graphql, views
+from bot.forges.github.asking import whole
 from bot.forges.github.auth import PUSH, AppTokens, PersonalToken
 from bot.forges.github.files import GitHubFiles
 from bot.forges.github.transport import Access, Api
@@ -111,11 +113,12 @@ class GitHubSigning(GitHubFiles):
 
     async def _swapped(self, repo: Repo, branch: str, expected: str, sha: str) -> bool:
         """Rewrite a branch only if it is where it was, which GraphQL alone can do; it does not say why it did not."""
-        found = await self._ask(repo, graphql.node()) if self._graphql.usable else None
-        if found is None:
+        told = await self._ask(repo, graphql.node()) if self._graphql.usable else None
+        home = whole(partial(graphql.id_of, told)) if told is not None else None
+        if home is None:
             return False
         update = {"name": f"refs/heads/{branch}", "beforeOid": expected, "afterOid": sha, "force": True}
-        wish = {"input": {"repositoryId": found["id"], "refUpdates": [update]}}
+        wish = {"input": {"repositoryId": home, "refUpdates": [update]}}
 
         async def use(access: Access) -> JsonDict | None:
             return await self._graphql.ask(access, graphql.move(), wish, writes=True)
