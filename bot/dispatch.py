@@ -103,9 +103,9 @@ class Dispatcher:
     async def _routed(self, delivery: Delivery, events: Sequence[ForgeEvent]) -> list[TrackEvent]:
         routed: list[tuple[str, ForgeEvent]] = []
         for each in events:
-            if self._handled(each):
-                routed += await self._tracks(each)
-            if self._lines.concern(each):
+            tracks = await self._tracks(each) if self._handled(each) else []
+            routed += tracks
+            if self._lines.concern(each, heard=bool(tracks)):
                 routed.append((repository_line(each.repo.id), each))
         return [
             TrackEvent(track=key, id=f"{delivery.id}/{key}", event=EVENTS.dump_python(happened, mode="json"))

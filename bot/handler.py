@@ -103,6 +103,7 @@ class RepoHandler(Generic[E, F]):
     webhooks: tuple[str, ...]  # that it comes from: `push`, `installation.created`
     permissions: Mapping[str, str] = field(default_factory=dict)  # what handling it needs, beside metadata
     concerns: Callable[[E], bool] = lambda _: True  # asked on arrival; what is said no to leaves no trace
+    only_without_track: bool = False  # what a track hears is none of its
     gather: Callable[[E, Reads], Awaitable[F]]
     decide: Callable[[E, F], tuple[RepoAction, ...]]
 

@@ -21,8 +21,12 @@ class RepositoryLines:
     reads: Reads
     handlers: Sequence[RepoHandler[Any, Any]]
 
-    def concern(self, event: Event) -> bool:
-        return any(handler.concerns(event) for handler in self._of(event))
+    def concern(self, event: Event, *, heard: bool) -> bool:
+        """Say whether an event means something to its repository; `heard` is whether a track hears it."""
+        return any(
+            handler.concerns(event) and not (heard and handler.only_without_track)
+            for handler in self._of(event)
+        )
 
     async def handle(self, line: str, row: TrackEvent) -> None:
         """Decide what follows from an event; RetryableError where it cannot be decided now."""

@@ -104,7 +104,9 @@ def commands(table: tuple[Command, ...]) -> str:
         HEAD + "# Commands",
         "A command is the first non-blank line of a new comment on an issue, or on a pull request of the bot. In code, "
         "quotes, headings, lists, tables and HTML comments it is ignored. `/agent` alone means `/agent help`; something "
-        "that is nearly a command is answered with what was probably meant. Whoever lacks the role is told so.",
+        "that is nearly a command is answered with what was probably meant. Whoever lacks the role is told so. On any other "
+        "pull request (a person's own, a fork's, the offer of settings) no command is followed: people with the role "
+        "`triage` or more are told where commands work.",
         _table(
             ("command", "what it does", "needs", "example"),
             [(f"`{c.usage}`", c.summary, _needs(c.least), f"`{c.example}`") for c in table],

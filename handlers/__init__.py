@@ -10,6 +10,7 @@ from handlers import (
     check_run,
     checks,
     comment_edited,
+    elsewhere,
     given,
     hints,
     installation,
@@ -55,4 +56,5 @@ REPO_HANDLERS: tuple[AnyRepoHandler, ...] = (
     installation.REPO_HANDLER,
     *repository.REPO_HANDLERS,
     *settings_changed.REPO_HANDLERS,
+    *elsewhere.REPO_HANDLERS,
 )

@@ -70,7 +70,7 @@ def labels(config: RepoConfig) -> dict[str, tuple[str, str]]:
     return {getattr(config.labels, name): (LABEL_COLOR, text) for name, text in _LABELS.values()}
 
 
-def answer(track: str, key: str, body: str, kind: str = "answer") -> str:
+def answer(track: str | None, key: str, body: str, kind: str = "answer") -> str:
     """Head an answer with its marker, so that it is posted once however often it is tried; `body` is Markdown."""
     return truncate(f"{keyed(Marker(kind, track), key)}\n{body.strip()}\n", COMMENT_LIMIT)
 

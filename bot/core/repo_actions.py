@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, TypeAdapter
 
+from bot.core.ids import Place
 from bot.core.values import Repo
 
 
@@ -45,6 +46,18 @@ class ForgetRepository:
     kind: Literal["forget_repository"] = "forget_repository"
 
 
-RepoAction = ProposeSettings | CheckSettings | ReportSettings | ForgetRepository
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerCommand:
+    """Say once on a pull request of no track where commands work, and show 😕 on the one that was given there."""
+
+    repo: Repo
+    number: int
+    place: Place
+    comment: int
+    body: str  # marked as the answer to this comment
+    kind: Literal["answer_command"] = "answer_command"
+
+
+RepoAction = ProposeSettings | CheckSettings | ReportSettings | ForgetRepository | AnswerCommand
 
 REPO_ACTIONS: TypeAdapter[RepoAction] = TypeAdapter(Annotated[RepoAction, Discriminator("kind")])

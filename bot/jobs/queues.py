@@ -21,6 +21,7 @@ QUEUE_OF = {
     "check_settings": "repositories",
     "report_settings": "repositories",
     "forget_repository": "repositories",
+    "answer_command": "repositories",
 }
 # Seconds after which a job is taken for stuck, whatever it does; agents and planners have nearer limits of their own.
 HOUR = 3600.0

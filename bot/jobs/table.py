@@ -33,12 +33,20 @@ from bot.core.actions import (
     SyncPlan,
 )
 from bot.core.config import RepoConfig
-from bot.core.repo_actions import CheckSettings, ForgetRepository, ProposeSettings, RepoAction, ReportSettings
+from bot.core.repo_actions import (
+    AnswerCommand,
+    CheckSettings,
+    ForgetRepository,
+    ProposeSettings,
+    RepoAction,
+    ReportSettings,
+)
 from bot.core.values import Role
 from bot.engine.ledger import Ledger
 from bot.engine.pool import WorkerPool
 from bot.engine.store import Store
 from bot.git.worktrees import WorktreeManager
+from bot.jobs.answer import AnswerCommandJob
 from bot.jobs.attempt import Attempts
 from bot.jobs.backlog import ProposeBacklogJob, ReportBacklogJob
 from bot.jobs.cast import Cast
@@ -108,6 +116,7 @@ def repo_table(parts: Parts, commands: Mapping[str, Role]) -> dict[type[RepoActi
         ProposeSettings: _offer(parts),
         CheckSettings: CheckSettingsJob(parts.forge, commands),
         ReportSettings: ReportSettingsJob(parts.store, parts.forge),
+        AnswerCommand: AnswerCommandJob(parts.forge),
     }
 
 

@@ -113,7 +113,7 @@ async def test_what_is_no_command_is_left_alone(
 
 
 @pytest.mark.long
-async def test_on_a_tasks_pull_request_a_command_means_that_task_and_elsewhere_nothing(
+async def test_on_a_tasks_pull_request_a_command_means_that_task_and_elsewhere_it_is_told_so(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:
     async with story(tmp_path, judge, webhook_judge, test="none", ci="true") as s:
@@ -143,9 +143,9 @@ async def test_on_a_tasks_pull_request_a_command_means_that_task_and_elsewhere_n
         await s.branch("own-work")
         await s.put("notes.md", "Mine.\n", "own-work")
         foreign = await s.open_pull("own-work")
-        await s.comment(foreign, "/agent status")
-        await s.quiet()
-        assert len(await s.comments(foreign)) == 1
+        assert await s.asks(foreign, "/agent status") == snapshot(
+            "`/agent status` is not followed here: this pull request is none that Gitwright opened for an issue. Commands work on an issue and on the pull requests that are opened for it: write `/agent plan` on an issue to begin, or `/agent help` there to see every command."
+        )
         # What the bot says holds commands too, and it never answers itself.
         assert len([c for c in await s.comments(pull) if c["user"]["type"] == "Bot"]) == 3
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,15 @@ The same file can be edited at any time, and a pull request that changes it gets
             ("POST", "/pulls"),
             ("POST", "/check-runs"),
         ]
+        await s.comment(pull["number"], "/agent help", by=s.alice)
+        assert read(await s.hears(pull["number"], "answer")) == snapshot(
+            "`/agent help` is not followed here: this pull request only offers a settings file. Commands work on an issue and on the pull requests that are opened for it: write `/agent plan` on an issue to begin, or `/agent help` there to see every command."
+        )
+        await s.quiet()
+        [asked, _] = await s.comments(pull["number"])
+        assert await s.reactions(asked["id"]) == ["confused"]
+        [repo] = (await s.bot.forge.repos()).repos
+        assert await s.bot.forge.unheard_commands(repo, datetime.now(UTC) - timedelta(hours=1)) == []
         await s.close(pull["number"])
         await added_again(s)
         await s.quiet()
