@@ -5,20 +5,28 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetEnqueueOptions, SetWorkflowID
+from dbos import (
+    DBOS,
+    DBOSClient,
+    DBOSConfig,
+    DBOSPortableJSONSerializer,
+    SetEnqueueOptions,
+    SetWorkflowID,
+)
 from dbos import error as dbos_error
 
 from bot.engine.database import IDLE_TRANSACTION_MS, parse_url
+from bot.engine.dbos_sqlite import dispose, sqlite_engine
 from bot.engine.lease import Lease
 from bot.engine.lock import FileLock
 from bot.engine.noise import quieten_dbos
@@ -35,6 +43,7 @@ CANCEL_POLL_SECONDS = 1.0
 _LISTENER_SECONDS = 0.2  # it finds nothing to do, and a stop waits for its sleep
 PURGE_SECONDS = 3600.0
 PURGE_BATCH = 1000
+_APPLICATION = "gitwright"
 _WORKFLOW = "gitwright_job"
 _Workflow = Callable[[JsonDict], Coroutine[Any, Any, None]]
 _STATUS: dict[str, JobStatus] = {
@@ -77,7 +86,9 @@ class DbosEngine:
         self._embedded = self._url.get_backend_name() == "sqlite"
         self.executor_id = "local" if self._embedded else f"gitwright-{uuid.uuid4().hex}"
         self._lock = FileLock(Path(f"{self._url.database}.lock")) if self._embedded else None
-        self._lease = None if self._embedded else Lease(self._url, self.executor_id, lease_ttl, _Takeover())
+        self._lease = (
+            None if self._embedded else Lease(self._url, self.executor_id, lease_ttl, _Takeover(DBOS))
+        )
         self._sqlite: sa.Engine | None = None
         self._pool: WorkerPool | None = None
         self._work: Work | None = None
@@ -91,7 +102,7 @@ class DbosEngine:
         quieten_dbos()
         if self._lock is not None:
             self._lock.take()
-            self._sqlite = _sqlite_engine(self._url)
+            self._sqlite = sqlite_engine(self._url)
         self._pool = WorkerPool(self._limits, self._serial) if self._embedded else None
         self._work = Work(self._kinds, self._pool, self._clock)
         try:
@@ -141,14 +152,29 @@ class DbosEngine:
 
     def _shut_down(self) -> None:
         if self._lease is not None:
-            self._lease.release()
+            self._lease.end()
         DBOS.destroy(destroy_registry=True)
+        if self._lease is not None:
+            # Only now: what our jobs' queues hold again is dequeued by whoever still polls them.
+            self._give_back(self._lease)
         if self._sqlite is not None:
-            # A thread may still hold a connection; disposing alone would leave that one open.
-            sa.event.listen(self._sqlite, "checkin", _close)
-            self._sqlite.dispose()
+            dispose(self._sqlite)
         if self._lock is not None:
             self._lock.release()
+
+    def _give_back(self, lease: Lease) -> None:
+        client = DBOSClient(
+            system_database_url=self._url.render_as_string(hide_password=False),
+            serializer=DBOSPortableJSONSerializer(),
+            system_database_pool_size=1,
+            application_name=_APPLICATION,
+            lazy=True,
+            retry_connection_errors=False,
+        )
+        try:
+            lease.release(_Takeover(client))
+        finally:
+            client.destroy()
 
     async def submit(
         self,
@@ -258,7 +284,7 @@ class DbosEngine:
 
     def _config(self) -> DBOSConfig:
         config = DBOSConfig(
-            name="gitwright",
+            name=_APPLICATION,
             system_database_url=self._url.render_as_string(hide_password=False),
             # Kept by hand: the default, a hash of the code, would strand every job at each deploy.
             application_version="1",
@@ -282,24 +308,27 @@ class DbosEngine:
         return self._work
 
 
+@dataclass(frozen=True, slots=True)
 class _Takeover:
-    """What the reaper may do with DBOS's jobs."""
+    """What may be done with DBOS's jobs, through the engine that runs or, once it has ended, through a client."""
+
+    dbos: type[DBOS] | DBOSClient
 
     def executors(self) -> set[str]:
-        pending = DBOS.list_workflows(status="PENDING", load_input=False, load_output=False)
+        pending = self.dbos.list_workflows(status="PENDING", load_input=False, load_output=False)
         return {workflow.executor_id for workflow in pending if workflow.executor_id}
 
     def running(self, executor: str) -> dict[str, str]:
-        pending = DBOS.list_workflows(
+        pending = self.dbos.list_workflows(
             status="PENDING", executor_id=executor, load_input=False, load_output=False
         )
         return {workflow.workflow_id: workflow.queue_name for workflow in pending if workflow.queue_name}
 
     def resume(self, queue: str, ids: Sequence[str]) -> None:
-        DBOS.resume_workflows(list(ids), queue_name=queue)
+        self.dbos.resume_workflows(list(ids), queue_name=queue)
 
     def give_up(self, ids: Sequence[str]) -> None:
-        DBOS.cancel_workflows(list(ids))
+        self.dbos.cancel_workflows(list(ids))
 
 
 def _register(run: _Workflow) -> _Workflow:
@@ -307,26 +336,6 @@ def _register(run: _Workflow) -> _Workflow:
         await run(data)
 
     return DBOS.workflow(name=_WORKFLOW, max_recovery_attempts=MAX_RECOVERIES)(job)
-
-
-def _sqlite_engine(url: sa.URL) -> sa.Engine:
-    """Make the engine that DBOS would make, with WAL (several times faster) and the clock of newer SQLite versions."""
-    engine = sa.create_engine(url)
-
-    @sa.event.listens_for(engine, "connect")
-    def _connect(connection: Any, _record: object) -> None:
-        connection.isolation_level = "IMMEDIATE"
-        connection.execute("PRAGMA busy_timeout=30000")
-        connection.execute("PRAGMA foreign_keys=ON")
-        connection.execute("PRAGMA journal_mode=WAL")
-        # Before 3.42 unixepoch('subsec') is NULL, which DBOS cannot launch with on Python 3.12 and later.
-        connection.create_function("unixepoch", 1, lambda _: time.time())
-
-    return engine
-
-
-def _close(_connection: object, record: sa.PoolProxiedConnection) -> None:
-    record.invalidate()
 
 
 async def _in_own_thread(work: Callable[[], None]) -> None:

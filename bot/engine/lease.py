@@ -81,14 +81,20 @@ class Lease:
         """Begin to take over from the dead; comes after the engine's launch."""
         self._spawn(self._reap, "lease-reap")
 
-    def release(self) -> None:
-        """Give our unfinished jobs back to their queues and the lease with them, where the database can be reached."""
+    def end(self) -> None:
+        """Keep the row no longer, and take nothing over any more."""
         self._stop.set()
         for thread in self._threads:
             thread.join(timeout=_JOIN_SECONDS)
+
+    def release(self, takeover: Takeover) -> None:
+        """Give our unfinished jobs back to their queues and the lease with them, where the database can be reached.
+
+        Comes after `end`, and after the engine has ended: it would take from its queues what it just gave back.
+        """
         try:
             with self._connect(within=_RELEASE_SECONDS) as conn:
-                self._resume(self._takeover.running(self._me))
+                self._resume(takeover, takeover.running(self._me))
                 conn.execute("delete from gitwright_lease where executor_id = %s", (self._me,))
         except (psycopg.Error, sa.exc.SQLAlchemyError) as error:
             # The jobs are taken over once the lease has run out; whoever stops has more to put away than this.
@@ -181,7 +187,7 @@ class Lease:
         if poisoned:
             log.error("jobs_given_up ids=%s reclaims=%s", poisoned, MAX_RECLAIMS)
             self._takeover.give_up(poisoned)
-        self._resume({job: queue for job, queue in jobs.items() if job not in poisoned})
+        self._resume(self._takeover, {job: queue for job, queue in jobs.items() if job not in poisoned})
         log.warning("jobs_taken_over executor=%s jobs=%s", executor, len(jobs))
 
     def _count(self, conn: psycopg.Connection[Any], job: str) -> int:
@@ -192,12 +198,12 @@ class Lease:
         ).fetchone()
         return int(row[0]) if row else 0
 
-    def _resume(self, jobs: Mapping[str, str]) -> None:
+    def _resume(self, takeover: Takeover, jobs: Mapping[str, str]) -> None:
         by_queue: defaultdict[str, list[str]] = defaultdict(list)
         for job, queue in jobs.items():
             by_queue[queue].append(job)
         for queue, ids in by_queue.items():
-            self._takeover.resume(queue, ids)
+            takeover.resume(queue, ids)
 
     def _connect(self, *, autocommit: bool = False, within: float = 60.0) -> psycopg.Connection[Any]:
         seconds = max(1, int(min(self._ttl / 2, within)))

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from bot.engine.dbos_engine import DbosEngine
@@ -19,6 +20,7 @@ from bot.engine.work import JobFunction
 from bot.errors import UserError
 from bot.ports import JobStatus, JsonDict
 from tests.engine.conftest import WAIT_SECONDS, Place, RealClock, until
+from tests.engine.postgres import PostgresServer
 
 LIMITS = {"tracks": 8, "jobs": 3}
 POLL = 0.1
@@ -73,14 +75,14 @@ def jobs() -> Jobs:
 
 @asynccontextmanager
 async def running(
-    place: Place, jobs: Jobs, grace: float = 0.0, **settings: object
+    place: Place, jobs: Jobs, grace: float = 0.0, poll: float = POLL, **settings: object
 ) -> AsyncIterator[DbosEngine]:
     engine = DbosEngine(
         place.engine_url,
         jobs.kinds(),
         LIMITS,
         RealClock(),
-        poll=POLL,
+        poll=poll,
         **settings,  # type: ignore[arg-type]
     )
     await engine.start()
@@ -323,6 +325,23 @@ async def test_stopping_interrupts_what_is_left_and_a_restart_goes_on_with_it(
         for n in range(5):
             await ends(engine, f"h{n}", "done")
     assert sorted(after.begun) == [f"h{n}" for n in range(5)]
+
+
+async def test_what_a_stop_gives_back_is_not_taken_again_by_the_same_process(
+    postgres_server: PostgresServer, launched_template: str, jobs: Jobs
+) -> None:
+    url = postgres_server.fresh_database(launched_template)
+    place = Place("postgres", url, url)
+    for turn in range(5):
+        async with running(place, jobs, poll=0.001) as engine:
+            for each in range(8):
+                name = f"{turn}-{each}"
+                await engine.submit("hold", name, {"name": name}, queue="tracks", partition=name)
+            await until(lambda: len(jobs.begun) >= 8)
+            jobs.begun.clear()
+        with psycopg.connect(url) as conn:
+            left = conn.execute("select executor_id from dbos.workflow_status where status = 'PENDING'")
+            assert left.fetchall() == []
 
 
 async def test_threads_of_the_loop_work_on_after_a_stop(place: Place, jobs: Jobs) -> None:
