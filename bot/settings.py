@@ -11,7 +11,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from bot import credentials
+from bot import credentials, proxies
 from bot.errors import UserError
 
 PREFIX = "GITWRIGHT_"
@@ -144,7 +144,7 @@ class Settings(BaseSettings):
         found = [*self.webhook_secret, self.private_key, self.token]
         texts = [secret.get_secret_value() for secret in found if secret is not None]
         password = re.search(r"://[^:/@]*:([^@]+)@", self.database)
-        return tuple(texts) + ((password[1],) if password else ())
+        return (*texts, *((password[1],) if password else ()), *proxies.secrets())
 
     @field_validator("github_api_url")
     @classmethod

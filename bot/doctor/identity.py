@@ -11,6 +11,7 @@ from bot.doctor.check import Check, Finding, Level, RepoCheck, ok
 from bot.doctor.world import World
 from bot.forges.github.apps import AppFacts
 from bot.forges.github.inspection import InstallationFacts, Reception
+from bot.proxies import proxy_for, shown
 from bot.web.setup_manifest import template
 
 MAX_SKEW = (
@@ -19,11 +20,12 @@ MAX_SKEW = (
 _IN_APP = "The bot works with a person's token, not as an App."
 
 
-def judge_reception(met: Reception, url: str, in_app: bool) -> Finding:
-    """Judge how the forge met us."""
+def judge_reception(met: Reception, url: str, in_app: bool, proxy: str = "") -> Finding:
+    """Judge how the forge met us; `proxy` is the one on the way there, without its credentials."""
+    way = f", by way of the proxy {proxy}" if proxy else ""
     if not met.refusal:
         kind = "App" if in_app else "user"
-        return ok(f"{url} knows us as the {kind} `{met.name}`.")
+        return ok(f"{url} knows us as the {kind} `{met.name}`{way}.")
     if met.status == 401 and met.skew is not None and abs(met.skew) > MAX_SKEW:
         return Finding("failed", f"{url} refuses our token: {met.refusal}.", "Set this machine's clock.")
     if met.status in {401, 404} and in_app:
@@ -32,10 +34,11 @@ def judge_reception(met: Reception, url: str, in_app: bool) -> Finding:
     if met.status in {401, 403, 404}:
         text = f"{url} does not accept the token: {met.refusal}."
         return Finding("failed", text, "Make a new token and set GITWRIGHT_TOKEN.")
-    text = f"{url} gives no usable answer: {met.refusal}."
-    return Finding(
-        "failed", text, "Check GITWRIGHT_GITHUB_API_URL, and whether this machine may reach that address."
-    )
+    text = f"{url} gives no usable answer{way}: {met.refusal}."
+    step = "Check GITWRIGHT_GITHUB_API_URL, and whether this machine may reach that address; if only by a proxy, set HTTPS_PROXY."
+    if proxy:
+        step = "Check GITWRIGHT_GITHUB_API_URL, and whether the proxy lets this machine reach that address; if it needs none, add it to NO_PROXY."
+    return Finding("failed", text, step)
 
 
 def judge_clock(skew: float | None) -> Finding:
@@ -118,7 +121,8 @@ def judge_installations(
 
 async def _met(world: World) -> Finding:
     settings = world.configured()
-    return judge_reception(await world.reception(), settings.github_api_url, world.app_mode())
+    url = settings.github_api_url
+    return judge_reception(await world.reception(), url, world.app_mode(), shown(proxy_for(url) or ""))
 
 
 async def _clock(world: World) -> Finding:

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from bot import process
+from bot import process, proxies
 from bot.core.values import Identity
 from bot.errors import GitError, RetryableError
 from bot.ports import GitAccess
@@ -85,7 +85,8 @@ ENVIRONMENT: dict[str, str] = {
 }
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _PASSING = re.compile(
-    r"could not resolve host|failed to connect|couldn't connect|connection (refused|reset|timed out|was)"
+    r"could not resolve (host|proxy)|failed to connect|couldn't connect|connection (refused|reset|timed out|was)"
+    r"|from proxy after connect|connect tunnel failed|proxy connect aborted"
     r"|operation (timed out|too slow)|empty reply|early eof|unexpected disconnect|hung up unexpectedly|rpc failed"
     r"|requested url returned error: (5\d\d|429)|gnutls|ssl_|network is unreachable|too many requests",
     re.IGNORECASE,
@@ -144,18 +145,20 @@ async def git_remote(
 ) -> Answer:
     """Run one git command against the forge, the token only in its environment.
 
-    RetryableError where the network or the server failed, GitError for any other unexpected exit code.
+    It goes by the proxy that the environment names for that host, if any. RetryableError where the network or the server
+    failed, GitError for any other unexpected exit code, UserError for a proxy that cannot be used.
     """
     # A token must not cross a network in the clear, so plain http is for this machine only.
     plain = "always" if urlsplit(access.url).hostname in _LOOPBACK else "never"
     # Only an address that the host itself wrote names a folder: the clone that local mode works for.
     folder = "always" if access.url.startswith("file:///") else "never"
     allowed = ["-c", f"protocol.http.allow={plain}", "-c", f"protocol.file.allow={folder}"]
-    env = {**_authorization(access), **process.inherited("GIT_SSL_CAINFO", "SSL_CERT_FILE", "SSL_CERT_DIR")}
+    env = {**_configured(access), **process.inherited("GIT_SSL_CAINFO", "SSL_CERT_FILE", "SSL_CERT_DIR")}
     answer = await _call(place, [*allowed, *args], env, b"", timeout)
+    said = proxies.hidden(answer.err)
     if access.token:
-        said = answer.err.replace(access.token, "***").replace(_basic(access.token), "***")
-        answer = replace(answer, err=said)
+        said = said.replace(access.token, "***").replace(_basic(access.token), "***")
+    answer = replace(answer, err=said)
     if answer.code in codes:
         return answer
     raise remote_failure(args[0], answer)
@@ -189,14 +192,18 @@ async def _call(
     return Answer(finished.code, finished.stdout, finished.stderr.decode("utf-8", "replace"))
 
 
-def _authorization(access: GitAccess) -> dict[str, str]:
-    if not access.token:
-        return {}
-    return {
-        "GIT_CONFIG_COUNT": "1",
-        "GIT_CONFIG_KEY_0": f"http.{access.url}.extraHeader",
-        "GIT_CONFIG_VALUE_0": f"Authorization: Basic {_basic(access.token)}",
-    }
+def _configured(access: GitAccess) -> dict[str, str]:
+    """Configure for the forge's address alone what holds a secret: in the environment, which others cannot list."""
+    values = {}
+    if access.token:
+        values["extraHeader"] = f"Authorization: Basic {_basic(access.token)}"
+    if proxy := proxies.proxy_for(access.url):
+        values["proxy"] = proxy  # more special than the `http.proxy` that is switched off for all others
+    found = {"GIT_CONFIG_COUNT": str(len(values))}
+    for number, (key, value) in enumerate(values.items()):
+        found[f"GIT_CONFIG_KEY_{number}"] = f"http.{access.url}.{key}"
+        found[f"GIT_CONFIG_VALUE_{number}"] = value
+    return found
 
 
 def _basic(token: str) -> str:

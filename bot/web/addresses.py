@@ -1,17 +1,11 @@
-"""Owns what an address says about itself: does it stay on this machine, is it open to others, can a forge send there?"""
+"""Owns what an address says about itself: is it open to others, can a forge send there?"""
 
 from __future__ import annotations
 
 import ipaddress
 from urllib.parse import urlsplit
 
-
-def is_loopback(host: str) -> bool:
-    """Tell whether an address leads back to the machine that uses it."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
+from bot.proxies import is_loopback
 
 
 def in_the_clear(address: str) -> bool:

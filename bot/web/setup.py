@@ -22,9 +22,10 @@ from bot import __version__, credentials
 from bot.errors import BotError, NotFoundError
 from bot.forges.github.setup import Front, web_url
 from bot.ports import Clock
+from bot.proxies import is_loopback
 from bot.settings import Settings
 from bot.web import setup_forms as forms
-from bot.web.addresses import in_the_clear, is_loopback
+from bot.web.addresses import in_the_clear
 from bot.web.setup_gate import Gate, origin, same, trouble
 from bot.web.setup_identity import Identity, imported, lent, of_app
 from bot.web.setup_manifest import manifest, template

@@ -124,6 +124,17 @@ def test_a_refusal_names_what_to_mend(met: Reception, in_app: bool, step: str) -
     assert step in finding.step
 
 
+def test_the_proxy_on_the_way_is_named() -> None:
+    url, proxy = "https://api.github.com", "http://proxy.corp:3128"
+    met = identity.judge_reception(Reception("gitwright"), url, True, proxy)
+    assert met.text == f"{url} knows us as the App `gitwright`, by way of the proxy {proxy}."
+    silent = identity.judge_reception(Reception(refusal="GET /app: no answer"), url, True, proxy)
+    assert proxy in silent.text
+    assert "NO_PROXY" in silent.step
+    straight = identity.judge_reception(Reception(refusal="GET /app: no answer"), url, True)
+    assert "set HTTPS_PROXY" in straight.step
+
+
 @pytest.mark.parametrize(
     ("skew", "expected"), [(0.4, "ok"), (-4.0, "ok"), (30.0, "warning"), (-90.0, "failed"), (None, "unknown")]
 )

@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -23,6 +23,7 @@ from bot.forges.github import limits
 from bot.forges.github.etags import Etags
 from bot.forges.github.hard import HardTransport
 from bot.forges.github.quota import ALL, Lane
+from bot.forges.github.ways import Ways
 from bot.ports import Quota
 
 _log = structlog.get_logger(__name__)
@@ -33,7 +34,8 @@ MAX_ELAPSED = 300.0  # seconds for a call with its repeats and all that it waits
 BASE, CAP = 0.5, 60.0  # seconds; the bounds of back-off where nobody says how long to wait
 _PASSES = frozenset({408, 425, 500, 502, 503, 504})
 MAX_PAGES = 100
-_UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+_UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+_READS = frozenset({"GET", "HEAD"})
 REVOKE = "/installation/token"
 _NOT_SPACED = ("/access_tokens", REVOKE, "/graphql")  # who sends a mutation says so
 
@@ -56,7 +58,7 @@ class Timing:
 
 
 class RenamedError(RetryableError):
-    """A write was sent on in a way that lost it: the repository has another name now; nothing was written."""
+    """A write was to be sent on to another place; nothing was written there nor here."""
 
 
 class _PassingError(RetryableError):
@@ -83,7 +85,7 @@ class Api:
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.base = base_url
-        pool = transport or httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=max(limit, 1)))
+        pool = transport or Ways(base_url, httpx.Limits(max_connections=max(limit, 1)))
         hard = httpx.Timeout(timeout, connect=min(timeout, 5.0))
         self._transport = HardTransport(pool, hard, now)
         self._client = GitHub(
@@ -96,6 +98,8 @@ class Api:
             auto_retry=False,
             timeout=timeout,
         )
+        # An issue may have moved to another repository: where a write goes then is not for the forge alone to say.
+        self._staying = GitHub(config=replace(self._client.config, follow_redirects=False))
         self._version = version
         self._headers = {"X-GitHub-Api-Version": version} if version else {}
         self._etags = Etags()
@@ -216,29 +220,26 @@ class Api:
         safe: bool,
         condition: Mapping[str, str],
     ) -> httpx.Response:
-        client = self._client.with_auth(access.strategy)
+        reads = method in _READS
+        client = (self._client if reads else self._staying).with_auth(access.strategy)
         where = f"{method} {path}"
         try:
             answer = await client.arequest(
                 method, path, json=json, params=dict(params or {}), headers={**self._headers, **condition}
             )
         except RequestFailed as error:
-            refusal = self._refusal(where, error.response.raw_response, safe, access)
-            if _lost(error.response.raw_response) and not isinstance(refusal, LimitedError):
-                raise _renamed(where) from error
-            raise refusal from error
+            raise self._refusal(where, error.response.raw_response, safe, access) from error
         except RequestError as error:
             unsent = isinstance(error.exc, _UNSENT)
             if not isinstance(error.exc, httpx.HTTPError):
                 raise  # a mistake of ours that githubkit wrapped
-            raise _PassingError(
-                f"{where}: no answer ({type(error.exc).__name__})", None, safe or unsent
-            ) from error
+            why = str(error.exc) if isinstance(error.exc, httpx.ProxyError) else type(error.exc).__name__
+            raise _PassingError(f"{where}: no answer ({why})", None, safe or unsent) from error
         except GitHubException as error:
             raise ForgeError(f"{where}: {error!r}") from error
         self._note(path, answer.raw_response, access)
-        if _lost(answer.raw_response):
-            raise _renamed(where)
+        if not reads and answer.raw_response.is_redirect:
+            raise RenamedError(f"{where}: was sent on to {answer.headers.get('location', 'nowhere')}")
         kind = answer.headers.get("content-type", "")
         is_log = path.endswith("/logs") and kind.startswith("text/plain")  # the one thing that is no JSON
         if answer.content and "json" not in kind and not is_log:
@@ -281,15 +282,6 @@ class Api:
         return LimitedError(said, wait)
 
 
-def _lost(answer: httpx.Response) -> bool:
-    """Tell whether a redirect made a read of a write, so that nothing was written whatever the answer says."""
-    return any(hop.request.method != answer.request.method for hop in answer.history)
-
-
-def _renamed(where: str) -> RenamedError:
-    return RenamedError(f"{where}: was redirected, the repository was probably renamed")
-
-
 def _told(status: int, said: str) -> ForgeError:
     """Give the error for what GitHub refuses for good; some refusals are told by their words alone."""
     if status in {404, 410}:
@@ -317,7 +309,7 @@ def _here(error: BaseException) -> bool:
 
 
 def _writes(method: str, path: str) -> bool:
-    return method not in {"GET", "HEAD"} and not path.endswith(_NOT_SPACED)
+    return method not in _READS and not path.endswith(_NOT_SPACED)
 
 
 def _pause(state: RetryCallState) -> float:
