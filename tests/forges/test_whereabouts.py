@@ -44,67 +44,67 @@ async def test_a_repository_is_found_and_written_under_its_earlier_name(
 
 @dataclass(frozen=True)
 class Moved:
-    """A server that sends on what is asked of `acme/old` to the repository's number, as GitHub does with `status`."""
+    """A server that sends on what is asked of `acme/old` (and of `also`), as GitHub does with `status`."""
 
     server: ScriptedServer
     status: int
-    reads: int  # what a read of what can only be written answers there
     name: str = "new"
+    also: str = "acme/old"
 
     def __call__(self, asked: Asked) -> Say:
-        if asked.path.startswith("/repos/acme/old/"):
-            to = asked.path.replace("/repos/acme/old", "/repositories/7")
-            return Say(self.status, {"message": "Moved"}, {"location": f"{self.server.url}{to}"})
+        for name in ("acme/old", self.also):
+            if asked.path.startswith(f"/repos/{name}/"):
+                to = asked.path.replace(f"/repos/{name}", "/repositories/7")
+                return Say(self.status, {"message": "Moved"}, {"location": f"{self.server.url}{to}"})
         if asked.path == "/repositories/7":
             return Say(200, {"id": 7, "name": self.name, "owner": {"id": 1, "login": "acme"}})
-        return Say(self.reads if asked.method == "GET" else 200, [])
+        return Say(200, [])
 
 
 OLD = Repo(7, "acme", "old", "main", True, None)
 
 
-@pytest.mark.parametrize("reads", [200, 404, 403])
-@pytest.mark.parametrize(("method", "status"), [("POST", 301), ("POST", 302), ("PATCH", 302)])
-async def test_a_write_that_a_redirect_made_a_read_of_is_sent_to_the_new_name(
-    method: str, status: int, reads: int
-) -> None:
+async def write(forge: Forge, method: str) -> None:
+    """Write to the issue 3 of `acme/old`."""
+    if method == "POST":
+        await forge.add_label(OLD, 3, "bug")
+    elif method == "PATCH":
+        await forge.close_issue(OLD, 3)
+    else:
+        await forge.remove_label(OLD, 3, "bug")
+
+
+WRITES = {"POST": "issues/3/labels", "PATCH": "issues/3", "DELETE": "issues/3/labels/bug"}
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+@pytest.mark.parametrize("method", WRITES)
+async def test_a_write_is_not_sent_on_but_sent_to_the_new_name(method: str, status: int) -> None:
     async with scripted_server() as server:
-        server.otherwise = Moved(server, status, reads)
+        server.otherwise = Moved(server, status)
         forge = GitHubForge(server.url, token="t", write_gap=0)
-        if method == "POST":
-            await forge.add_label(OLD, 3, "bug")
-        else:
-            await forge.update_pull(OLD, 3, body="new")
+        await write(forge, method)
         await forge.aclose()
-        path = "issues/3/labels" if method == "POST" else "pulls/3"
         assert server.lines == [
-            f"{method} /repos/acme/old/{path}",
-            f"GET /repositories/7/{path}",
+            f"{method} /repos/acme/old/{WRITES[method]}",
             "GET /repositories/7",
-            f"{method} /repos/acme/new/{path}",
+            f"{method} /repos/acme/new/{WRITES[method]}",
         ]
 
 
-@pytest.mark.parametrize(("method", "status"), [("POST", 307), ("POST", 308), ("PATCH", 301), ("PATCH", 307)])
-async def test_a_write_that_a_redirect_left_one_is_not_sent_twice(method: str, status: int) -> None:
+@pytest.mark.parametrize(("name", "tries"), [("old", 1), ("new", 2)])
+@pytest.mark.parametrize("method", ["POST", "PATCH"])
+async def test_what_moved_to_another_repository_is_written_in_neither(
+    method: str, name: str, tries: int
+) -> None:
     async with scripted_server() as server:
-        server.otherwise = Moved(server, status, 404)
+        server.otherwise = Moved(server, 301, name, also=f"acme/{name}")
         forge = GitHubForge(server.url, token="t", write_gap=0)
-        if method == "POST":
-            await forge.add_label(OLD, 3, "bug")
-        else:
-            await forge.update_pull(OLD, 3, body="new")
+        with pytest.raises(NotFoundError, match="/repositories/7/issues/3"):
+            await write(forge, method)
         await forge.aclose()
-        assert [line.split()[0] for line in server.lines] == [method, method]
-
-
-async def test_a_write_that_is_sent_on_from_where_the_repository_still_is_is_refused_for_good() -> None:
-    async with scripted_server() as server:
-        server.otherwise = Moved(server, 301, 404, name="old")
-        forge = GitHubForge(server.url, token="t", write_gap=0)
-        with pytest.raises(NotFoundError, match="moved"):
-            await forge.add_label(OLD, 3, "bug")
-        await forge.aclose()
+        written = [line for line in server.lines if not line.startswith("GET")]
+        assert len(written) == tries, "each was sent on, and followed by nobody"
 
 
 # --- what takes nothing ------------------------------------------------------------------------------

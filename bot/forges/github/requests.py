@@ -62,7 +62,10 @@ class GitHubRequests:
         repeatable: bool | None = None,
         hot: bool = False,
     ) -> httpx.Response:
-        """Send a request about a repository: patiently about what is new, and under its new name where it was renamed."""
+        """Send a request about a repository: patiently about what is new, and under its new name where it was renamed.
+
+        NotFoundError where a write would go to another repository, to which the issue was moved.
+        """
         lane = await self._lane(repo)
         more: dict[str, Any] = {"json": json, "params": params, "repeatable": repeatable, "hot": hot}
 
@@ -72,17 +75,15 @@ class GitHubRequests:
 
             return await self._lag.look(repo.id, full, ask)
 
-        try:
-            return await send(_path(repo, path))
-        except RenamedError as error:
-            # The redirect made a read of the write, so that nothing has happened yet.
-            answer = await self._send("GET", f"/repositories/{repo.id}", lane, repo.id, READ)
-            now = views.read(views.RepoView, answer.json()).value(repo.installation)
-            if now.slug == repo.slug:
-                raise NotFoundError(
-                    f"{method} {_path(repo, path)}: was moved to another repository"
-                ) from error
-            return await send(_path(now, path))
+        while True:
+            try:
+                return await send(_path(repo, path))
+            except RenamedError as error:  # nothing has been written yet
+                answer = await self._send("GET", f"/repositories/{repo.id}", lane, repo.id, READ)
+                now = views.read(views.RepoView, answer.json()).value(repo.installation)
+                if now.slug == repo.slug:
+                    raise NotFoundError(f"{error}: it was moved to another repository") from error
+                repo = now
 
     async def _send(
         self, method: str, path: str, lane: int, repo_id: int, wanted: Permissions, **more: Any
