@@ -50,7 +50,9 @@ class Place:
 @contextmanager
 def scratch() -> Iterator[Path]:
     """Lend a folder; it is removed at the end, and where the benchmark is told to end before."""
-    signal.signal(signal.SIGTERM, _leave)
+    # Said for both: a benchmark in the background of a script would inherit that SIGINT is ignored.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _leave)
     with tempfile.TemporaryDirectory(prefix="gitwright-bench-") as folder:
         yield Path(folder)
 
