@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 
 from bot.core import boxes, messages
@@ -18,15 +19,37 @@ INCLUDE = "include"  # the command that the boxes call
 _HINT = f"<!-- hint:{INCLUDE} -->"
 _HINT_LINE = re.compile(rf"^.*{_HINT}", re.MULTILINE)
 FILES = 4  # named of a task's files; the others are counted
+LEAST = 20_000  # characters of the agents' text that are shown however long the plan is
+_AROUND = 2_000  # characters for the warnings on top and what stands around that text, more than they need
+_GROWS = 100  # characters by which the line of a box may grow once it is ticked
+_GROWING = 50  # such lines that room is kept for
 
 
 def plan(track: Track, merged: MergedPlan, commands: Sequence[tuple[str, str]], *, note: str = "") -> str:
-    """Render a round's plan: what will be done, what not, what is open, where planners disagree, what it may cost."""
+    """Render a round's plan: what will be done, what not, what is open, where planners disagree, what it may cost.
+
+    At its end stands the text that the agents get, as much as fits of it; how much that is, is told there and on top.
+    """
+    text = _agents_text(track.frozen)
+    limit = messages.COMMENT_LIMIT - _GROWS * min(len(merged.minority), _GROWING)
+    said = truncate(_said(track, merged, commands, note), limit - min(len(text), LEAST) - _AROUND)
+
+    def shown(many: int) -> str:
+        cut = _cut(track, many, len(text))
+        top = [str(Marker("plan", track.id)), f"### Plan for #{track.issue}", _look_twice(track, cut)]
+        parts = [*top, said, _frozen(track, text[:many], cut)]
+        return "\n\n".join(part for part in parts if part) + "\n"
+
+    if len(whole := shown(len(text))) <= limit:
+        return whole
+    most = min(len(text), 2 * limit)  # of two characters that end a line one is shown
+    fits = bisect_right(range(most), limit, key=lambda many: len(shown(many))) - 1
+    return shown(max(fits, 0))
+
+
+def _said(track: Track, merged: MergedPlan, commands: Sequence[tuple[str, str]], note: str) -> str:
     names = _names(merged)
     sections = [
-        str(Marker("plan", track.id)),
-        f"### Plan for #{track.issue}",
-        _look_twice(track),
         escape(merged.summary),
         f"**{messages.count(len(merged.tasks), 'task')}.** Next: a pull request with `BACKLOG.yaml`, to change as "
         "you like. Nothing is changed before you merge it.",
@@ -41,9 +64,8 @@ def plan(track: Track, merged: MergedPlan, commands: Sequence[tuple[str, str]], 
         note,
         _cost(track, merged),
         messages.command_list(commands),
-        _frozen(track),
     ]
-    return truncate("\n\n".join(part for part in sections if part) + "\n", messages.COMMENT_LIMIT)
+    return "\n\n".join(part for part in sections if part)
 
 
 def no_agreement(track: Track, merged: MergedPlan) -> str:
@@ -219,12 +241,27 @@ def _cost(track: Track, merged: MergedPlan) -> str:
     )
 
 
-def _frozen(track: Track) -> str:
-    text = "\n\n".join([track.frozen.title, track.frozen.body, *track.frozen.comments])
+def _agents_text(frozen: Frozen) -> str:
+    return "\n\n".join([frozen.title, frozen.body, *frozen.comments])
+
+
+def _cut(track: Track, many: int, of: int) -> str:
+    """Say how much of the agents' text is shown, and where the rest is; nothing where all of it is."""
+    if many == of:
+        return ""
+    return (
+        f"the first {many:,} of {of:,} characters are shown; all of it is in the `json` block of "
+        f"{code(f'{track.folder}/PLAN.md')}, in the pull request with `BACKLOG.yaml`"
+    )
+
+
+def _frozen(track: Track, text: str, cut: str) -> str:
+    # Not in the block of code, and before it: there the issue could say the same.
+    told = f"**Cut:** {cut}.\n\n" if cut else ""
     more = "".join(f" {sentence}" for sentence in _of_frozen(track.frozen))
     return (
         "<details><summary>The exact text the agents get</summary>\n\n"
-        f"{fence(truncate(text, 20_000))}\n\nsha256 `{track.frozen.sha256}`, frozen when "
+        f"{told}{fence(text)}\n\nsha256 `{track.frozen.sha256}`, frozen when "
         f"{inline(track.frozen.by)} asked for the plan.{more}\n\n</details>"
     )
 
@@ -248,13 +285,17 @@ def _of_frozen(frozen: Frozen) -> list[str]:
     return sentences
 
 
-def _look_twice(track: Track) -> str:
-    """Warn of what people did not see when they asked for a plan, and of an edit that they did not see either."""
+def _look_twice(track: Track, cut: str) -> str:
+    """Warn of what people did not see when they asked for a plan, of an edit that they did not see, and of a cut."""
     frozen, texts = track.frozen, []
     if frozen.hidden:
         texts.append(
             f"The issue holds text that people do not see ({', '.join(frozen.hidden)}). It was taken out; "
             "read at the end of this comment what the agents got, before you merge."
+        )
+    if cut:
+        texts.append(
+            f"The text that the agents get is too long for this comment: {cut}. Read the rest there, before you merge."
         )
     if track.stale:
         texts.append(messages.STALE)

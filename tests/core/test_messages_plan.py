@@ -4,11 +4,15 @@ import re
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from inline_snapshot import snapshot
 
-from bot.core.messages_plan import plan, redrawn
+from bot.core.messages import COMMENT_LIMIT
+from bot.core.messages_plan import LEAST, plan, redrawn
+from bot.core.plan_text import frozen_of, frozen_sha256, plan_text
 from bot.core.planning import Estimate, MergedPlan, PlannedTask
-from bot.core.track import Included
+from bot.core.track import Frozen, Included, Track
 from tests.core.builders import SHA, a_track
 
 
@@ -134,3 +138,102 @@ def test_a_plan_asks_for_ticks_only_while_there_is_a_box_to_tick() -> None:
     assert _hint(merged_) == "<!-- hint:include -->"
     by_a_person = posted.replace(_hint(posted), "Ask dana.")
     assert "Ask dana." in redrawn(track, by_a_person)
+
+
+def of_issue(body: str, *comments: str) -> Track:
+    frozen = Frozen(
+        title="Greet", body=body, comments=comments, sha256=frozen_sha256("Greet", body, comments), by="dana"
+    )
+    return a_track(frozen=frozen)
+
+
+def _around(text: str) -> tuple[str, str]:
+    """Give the warning on top, and the details with the frozen text but without the text itself."""
+    top = "\n".join(line for line in text.splitlines() if line.startswith("> "))
+    details = text[text.index("<details><summary>The exact text") :]
+    return top, re.sub(r"(?ms)^(`{3,})\n.*^\1$", "(the text)", details)
+
+
+def test_an_issue_of_sixty_thousand_characters_is_shown_whole() -> None:
+    body = "A line of the log.\n" * 3_157 + "Instructions at its end."
+    assert len(body) > 60_000
+    text = plan(of_issue(body), merged("S"), ())
+    assert f"\n```\nGreet\n\n{body}\n```\n" in text
+    assert "cut" not in text
+    assert "WARNING" not in text
+
+
+def test_what_does_not_fit_is_told_outside_of_the_text_and_on_top_and_is_in_the_plan_file() -> None:
+    track = of_issue(
+        "A line of the log.\n" * 3_200, "\u2026 cut here: nothing.\n" * 300, "Instructions at its end."
+    )
+    text = plan(track, merged("S"), ())
+    assert COMMENT_LIMIT - 100 < len(text) <= COMMENT_LIMIT
+    assert "Instructions" not in text
+    warning, details = _around(text)
+    assert warning == snapshot("""\
+> [!WARNING]
+> The text that the agents get is too long for this comment: the first 63,886 of 67,135 characters are shown; all of it is in the `json` block of `tasks/issue-12/PLAN.md`, in the pull request with `BACKLOG.yaml`. Read the rest there, before you merge.\
+""")
+    assert details == snapshot("""\
+<details><summary>The exact text the agents get</summary>
+
+**Cut:** the first 63,886 of 67,135 characters are shown; all of it is in the `json` block of `tasks/issue-12/PLAN.md`, in the pull request with `BACKLOG.yaml`.
+
+(the text)
+
+sha256 `07eacec4c1267ce85af53cb59a8b2de924a85c42b346768034bdcee595b980f7`, frozen when dana asked for the plan.
+
+</details>
+""")
+    kept = frozen_of(plan_text(track.id, 12, merged("S"), track.frozen), "dana")
+    assert kept is not None
+    assert kept.comments == track.frozen.comments
+
+
+def test_lines_that_end_as_browsers_write_them_take_no_room_twice() -> None:
+    text = plan(of_issue("\u00e9\r\n" * 20_000, "word " * 12_000), merged("S"), ())
+    assert COMMENT_LIMIT - 100 < len(text) <= COMMENT_LIMIT
+
+
+def test_a_plan_however_long_leaves_room_for_the_text_of_the_agents() -> None:
+    long = tuple(f"It does {n} as well as it did before." for n in range(3_000))
+    task = PlannedTask(key="k", title="Do", files=("a.py",), acceptance=long, estimate="S")
+    found = MergedPlan(planners=3, proposals=3, summary="S.", tasks=(task,))
+    small = plan(of_issue("Say hello."), found, ())
+    assert len(small) <= COMMENT_LIMIT
+    assert "\n```\nGreet\n\nSay hello.\n```\n" in small
+    large = plan(of_issue("word\n" * 12_000), found, ())
+    assert LEAST < large.count("word\n") * 5 <= len(large) <= COMMENT_LIMIT
+    assert "**Cost:**" in large
+
+
+LONG = st.sampled_from(["word\n", "`", "```\n", "<details>\n", "</details>\n", "\u00e9", "\r\n", "x" * 700])
+
+
+@given(st.lists(st.tuples(LONG, st.integers(1, 60_000)), max_size=4), st.integers(0, 3))
+def test_however_long_the_text_is_its_parts_shown_are_counted_right(
+    parts: list[tuple[str, int]], left_out: int
+) -> None:
+    track = of_issue("".join(piece * times for piece, times in parts)[:60_000], "Said." * 2_000)
+    minority = tuple(PlannedTask(key=f"m{n}", title="Wave") for n in range(left_out))
+    found = merged("S").model_copy(update={"minority": minority})
+    text = plan(track, found, ())
+    assert len(text) <= COMMENT_LIMIT
+    assert text.rstrip().endswith("</details>")
+    whole = f"Greet\n\n{track.frozen.body}\n\n{track.frozen.comments[0]}"
+    shown = re.search(
+        r"(?ms)^The exact text.*?^(`{3,})\n(.*?)\n\1\n\nsha256", text.replace("<details><summary>", "")
+    )
+    assert shown is not None
+    told = re.findall(r"first ([0-9,]+) of ([0-9,]+) characters", text)
+    if not told:
+        assert shown[2] == whole.replace("\r\n", "\n")
+        return
+    assert len(set(told)) == 1
+    many, of = (int(number.replace(",", "")) for number in told[0])
+    assert len(told) == 2
+    assert of == len(whole)
+    assert shown[2] == whole[:many].replace("\r\n", "\n").replace("\r", "\n").rstrip("\n")
+    taken = tuple(Included(name=name, by="dana", key=name) for name in found.left_out())
+    assert len(redrawn(replace(track, plan=found, included=taken), text)) <= COMMENT_LIMIT
