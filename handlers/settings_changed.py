@@ -36,7 +36,8 @@ def on_default(event: Pushed) -> bool:
 
 
 def report(event: Pushed, _facts: None) -> tuple[RepoAction, ...]:
-    return (ReportSettings(repo=event.repo),)
+    # The hourly look knows of no push.
+    return (ReportSettings(repo=event.repo, unasked=event.before is None and event.after is None),)
 
 
 def asked_again(event: CheckAskedAgain) -> bool:

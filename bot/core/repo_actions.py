@@ -32,9 +32,13 @@ class CheckSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportSettings:
-    """Have one open issue name what is wrong with the default branch's settings file; none where nothing is."""
+    """Have one open issue name what is wrong with the default branch's settings file; none where nothing is.
+
+    `unasked`: nobody did anything; what people closed or deleted is then left so.
+    """
 
     repo: Repo
+    unasked: bool = False
     kind: Literal["report_settings"] = "report_settings"
 
 

@@ -49,8 +49,11 @@ class ReportSettingsJob:
         repo = await self.forge.repo(action.repo)
         text = await self.forge.read_file(repo, repo.default_branch, config.PATH)
         _, problems = config.parse(text or "")
+        known = await self.store.get_id(_key(repo))
         issue = await self._issue(repo, broken=bool(problems))
-        if problems:
+        if problems and action.unasked and _put_away(issue, known):
+            await self.store.put_id(_key(repo), f"{issue.number}{CLOSED}" if issue else NONE)
+        elif problems:
             number = await self._ask(repo, issue, problems)
             await self.store.put_id(_key(repo), str(number))
         elif issue is not None:
@@ -93,6 +96,11 @@ class ReportSettingsJob:
         with contextlib.suppress(LockedError):
             await self.forge.create_comment(repo, issue.number, said)
         await self.forge.close_issue(repo, issue.number)
+
+
+def _put_away(issue: Issue | None, known: str | None) -> bool:
+    """Tell whether people closed the issue, or deleted one that there was."""
+    return known is not None if issue is None else issue.state != "open"
 
 
 async def to_be_looked_at(store: Store, repo: Repo, *, in_use: bool) -> bool:

@@ -91,9 +91,10 @@ class Desk:
     store: Store
     forge: _Forge = field(default_factory=_Forge)
 
-    async def report(self, text: str | None) -> list[tuple[int, str]]:
+    async def report(self, text: str | None, *, unasked: bool = False) -> list[tuple[int, str]]:
         self.forge.text = text
-        await ReportSettingsJob(self.store, cast(Forge, self.forge))(ReportSettings(repo=REPO))
+        job = ReportSettingsJob(self.store, cast(Forge, self.forge))
+        await job(ReportSettings(repo=REPO, unasked=unasked))
         return [(issue.number, issue.state) for issue in self.forge.issues.values()]
 
     async def check(self, text: str | None, pull: int | None = 14) -> Report | None:
@@ -186,6 +187,22 @@ async def test_it_is_looked_at_by_itself_while_it_is_open_and_where_nobody_knows
         looks.append([await to_be_looked_at(desk.store, REPO, in_use=used) for used in (True, False)])
         await desk.report(text)
     assert looks == [[True, False], [False, False], [True, True], [False, False], [True, True]]
+
+
+@pytest.mark.parametrize("gone", [False, True])
+async def test_what_people_put_away_comes_back_with_the_next_push_and_not_by_itself(
+    desk: Desk, gone: bool
+) -> None:
+    assert await desk.report(BROKEN, unasked=True) == [(1, "open")]
+    if gone:
+        del desk.forge.issues[1]
+    else:
+        desk.forge.issues[1] = replace(desk.forge.issues[1], state="closed")
+    left = [] if gone else [(1, "closed")]
+    for _ in range(2):
+        assert await desk.report(BROKEN, unasked=True) == left
+        assert not await to_be_looked_at(desk.store, REPO, in_use=True)
+    assert await desk.report(BROKEN) == [(1, "open")]
 
 
 async def test_good_settings_are_looked_for_an_issue_once(desk: Desk) -> None:
