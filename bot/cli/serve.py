@@ -21,8 +21,9 @@ from starlette.types import ASGIApp
 from bot import credentials, log
 from bot.engine.lock import FileLock
 from bot.errors import UserError
+from bot.proxies import is_loopback
 from bot.settings import Settings, load_settings
-from bot.web.addresses import in_the_clear, is_loopback
+from bot.web.addresses import in_the_clear
 from bot.web.app import Switch, create_app
 from bot.web.listening import Hurried, bound, most_connections, refusals_told
 from bot.web.setup import Setup
