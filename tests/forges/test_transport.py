@@ -201,9 +201,9 @@ async def test_a_refusal_says_what_github_says(
     assert str(caught.value) == said
 
 
-async def test_a_redirected_write_is_looked_at_again(server: ScriptedServer, api: Api) -> None:
-    server.answers = [Say(301, {}, {"location": f"{server.url}/repositories/7"}), Say(200, {})]
-    with pytest.raises(RetryableError, match="renamed"):
+async def test_a_read_follows_a_redirect_and_a_write_none(server: ScriptedServer, api: Api) -> None:
+    server.answers = [Say(301, {}, {"location": f"{server.url}/repositories/7"})]
+    with pytest.raises(RetryableError, match="sent on to http.*/repositories/7"):
         await api.send("POST", "/repos/o/old/labels", ME)
     server.answers = [Say(301, {}, {"location": f"{server.url}/repositories/7"}), Say(200, {"id": 7})]
     assert (await api.send("GET", "/repos/o/old", ME)).json() == {"id": 7}
