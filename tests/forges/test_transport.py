@@ -203,7 +203,7 @@ async def test_a_refusal_says_what_github_says(
 
 async def test_a_read_follows_a_redirect_and_a_write_none(server: ScriptedServer, api: Api) -> None:
     server.answers = [Say(301, {}, {"location": f"{server.url}/repositories/7"})]
-    with pytest.raises(RetryableError, match="sent on to http.*/repositories/7"):
+    with pytest.raises(RetryableError, match=r"sent on to http.*/repositories/7"):
         await api.send("POST", "/repos/o/old/labels", ME)
     server.answers = [Say(301, {}, {"location": f"{server.url}/repositories/7"}), Say(200, {"id": 7})]
     assert (await api.send("GET", "/repos/o/old", ME)).json() == {"id": 7}
