@@ -88,17 +88,18 @@ class Dispatcher:
         each = await self._each(event)
         for one in each:
             if (line := await self._unknown(one)) is not None:
-                raise AsksFirstError(line, lambda: self._asked(delivery, each))
+                raise AsksFirstError(line, lambda: self._asked(delivery, each), begins=self._begins(one))
         return await self._routed(delivery, each)
 
     async def _asked(self, delivery: Delivery, events: Sequence[ForgeEvent]) -> list[TrackEvent]:
         """Take up again what the database has lost, before it is decided what the events mean."""
         for event in events:
             if self.recall is not None and await self._unknown(event) is not None:
-                handler = self.handler(event)
-                begins = isinstance(event, IssueLabeled) or handler.begins_anew(event)
-                await self.recall(event, self.drain, begins=begins)
+                await self.recall(event, self.drain, begins=self._begins(event))
         return await self._routed(delivery, events)
+
+    def _begins(self, event: ForgeEvent) -> bool:
+        return isinstance(event, IssueLabeled) or self.handler(event).begins_anew(event)
 
     async def _routed(self, delivery: Delivery, events: Sequence[ForgeEvent]) -> list[TrackEvent]:
         routed: list[tuple[str, ForgeEvent]] = []

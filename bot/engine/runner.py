@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from bot import points
-from bot.engine.beside import Ask, AsksFirstError, Beside
+from bot.engine.beside import MOST, Ask, AsksFirstError, Beside
 from bot.engine.rows import Delivery, OutboxRow, TrackEvent
 from bot.engine.store import Store
 from bot.errors import RetryableError
@@ -48,6 +48,7 @@ class Runner:
         queue_of: Callable[[str], str],
         timeout_of: Callable[[str], float | None] = lambda _: None,
         poll: float = 1.0,
+        most_asked: int = MOST,
     ) -> None:
         self._store = store
         self._engine = engine
@@ -58,10 +59,9 @@ class Runner:
         self._poll = poll
         self._wake = asyncio.Event()
         self._loop: asyncio.Task[None] | None = None
-        self._waiting: dict[
-            str, tuple[int, float]
-        ] = {}  # deliveries not routable yet: how often tried, when again
-        self._beside = Beside(self._route_beside, self._wait, self.wake)
+        # Deliveries not routable yet: how often tried, when again.
+        self._waiting: dict[str, tuple[int, float]] = {}
+        self._beside = Beside(self._route_beside, self._wait, self.wake, most_asked)
         self._submitted: dict[str, str] = {}  # track -> what its last job was started for
 
     @property
@@ -113,7 +113,8 @@ class Runner:
         """Do what is due; True where there may be more."""
         self._wake.clear()
         fired = await self._store.fire_timers(self._clock.now())
-        deliveries = await self._store.pending_deliveries(BATCH, self._put_off())
+        most = min(BATCH, self._beside.room())
+        deliveries = await self._store.pending_deliveries(most, self._put_off()) if most else []
         for delivery in deliveries:
             await self._route_one(delivery)
         await self._submit_tracks()
@@ -127,7 +128,7 @@ class Runner:
         now = self._clock.now().timestamp()
         # What has been due for long was routed by another process.
         self._waiting = {id_: one for id_, one in self._waiting.items() if one[1] > now - RESCAN_SECONDS}
-        return [*(id_ for id_, (_, again) in self._waiting.items() if again > now), *self._beside.ids()]
+        return [*self._beside.ids(), *(id_ for id_, (_, again) in self._waiting.items() if again > now)]
 
     async def _route_one(self, delivery: Delivery) -> None:
         try:

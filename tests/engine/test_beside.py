@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from bot.engine.beside import AsksFirstError
+from bot.engine.beside import AT_ONCE, AsksFirstError
 from bot.engine.store import Commit, Delivery, NewAction, Store, TrackEvent
 from bot.errors import ForgeError, RetryableError
 from tests.engine.conftest import SettableClock, until
@@ -29,12 +29,13 @@ class Asked:
 
         async def ask() -> Sequence[TrackEvent]:
             self.asked.append(delivery.id)
-            await self.answer.wait()
+            if line != "label":
+                await self.answer.wait()
             if self.failures:
                 raise self.failures.pop(0)
             return [TrackEvent(f"7/{line}", f"{delivery.id}/{line}", {"from": delivery.id})]
 
-        raise AsksFirstError(line, ask)
+        raise AsksFirstError(line, ask, begins=line == "label")
 
 
 async def told(store: Store, track: str) -> list[str]:
@@ -63,6 +64,29 @@ async def test_a_forge_that_does_not_answer_holds_up_its_own_line_only(
         await until(lambda: len(engine.ids("track")) >= 3)
     assert asked.asked == ["slow-1", "slow-2"]
     assert await told(store, "7/slow") == ["slow-1", "slow-2"]
+
+
+async def test_what_begins_something_is_not_held_up_by_any_number_of_slow_answers(
+    store: Store, clock: SettableClock
+) -> None:
+    asked, engine = Asked(), ListedEngine()
+    await deliver(store, clock, *(f"slow{n}-1" for n in range(AT_ONCE + 1)), "label-1")
+    async with running(store, engine, clock, asked.route, poll=0.02):
+        await until(lambda: len(engine.ids("track")) == 1)
+        assert len(asked.asked) == AT_ONCE + 1  # eight that are slow, and the label
+    assert await told(store, "7/label") == ["label-1"]
+
+
+async def test_no_more_are_held_than_there_is_room_for(store: Store, clock: SettableClock) -> None:
+    asked, engine = Asked(), ListedEngine()
+    ids = [f"slow{n}-{n}" for n in range(9)]
+    await deliver(store, clock, *ids)
+    async with running(store, engine, clock, asked.route, poll=0.02, most_asked=3):
+        await until(lambda: len(asked.asked) == 3)
+        await asyncio.sleep(0.1)
+        assert asked.asked == ids[:3]
+        asked.answer.set()
+        await until(lambda: len(asked.asked) == len(ids))
 
 
 async def test_what_is_behind_one_that_has_to_wait_waits_as_long(store: Store, clock: SettableClock) -> None:

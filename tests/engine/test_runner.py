@@ -78,10 +78,18 @@ async def running(
     clock: SettableClock,
     route: Router = to_one_track,
     poll: float = 0.05,
+    **settings: int,
 ) -> AsyncIterator[Runner]:
     limits = {"tracks": 5.0, "comment-queue": 7.0}
     runner = Runner(
-        store, engine, route, clock, queue_of=lambda kind: f"{kind}-queue", timeout_of=limits.get, poll=poll
+        store,
+        engine,
+        route,
+        clock,
+        queue_of=lambda kind: f"{kind}-queue",
+        timeout_of=limits.get,
+        poll=poll,
+        **settings,
     )
     await runner.start()
     try:
