@@ -25,20 +25,25 @@ _LACKS = frozenset({"undefinedField", "undefinedType", "argumentNotAccepted"})  
 
 
 class GraphQL:
-    """Asks one forge; a server without it, or one that is used up for now, is left alone."""
+    """Asks one forge; a server without it is left alone, and an installation that is refused or used up is for a while."""
 
     def __init__(self, api: Api) -> None:
         self._api = api
         self._url = graphql_url(api.base)
         self.off = False  # for good
-        self._not_found = False  # said by the last answer
+        self._not_found: set[int] = set()  # lanes to which the last answer said so
         self._lacking: set[str] = set()  # documents that change what this server does not know
-        self._again: datetime | None = None
+        self._again: dict[int, datetime] = {}  # by lane: limits and refusals are an installation's own
 
-    @property
-    def usable(self) -> bool:
+    def usable(self, lane: int) -> bool:
         """Tell whether asking may help."""
-        return not self.off and (self._again is None or self._again <= self._api.now())
+        again = self._again.get(lane)
+        return not self.off and (again is None or again <= self._api.now())
+
+    def rest(self, lane: int, why: str, pause: timedelta = PAUSE) -> None:
+        """Ask nothing of GraphQL for an installation for a while."""
+        self._again[lane] = self._api.now() + pause
+        _log.warning("graphql_rests", installation=lane, error=why, seconds=pause.total_seconds())
 
     async def ask(
         self, access: Access, document: str, variables: Mapping[str, Any], *, writes: bool = False
@@ -46,10 +51,11 @@ class GraphQL:
         """Give the data of a document without errors; None where REST has to be asked.
 
         One that `writes` may be sent twice, and may have been done where this gives None: look before doing it again.
-        Raises ForgeError with status 401 for a token that ended.
+        Raises ForgeError with status 401 or 403 for a token that is refused: another one may do.
         """
         if document in self._lacking:
             return None
+        lane = access.lane
         body = {"query": document, "variables": dict(variables)}
         try:
             answer = await self._api.send(
@@ -57,26 +63,26 @@ class GraphQL:
             )
             told = answer.json()
         except NotFoundError as error:
-            self._missing(str(error))
+            self._missing(lane, str(error))
         except LimitedError:
             pass  # REST has limits of its own; what may go on is known to the next call without asking
         except RetryableError as error:
-            self._rest(str(error), timedelta(seconds=error.after) if error.after else PAUSE)
+            self.rest(lane, str(error), timedelta(seconds=error.after) if error.after else PAUSE)
         except ForgeError as error:
-            if error.status == 401:
+            if error.status in {401, 403}:
                 raise
-            self._rest(str(error), PAUSE)
+            self.rest(lane, str(error))
         except ValueError as error:
-            self._rest(f"its answer is no JSON: {error}", PAUSE)
+            self.rest(lane, f"its answer is no JSON: {error}")
         else:
-            self._not_found = False
+            self._not_found.clear()
             if isinstance(told, dict):
                 wait = wait_for_graphql(answer.headers, told, self._api.now().timestamp())
-                return self._data(told, wait, document if writes else None)
-            self._rest("its answer is no object", PAUSE)
+                return self._data(lane, told, wait, document if writes else None)
+            self.rest(lane, "its answer is no object")
         return None
 
-    def _data(self, told: JsonDict, wait: float | None, mutation: str | None) -> JsonDict | None:
+    def _data(self, lane: int, told: JsonDict, wait: float | None, mutation: str | None) -> JsonDict | None:
         listed = told.get("errors")
         errors = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
         if not errors and isinstance(told.get("data"), dict):
@@ -84,7 +90,7 @@ class GraphQL:
             return data
         said = "; ".join(str(each.get("message")) for each in errors)[:300]
         if wait is not None:
-            self._rest(said, timedelta(seconds=wait))
+            self.rest(lane, said, timedelta(seconds=wait))
         elif mutation is not None:  # what a server does not change for us says nothing about what it answers
             lacks = any(map(_unknown, errors))
             if lacks:
@@ -94,22 +100,18 @@ class GraphQL:
             self.off = True
             _log.warning("graphql_not_understood", error=said)
         elif not isinstance(told.get("data"), dict):
-            self._rest(said or "its answer holds no data", PAUSE)
+            self.rest(lane, said or "its answer holds no data")
         else:
             _log.info("graphql_partly_answered", error=said)  # REST says which of it may not be read, and why
         return None
 
-    def _missing(self, why: str) -> None:
+    def _missing(self, lane: int, why: str) -> None:
         """Ask a server that says there is none once more: something between us may have said so."""
-        if self._not_found:
+        if lane in self._not_found:
             self.off = True
             _log.info("no_graphql_here", error=why)
-        self._not_found = True
-        self._rest(why, PAUSE)
-
-    def _rest(self, why: str, pause: timedelta) -> None:
-        self._again = self._api.now() + pause
-        _log.warning("graphql_rests", error=why, seconds=pause.total_seconds())
+        self._not_found.add(lane)
+        self.rest(lane, why)
 
 
 def whole(read: Callable[[], _T | None]) -> _T | None:

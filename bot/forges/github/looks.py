@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
 from bot.core.values import Comment, Issue, PullState, Repo
-from bot.errors import NotFoundError
+from bot.errors import ForgeError, NotFoundError
 from bot.forges.github import graphql, views
 from bot.forges.github.asking import GraphQL, whole
-from bot.forges.github.auth import READ, AppTokens, PersonalToken
+from bot.forges.github.auth import READ, AppTokens, Permissions, PersonalToken
 from bot.forges.github.reads import GitHubReads
 from bot.forges.github.transport import Access, Api
 from bot.ports import JsonDict, Look
@@ -43,7 +43,7 @@ class GitHubLooks(GitHubReads):
 
     async def pull_state(self, repo: Repo, number: int, look: Look | None = None) -> PullState:
         """Read a pull request and the checks of its head; what was read since `look.since` is taken as it is."""
-        if self._graphql.usable:
+        if await self._speaks(repo):
             seen = self._seen.setdefault(repo.id, _Seen())
             async with seen.lock:
                 if look is not None and seen.began > look.since and number in seen.pulls:
@@ -73,7 +73,9 @@ class GitHubLooks(GitHubReads):
 
     async def conversation(self, repo: Repo, number: int) -> tuple[Issue, list[Comment]]:
         """Read an issue and all its comments, oldest first; of a pull request the comments are not read."""
-        told = await self._ask(repo, graphql.conversation(), number=number) if self._graphql.usable else None
+        told = (
+            await self._ask(repo, graphql.conversation(), number=number) if await self._speaks(repo) else None
+        )
         if told and (node := told.get("issueOrPullRequest")):
             found = whole(partial(_conversation, node))
             if found is not None:
@@ -83,28 +85,55 @@ class GitHubLooks(GitHubReads):
 
     async def labeled_issues(self, repo: Repo, *labels: str) -> list[int]:
         """List the numbers of open issues that bear any of these labels."""
-        if self._graphql.usable and len(labels) > 1:
+        if len(labels) > 1 and await self._speaks(repo):
             told = await self._ask(repo, graphql.labelled(), labels=list(labels))
             found = whole(partial(graphql.numbers, told)) if told is not None else None
             if found is not None:
                 return found
         return await super().labeled_issues(repo, *labels)
 
+    async def _speaks(self, repo: Repo) -> bool:
+        """Tell whether GraphQL may be asked about a repository now."""
+        return self._graphql.usable(await self._lane(repo))
+
     async def _ask(self, repo: Repo, document: str, **variables: object) -> JsonDict | None:
         """Give what a query says of the repository; None where REST has to be asked."""
+        named = {"owner": repo.owner, "name": repo.name, **variables}
+        told = await self._told(repo, READ, document, named, writes=False)
+        return told.get("repository") if told is not None else None
+
+    async def _change(
+        self, repo: Repo, wanted: Permissions, document: str, wishes: Mapping[str, object]
+    ) -> JsonDict | None:
+        """Do what a mutation says, which may be done twice; None where it did not do all of it."""
+        return await self._told(repo, wanted, document, wishes, writes=True)
+
+    async def _told(
+        self,
+        repo: Repo,
+        wanted: Permissions,
+        document: str,
+        variables: Mapping[str, object],
+        *,
+        writes: bool,
+    ) -> JsonDict | None:
         lane = await self._lane(repo)
 
         async def use(access: Access) -> JsonDict | None:
-            named = {"owner": repo.owner, "name": repo.name, **variables}
-            return await self._graphql.ask(access, document, named)
+            return await self._graphql.ask(access, document, variables, writes=writes)
 
         try:
-            told = await self._leased(lane, repo.id, READ, use)
+            told = await self._leased(lane, repo.id, wanted, use)
         except NotFoundError:  # the token cannot be had: REST says why
+            return None
+        except ForgeError as error:
+            if error.status != 403:
+                raise
+            self._graphql.rest(lane, str(error))
             return None
         if self._graphql.off:  # this server has none, or an older one
             self.leave_graphql()
-        return told.get("repository") if told is not None else None
+        return told
 
 
 def _state(node: JsonDict, app: int | None, users: frozenset[int]) -> PullState | None:

@@ -13,7 +13,7 @@ from bot.core.values import Repo
 from bot.forges.github import graphql, views
 from bot.forges.github.asking import whole
 from bot.forges.github.auth import TALK, AppTokens, PersonalToken
-from bot.forges.github.transport import Access, Api
+from bot.forges.github.transport import Api
 from bot.forges.github.views import cut
 from bot.forges.github.writes import GitHubWrites, keep
 from bot.ports import JsonDict
@@ -46,7 +46,7 @@ class GitHubMarking(GitHubWrites):
         edit: tuple[int, str] | None = None,
     ) -> bool:
         """Let an issue bear `wanted` alone of our labels, and edit a comment where one call can do both."""
-        names = await self._named(repo, issue, ours, before) if self._graphql.usable else None
+        names = await self._named(repo, issue, ours, before) if await self._speaks(repo) else None
         if names is not None:
             off = (names.borne & ours.keys() if before is None else {before} - {""}) - {wanted}
             node = self._comments.get((repo.id, edit[0])) if edit is not None else None
@@ -58,7 +58,7 @@ class GitHubMarking(GitHubWrites):
                 off=[names.labels[name] for name in sorted(off) if name in names.labels],
                 edit=(node, cut(edit[1])) if node is not None and edit is not None else None,
             )
-            if not wishes or await self._change(repo, document, wishes) is not None:
+            if not wishes or await self._change(repo, TALK, document, wishes) is not None:
                 return node is not None
             self._names.pop(
                 (repo.id, issue), None
@@ -68,13 +68,13 @@ class GitHubMarking(GitHubWrites):
 
     async def fold_comment(self, repo: Repo, comment_id: int) -> None:
         """Show a comment as outdated; nothing hangs on it, so that it stays as it is where that cannot be had."""
-        if not self._graphql.usable:
+        if not await self._speaks(repo):
             return
         if (repo.id, comment_id) not in self._comments:
             self._written(repo, await self._get(repo, f"/issues/comments/{comment_id}"))
         node = self._comments.get((repo.id, comment_id))
         if node is not None:
-            await self._change(repo, *graphql.fold(node))
+            await self._change(repo, TALK, *graphql.fold(node))
 
     async def _over_rest(
         self,
@@ -105,21 +105,13 @@ class GitHubMarking(GitHubWrites):
         lacking = {name: shown for name, shown in ours.items() if name not in found.labels}
         if lacking:
             home = whole(partial(graphql.id_of, told))
-            made = await self._change(repo, *graphql.make_labels(home, lacking)) if home else None
+            made = await self._change(repo, TALK, *graphql.make_labels(home, lacking)) if home else None
             ids = whole(partial(_made, made, lacking)) if made is not None else None
             if ids is None:
                 return None
             found.labels |= ids
         keep(self._names, (repo.id, issue), found)
         return found
-
-    async def _change(self, repo: Repo, document: str, wishes: Mapping[str, object]) -> JsonDict | None:
-        """Do what a mutation says, which may be done twice; None where it did not do all of it."""
-
-        async def use(access: Access) -> JsonDict | None:
-            return await self._graphql.ask(access, document, wishes, writes=True)
-
-        return await self._leased(await self._lane(repo), repo.id, TALK, use)
 
 
 def _names(told: JsonDict, ours: Iterable[str]) -> _Names | None:

@@ -15,8 +15,8 @@ from bot.forges.github import graphql, views
 from bot.forges.github.asking import whole
 from bot.forges.github.auth import PUSH, AppTokens, PersonalToken
 from bot.forges.github.files import GitHubFiles
-from bot.forges.github.transport import Access, Api
-from bot.ports import JsonDict, SignedCommit
+from bot.forges.github.transport import Api
+from bot.ports import SignedCommit
 
 INLINE = 256 << 10  # bytes of text that go with the tree; what is larger, or no text, is a blob of its own
 KNOWN = 600.0  # seconds for which a branch's rules are believed
@@ -113,17 +113,13 @@ class GitHubSigning(GitHubFiles):
 
     async def _swapped(self, repo: Repo, branch: str, expected: str, sha: str) -> bool:
         """Rewrite a branch only if it is where it was, which GraphQL alone can do; it does not say why it did not."""
-        told = await self._ask(repo, graphql.node()) if self._graphql.usable else None
+        told = await self._ask(repo, graphql.node()) if await self._speaks(repo) else None
         home = whole(partial(graphql.id_of, told)) if told is not None else None
         if home is None:
             return False
         update = {"name": f"refs/heads/{branch}", "beforeOid": expected, "afterOid": sha, "force": True}
         wish = {"input": {"repositoryId": home, "refUpdates": [update]}}
-
-        async def use(access: Access) -> JsonDict | None:
-            return await self._graphql.ask(access, graphql.move(), wish, writes=True)
-
-        return await self._leased(await self._lane(repo), repo.id, PUSH, use) is not None
+        return await self._change(repo, PUSH, graphql.move(), wish) is not None
 
     async def _rewrite(self, repo: Repo, branch: str, expected: str, sha: str) -> None:
         """Rewrite a branch over REST, which knows no lease: look right before, and never send it twice."""
