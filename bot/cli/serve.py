@@ -25,7 +25,7 @@ from bot.proxies import is_loopback
 from bot.settings import Settings, load_settings
 from bot.web.addresses import in_the_clear
 from bot.web.app import Switch, create_app
-from bot.web.listening import Hurried, bound, most_connections, refusals_told
+from bot.web.listening import bound, config, queue, refusals_told
 from bot.web.setup import Setup
 from bot.web.webhook import Webhook
 from bot.wiring import Bot, SystemClock, build, folder_lock
@@ -194,19 +194,8 @@ async def _listen(
     announce: Callable[[int], None] | None = None,
 ) -> int:
     """Serve `app` until a signal comes; `announce` is told the port once it is open."""
-    config = uvicorn.Config(
-        app,
-        host=settings.host,
-        port=settings.port,
-        http=Hurried,
-        limit_concurrency=most_connections(),
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=2,
-        lifespan="off",  # the bot runs around its server, and an early signal ends that one quietly
-    )
     pid = settings.data_dir / "serve.pid"
-    server = Server(config, pid, announce=announce)
+    server = Server(config(app, settings.host, settings.port), pid, announce=announce)
     pid.write_text(f"{os.getpid()}\n", encoding="ascii")
     try:
         await server.serve(sockets)
@@ -253,6 +242,7 @@ class Server(uvicorn.Server):
         """Open the port, and tell which it is."""
         with refusals_told(self.config.host, self.config.port):
             await super().startup(sockets)
+            queue(sockets or ())
         if self.started and self._announce is not None:
             self._announce(self.servers[0].sockets[0].getsockname()[1])
 

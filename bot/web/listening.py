@@ -1,4 +1,4 @@
-"""Owns the port: bound before anything starts, for so many connections, each of which has to ask for something soon."""
+"""Owns the port: taken before anything starts, for so many connections, each of which has to ask for something soon."""
 
 from __future__ import annotations
 
@@ -6,26 +6,56 @@ import asyncio
 import errno
 import resource
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+import uvicorn
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from bot.errors import UserError
 
 PATIENCE = 15.0  # seconds for a connection's next request to arrive whole; a webhook's body has less
 _MOST = 2_000  # connections
+_QUEUE = 2_048  # callers that the machine keeps waiting; its own limit may be lower
 _NOT_HERE = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 
 
 def most_connections() -> int:
     """Give how many connections are served at once: half of the files that this process may open, for the rest is needed."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return _MOST if soft == resource.RLIM_INFINITY else max(64, min(_MOST, soft // 2))
+    return _MOST if soft == resource.RLIM_INFINITY else min(_MOST, soft // 2)
+
+
+def config(app: ASGIApp, host: str, port: int) -> uvicorn.Config:
+    """Give how `app` is served on what `bound` took."""
+    return uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        http=Hurried,
+        limit_concurrency=most_connections(),
+        backlog=_at_once(),
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=2,
+        lifespan="off",  # the bot runs around its server, and an early signal ends that one quietly
+    )
+
+
+def _at_once() -> int:
+    # asyncio takes so many connections in one go, and each has a file before it can be refused.
+    return max(1, most_connections() // 8)
+
+
+def queue(sockets: Iterable[socket.socket]) -> None:
+    """Let callers wait until they are taken: asyncio makes the queue as short as what it takes in one go."""
+    for each in sockets:
+        each.listen(_QUEUE)
 
 
 def bound(host: str, port: int) -> list[socket.socket]:
-    """Take the port on every address that `host` stands for; 0 takes a free one. A UserError says what to do instead."""
+    """Listen on every address that `host` stands for; port 0 takes a free one. A UserError says what to do instead."""
     taken: list[socket.socket] = []
     missing: OSError | None = None
     try:
@@ -56,6 +86,7 @@ def _one(family: int, protocol: int, address: tuple[object, ...]) -> socket.sock
         if family == socket.AF_INET6:
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         made.bind(address)
+        made.listen(_QUEUE)  # bound alone keeps nobody else from binding it too
     except OSError:
         made.close()
         raise
@@ -89,8 +120,11 @@ class Hurried(H11Protocol):
     _watch: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to watch."""
+        """Begin to watch; end at once what is above the limit, for uvicorn refuses nobody before a head has come."""
         super().connection_made(transport)
+        if self.limit_concurrency is not None and len(self.connections) > self.limit_concurrency:
+            transport.abort()
+            return
         self._heard = self.loop.time()
         self._watch = self.loop.call_later(self.patience, self._look)
 

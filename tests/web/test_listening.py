@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
+import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
+from pathlib import Path
 
 import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from bot.errors import UserError
-from bot.web.listening import Hurried, bound, most_connections
+from bot.web.listening import Hurried, bound
 
 _SOON = 0.3  # seconds
 
@@ -69,15 +73,80 @@ async def test_an_answer_that_takes_long_is_waited_for_and_the_next_request_too(
         writer.close()
 
 
-async def test_above_the_limit_people_are_told_to_come_back() -> None:
+async def test_at_the_limit_people_are_told_to_come_back() -> None:
     async with _served(limit_concurrency=2) as port:
-        others = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+        _, other = await asyncio.open_connection("127.0.0.1", port)
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(_HEAD + b"body")
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 503")
-        for each in (writer, *(other for _, other in others)):
+        for each in (writer, other):
             each.close()
-    assert 64 <= most_connections() <= 2_000
+
+
+async def test_above_the_limit_nobody_keeps_a_connection_by_saying_nothing() -> None:
+    async with _served(limit_concurrency=2) as port:
+        others = [await asyncio.open_connection("127.0.0.1", port) for _ in range(4)]
+        for reader, _ in others[2:]:
+            with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
+                await asyncio.wait_for(reader.readexactly(1), _SOON / 2)
+        assert not any(reader.at_eof() for reader, _ in others[:2])
+        for _, writer in others:
+            writer.close()
+
+
+async def test_a_crowd_that_says_nothing_leaves_files_for_the_work(tmp_path: Path) -> None:
+    """In a process of its own, which may open 96 files: 200 connections come at once while it works with ten."""
+    command = (sys.executable, "-c", _CROWDED, str(tmp_path / "pid"))
+    server = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE)
+    assert server.stdin is not None
+    assert server.stdout is not None
+    crowd: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+    try:
+        async with asyncio.timeout(30):
+            port = int(await server.stdout.readline())
+            crowd += await asyncio.gather(*(asyncio.open_connection("127.0.0.1", port) for _ in range(200)))
+            server.stdin.write(b"all are here\n")
+            assert json.loads(await server.stdout.read()) == {"connections": 48, "refused": []}
+    finally:
+        for _, writer in crowd:
+            writer.close()
+        if server.returncode is None:
+            server.kill()
+        await server.wait()
+
+
+_CROWDED = """
+import asyncio, contextlib, json, pathlib, resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (96, 96))
+from bot.cli.serve import Server
+from bot.web.listening import bound, config
+
+async def work(refused):
+    while True:
+        try:
+            with contextlib.ExitStack() as files:
+                for _ in range(10):
+                    files.enter_context(open("/dev/null"))
+        except OSError as error:
+            refused.append(str(error))
+        await asyncio.sleep(0)
+
+async def main():
+    sockets = bound("127.0.0.1", 0)
+    print(sockets[0].getsockname()[1], flush=True)
+    sys.stdin.readline()
+    server = Server(config(None, "127.0.0.1", 0), pathlib.Path(sys.argv[1]))
+    serving = asyncio.create_task(server.serve(sockets))
+    refused = []
+    working = asyncio.create_task(work(refused))
+    await asyncio.sleep(1)
+    working.cancel()
+    print(json.dumps({"connections": len(server.server_state.connections), "refused": refused}))
+    server.should_exit = server.force_exit = True
+    await serving
+
+asyncio.run(main())
+"""
 
 
 def test_a_port_in_use_is_named_with_the_next_step() -> None:
@@ -85,6 +154,12 @@ def test_a_port_in_use_is_named_with_the_next_step() -> None:
         port = other.getsockname()[1]
         with pytest.raises(UserError, match=rf"Port {port} on 127\.0\.0\.1 is in use\..*GITWRIGHT_PORT"):
             bound("127.0.0.1", port)
+
+
+def test_of_two_servers_the_second_learns_at_once_that_the_port_is_taken() -> None:
+    (one,) = bound("127.0.0.1", 0)
+    with closing(one), pytest.raises(UserError, match=r"is in use"):
+        bound("127.0.0.1", one.getsockname()[1])
 
 
 def test_an_address_of_another_machine_is_named_with_the_next_step() -> None:
