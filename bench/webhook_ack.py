@@ -18,8 +18,8 @@ import sys
 import time
 import uuid
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +31,8 @@ BODY_BYTES = 8_000  # a push event with one commit has some 8 kB
 ONE_BY_ONE = 500  # deliveries sent one after another, for what each costs
 WARM_SECONDS = 0.5
 BURST_SECONDS = 3.0  # how long as much as possible is sent
+SECRET = "bench"
+COUNTED = Path("/proc/self/schedstat").exists()  # whether `used` can read another process's CPU: on Linux
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,13 +191,19 @@ def measure(port: int, secret: str, rate: float, count: int) -> Measured:
 
 
 def baseline(kind: str, rate: float, count: int) -> Run:
-    port, secret = free_port(), "bench"
-    with scratch() as folder:
-        argv = [sys.executable, "-m", "bench.ack_server", kind, str(port), secret, str(folder)]
-        env = os.environ | {"PYTHONPATH": str(ROOT)}
-        with started(argv, env, folder, f"http://127.0.0.1:{port}/healthz"):
-            found = measure(port, secret, rate, count)
+    with scratch() as folder, receiving(kind, folder) as (_, port):
+        found = measure(port, SECRET, rate, count)
     return Run(found.acks, found.most, found.refused)
+
+
+@contextmanager
+def receiving(kind: str, folder: Path) -> Iterator[tuple[int, int]]:
+    """Have a process of `ack_server.py` take deliveries signed with SECRET; gives its pid and its port."""
+    port = free_port()
+    argv = [sys.executable, "-m", "bench.ack_server", kind, str(port), SECRET, str(folder)]
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    with started(argv, env, folder, f"http://127.0.0.1:{port}/healthz") as child:
+        yield child.pid, port
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,18 +225,14 @@ class Cpu:
 
 def cpu(kind: str) -> Cpu:
     """Send one delivery to a fresh process, and then many one after another."""
-    port, secret = free_port(), "bench"
-    with scratch() as folder:
-        argv = [sys.executable, "-m", "bench.ack_server", kind, str(port), secret, str(folder)]
-        env = os.environ | {"PYTHONPATH": str(ROOT)}
-        with started(argv, env, folder, f"http://127.0.0.1:{port}/healthz") as child:
-            begun = used(child.pid)
-            asyncio.run(in_a_row(port, secret, 1))
-            cold = used(child.pid)
-            asyncio.run(in_a_row(port, secret, ONE_BY_ONE // 10))
-            warmed = used(child.pid)
-            asyncio.run(in_a_row(port, secret, ONE_BY_ONE))
-            return Cpu(cold - begun, (used(child.pid) - warmed) / ONE_BY_ONE)
+    with scratch() as folder, receiving(kind, folder) as (pid, port):
+        begun = used(pid)
+        asyncio.run(in_a_row(port, SECRET, 1))
+        cold = used(pid)
+        asyncio.run(in_a_row(port, SECRET, ONE_BY_ONE // 10))
+        warmed = used(pid)
+        asyncio.run(in_a_row(port, SECRET, ONE_BY_ONE))
+        return Cpu(cold - begun, (used(pid) - warmed) / ONE_BY_ONE)
 
 
 async def in_a_row(port: int, secret: str, count: int) -> None:
@@ -272,7 +276,7 @@ def main() -> None:
     given.add_argument("--rate", type=float, default=500.0, help="deliveries offered a second")
     given.add_argument("--count", type=int, default=2500, help="deliveries offered in all")
     args = given.parse_args()
-    if Path("/proc/self/schedstat").exists():
+    if COUNTED:
         bare, kept = cpu("nothing"), cpu("store")
         heading = ["server", "CPU of the first", "ratio", "CPU of each after that", "ratio"]
         rows = [bare.row("the same, storing nothing", bare), kept.row("with the bot's store", bare)]

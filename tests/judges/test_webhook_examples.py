@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 import re
+import statistics
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -19,6 +20,7 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
+from bench.webhook_ack import COUNTED, SECRET, receiving, used
 from bot.core.values import Repo
 from bot.engine.tables import inbox, outbox, track_events
 from bot.wiring import Bot, build
@@ -34,6 +36,11 @@ pytestmark = pytest.mark.skipif(bool(octokit.PACKAGES.missing()), reason=str(oct
 EXAMPLES = "node_modules/@octokit/webhooks-examples/api.github.com/index.json"
 COUNT = 329
 PATIENCE = 60.0  # seconds
+COLD, WARM = (
+    0.050,
+    0.005,
+)  # seconds of CPU that taking a delivery may cost: the first of its kind, and any later one
+NOISE = 2  # what a virtual machine's host takes away meanwhile is counted as well
 # What the bot may send that is no GET and writes nothing: asking for a token, reading by git, and by GraphQL.
 LISTED = re.compile(r"POST (/app/installations/\d+/access_tokens|/.+/git-upload-pack|/graphql repository)")
 
@@ -163,3 +170,27 @@ async def test_every_example_is_taken_once_and_leaves_no_trace_on_the_forge(
         await s.quiet()
         assert (await s.followed(), await s.states()) == (followed, states), "repeated, no second effect"
         assert s.written()[len(before) :] == []
+
+
+@pytest.mark.skipif(not COUNTED, reason="does not apply: another process's CPU is read from Linux's /proc")
+def test_taking_a_delivery_costs_little_cpu(tmp_path: Path) -> None:
+    # In a process that only receives and stores: in the whole bot, what follows each delivery would be counted as well.
+    first: dict[str, float] = {}
+    later: list[float] = []
+    with receiving("store", tmp_path) as (pid, port), httpx.Client(timeout=30, verify=False) as hook:
+        for example in examples():
+            before = used(pid)
+            answer = hook.post(
+                f"http://127.0.0.1:{port}/webhook",
+                content=example.body,
+                headers=example.headers(SECRET, example.name),
+            )
+            cost = used(pid) - before
+            assert answer.status_code == 202
+            if example.event in first:
+                later.append(cost)
+            else:
+                first[example.event] = cost
+    assert len(first) + len(later) == COUNT
+    assert {event: cost for event, cost in first.items() if cost > COLD * NOISE} == {}
+    assert statistics.median(later) <= WARM * NOISE
