@@ -9,7 +9,6 @@ from bot.core import life, life_checks, life_pulls
 from bot.core.actions import Decision
 from bot.core.checks import Rollup, rollup
 from bot.core.events import ChecksCompleted, ChecksDue, PullClosed
-from bot.core.life_repair import BEING_REBASED
 from bot.core.track import OPEN_PULL, TaskTrack, Track
 from bot.core.values import Actor, Pull
 from bot.handler import Handler, TrackReads
@@ -85,7 +84,7 @@ def _decide(track: Track | None, facts: Facts, waited: int | None, now: datetime
     if track is None or task is None or facts.seen is None:
         return life.nothing(track)
     if facts.head_sha and facts.head_sha != task.head_sha:
-        if task.note == BEING_REBASED:
+        if task.moving:
             return life.nothing(track)  # it may be our own; what the rebase came to says which head there is
         task = task.at_head(facts.head_sha)  # people push to it too
     return life_checks.checks_read(track, task, facts.seen, waited, now)

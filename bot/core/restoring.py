@@ -18,7 +18,7 @@ from bot.core.life import finish, stamp
 from bot.core.life_backlog import backlog_closed, backlog_merged, begun_from
 from bot.core.life_hold import held
 from bot.core.life_pulls import take_up
-from bot.core.life_repair import BEING_REBASED, look, rebase, run_again
+from bot.core.life_repair import look, rebase, run_again
 from bot.core.life_work import assessed, start_ready
 from bot.core.planning import MergedPlan
 from bot.core.restoring_review import going_on, included, settled
@@ -242,7 +242,7 @@ def _work(track: Track, now: datetime) -> Decision:
         if task.state == "running":
             track, run = run_again(track, task, now)
             actions.append(run)
-        elif task.state == "checking" and task.note == BEING_REBASED:
+        elif task.moving:
             track, more = rebase(track, task, now, why="it was being rebased when the database was lost")
             actions += more
         elif task.state in OPEN_PULL and task.pull is not None:

@@ -70,6 +70,8 @@ class TaskMore(_Value):
     reviewed: bool = False
     passed: _Names = ()
     reruns: _Count = 0
+    judged: _Text = ""
+    rebasing: _Text = ""
     waits_for_base: bool = False
     feedback: _Text = ""
     evidence: tuple[Evidence, ...] = ()
@@ -217,7 +219,9 @@ def _more(task: TaskTrack | None) -> dict[str, Any]:
         values = {
             name: values[name] for name in ("note", "replaced", "decisions", "skipped", "regenerations")
         }
-    elif task.state not in {*OPEN_PULL, "running", "blocked", "held"} and not task.asks:
+    elif task.state != "blocked":
+        values["judged"] = ""  # what is decided about its checks at this moment is decided again
+    if not settled and task.state not in {*OPEN_PULL, "running", "blocked", "held"} and not task.asks:
         values["head_sha"] = None
     kept = {name: value for name, value in values.items() if value != getattr(plain, name)}
     made = TaskMore.model_construct(None, **kept).model_dump(mode="json", include=set(kept))
@@ -233,6 +237,7 @@ def _cut(task: TaskTrack, words: int, output: int) -> TaskTrack:
     return replace(
         task,
         note=task.note[:300],
+        judged=task.judged[:300],
         feedback=task.feedback[:words],
         passed=names(task.passed),
         conflict_given=names(task.conflict_given),

@@ -181,3 +181,4 @@ class CommitInfo:
     author: str
     committer: str
     when: datetime
+    tree: str = ""

@@ -220,13 +220,13 @@ class GitMirror:
         return await self._log(f"{_checked(old)}..{_checked(new)}")
 
     async def _log(self, *range_: str) -> list[CommitInfo]:
-        shown = "--format=%H%x00%P%x00%ae%x00%ce%x00%ct"
+        shown = "--format=%H%x00%P%x00%ae%x00%ce%x00%ct%x00%T"
         rows = (await git(self._place, "log", shown, *range_, "--")).text
         found = []
         for row in rows.splitlines():
-            sha, parents, author, committer, seconds = row.split("\0")
+            sha, parents, author, committer, seconds, tree = row.split("\0")
             when = datetime.fromtimestamp(int(seconds), UTC)
-            found.append(CommitInfo(sha, tuple(parents.split()), author, committer, when))
+            found.append(CommitInfo(sha, tuple(parents.split()), author, committer, when, tree))
         return found
 
     async def subjects(self, sha: str, limit: int) -> list[tuple[str, str]]:

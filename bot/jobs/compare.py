@@ -21,7 +21,6 @@ from bot.core.events import (
     PullReopened,
     TrackSwept,
 )
-from bot.core.life_repair import BEING_REBASED
 from bot.core.track import OPEN_PULL, SETTLED, TRACKS, TaskTrack, Track
 from bot.core.values import Actor, Issue, Pull, Repo
 from bot.engine.store import Store, StoredTrack
@@ -127,7 +126,7 @@ class Comparison:
 
     async def _look(self, track: Track, task: TaskTrack, pull: Pull, id_: str) -> None:
         """Have a new head followed, or the checks of this one read again; our own rebase tells of its head itself."""
-        if task.note == BEING_REBASED:
+        if task.moving:
             return
         if pull.head_sha != task.head_sha:
             event = PullPushed(

@@ -65,10 +65,8 @@ async def published(mirror: Mirror, sha: str, base: str, head: str) -> str:
     if await mirror.merge_base(sha, head) == sha:
         return sha
     tree = await mirror.write_tree(sha, {})
-    for commit in await mirror.commits(base, head):
-        if await mirror.write_tree(commit.sha, {}) == tree:
-            return commit.sha
-    return ""
+    # A branch that took the default branch in holds all its commits too: one call of git for any number of them.
+    return next((commit.sha for commit in await mirror.commits(base, head) if commit.tree == tree), "")
 
 
 async def _commit(mirror: Mirror, sha: str) -> SignedCommit:

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.core.actions import CheckHealth, CloseTrack, Decision, ReportBacklog, RunTask, SyncStatus
+from bot.core import life_checks
+from bot.core.actions import CheckHealth, CloseTrack, Decision, RebaseTask, ReportBacklog, RunTask, SyncStatus
 from bot.core.backlog import Loaded
+from bot.core.checks import Rollup
 from bot.core.config import RepoConfig
 from bot.core.life_hold import held, resume
 from bot.core.messages_status import status
@@ -121,6 +123,29 @@ def test_a_line_wins_over_the_block_where_a_task_is_stuck_or_has_not_begun() -> 
 
 def test_a_task_that_a_command_dropped_stays_dropped_although_no_line_says_so() -> None:
     assert first(remains(a_track(a_task(state="dropped", skipped=True)))).state == "dropped"
+
+
+def test_a_task_blocked_by_red_checks_goes_on_once_they_are_green() -> None:
+    red = f"{SHA} red tests"
+    blocked = a_task(state="blocked", attempt=1, run=1, pull=20, head_sha=SHA, judged=red)
+    track = rebuilt(remains(a_track(blocked)), NOW)
+    green = life_checks.checks_read(track, track.tasks[0], Rollup("green"), None, NOW)
+    assert green.track is not None
+    assert green.track.tasks[0].state == "in_review"
+
+
+def test_what_was_being_decided_about_red_checks_is_decided_again() -> None:
+    checking = a_task(state="checking", attempt=1, run=1, pull=20, head_sha=SHA, judged=f"{SHA} red tests")
+    assert first(remains(a_track(checking))).judged == ""
+
+
+def test_a_rebase_that_was_under_way_begins_again_whatever_was_told_meanwhile() -> None:
+    moving = a_task(state="checking", attempt=1, run=1, pull=20, head_sha=SHA, rebasing=SHA, note="1 running")
+    seen = remains(a_track(moving))
+    decision = restored(rebuilt(seen, NOW), seen, NOW)
+    assert [a for a in decision.actions if isinstance(a, RebaseTask)] == [
+        RebaseTask(task="T-1", attempt=1, head_sha=SHA)
+    ]
 
 
 def test_a_lost_run_is_started_again_as_the_next_run_of_the_same_attempt() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from bot.core.actions import AssessTask, Decision, SyncStatus
 from bot.core.events import ChecksCompleted, ChecksDue, TaskAssessed, TaskProposed
-from bot.core.life_repair import BEING_REBASED, task_assessed
+from bot.core.life_repair import task_assessed
 from bot.core.life_work import task_proposed
 from bot.core.push_gate import PushAsk
 from bot.core.rebasing import RebaseEngine, Situation
@@ -163,7 +163,7 @@ async def test_what_people_pushed_is_not_called_verified_by_what_was_tested_befo
 
 
 async def test_a_head_that_may_be_our_own_rebases_is_left_to_it() -> None:
-    track = working(note=BEING_REBASED, verified="12 tests passed")
+    track = working(rebasing=SHA, verified="12 tests passed")
     decision = await announce(track, _World(pulled=replace(OPEN, head_sha=NEWER)))
     assert decision.track == track
 

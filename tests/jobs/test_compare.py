@@ -7,7 +7,6 @@ from typing import Any, cast
 
 import pytest
 
-from bot.core.life_repair import BEING_REBASED
 from bot.core.track import Track
 from bot.core.values import Issue, Repo
 from bot.engine.store import Store
@@ -109,7 +108,7 @@ async def test_checks_and_new_heads_of_open_pull_requests_are_read(store: Store)
 
 
 async def test_a_head_that_may_be_our_own_rebases_is_left_to_it(store: Store) -> None:
-    rebased = a_task(state="checking", attempt=1, pull=20, head_sha="old", note=BEING_REBASED)
+    rebased = a_task(state="checking", attempt=1, pull=20, head_sha="old", rebasing="old")
     assert await swept(store, a_track(rebased), a_pull(20)) == []
 
 

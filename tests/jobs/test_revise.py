@@ -83,7 +83,7 @@ class Repository:
         found = []
         while new and new != old:
             parent = self.versions[new][0]
-            found.append(CommitInfo(new, (parent,), "", "", NOW))
+            found.append(CommitInfo(new, (parent,), "", "", NOW, await self.write_tree(new, {})))
             new = parent
         return found
 

@@ -48,6 +48,10 @@ class _Clock:
         return NOW
 
 
+def _tree(sha: str) -> str:
+    return f"tree of {NEW if sha == SIGNED else sha}"
+
+
 @dataclass
 class _Forge:
     """One pull request of the bot and its branch, as forge and as mirror."""
@@ -82,10 +86,10 @@ class _Forge:
         return first if first == self.holds else BASE
 
     async def commits(self, _old: str, new: str) -> list[CommitInfo]:
-        return [CommitInfo(sha, (OLD,), "", "", NOW) for sha in (new, self.holds) if sha]
+        return [CommitInfo(sha, (OLD,), "", "", NOW, _tree(sha)) for sha in (new, self.holds) if sha]
 
     async def write_tree(self, sha: str, _files: object) -> str:
-        return f"tree of {NEW if sha == SIGNED else sha}"
+        return _tree(sha)
 
     async def anchor(self, _name: str, _sha: str) -> None: ...
 
