@@ -12,6 +12,7 @@ import pytest
 from githubkit import TokenAuthStrategy
 
 from bot.errors import RetryableError, UserError
+from bot.forges.github.inspection import Inspection
 from bot.forges.github.setup import Front
 from bot.forges.github.transport import Access, Api, Timing
 from tests.forges.scripted_server import Say, ScriptedServer, scripted_server
@@ -119,6 +120,18 @@ async def test_a_redirect_goes_the_way_of_the_host_it_leads_to(
     await api.aclose()
     assert proxy.lines == [f"GET http://logs.{HOST}/log"]
     assert server.lines == ["GET /x", "GET /log"]
+
+
+async def test_a_date_that_something_on_the_way_has_spoilt_says_nothing_of_the_time(
+    server: ScriptedServer,
+) -> None:
+    said = "Fri, 02 Jan 2026 00:00:00 GMT"
+    inspection = Inspection(server.url, token="ghp_mine")
+    for date, known in ((said, True), (f"{said}, {said}", False), ("yesterday", False)):
+        server.answers = [Say(200, {"login": "ann", "id": 7, "type": "User"}, {"date": date})]
+        met = await inspection.reception()
+        assert (met.name, met.skew is not None) == ("ann", known), date
+    await inspection.aclose()
 
 
 def test_a_proxy_that_cannot_be_used_is_refused_before_anything_is_asked(

@@ -82,7 +82,7 @@ def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
             answer = there.getresponse()
             data = answer.read()
             there.close()
-            self.send_response(answer.status)
+            self.send_response_only(answer.status)  # the forge has said who it is, and when
             for name, value in answer.getheaders():
                 self.send_header(name, value)
             self.end_headers()

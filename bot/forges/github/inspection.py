@@ -168,6 +168,8 @@ class Inspection(GitHubForge):
             theirs = parsedate_to_datetime(answer.headers["date"])
         except ValueError:
             return None
+        if theirs.tzinfo is None:  # two dates in one, for example: a proxy has added its own
+            return None
         ended = self._api.now()
         return (began + (ended - began) / 2 - theirs).total_seconds() - 0.5
 
