@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from urllib.parse import quote, urlsplit
 
 from bot.credentials import key_problems
+from bot.errors import UserError
 from bot.forges.github.setup import api_url, web_url
+from bot.proxies import proxy_for
 from bot.web.addresses import in_the_clear, reaches
 
 Fields = Mapping[str, str]
@@ -151,6 +153,11 @@ def _server(fields: Fields, place: Place, problems: Problems) -> str:
             "The address must begin with https://: over plain HTTP others on the way can read tokens and keys. Where that "
             "cannot be, start the server with GITWRIGHT_GITHUB_API_URL set to it."
         )
+        return api
+    try:
+        proxy_for(api)  # known before the forge makes an App that could not be taken over
+    except UserError as error:
+        problems["server"] = f"{error}."
     return api
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -29,6 +30,7 @@ from tests.judges.served import JudgedForge, judged_forge
 from tests.judges.webhooks import WebhookJudge
 from tests.stories import stage
 from tests.stories.scripts import BYE, FILES, ONE_TASK
+from tests.support.proxy import running_proxy
 
 SLUG = f"{stage.OWNER}/{stage.REPO}"
 SLOW = ("machine.sandbox",)  # proved by the sandbox's own tests
@@ -319,6 +321,20 @@ async def test_a_wrong_clock_and_a_wrong_key_are_told_apart(scene: Scene) -> Non
         "app.installations": "unknown",
     }
     assert "GITWRIGHT_APP_ID" in found[0].finding.step
+
+
+async def test_a_proxy_on_the_way_is_used_and_named(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = "http://forge.example.test"
+    with running_proxy(urlsplit(scene.forge.url).port or 0) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        through = await scene.finding("forge.identity", github_api_url=url)
+    assert (through.level, proxy.lines[0]) == ("ok", f"GET {url}/app")
+    assert through.text.endswith(f", by way of the proxy {proxy.open_url}.")
+    gone = await scene.finding("forge.identity", github_api_url=url)
+    assert gone.level == "failed"
+    assert gone.text.startswith(f"{url} gives no usable answer, by way of the proxy {proxy.open_url}: ")
+    monkeypatch.setenv("HTTP_PROXY", "socks5://proxy.corp:1080")
+    assert "HTTP_PROXY, by which" in (await scene.finding("settings", github_api_url=url)).text
 
 
 async def test_token_mode(scene: Scene, tmp_path: Path) -> None:
