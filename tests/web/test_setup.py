@@ -372,6 +372,20 @@ async def test_every_problem_of_an_import_is_said_at_once(stage: Stage) -> None:
     )
 
 
+async def test_a_proxy_that_cannot_be_used_is_told_of_before_an_app_is_made(
+    forge: JudgedForge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "socks5://proxy.corp:1080")
+    async with staged(tmp_path / "bot", forge, github_api_url="https://api.github.com") as stage:
+        await stage.enter()
+        page = await stage.send("app", owner="me", name="Gitwright", poll="on")
+    assert problems(page) == snapshot(
+        [
+            "HTTPS_PROXY, by which api.github.com would be reached, names no proxy that can be used: it must be an address such as http://HOST:PORT or https://USER:PASSWORD@HOST:PORT (%-encode what is special in them). Mend it, or add api.github.com to NO_PROXY, and start again."
+        ]
+    )
+
+
 async def test_every_problem_of_a_new_app_is_said_at_once(forge: JudgedForge, tmp_path: Path) -> None:
     async with staged(tmp_path / "bot", forge, github_api_url="https://api.github.com") as stage:
         await stage.enter()
