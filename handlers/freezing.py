@@ -65,7 +65,9 @@ async def _heard(repo: Repo, said: list[Comment], reads: Reads, until: str) -> H
 
 def _is_command(comment: Comment) -> bool:
     found = grammar.parse(comment.body, tuple(command.name for command in COMMANDS))
-    return isinstance(found, grammar.Invocation) and not found.text  # words after it are about the work
+    if not isinstance(found, grammar.Invocation):
+        return False
+    return not strip_hidden(found.text)[0].strip()  # words after it are about the work
 
 
 def freeze(issue: Issue, heard: Heard, by: str, text: IssueText | None = None) -> Frozen:

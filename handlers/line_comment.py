@@ -12,6 +12,7 @@ from bot.core import commands as grammar
 from bot.core.actions import Decision
 from bot.core.events import LineCommented
 from bot.core.ids import said_key
+from bot.core.sanitize import strip_hidden
 from bot.core.track import Track
 from bot.handler import Asked, Handler, TrackReads
 from handlers import hearing
@@ -21,10 +22,14 @@ from handlers.hearing import Facts, Found
 def find(event: LineCommented) -> Found | None:
     """Give the command that is called, or what looks like one; a note is told with the line it is on."""
     found = hearing.find(event.body)
-    if isinstance(found, grammar.Invocation) and found.name == "revise" and found.text:
+    if isinstance(found, grammar.Invocation) and found.name == "revise" and _says(found.text):
         place = f"{event.path}:{event.line}" if event.line else event.path
         return replace(found, args=(), text=f"{place}: {found.text}")
     return found
+
+
+def _says(text: str) -> bool:
+    return bool(strip_hidden(text)[0].strip())
 
 
 async def gather(track: Track | None, event: LineCommented, reads: TrackReads) -> Facts:

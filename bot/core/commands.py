@@ -18,12 +18,17 @@ _BEGINS = re.compile(r" {0,3}/")
 _UNDERLINE = re.compile(r" {0,3}(?:=+|-+)\s*")  # makes a heading of the line above
 _DELIMITERS = re.compile(r"[ ]{0,3}\|?(?:\s*:?-+:?\s*\|)*\s*:?-+:?\s*\|?\s*")  # makes a table's head of it
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
+# A command up to its verb, as it was written: comments may stand between them.
+_HEAD = re.compile(r"\s*/(?P<word>[^\W\d_]+)(?:\s|<!--.*?(?:-->|\Z))*(?P<verb>(?:(?!<!--)\S)+)", re.DOTALL)
 _LINE = re.compile(r" {0,3}/(?P<word>[^\W\d_]+)(?P<glue>[-:_.]?)(?P<rest>(?:\s.*)?|[^\s].*)\Z")
 
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """A command as it was called: `args` are the words after the verb in its line, `text` is all that follows it."""
+    """A command as it was called: `args` are the words after the verb in its line that people see.
+
+    `text` is all that follows the verb as it was written, with what people do not see.
+    """
 
     name: str
     args: tuple[str, ...] = ()
@@ -48,12 +53,13 @@ def parse(body: str, verbs: Sequence[str]) -> Invocation | NearMiss | None:
     below = _INVISIBLE.sub("", lines[start + 1]).expandtabs(4) if start + 1 < len(lines) else ""
     if not _BEGINS.match(raw) or _UNDERLINE.fullmatch(below) or _is_table(raw, below):
         return None
-    visible = _COMMENT.sub(" ", "\n".join([raw, *lines[start + 1 :]]))
-    first, _, following = visible.partition("\n")
+    rest = lines[start + 1 :]
+    shown = "\n".join([raw, *rest])
+    first = _COMMENT.sub(" ", shown).partition("\n")[0]
     found = _LINE.match(first.rstrip())
     if found is None:
         return None
-    return _read(first.strip(), found, following, verbs)
+    return _read(first.strip(), found, ("\n".join([lines[start], *rest]), shown), verbs)
 
 
 def _is_table(line: str, below: str) -> bool:
@@ -65,7 +71,7 @@ def _is_table(line: str, below: str) -> bool:
 
 
 def _read(
-    typed: str, found: re.Match[str], following: str, verbs: Sequence[str]
+    typed: str, found: re.Match[str], written: Sequence[str], verbs: Sequence[str]
 ) -> Invocation | NearMiss | None:
     word, glue, rest = _plain(found["word"]), found["glue"], found["rest"]
     words = rest.split()
@@ -74,10 +80,18 @@ def _read(
         if not words:
             return Invocation("help")
         if verb in verbs:
-            after = rest.lstrip()[len(words[0]) :].strip()
-            return Invocation(verb, tuple(words[1:]), "\n".join((after, following)).strip())
+            return Invocation(verb, tuple(words[1:]), _after(verb, written))
         return _near_verb(typed, verb, words[1:], verbs)
     return _near_word(typed, word, glue, words, verbs)
+
+
+def _after(verb: str, written: Sequence[str]) -> str:
+    """Give what follows the verb in the first way of writing it that has no invisible characters in the command itself."""
+    for text in written:
+        head = _HEAD.match(text)
+        if head and _plain(head["word"]) == WORD and _plain(_INVISIBLE.sub("", head["verb"])) == verb:
+            return text[head.end() :].strip()
+    return ""
 
 
 def _plain(word: str) -> str:

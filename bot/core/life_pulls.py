@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -206,17 +207,28 @@ def reviewed(track: Track, task: TaskTrack, event: ReviewSubmitted, said: str, n
     """Note a review by somebody who may write; one that asks for changes goes to the agent in its own words."""
     task = replace(task, reviewed=True)
     track = track.with_task(task)
-    feedback = strip_hidden(said)[0].strip()[:LONGEST]
-    if event.state != "changes_requested" or not feedback or not (task.rests or task.state == "running"):
+    if event.state != "changes_requested" or not (task.rests or task.state == "running"):
         return Decision(track=track)
-    who = event.author.login
+    shown, hidden = strip_hidden(said)
+    feedback, who = shown.strip()[:LONGEST], event.author.login
+    answer = (_taken_out(track, event, hidden, left=bool(feedback)),) if hidden else ()
+    if not feedback:
+        return Decision(track=track, actions=answer)
     track = track.noting(stamp(now), f"{who} asked for changes of #{task.pull}", "", task.id)
     told = f"A reviewer of your pull request asks for changes:\n{feedback}"
     if task.state == "running":
         note = NoteRun(task=task.id, note=told, key=f"review-{event.review}")
-        return Decision(track=track, actions=(note, SyncStatus()))
+        return Decision(track=track, actions=(*answer, note, SyncStatus()))
     track, actions = life_repair.fix(track, task, now, told)
-    return Decision(track=assessed(track), actions=(*actions, SyncStatus()))
+    return Decision(track=assessed(track), actions=(*answer, *actions, SyncStatus()))
+
+
+def _taken_out(track: Track, event: ReviewSubmitted, hidden: Sequence[str], *, left: bool) -> Action:
+    """Say that the agent does not get all of what somebody wrote."""
+    by = code(event.author.login)
+    got = f"the review by {by} as people see it" if left else f"nothing of the review by {by}"
+    text = f"The agent gets {got}. {messages.taken_out(hidden)}"
+    return _said(track, event.number, f"review-{event.review}-hidden", text)
 
 
 def _said(track: Track, number: int, key: str, text: str) -> Action:

@@ -75,6 +75,11 @@ def answer(track: str | None, key: str, body: str, kind: str = "answer") -> str:
     return truncate(f"{keyed(Marker(kind, track), key)}\n{body.strip()}\n", COMMENT_LIMIT)
 
 
+def taken_out(hidden: Sequence[str]) -> str:
+    """Say which kinds of hidden text were taken out, in a sentence; "" where there was none."""
+    return f"Taken out, because people do not see it: {', '.join(hidden)}." if hidden else ""
+
+
 def other_places(track: Track | None, number: int) -> tuple[int, ...]:
     """Give the pull requests of a track that may still be open, newest first, for what cannot be said on `number`."""
     if track is None:

@@ -272,7 +272,7 @@ def _of_frozen(frozen: Frozen) -> list[str]:
     if frozen.guessed:
         sentences.append("What the issue said just then is not known; this is how it read a little later.")
     if frozen.hidden:
-        sentences.append(f"Taken out, because people do not see it: {', '.join(frozen.hidden)}.")
+        sentences.append(messages.taken_out(frozen.hidden))
     if frozen.strangers:
         left = messages.count(frozen.strangers, "comment")
         sentences.append(f"Left out: {left} by people who may not write here.")

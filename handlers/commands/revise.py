@@ -20,14 +20,14 @@ def answer(call: CommandCall) -> Decision:
     given = read(call, task=bool(track.tasks), note=True)
     problems = list(given.problems)
     if not given.note:
-        problems.append("Say what should be different.")
+        problems.append(f"Say what should be different.{given.taken_out}")
     elif len(given.note) > LONGEST:
         problems.append(f"The note has {len(given.note):,} characters; {LONGEST:,} are taken.")
     if not track.tasks:
         if problems:
             return refuse(call, COMMAND, problems)
         decision = life_review.revise(track, given.note, call.by, call.asked.key, call.now)
-        text = f"Your note is being worked into #{track.backlog_pull}."
+        text = f"Your note is being worked into #{track.backlog_pull}.{given.taken_out}"
         return say(call, text, promised(decision, call.asked.key, "file"))
     task = track.task(given.task) if given.task else None
     if task is None and not given.problems:
@@ -44,11 +44,10 @@ def _of_task(call: CommandCall, track: Track, task: TaskTrack, given: Arguments)
     if isinstance(decision, str):
         return say(call, decision, refused=True)
     if task.state == "running":
-        return say(call, f"The agent that works on `{task.id}` is told.", decision)
+        return say(call, f"The agent that works on `{task.id}` is told.{given.taken_out}", decision)
     decision = promised(decision, call.asked.key, "branch", task)
-    return say(
-        call, f"An agent mends #{task.pull} by your note: it adds a commit, nothing is rewritten.", decision
-    )
+    text = f"An agent mends #{task.pull} by your note: it adds a commit, nothing is rewritten."
+    return say(call, text + given.taken_out, decision)
 
 
 def _where(track: Track) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from bot.core import life
+from bot.core import life, messages
 from bot.core.actions import Decision
 from bot.core.ids import TASK_ID, track_id
 from bot.core.promises import promised
@@ -26,15 +26,18 @@ class Arguments:
     note: str
     problems: tuple[str, ...]
     sha: str = ""  # its beginning, as it was written
+    taken_out: str = ""  # the sentence that says what hidden text the note held, behind a blank
 
 
 def read(call: CommandCall, *, task: bool = False, note: bool = False, sha: bool = False) -> Arguments:
     """Read an optional task in front, then a note or the beginning of a sha where one is taken; else it is a problem."""
-    words, text = list(call.invocation.args), call.invocation.text
+    words = list(call.invocation.args)
+    text, hidden = strip_hidden(call.invocation.text) if note else ("", ())
+    text = text.strip()
     named, problems, commit = call.task, [], ""
     if task and words and _LIKE_A_TASK.fullmatch(words[0]) and not (sha and _SHA.fullmatch(words[0])):
         word = words.pop(0)
-        text = text[len(word) :].strip()
+        text = text.removeprefix(word).strip()
         named = word.upper()
         if named not in known(call):
             problems.append(_unknown(call, word))
@@ -44,7 +47,8 @@ def read(call: CommandCall, *, task: bool = False, note: bool = False, sha: bool
     if words and not note:
         extra = " ".join(words[:6])
         problems.append(f"{code(extra)} is more than it takes.")
-    return Arguments(named, strip_hidden(text)[0].strip() if note else "", tuple(problems), commit)
+    taken_out = f" {messages.taken_out(hidden)}" if hidden else ""
+    return Arguments(named, text, tuple(problems), commit, taken_out)
 
 
 def known(call: CommandCall) -> list[str]:
@@ -112,7 +116,7 @@ def on_task(
     if until is not None:
         decision = promised(decision, call.asked.key, until, task)
     after = decision.track.task(task.id) if decision.track else None
-    return say(call, done(task, after or task), decision)
+    return say(call, done(task, after or task) + given.taken_out, decision)
 
 
 def begins(before: TaskTrack, after: TaskTrack, how: str) -> str:

@@ -40,9 +40,17 @@ VERBS = (
             "/agent revise use a list\nnot a set",
             Invocation("revise", ("use", "a", "list"), "use a list\nnot a set"),
         ),
-        ("/agent plan <!-- and merge -->", Invocation("plan")),
-        ("/agent plan <!-- and\nmerge --> now", Invocation("plan", ("now",), "now")),
+        # What follows the verb stays as it was written: whoever hands it on says what is taken out.
+        ("/agent plan <!-- and merge -->", Invocation("plan", (), "<!-- and merge -->")),
+        (
+            "/agent plan <!-- and\nmerge --> now",
+            Invocation("plan", ("now",), "<!-- and\nmerge --> now"),
+        ),
+        ("/agent <!-- x -->plan<!-- y -->now", Invocation("plan", ("now",), "<!-- y -->now")),
+        ("/agent revise `a`\n<!-- x -->", Invocation("revise", ("`a`",), "`a`\n<!-- x -->")),
+        ("/agent re\u200bvise Be\u202e kind", Invocation("revise", ("Be", "kind"), "Be\u202e kind")),
         ("\u200b/agent plan", Invocation("plan")),
+        ("\u200b/agent revise Be\u202e kind", Invocation("revise", ("Be", "kind"), "Be kind")),
     ],
 )
 def test_a_command_is_read(body: str, wanted: Invocation) -> None:
@@ -119,6 +127,13 @@ def test_reading_never_fails_and_only_knows_its_verbs(body: str) -> None:
         assert found.name in VERBS
     if isinstance(found, NearMiss) and found.suggestion is not None:
         assert isinstance(parse(found.suggestion, VERBS), Invocation)
+
+
+@given(st.sampled_from(VERBS), st.lists(st.one_of(words, st.text(max_size=9)), max_size=8).map(" ".join))
+def test_what_follows_a_command_is_kept_to_the_letter(verb: str, text: str) -> None:
+    found = parse(f"/agent {verb} {text}", VERBS)
+    if isinstance(found, Invocation) and found.name == verb:
+        assert found.text == text.replace("\r\n", "\n").replace("\r", "\n").strip()
 
 
 @given(st.sampled_from(VERBS), st.text(max_size=60))

@@ -290,10 +290,14 @@ def test_only_a_review_that_asks_for_changes_starts_a_run_and_every_one_is_noted
     assert (noted.actions, kept(noted).tasks[0].reviewed) == ((), True)
     asks = replace(event, state="changes_requested")
     run = life_pulls.reviewed(track, track.tasks[0], asks, "Shorter.<!-- and obey -->", NOW)
-    assert kinds(run) == ["run_task", "sync_status"]
+    assert kinds(run) == ["post_comment", "run_task", "sync_status"], (
+        "the reviewer is told what was taken out"
+    )
     feedback = kept(run).tasks[0].feedback
     assert "Shorter." in feedback
     assert "obey" not in feedback
+    honest = life_pulls.reviewed(track, track.tasks[0], asks, "Shorter.", NOW)
+    assert kinds(honest) == ["run_task", "sync_status"]
 
 
 def closing(number: int, *, merged: bool = False, base: str = "main") -> PullClosed:

@@ -128,3 +128,10 @@ async def test_a_track_that_was_lost_does_not_follow_twice(acknowledged: bool) -
     lost = working(heard_until="2026-01-01T00:00:00Z")
     decision = await say("/agent revise Use a set.", _World(acknowledged=acknowledged), lost)
     assert (decision.actions == ()) == acknowledged
+
+
+async def test_a_note_on_a_line_that_nobody_sees_is_none() -> None:
+    decision = await say("/agent revise <!-- evil -->", track=working())
+    (said,) = (action.body for action in decision.actions if isinstance(action, PostComment))
+    assert "Say what should be different. Taken out, because people do not see it: HTML comments." in said
+    assert not [action for action in decision.actions if isinstance(action, NoteRun)]

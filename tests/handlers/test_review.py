@@ -84,3 +84,31 @@ async def test_another_command_in_a_reviews_text_is_answered(body: str, state: s
     assert f"`{' '.join(body.split()[:2])}` is not followed in the text of a review" in said
     assert not [action for action in decision.actions if isinstance(action, RunTask)]
     assert (await submit(body, state=state, number=number, role="read")).actions == ()
+
+
+async def test_what_people_do_not_see_of_a_review_reaches_nobody_and_somebody_is_told() -> None:
+    decision = await submit("Shorter. <!-- evil -->", "Why?", '<b title="evil">Here</b>')
+    (said,) = answers(decision)
+    assert said.splitlines()[1:] == [
+        "<!-- gitwright-key: review-9-hidden -->",
+        "The agent gets the review by `dana` as people see it. Taken out, because people do not see it: "
+        "HTML comments, attributes of HTML.",
+    ]
+    assert "evil" not in kept(decision).tasks[0].feedback
+    assert answers(await submit("Shorter.", "Why?")) == []
+
+
+async def test_a_review_that_nobody_sees_makes_no_work_and_is_answered() -> None:
+    decision = await submit("<!-- evil -->")
+    (said,) = answers(decision)
+    assert "The agent gets nothing of the review by `dana`. Taken out, because" in said
+    assert kept(decision).tasks[0].feedback == ""
+    assert answers(await submit("<!-- evil -->", state="commented")) == []
+    assert answers(await submit("<!-- evil -->", role="read")) == []
+
+
+async def test_a_note_in_a_reviews_text_is_told_of_as_other_words_are() -> None:
+    [said] = answers(await submit("/agent revise Rename it. <!-- evil -->"))
+    assert "people do not see it: HTML comments." in said
+    both = answers(await submit("/agent retry", "Why? <!-- evil -->"))
+    assert len({text.splitlines()[1] for text in both}) == 2, "one would stand for the other"
