@@ -1,8 +1,6 @@
 """What every forge adapter promises, held against a real, running forge: each method of the port, and its repeats."""
 
 import asyncio
-import json
-import sqlite3
 import subprocess
 from collections.abc import Sequence
 from dataclasses import replace
@@ -481,19 +479,3 @@ async def test_many_calls_at_once_share_one_token(server: RunningForge, repo: Re
     await forge.aclose()
     asked = [line["path"] for line in server.requests()[seen:]]
     assert sum(path.endswith("/access_tokens") for path in asked) == (0 if mode == "token" else 1)
-
-
-async def test_a_token_is_narrowed_to_its_repository_and_step(
-    server: RunningForge, repo: Repo, mode: str
-) -> None:
-    if mode == "token":
-        pytest.skip("does not apply: a person's token is as wide as the person made it")
-    forge = a_forge(server, mode)
-    async with forge.git_access(repo, write=True):
-        with sqlite3.connect(server.data / "forge.sqlite") as db:
-            row = db.execute(
-                "SELECT permissions, repository_ids FROM tokens WHERE kind = 'installation' ORDER BY id DESC"
-            ).fetchone()
-        db.close()
-    await forge.aclose()
-    assert (json.loads(row[0]), json.loads(row[1])) == ({"contents": "write", "metadata": "read"}, [repo.id])
