@@ -54,7 +54,7 @@ A mistake is told with its line, and with what was probably meant, wherever some
   file above 64 KiB nothing is read, and the first hundred mistakes are named.
 - While the file on the default branch is broken, one issue, “Gitwright: mend .github/gitwright.yml”, names the mistakes. It is edited
   when they change, closed when they are mended, and opened again rather than doubled. It is looked at when a push changes the file, when a
-  track begins with a broken one, and every hour while it is open.
+  track begins with a broken one, and every hour while it is open; closed by people, it is left so until then.
 - A track that begins meanwhile says so on its issue and in its status comment. It goes by the defaults, and reads the file again before the work
   begins.
 - `gitwright validate [PATH...]` says the same in a clone, for this file and for every `BACKLOG.yaml`, before anything is pushed; exit status 1 means
