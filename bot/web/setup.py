@@ -52,6 +52,7 @@ class _Begun:
 
     wanted: forms.NewApp
     at: datetime
+    csrf: str  # of the browser that went
 
 
 class Setup:
@@ -173,7 +174,7 @@ class Setup:
             wanted = forms.new_app(fields, self._place)
         except forms.Refused as refused:
             return self._forms(request, "app", refused.problems, fields)
-        state = self._begin(wanted)
+        state = self._begin(wanted, fields["csrf"])
         asked = template()
         return page(
             "setup_review.html",
@@ -186,11 +187,11 @@ class Setup:
             events=asked["default_events"],
         )
 
-    def _begin(self, wanted: forms.NewApp) -> str:
+    def _begin(self, wanted: forms.NewApp, csrf: str) -> str:
         now = self._clock.now()
         fresh = {state: begun for state, begun in self._begun.items() if now - begun.at < STATE_AGE}
         state = secrets.token_urlsafe(32)
-        self._begun = dict([*fresh.items(), (state, _Begun(wanted, now))][-MOST_STATES:])
+        self._begun = dict([*fresh.items(), (state, _Begun(wanted, now, csrf))][-MOST_STATES:])
         return state
 
     async def _callback(self, request: Request) -> Response:
@@ -204,15 +205,18 @@ class Setup:
             if begun is None or not re.fullmatch(r"[\w.~-]{1,200}", code, re.ASCII):
                 return trouble(
                     "This answer does not belong to a set-up that is under way",
-                    "It took longer than an hour, the server was started anew meanwhile, or the address is not complete. "
+                    "It took longer than an hour, set-up was opened again or the server started anew meanwhile, or the address is not complete. "
                     "Nothing was stored. Begin again; if the forge has made an App already, delete it there, or import it.",
                     400,
                 )
             return await self._converted(request, begun.wanted, code)
 
     def _known_state(self, given: str) -> _Begun | None:
-        found = [begun for state, begun in self._begun.items() if same(given, state)]
-        return found[0] if found and self._clock.now() - found[0].at < STATE_AGE else None
+        """Give what the browser that set-up is open to began; another's would make the bot somebody else's App."""
+        begun = next((begun for state, begun in self._begun.items() if same(given, state)), None)
+        if begun is None or self._clock.now() - begun.at >= STATE_AGE or begun.csrf != self._gate.csrf:
+            return None
+        return begun
 
     async def _converted(self, request: Request, wanted: forms.NewApp, code: str) -> Response:
         web = web_url(wanted.api)
@@ -232,13 +236,12 @@ class Setup:
                 f"{web} has made the App all the same: delete it there, or make a new private key on its page and import it."
             )
             return trouble("The App could not be taken over", text, 502, again=f"/setup/callback?{query}")
-        self._begun.clear()
         try:
             identity = of_app(wanted.api, made, made.key, made.webhook_secret, poll=wanted.poll)
         except ValidationError:
             text = f"{web} made the App, but its key or its webhook secret is missing. Make both on its page, and import it."
             return trouble("The App could not be taken over", text, 502)
-        return await self._finish(identity)
+        return await self._finish(request, identity)
 
     # --- an App that exists, or a person's token -------------------------------------------------
 
@@ -249,9 +252,11 @@ class Setup:
         try:
             identity = await imported(forms.known_app(fields, self._place), self._version)
         except forms.Refused as refused:
-            return self._forms(request, "import", refused.problems, fields)
+            return self._gate.admits(request, closed=self._over) or self._forms(
+                request, "import", refused.problems, fields
+            )
         async with self._one_at_a_time:
-            return await self._finish(identity)
+            return await self._finish(request, identity)
 
     async def _token(self, request: Request) -> Response:
         fields = await self._taken(request)
@@ -260,13 +265,18 @@ class Setup:
         try:
             identity = await lent(forms.person(fields, self._place), self._version)
         except forms.Refused as refused:
-            return self._forms(request, "token", refused.problems, fields)
+            return self._gate.admits(request, closed=self._over) or self._forms(
+                request, "token", refused.problems, fields
+            )
         async with self._one_at_a_time:
-            return await self._finish(identity)
+            return await self._finish(request, identity)
 
     # --- the end of it ---------------------------------------------------------------------------
 
-    async def _finish(self, identity: Identity) -> Response:
+    async def _finish(self, request: Request, identity: Identity) -> Response:
+        # While the forge was asked another browser may have come.
+        if refusal := self._gate.admits(request, closed=self._over):
+            return refusal
         if self._identity is None:
             self._identity = identity
             await self._started()

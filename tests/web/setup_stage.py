@@ -106,13 +106,18 @@ class Stage:
         """Come back from the forge."""
         return await self.http.get("/setup/callback", params=query)
 
-    def fault(self, kind: str, count: int = 1) -> None:
-        """Let conversions go wrong at the forge."""
-        route = "^POST /app-manifests/.+/conversions$"
+    def fault(self, kind: str, count: int = 1, route: str = "^POST /app-manifests/.+/conversions$") -> None:
+        """Let calls, of conversions unless told otherwise, go wrong at the forge."""
         with self.forge.client() as admin:
             admin.post(
                 "/_test/faults", json={"kind": kind, "route": route, "count": count}
             ).raise_for_status()
+
+    def faulty(self) -> bool:
+        """Tell whether a call has gone wrong."""
+        with self.forge.client() as admin:
+            faults = admin.get("/_test/faults").raise_for_status().json()
+        return any(each["hits"] for each in faults)
 
 
 @asynccontextmanager

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -95,6 +97,54 @@ async def test_each_use_of_the_token_ends_what_it_opened_before(stage: Stage) ->
     stage.http.cookies.clear()
     stage.http.cookies.update(second)
     assert (await stage.http.get("/setup")).status_code == 200
+
+
+async def test_what_another_browser_began_is_not_taken_over(stage: Stage) -> None:
+    await stage.enter()
+    theirs = await stage.confirmed(name="Of somebody else")
+    stage.http.cookies.clear()
+    await stage.enter()  # the operator, who is then led to the address with their state and code
+    ours = await stage.confirmed(name="Of the operator")
+    answer = await stage.back(theirs)
+    assert answer.status_code == 400
+    assert "set-up was opened again" in said(answer)
+    assert (stage.stored, stage.start.count) == (None, 0)
+    assert (await stage.back(ours)).status_code == 303
+    assert "Gitwright works as of-the-operator[bot]" in said(await stage.http.get("/setup"))
+
+
+@pytest.mark.parametrize(
+    ("form", "fault"),
+    [("import", "slow"), ("token", "slow"), ("token", "error_before"), ("callback", "slow")],
+)
+async def test_a_browser_that_is_sent_away_while_the_forge_is_asked_sets_nothing_up(
+    forge: JudgedForge, stage: Stage, form: str, fault: str
+) -> None:
+    await stage.enter()
+    fields = an_app(forge, f"Too slow {form} {fault}")
+    theirs = await stage.confirmed(name=f"Away {form} {fault}")
+    asks: dict[str, Callable[[], Awaitable[httpx.Response]]] = {
+        "import": lambda: stage.send("import", **fields),
+        "token": lambda: stage.send("token", token=forge.token),
+        "callback": lambda: stage.back(theirs),
+    }
+    stage.fault(fault, count=1 if fault == "slow" else 100, route=".")
+    slow = asyncio.ensure_future(asks[form]())
+    async with asyncio.timeout(10):
+        while not stage.faulty():
+            await asyncio.sleep(0.01)
+        stage.http.cookies.clear()
+        await stage.enter()  # another browser
+        ours = await stage.confirmed(name=f"Goes on {form} {fault}")
+        answer = await slow
+    assert answer.status_code == 403
+    assert "Another browser has opened set-up since" in said(answer)
+    assert stage.csrf not in answer.text
+    assert (stage.stored, stage.start.count) == (None, 0)
+    with forge.client() as admin:
+        admin.delete("/_test/faults").raise_for_status()
+    assert (await stage.back(ours)).status_code == 303
+    assert stage.start.count == 1
 
 
 async def test_pages_forbid_scripts_frames_and_everything_from_elsewhere(stage: Stage) -> None:
