@@ -1,43 +1,27 @@
-"""Owns what Markdown and HTML hold inside of a block and do not show: comments, attributes, titles, definitions.
+"""Owns what Markdown holds inside of a block and does not show: titles, texts of images, labels, definitions, footnotes.
 
-Stripper(labels).paragraph(text), .html(text) -> text that is seen; what was found is in .found. Rules of GitHub's Markdown
-(spec.commonmark.org 0.31, github.github.com/gfm); where they leave doubt, text is taken out. Every search goes on where the
-last one ended or gives up within a bound, so hostile text costs no more than honest text.
+Stripper(page, labels).paragraph(text), .table(rows) -> text that is seen; what was found is in page.found. Rules of GitHub's
+Markdown (spec.commonmark.org 0.31, github.github.com/gfm); bot/core/hidden_html.py reads the HTML. Every search goes on where
+the last one ended or gives up within a bound, so hostile text costs no more than honest text.
 """
 
 from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
-COMMENTS, SILENT, TAGS = "HTML comments", "scripts and styles", "unknown HTML tags"
-ATTRIBUTES, IMAGES, TITLES = "attributes of HTML", "texts of images", "titles of links"
+from bot.core.hidden_html import BEYOND, WORDLESS, Page
+
+IMAGES, TITLES = "texts of images", "titles of links"
 TARGETS, LABELS, DEFINITIONS = "targets of links", "labels of links", "definitions of links"
 FOOTNOTES, CELLS = "footnotes", "cells beside a table"
-
-# What GitHub shows; of other elements it shows what they hold. github.com/gjtorikian/html-pipeline, sanitization_filter.rb
-_KNOWN = re.compile(
-    "a|abbr|b|bdo|blockquote|br|caption|center|cite|code|dd|del|details|dfn|div|dl|dt|em|figcaption|figure|font|h[1-6]|hr|i|"
-    "img|input|ins|kbd|li|mark|ol|p|picture|pre|q|r[pt]|ruby|s|samp|small|source|span|strike|strong|su[bp]|summary|table|"
-    "tbody|t[dhrt]|tfoot|thead|time|ul|var|video|wbr"
-)
-_RAW = frozenset({"script", "style"})  # their end alone is looked for in them
-_SILENT = _RAW | {"template", "noscript"}
-# What says nothing: sizes, places, and the word that GitHub's own editor writes for an image.
-_WORDLESS = re.compile(r"image|[0-9]{0,5}(?:px|%)?|left|right|center|middle|top|bottom", re.IGNORECASE)
-_LAYOUT = re.compile("width|height|v?align|alt|open|border|colspan|rowspan|start")
 
 _VALUE = r"""\s*+=\s*+(?:"[^"]*+"|'[^']*+'|[^\s"'=<>`]++)"""
 _TAG = re.compile(
     rf"<(/?)([A-Za-z][A-Za-z0-9-]*+)((?:\s++[A-Za-z_:][\w.:-]*+(?:{_VALUE})?)*+)\s*+/?>", re.ASCII
 )
-# As browsers read them: html.spec.whatwg.org, 13.2.5, from "tag open state" on.
-_VALUED = r"""(?:\s*+=\s*+(?:"[^"]*+"|'[^']*+'|(?!["'])[^\s>]++|(?=>))|(?!\s*+=))"""
-_LOOSE_TAG = re.compile(rf"<(/?)([A-Za-z][^\s/>]*+)((?:[\s/]++|[^\s/>][^\s/>=]*+{_VALUED})*+)>")
-_ATTRIBUTES = re.compile(r"""([^\s/>][^\s/>=]*+)(?:\s*+=\s*+("[^"]*+"|'[^']*+'|[^\s>]++))?""")
-_ARGUMENT = re.compile(r"<[A-Za-z]\w{0,23}>")  # of a type, as in `List<String>`
 _AUTOLINK = re.compile(
     r"<(?:[A-Za-z][A-Za-z0-9+.-]{1,31}:[^\s<>]*+|[\w.!#$%&'*+/=?^`{|}~-]++@[A-Za-z0-9.-]++)>", re.ASCII
 )
@@ -51,7 +35,7 @@ _ANGLED = re.compile(r"\(\s*+(<(?:[^<>\n\\]|\\.)*+>)")
 _LABEL = re.compile(r"\[((?:[^\[\]\\]|\\.){0,999}+)\]", re.DOTALL)
 _DEFINITION = re.compile(
     r"""\[((?:[^\[\]\\]|\\.){1,999}+)\]:[ \t]*+\n?+[ \t]*+(<(?:[^<>\n\\]|\\.)*+>|[^\s<]\S*+)"""
-    rf"""(?:(?:[ \t]*+\n[ \t]*+|[ \t]++)({_TITLE})[ \t]*+(?=\n|\Z)|[ \t]++(["'(][^\n]*+)|[ \t]*+(?=\n|\Z))""",
+    rf"""(?:(?:[ \t]*+\n[ \t]*+|[ \t]++)({_TITLE})[ \t]*+(?=\n|\Z)|[ \t]*+(?=\n|\Z))""",
     re.DOTALL,
 )
 _FOOTNOTE = re.compile(r"^\[\^[^\]\s]++\]:", re.MULTILINE)
@@ -83,21 +67,21 @@ class Defined:
     kept: str = ""  # a line for each
     labels: tuple[str, ...] = ()  # of those with words
     titled: bool = False  # whether one that is kept had a title
-    doubtful: bool = False  # perhaps one is none, but begins something that hides what follows
 
 
 def definitions(text: str) -> Defined:
     """Take the definitions off a paragraph."""
-    kept, words, titled, doubtful, at = "", [], False, False, 0
+    kept, words, titled, at = "", [], False, 0
     while not _FOOTNOTE.match(text, at) and (found := _DEFINITION.match(text, at)):
-        doubtful = doubtful or "<" in found[2][1:] + (found[4] or "")
-        if found[1].isdecimal() and not re.search(r"[\s<]", found[2]):
+        if found[2][0] != "<" and _end_of_target(text, found.start(2), len(text)) != found.end(2):
+            break
+        if found[1].isdecimal() and not re.search(r"\s", found[2]):
             kept += f"[{found[1]}]: {found[2]}\n"
-            titled = titled or bool(found[3] or found[4])
+            titled = titled or bool(found[3])
         else:
             words.append(label(found[1]))
         at = min(found.end() + 1, len(text))
-    return Defined(text[at:], kept, tuple(words), titled, doubtful)
+    return Defined(text[at:], kept, tuple(words), titled)
 
 
 @dataclass(slots=True)
@@ -113,20 +97,15 @@ class _Bracket:
 class Stripper:
     """Reads one text block by block; what an element or a comment hides beyond its block stays hidden."""
 
-    plain: Callable[[str], str]  # takes out what is not seen of text outside of code
+    page: Page
     labels: Collection[str] = ()  # of definitions that are taken out
-    found: list[str] = field(default_factory=list)
     noted: bool = False  # the paragraph ends in a footnote
-    silent: str = ""  # the element whose end is awaited
-    depth: int = 0  # how often it was opened
-    lost: bool = False  # nothing that follows is shown
-    endless: set[str] = field(default_factory=set)  # what does not end in the block that is read
 
     def paragraph(self, text: str) -> str:
         """Give what is seen of the lines of a paragraph or a heading."""
         note = _FOOTNOTE.search(text)
         if note:
-            self.found.append(FOOTNOTES)
+            self.page.found.append(FOOTNOTES)
             self.noted = True
             text = text[: note.start()].rstrip("\n")
         return self._inline(text)
@@ -139,35 +118,27 @@ class Stripper:
     def _row(self, line: str, width: int) -> str:
         lead, cells, end = _cells(line)
         if len(cells) > width:
-            self.found.append(CELLS)
+            self.page.found.append(CELLS)
         return lead + "|".join(self._inline(cell) for cell in cells[:width]) + end
 
-    def html(self, text: str) -> str:
-        """Give what is seen of a block of HTML, where Markdown means nothing and browsers forgive much."""
-        pieces: list[str] = []
-        self.endless.clear()
-        at = 0
-        while not self.lost and (opening := self._next(_OPENING, text, at)):
-            self._show(pieces, text[at : opening.start()])
-            at = self._markup(text, opening.start(), pieces)
-        self._show(pieces, text[at:])
-        return "".join(pieces)
-
     def _inline(self, text: str) -> str:
+        return self.page.inline(text, lambda: self._read(text))
+
+    def _read(self, text: str) -> str:
         pieces: list[str] = []
         brackets: list[_Bracket] = []
         runs = _runs(text)
-        self.endless.clear()
+        endless: set[str] = set()
         at = 0
-        while not self.lost and (special := self._next(_SPECIAL, text, at)):
+        while not self.page.lost and (special := _SPECIAL.search(text, at)):
             start, what = special.start(), special[0]
-            self._show(pieces, text[at:start])
+            self.page.show(pieces, text[at:start])
             at = special.end()
             if what[0] == "`":
                 at = _end_of_code(runs, at, len(what))
-                pieces.append("" if self.silent else text[start:at])
+                self.page.show(pieces, text[start:at], code=True)
             elif what[0] == "<":
-                at = self._angle(text, start, pieces)
+                at = self._angle(text, start, pieces, endless)
                 if text[start + 1 : start + 2] in ("!", "?") and "`" in text[start:at]:
                     runs = {}  # readers differ in what ends it, and so in what is code behind it
             elif what == "]" and brackets:
@@ -175,92 +146,28 @@ class Stripper:
             else:
                 if what in ("[", "!["):
                     brackets.append(_Bracket(at, len(pieces) + 1, what == "!["))
-                self._show(pieces, what)
-        self._show(pieces, text[at:])
+                self.page.show(pieces, what)
+        self.page.show(pieces, text[at:])
         return "".join(pieces)
 
-    def _next(self, special: re.Pattern[str], text: str, at: int) -> re.Match[str] | None:
-        if self.silent in _RAW:
-            return re.compile(rf"</(?={self.silent}\b)", re.IGNORECASE).search(text, at)
-        return special.search(text, at)
-
-    def _show(self, pieces: list[str], text: str) -> None:
-        pieces.append("" if self.silent or self.lost else self.plain(text))
-
-    def _angle(self, text: str, start: int, pieces: list[str]) -> int:
+    def _angle(self, text: str, start: int, pieces: list[str], endless: set[str]) -> int:
         """Read what begins with `<` among words; what is no markup is shown as it is. Give where it ends."""
         link = _AUTOLINK.match(text, start)
         tag = None if link else _TAG.match(text, start)
         if tag:
-            self._show(pieces, self._tag(tag, text[start - 1 : start]))
+            pieces.append(self.page.tag(tag, text[start - 1 : start]))
             return tag.end()
         hides = None if link else _HIDES.match(text, start)
-        end = self._hide(text, start, hides[0]) if hides else 0
-        if end > 0:
-            return end
+        end = _end_of_hidden(text, start, hides[0], endless) if hides else 0
+        if end:
+            self.page.node(text[start:end], pieces)
+            if not _doubtful(text[start:end]):
+                return end
+            self.page.found += [BEYOND] if re.search(r"\w", text[end:]) else []
+            return len(text)
         end = link.end() if link else start + 1
-        self._show(pieces, text[start:end])
+        self.page.show(pieces, text[start:end])
         return end
-
-    def _markup(self, text: str, start: int, pieces: list[str]) -> int:
-        """Read what begins with `<` in a block of HTML; what does not end swallows all that follows."""
-        tag = _LOOSE_TAG.match(text, start)
-        if tag:
-            self._show(pieces, self._tag(tag, text[start - 1 : start]))
-            return tag.end()
-        hides = _HIDES.match(text, start)
-        end = self._hide(text, start, hides[0] if hides else "<")
-        tag_like = text[start + 1 : start + 3].removeprefix("/")[:1].isalpha()
-        if end <= 0 or tag_like:
-            self.found.append(ATTRIBUTES if tag_like else COMMENTS)
-            self.lost = True
-        return end if end > 0 else len(text)
-
-    def _hide(self, text: str, start: int, opening: str) -> int:
-        """Take out a comment or what browsers take for one; 0 where it does not end. Give where it ends.
-
-        Where browsers end it elsewhere than Markdown does, nothing that follows is sure to be shown.
-        """
-        close = _CLOSES.get(opening, ">")
-        inside = start + (2 if opening == "<!--" else len(opening))
-        end = -1 if opening in self.endless else text.find(close, inside)
-        if end < 0 and opening != "<!--":
-            self.endless.add(opening)
-            return 0
-        self.found.append(COMMENTS)
-        body = text[inside:end] if end >= 0 else text[inside:]
-        if opening == "<!--":
-            doubt = end < 0 or end < start + 4 or "--!>" in body or ("--" in body[2:] and "<" in body)
-        else:
-            doubt = ">" in body
-        self.lost = self.lost or doubt
-        return end + len(close) if end >= 0 else len(text)
-
-    def _tag(self, tag: re.Match[str], before: str) -> str:
-        slash, name, attributes = tag[1], tag[2].lower(), tag[3]
-        if self.silent or name in _SILENT:
-            if name == (self.silent or name):
-                self.depth = max(self.depth + (-1 if slash else 1), 0)
-            self.found += [] if self.silent else [SILENT]
-            # What is raw in an element that is silent itself has an end of its own, which is not followed.
-            self.lost = self.lost or (self.silent not in ("", name) and name in _RAW)
-            self.silent = (self.silent or name) if self.depth else ""
-            return ""
-        if not _KNOWN.fullmatch(name):
-            if before.isalnum() and _ARGUMENT.fullmatch(tag[0]):
-                return tag[0]
-            self.found.append(TAGS)
-            return ""
-        kept = "".join(self._attribute(each[1], each[2] or "") for each in _ATTRIBUTES.finditer(attributes))
-        return f"<{slash}{tag[2]}{kept}>"
-
-    def _attribute(self, name: str, value: str) -> str:
-        bare = value[1:-1] if value[:1] in ("'", '"') else value
-        if name.lower() in ("href", "src") and bare and not re.search(r"\s", bare):
-            return f" {name}={value}"
-        if not _LAYOUT.fullmatch(name.lower()) or not _WORDLESS.fullmatch(bare):
-            self.found.append(ATTRIBUTES)
-        return ""
 
     def _closed(self, text: str, at: int, bracket: _Bracket, pieces: list[str]) -> int:
         """Take the title out of the link that ends at this `]`, the text out of an image; give where its target ends."""
@@ -270,23 +177,43 @@ class Stripper:
         if bracket.image and (target or known or self._known(text[bracket.at : at - 1])):
             shown = "".join(pieces[bracket.pieces :])
             del pieces[bracket.pieces :]
-            if shown and not _WORDLESS.fullmatch(shown):
-                self.found.append(IMAGES)
-        self._show(pieces, "]")
+            if shown and not WORDLESS.fullmatch(shown):
+                self.page.found.append(IMAGES)
+        self.page.show(pieces, "]")
         if target:
             where, titled, end = target
             spaced = re.search(r"\s", where) is not None
-            self.found += [TITLES] if titled else []
-            self.found += [TARGETS] if spaced else []
-            self._show(pieces, "()" if spaced else f"({where})")
+            self.page.found += [TITLES] if titled else []
+            self.page.found += [TARGETS] if spaced else []
+            self.page.show(pieces, "()" if spaced else f"({where})")
             return end
         if known and named is not None and named[1]:
-            self.found.append(LABELS)
+            self.page.found.append(LABELS)
             return named.end()
         return at
 
     def _known(self, text: str) -> bool:
         return bool(self.labels) and len(text) <= 999 and "[" not in text and label(text) in self.labels
+
+
+def _end_of_hidden(text: str, start: int, opening: str, endless: set[str]) -> int:
+    """Give where a comment or the like ends; 0 where it does not, and so is none."""
+    close = _CLOSES.get(opening, ">")
+    inside = start + (2 if opening == "<!--" else len(opening))
+    end = -1 if opening in endless else text.find(close, inside)
+    if end < 0:
+        endless.add(opening)
+        return 0
+    return end + len(close)
+
+
+def _doubtful(comment: str) -> bool:
+    """Say whether older readers, for whom `--` makes it no comment, may hide what follows in the paragraph."""
+    body = comment[4:-3]
+    if not comment.startswith("<!--") or "--" not in body:
+        return False
+    rest = _TAG.sub("", _AUTOLINK.sub("", body))
+    return _OPENING.search(rest) is not None or rest.count("[") != rest.count("]")
 
 
 def _runs(text: str) -> dict[int, list[int]]:
@@ -319,11 +246,11 @@ def _target(text: str, at: int) -> tuple[str, bool, int] | None:
     return (where, rest[1] is not None, rest.end()) if rest else None
 
 
-def _end_of_target(text: str, at: int) -> int:
+def _end_of_target(text: str, at: int, longest: int = _LONGEST) -> int:
     depth = 0
-    limit = min(len(text), at + _LONGEST)
+    limit = min(len(text), at + longest)
     while at < limit and not text[at].isspace():
-        if text[at] == "\\":
+        if text[at] == "\\" and text[at + 1 : at + 2].strip():
             at += 1
         elif text[at] == "(":
             depth += 1

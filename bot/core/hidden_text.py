@@ -1,7 +1,7 @@
 """Owns hidden text: what a person does not see and a model would read.
 
 strip_hidden(text) -> (text, kinds found); strip_invisible(text) -> (text, suspicious). Blocks are found by a Markdown
-parser, what stands inside of them is read by bot/core/hidden_markup.py; both take time in proportion to the text.
+parser, what stands inside of them is read by bot/core/hidden_markup.py and hidden_html.py; all take time in proportion to the text.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from markdown_it import MarkdownIt
+from markdown_it.common.html_re import HTML_OPEN_CLOSE_TAG_STR
 from markdown_it.rules_block import StateBlock
 
+from bot.core.hidden_html import BEYOND, Page
 from bot.core.hidden_markup import DEFINITIONS, TITLES, Defined, Stripper, begins_table, definitions
 
 # Invisible on every screen; in honest texts single ones are left over by editors and exports.
@@ -32,6 +34,7 @@ NESTED = "lines that are nested too deep"
 INFO = "words behind the marks of code"
 
 _MARKERS = re.compile(r"[\s>*+\-=_.)0-9#]*")  # of lines that hold no block: they show no words
+_TAG_ALONE = re.compile(HTML_OPEN_CLOSE_TAG_STR)
 _LANGUAGE = re.compile(r"[\w+#.-]{1,30}")
 
 
@@ -42,14 +45,19 @@ def _table(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     head, below = state.getLines(start, start + 2, state.blkIndent, False).split("\n")
     if state.is_code_block(start) or state.is_code_block(start + 1) or not begins_table(head, below):
         return False
+    ends = state.md.block.ruler.getRules("blockquote")
+    # For GitHub's parser other blocks come first, and only what would be a paragraph is a table's head.
+    if _TAG_ALONE.fullmatch(head.strip()) or any(rule(state, start, end, True) for rule in ends):
+        return False
     if silent:
         return True
-    ends = state.md.block.ruler.getRules("blockquote")
     line = start + 2
+    around, state.parentType = state.parentType, "table"  # which more kinds of blocks end than a paragraph
     while line < end and state.sCount[line] >= state.blkIndent and not state.isEmpty(line):
         if state.is_code_block(line) or any(rule(state, line, end, True) for rule in ends):
             break
         line += 1
+    state.parentType = around
     token = state.push("table", "", 0)
     token.map = [start, line]
     token.content = state.getLines(start, line, state.blkIndent, False)
@@ -67,6 +75,7 @@ class _Block:
     """Lines of one kind, and what they hold without the marks of quotes and lists around them."""
 
     kind: str
+    level: int  # in how many blocks it stands
     start: int
     end: int
     markup: str
@@ -88,7 +97,8 @@ def strip_hidden(text: str) -> tuple[str, tuple[str, ...]]:
         return shown
 
     blocks = _blocks(text)
-    stripper = Stripper(plain, frozenset(name for block in blocks for name in block.defined.labels), found)
+    page = Page(plain, text, found)
+    stripper = Stripper(page, frozenset(name for block in blocks for name in block.defined.labels))
     lines = text.split("\n")
     shown: list[str] = []
     at = 0
@@ -96,6 +106,7 @@ def strip_hidden(text: str) -> tuple[str, tuple[str, ...]]:
         shown += _between(lines[at : block.start], found)
         shown += _seen(block, lines[block.start : block.end], stripper)
         at = block.end
+    found += [BEYOND] if page.hides and page.swallowed else []
     return "\n".join([*shown, *_between(lines[at:], found)]), tuple(dict.fromkeys(found))
 
 
@@ -108,7 +119,7 @@ def _blocks(text: str) -> list[_Block]:
             lines = tuple(line.strip() for line in token.content.removesuffix("\n").split("\n"))
             content = "\n".join(lines) if token.type == "inline" else ""
             defined = Defined(content) if around == "#" else definitions(content)
-            blocks.append(_Block(token.type, start, end, token.markup, lines, defined))
+            blocks.append(_Block(token.type, token.level, start, end, token.markup, lines, defined))
         around = token.markup[:1] if token.type == "heading_open" else ""
     return blocks
 
@@ -121,22 +132,24 @@ def _between(lines: list[str], found: list[str]) -> list[str]:
 
 def _seen(block: _Block, raw: list[str], stripper: Stripper) -> list[str]:
     """Give a block's lines as people see them."""
+    page = stripper.page
+    page.enter(block.level + (block.kind == "table"), block.kind == "html_block")
+    page.swallowed = page.swallowed or (page.hides and re.search(r"\w", "".join(block.lines)) is not None)
     if block.kind in ("fence", "code_block"):
         # A footnote goes on in lines that are indented, which look like code.
         stripper.noted = stripper.noted and block.kind == "code_block"
-        if stripper.noted or stripper.silent or stripper.lost:
+        if stripper.noted or page.hides:
             return []
-        return [_fence(raw[0], block.markup, stripper.found), *raw[1:]] if block.kind == "fence" else raw
+        return [_fence(raw[0], block.markup, page.found), *raw[1:]] if block.kind == "fence" else raw
     stripper.noted = False
     if block.kind == "html_block":
-        text = stripper.html("\n".join(block.lines))
+        text = page.block("\n".join(block.lines), block.end)
     elif block.kind == "table":
         text = "\n".join(stripper.table(block.lines))
     else:
-        stripper.lost = stripper.lost or block.defined.doubtful
         text = block.defined.kept + stripper.paragraph(block.defined.text)
-        stripper.found += [DEFINITIONS] if block.defined.labels else []
-        stripper.found += [TITLES] if block.defined.titled else []
+        page.found += [DEFINITIONS] if block.defined.labels else []
+        page.found += [TITLES] if block.defined.titled else []
     parts = zip_longest(map(_around, raw, block.lines), text.rstrip("\n").split("\n"), fillvalue=None)
     shown = [(around or ("", ""), line) for around, line in parts if line is not None]
     return [f"{lead}{line}{end}" for (lead, end), line in shown]

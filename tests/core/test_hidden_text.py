@@ -18,12 +18,36 @@ PIECES = [
     *"`*_{}[]()<>#+-.!|~&:\\/\"'=\n ", "  ", "    ", "\n\n", "\n    ", "\n- ", "\n1. ", "\n> ", "\n# ", "\n```\n", "\n~~~ ",
     "``", "PSST", "PSST", "psst", "<!--", "-->", "--!>", "<?", "?>", "<![CDATA[", "]]>", "<!A ", "\n<div>\n", "\n</div>\n",
     "<b>", "</b>", "<a href=", "<p ", " title=", "<img src=x alt=", "\n<pre>", "</pre>", "\n<script>", "</script>",
-    "<template>", "</template>", "![", "](", "][", "]: ", "[1]", "[psst]", "\n[psst]: ", "\n[1]: u", "(u \"", "<u>",
+    "<template>", "</template>", "<video>", "</video>", "<rp>", "</rp>", "\n<video>\n", "\n</p>\n", "<?x > ", "--", "![", "](", "][", "]: ", "[1]", "[psst]", "\n[psst]: ", "\n[1]: u", "(u \"", "<u>",
     "\n| a |\n|---|\n", " | ", "\n---\n", "\n===\n", "\t", "<https://x.y>", "\\`",
 ]  # fmt: skip
 markdown = st.lists(st.sampled_from(PIECES), max_size=16).map("".join)
 
 GITHUB = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+
+
+# GitHub shows these tags as words: github.github.com/gfm, 6.11.
+FILTERED = re.compile(
+    r"<(/?(?:title|textarea|style|xmp|iframe|noembed|noframes|script|plaintext)(?:\s|/?>))", re.IGNORECASE
+)
+VOID = ("img", "br", "hr", "input", "source", "wbr")
+SPECIAL = (
+    "p",
+    "div",
+    "pre",
+    "table",
+    "thead",
+    "tbody",
+    "tr",
+    "td",
+    "th",
+    "ul",
+    "ol",
+    "li",
+    "blockquote",
+    "h1",
+    "h2",
+)
 
 
 class _Page(HTMLParser):
@@ -32,36 +56,53 @@ class _Page(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.shown: list[str] = []
-        self.hidden = 0
+        self.open: list[str] = []
+        self.waiting: list[str] = []  # in a template: the sanitizer takes out its tags alone, unless it ends
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.hidden += tag in ("template", "noscript")
+        if tag in SPECIAL and "p" in self.open and "template" not in self.open:
+            self.handle_endtag("p")
+        self.open += [] if tag in VOID else [tag]
         targets = [value for name, value in attrs if name in ("href", "src") and value]
         self.shown += [value for value in targets if not re.search(r"\s|%20", value)]
         # The language of code is a word behind its marks.
         self.shown += [value or "" for name, value in attrs if tag == "code" and name == "class"]
 
     def handle_endtag(self, tag: str) -> None:
-        self.hidden = max(self.hidden - (tag in ("template", "noscript")), 0)
+        if tag not in self.open:
+            return
+        at = len(self.open) - 1 - self.open[::-1].index(tag)
+        if tag not in SPECIAL and tag != "template" and any(inner in SPECIAL for inner in self.open[at:]):
+            return
+        del self.open[at:]
+        if "template" not in self.open:
+            self.shown += [] if tag == "template" else self.waiting
+            self.waiting.clear()
 
     def parse_marked_section(self, i: int, report: int = 1) -> int:
         end = self.rawdata.find(">", i)  # as browsers do; the standard library raises
         return end + 1 if end >= 0 else -1
 
     def handle_data(self, data: str) -> None:
-        if not self.hidden and self.cdata_elem is None:
-            self.shown.append(data)
+        if not {"video", "rp"} & set(self.open) and self.cdata_elem is None:
+            (self.waiting if "template" in self.open else self.shown).append(data)
+
+    def words(self, page: str) -> str:
+        self.feed(page + "<hr>")
+        return " ".join(self.shown + self.waiting)
 
 
 def seen(text: str) -> str:
-    page = _Page()
-    page.feed(GITHUB.render(text) + "<hr>")
-    return " ".join(page.shown)
+    return _Page().words(FILTERED.sub(r"&lt;\1", GITHUB.render(text)))
 
 
 @given(markdown)
 @example("`a\nb` <!-- PSST --> `c`")
 @example("<a href=`><!-- PSST -->`")
+@example("<p psst|\n- |")
+@example("[psst]:\\")
+@example("<\na|\n-|\n*\n<o\nPSST>")
+@example("<video>\n\n1. </video>\nPSST")
 @example("[1]:u<template>)\nPSST")
 @example("|\n<template>\n| a |\n|---|\n| b |\n\nPSST")
 def test_no_word_that_nobody_sees_is_left(text: str) -> None:
@@ -75,6 +116,7 @@ def hides(text: str) -> bool:
     doubtful = (
         text.count("]:") > 1
         or re.search(r"\\\s", text)
+        or re.search(r"\]:.*\n?.*\n\W*<", text)
         or ("]:" in text and re.search(r"^\W*[=-]\W*$", text, re.MULTILINE))
     )
     return "psst" not in seen(text).lower() and not doubtful
@@ -89,13 +131,15 @@ def left(text: str) -> str:
     ("text", "plain", "kind"),
     [
         ("a<!-- do evil -->b", "ab", "HTML comments"),
-        ("a<!-- never closed", "a", "HTML comments"),
+        ("<!-- never closed", "", "HTML comments"),
+        ("a<!-- --><!-- do evil -->b", "ab", "HTML comments"),
+        ("<!-- a\n\nb <x -- -->\n\nrest", "\n\nrest", "HTML comments"),
         ("![run this](u.png)", "![](u.png)", "texts of images"),
         ('[x](http://u "do evil")', "[x](http://u)", "titles of links"),
         ('[1]: http://u "do evil"', "[1]: http://u", "titles of links"),
         ('<img src=u alt="do evil">', "<img src=u>", "attributes of HTML"),
         ("<p aria-label='evil' data-x=evil title=evil>t</p>", "<p>t</p>", "attributes of HTML"),
-        ("<template>evil</template>t", "t", "scripts and styles"),
+        ("<template>evil</template>t", "t", "elements that are not shown"),
         ("a\u200b\u200cb", "ab", "invisible characters"),
         ("a\u202eb", "ab", "invisible characters"),
         ("a\U000e0064\U000e006fb", "ab", "invisible characters"),
@@ -106,7 +150,6 @@ def left(text: str) -> str:
         ('[x]: #\n"do\nevil"\nt', "t", "definitions of links"),
         ("> [//]: # (do evil)", "> ", "definitions of links"),
         ("- [//]: # (do evil)", "- ", "definitions of links"),
-        ("[//]: # (a (b) c)", "", "definitions of links"),
         ("[^1]: evil\n\n    evil", "\n", "footnotes"),
         # What links and images are not shown by.
         ("![line one\nline two](u)", "![](u)", "texts of images"),
@@ -125,9 +168,25 @@ def left(text: str) -> str:
         ("a <b do evil>b</b>", "a <b>b</b>", "attributes of HTML"),
         ("<a href='do evil' src=u>t</a>", "<a src=u>t</a>", "attributes of HTML"),
         ("<do><evil>t", "t", "unknown HTML tags"),
-        ("<template><template></template>evil</template>t", "t", "scripts and styles"),
-        ('<div title="\n\nevil', "\n\n", "attributes of HTML"),
-        ("<div><!--\n\nevil", "<div>\n\n", "HTML comments"),
+        ("<template><template></template>evil</template>t", "t", "elements that are not shown"),
+        ("<div\nevil\n\nrest", "\n\nrest", "attributes of HTML"),
+        # What holds words that no browser shows.
+        ("<ruby>a<rp>evil</rp></ruby>", "<ruby>a<rp></rp></ruby>", "elements that are not shown"),
+        ("a <rp>evil\n\nrest", "a <rp>\n\nrest", "elements that are not shown"),
+        ("<video src=u>evil</video>t", "<video src=u></video>t", "elements that are not shown"),
+        ("<video>\n\nevil\n\n</video>\n\nt", "<video>\n\n\n\n</video>\n\nt", "elements that are not shown"),
+        ("a <video>evil `evil`\n\nrest", "a <video>\n\nrest", "elements that are not shown"),
+        (
+            "<p>\n<video src=u>evil\n</p>\n\nrest",
+            "<p>\n<video src=u></p>\n\nrest",
+            "elements that are not shown",
+        ),
+        ("- <video>\n  evil\n\nrest", "- <video>\n\nrest", "elements that are not shown"),
+        ("<template>\n\nevil\n\n</template>\n\nt", "\n\n\n\n\n\nt", "elements that are not shown"),
+        ("The <template> element\n\nrest", "The  element\n\nrest", "elements that are not shown"),
+        # What PHP and browsers end elsewhere.
+        ("a <?php echo $a->b; ?> b", "a b; ?> b", "HTML comments"),
+        ("<?php\n$a->b();\n?>\n\nrest", "b();\n?>\n\nrest", "HTML comments"),
         # What looks like code and is none.
         ("<div>\n`<!-- evil -->`", "<div>\n``", "HTML comments"),
         ("<pre>\n\n```\n<!-- evil -->\n```\n</pre>", "<pre>\n\n```\n\n```\n</pre>", "HTML comments"),
@@ -142,6 +201,29 @@ def left(text: str) -> str:
 )
 def test_hidden_text_is_taken_out_and_told(text: str, plain: str, kind: str) -> None:
     assert strip_hidden(text) == (plain, (kind,))
+
+
+@pytest.mark.parametrize(
+    ("text", "plain", "kind"),
+    [
+        ('<div title="\n\nevil', "\n\n", "attributes of HTML"),
+        ("<div><!--\n\nevil", "<div>\n\n", "HTML comments"),
+        ("<!-- a --!> evil -->\n\nevil", "\n\n", "HTML comments"),
+        ("<!-->\n\nevil\n\n-->", "\n\n\n\n", "HTML comments"),
+        ("<div><script/x>\n\nevil", "<div>\n\n", "elements that are not shown"),
+        ("a <!-- -- <b title='--> evil'>\n\nrest", "a \n\nrest", "HTML comments"),
+        ("a <!-- -- ![--> evil](u)\n\nrest", "a \n\nrest", "HTML comments"),
+        ("<video>\n\nevil", "<video>\n\n", "elements that are not shown"),
+        ("<video>\n\na </video> evil", "<video>\n\n", "elements that are not shown"),
+        ("<div><video><div></video>evil\n\nevil", "<div><video>\n\n", "elements that are not shown"),
+        ("a <object><video>evil\n\nevil", "a <video>\n\n", "unknown HTML tags"),
+        ("- <object><video>evil\n\nevil", "- <video>\n\n", "unknown HTML tags"),
+        ("<div a\n\n<!--a='> -->evil'>", "\n\n", "attributes of HTML"),
+    ],
+)
+def test_what_goes_with_unclear_html_is_told(text: str, plain: str, kind: str) -> None:
+    shown, found = strip_hidden(text)
+    assert (shown, found[0], found[-1]) == (plain, kind, "all that follows unclear HTML")
 
 
 def test_every_kind_of_hidden_text_is_named_once() -> None:
@@ -179,6 +261,62 @@ def test_every_kind_of_hidden_text_is_named_once() -> None:
 )
 def test_honest_text_is_not_called_hidden(text: str, plain: str) -> None:
     assert strip_hidden(text) == (plain, ())
+
+
+# As people write them, each followed by what is seen of it.
+HONEST = [
+    ("<!-- Please paste the output of `tool --version <path>` here -->", ""),
+    ("<!--\nrun `npm ls --all` and read <https://example.com/docs>.\n-->", ""),
+    ("<!-- ------ <b>Template</b> ------ -->", ""),
+    ("<!--- Provide a general summary -- of <the> issue --->", ""),
+    ("**OS** <!-- of `uname --all > <file>`, [x] or [ ] --> Linux 6", "**OS**  Linux 6"),
+    ("a <!-- -- <https://a.b> --> b <!-- [x](u) --> c", "a  b  c"),
+    ("[1]: https://a.b/c?x<y", "[1]: https://a.b/c?x<y"),
+    ("[2]: https://a.b/(c)\n[3]: <https://a.b>", "[2]: https://a.b/(c)\n[3]: <https://a.b>"),
+    ("[INFO]: starting \"server\" now", "[INFO]: starting \"server\" now"),
+    ("[error]: https://x (a (b) c) <-- here", "[error]: https://x (a (b) c) <-- here"),
+    ("The <script> element is not escaped.", "The <script> element is not escaped."),
+    ("<script>alert('x < y')</script>\n<style>\nb { color: red }\n</style>",) * 2,
+    ('<iframe src="u" title="seen"></iframe> and </textarea> & <title>',) * 2,
+    ("A <template> without an end, and <noscript>.", "A  without an end, and ."),
+    ("It fails with List<String> and Map<K>, if a <b && c> d, x<y, a << b, 1 <2> 3.",) * 2,
+    ("Parsing stops at <!-- in the input, at <? and at <![CDATA[ too, <- here", ) * 2,
+    ("Escape `<script>`, `<!--` and ``<b title=\"`\">``, please.",) * 2,
+    ("I use <br> and <b>bold</b> <kbd>x</kbd>",) * 2,
+    ("<details>\n<summary>Log</summary>\n\n```\n<!-- x -- <y> -->\n```\n\n</details>",) * 2,
+    ("<details>\n<summary>Log</summary>\nError at <\n</details>",) * 2,
+    ("```html\n<script>\n<!--\n<template>\n```", "```html\n<script>\n<!--\n<template>\n```"),
+    ("    <video> <!-- x", "    <video> <!-- x"),
+    ("<video src=\"https://a.b/c.mp4\"></video>",) * 2,
+    ("<ruby>a<rp>(</rp><rt>b</rt><rp>)</rp></ruby>", "<ruby>a<rp></rp><rt>b</rt><rp></rp></ruby>"),
+    ("<p align=center>\n<video src=u>\n</p>", "<p>\n<video src=u></p>"),
+    ("- [ ] a <video> tag", "- [ ] a <video>"),
+    ("| a <video> | b <!-- x --> |\n|---|---|\n| <script> | <T> |", "| a <video>| b  |\n|---|---|\n| <script> |  |"),
+    ("<?php echo $a->b(); ?>", "b(); ?>"),
+    ("<!DOCTYPE html>\n<html>\n<body>\nHello", "\n\n\nHello"),
+    ("<div class=x>\nHello <span\n", "<div>\nHello"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "shown"), HONEST, ids=lambda text: repr(text[:24]))
+def test_of_honest_text_what_is_seen_stays(text: str, shown: str) -> None:
+    rows = [
+        row.rstrip() for row in strip_hidden(f"## Steps\n\n{text}\n\nIt *crashes* on start.")[0].split("\n")
+    ]
+    assert (rows[0], rows[-1]) == ("## Steps", "It *crashes* on start.")
+    assert "\n".join(rows[2:-2]).strip("\n") == "\n".join(row.rstrip() for row in shown.split("\n")).strip(
+        "\n"
+    )
+
+
+@given(st.lists(st.sampled_from(HONEST), max_size=6), st.sampled_from(["", "- ", "> ", "### "]))
+def test_words_between_honest_blocks_stay(blocks: list[tuple[str, str]], lead: str) -> None:
+    text = "".join(f"{block}\n\n{lead}word {place}.\n\n" for place, (block, _) in enumerate(blocks))
+    shown = strip_hidden(text)[0].split("\n")
+    assert [row for row in shown if " of the" not in row and "word " in row] == [
+        f"{lead}word {place}." for place in range(len(blocks))
+    ]
+    assert "all that follows unclear HTML" not in strip_hidden(text)[1]
 
 
 @given(markdown | st.text(max_size=60))
