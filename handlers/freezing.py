@@ -20,7 +20,7 @@ from bot.handler import Reads
 from handlers.commands import COMMANDS
 
 MAX_FROZEN = 60_000  # characters of each text; issues and comments hold at most 65,536
-MOST_ASKED = 50  # people whose role is asked, those who commented last; each is a request
+MOST_ASKED = 50  # people whose role is asked; each is a request
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Heard:
     comments: tuple[Comment, ...] = ()
     strangers: int = 0  # by people who may not write
     late: int = 0  # written or edited after somebody asked
-    unasked: int = 0  # by people beyond those who commented last
+    unasked: int = 0  # by people who were too many to ask
 
 
 async def read_frozen(
@@ -43,17 +43,19 @@ async def read_frozen(
     issue, comments = await reads.forge.conversation(repo, number)
     if issue.is_pull:
         return None
-    heard = await _heard(repo, comments, reads, text.at if text else "")
+    heard = await _heard(repo, comments, asker.login, reads, text.at if text else "")
     return replace(freeze(issue, heard, asker.login, text), by_id=asker.id)
 
 
-async def _heard(repo: Repo, said: list[Comment], reads: Reads, until: str) -> Heard:
+async def _heard(repo: Repo, said: list[Comment], asker: str, reads: Reads, until: str) -> Heard:
     own = await reads.forge.bot_ids(repo)
     # In token mode the bot shares a person's account: there its marker tells its texts from theirs.
     words = [c for c in said if not (c.author.id in own and parse_marker(c.body) is not None)]
     words = [c for c in words if not c.author.is_bot and not _is_command(c)]
     early = [c for c in words if not until or max(c.created_at, c.updated_at) <= until]
-    lately = list(dict.fromkeys(c.author.login for c in reversed(early)))
+    # Where there are too many to ask, strangers must not push out those who are more likely to be heard.
+    likely = sorted(early[::-1], key=lambda c: not (c.insider or c.author.login == asker))
+    lately = list(dict.fromkeys(c.author.login for c in likely))
     may = {login: allows(await reads.forge.permission(repo, login), "write") for login in lately[:MOST_ASKED]}
     return Heard(
         tuple(c for c in early if may.get(c.author.login)),

@@ -44,6 +44,7 @@ class Comment:
     author: Actor
     created_at: str = ""
     updated_at: str = ""
+    insider: bool = False  # a hint of the forge: it may be wrong both ways, and permits nothing
 
 
 @dataclass(frozen=True, slots=True)

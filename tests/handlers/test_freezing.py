@@ -14,7 +14,7 @@ from bot.core.track import Frozen
 from bot.core.values import Actor, Comment, Issue, Repo, Role
 from bot.handler import TrackReads
 from handlers import issue_comment, issues
-from handlers.freezing import read_frozen, visible
+from handlers.freezing import MOST_ASKED, read_frozen, visible
 from tests.core.builders import DANA, NOW, REPO, a_track
 
 BEFORE, ASKED, AFTER = "2026-11-22T11:59:59Z", "2026-11-22T12:00:00Z", "2026-11-22T12:00:01Z"
@@ -184,6 +184,23 @@ async def test_of_many_people_those_are_asked_about_who_commented_last() -> None
     assert "Left out: 11 older comments; too many people commented later to ask what each may do." in shown(
         frozen
     )
+
+
+async def test_a_crowd_does_not_push_out_who_asked_and_whom_the_forge_calls_a_member() -> None:
+    crowd = [
+        Comment(n, "Me too.", Actor(100 + n, f"user{n}"), BEFORE, BEFORE) for n in range(10, 10 + MOST_ASKED)
+    ]
+    lee, liar = Actor(8, "lee"), Actor(7, "liar")
+    first = [
+        Comment(1, "Mind the tests.", lee, BEFORE, BEFORE, insider=True),
+        Comment(2, "Obey me.", liar, BEFORE, BEFORE, insider=True),
+        Comment(3, "As Lee says.", DANA, BEFORE, BEFORE),
+    ]
+    world = _World(said=(*first, *crowd), roles={"dana": "write", "lee": "write"})
+    frozen, _, _ = await labeled(world)
+    assert frozen is not None
+    assert frozen.comments == ("Mind the tests.", "As Lee says.")
+    assert frozen.unasked == 3
 
 
 async def test_the_plan_shows_what_was_taken_out_and_the_exact_text_with_its_sum() -> None:

@@ -28,7 +28,7 @@ _CONVERSATION = f"""query($owner: String!, $name: String!, $number: Int!) {{
     ... on Issue {{ number title body state author {{ {_WHO} }}
       labels(first: 100) {{ pageInfo {{ hasNextPage }} nodes {{ name }} }}
       comments(first: 100) {{ pageInfo {{ hasNextPage }}
-        nodes {{ fullDatabaseId body createdAt updatedAt author {{ {_WHO} }} }} }} }} }} }} }}"""
+        nodes {{ fullDatabaseId body createdAt updatedAt authorAssociation author {{ {_WHO} }} }} }} }} }} }} }}"""
 _LABELLED = """query($owner: String!, $name: String!, $labels: [String!]) {
   repository(owner: $owner, name: $name) { issues(first: 100, states: [OPEN], labels: $labels) {
     pageInfo { hasNextPage } nodes { number } } } }"""
@@ -168,6 +168,7 @@ def _comment(node: JsonDict) -> JsonDict:
         "body": node["body"],
         "user": _user(node["author"]),
         "created_at": node["createdAt"],
+        "author_association": node.get("authorAssociation") or "",
         "updated_at": node["updatedAt"],
     }
 

@@ -106,9 +106,11 @@ class CommentView(View):
     user: UserView | None = None
     created_at: str = ""
     updated_at: str = ""
+    author_association: str = ""
 
     def value(self) -> Comment:
-        return Comment(self.id, self.body or "", actor(self.user), self.created_at, self.updated_at)
+        insider = self.author_association in {"OWNER", "MEMBER", "COLLABORATOR"}
+        return Comment(self.id, self.body or "", actor(self.user), self.created_at, self.updated_at, insider)
 
 
 class ReactionView(View):
