@@ -54,8 +54,8 @@ async def _heard(repo: Repo, said: list[Comment], asker: str, reads: Reads, unti
     words = [c for c in words if not c.author.is_bot and not _is_command(c)]
     early = [c for c in words if not until or max(c.created_at, c.updated_at) <= until]
     # Where there are too many to ask, strangers must not push out those who are more likely to be heard.
-    likely = sorted(early[::-1], key=lambda c: not (c.insider or c.author.login == asker))
-    lately = list(dict.fromkeys(c.author.login for c in likely))
+    likely = [c for c in reversed(early) if c.insider or c.author.login == asker]
+    lately = list(dict.fromkeys(c.author.login for c in (*likely, *reversed(early))))
     may = {login: allows(await reads.forge.permission(repo, login), "write") for login in lately[:MOST_ASKED]}
     return Heard(
         tuple(c for c in early if may.get(c.author.login)),
