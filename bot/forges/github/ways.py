@@ -13,9 +13,9 @@ class Ways(httpx.AsyncBaseTransport):
 
     def __init__(self, base_url: str, limits: httpx.Limits) -> None:
         """Refuse with UserError what could never reach the forge."""
-        proxy_for(base_url)
         self._limits = limits
         self._pools: dict[str | None, httpx.AsyncHTTPTransport] = {}
+        self._pool(proxy_for(base_url))  # now, and in no call: it reads all certificates
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send it; ProxyError, which names the proxy, where it did not get beyond that."""
@@ -23,15 +23,18 @@ class Ways(httpx.AsyncBaseTransport):
             proxy = proxy_for(str(request.url))
         except UserError as error:
             raise httpx.ProxyError(str(error), request=request) from error
-        if proxy not in self._pools:
-            self._pools[proxy] = httpx.AsyncHTTPTransport(limits=self._limits, proxy=proxy)
         try:
-            return await self._pools[proxy].handle_async_request(request)
+            return await self._pool(proxy).handle_async_request(request)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
             if proxy is None:
                 raise
             said = str(error) or type(error).__name__
             raise httpx.ProxyError(f"the proxy {shown(proxy)}: {said}", request=request) from error
+
+    def _pool(self, proxy: str | None) -> httpx.AsyncHTTPTransport:
+        if proxy not in self._pools:
+            self._pools[proxy] = httpx.AsyncHTTPTransport(limits=self._limits, proxy=proxy)
+        return self._pools[proxy]
 
     async def aclose(self) -> None:
         for pool in self._pools.values():
