@@ -7,7 +7,7 @@ from datetime import datetime
 
 from bot.core import life, life_pulls
 from bot.core.actions import Decision
-from bot.core.commands import NearMiss
+from bot.core.commands import Invocation, NearMiss
 from bot.core.events import ReviewSubmitted
 from bot.core.roles import allows
 from bot.core.sanitize import code
@@ -52,11 +52,10 @@ def _words(body: str, *, wanted: bool) -> tuple[str, str]:
     found = hearing.find(body)
     if found is None:
         return body, ""
-    if isinstance(found, NearMiss):
-        return "", found.typed
-    if found.name == "revise" and found.text and wanted:
+    if isinstance(found, Invocation) and found.name == "revise" and found.text and wanted:
         return found.text, ""
-    return "", f"/agent {found.name}"
+    below = body.strip().partition("\n")[2].strip() if wanted else ""
+    return below, found.typed if isinstance(found, NearMiss) else f"/agent {found.name}"
 
 
 def _task(track: Track, event: ReviewSubmitted) -> TaskTrack | None:

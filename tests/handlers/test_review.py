@@ -86,6 +86,13 @@ async def test_another_command_in_a_reviews_text_is_answered(body: str, state: s
     assert (await submit(body, state=state, number=number, role="read")).actions == ()
 
 
+@pytest.mark.parametrize("command", ["/agent rebase", "/agnt rebase"])
+async def test_words_below_a_command_in_a_reviews_text_reach_the_agent(command: str) -> None:
+    decision = await submit(f"\n{command}\r\n\r\nAlso rename foo to bar.")
+    assert kept(decision).tasks[0].feedback.endswith(":\nAlso rename foo to bar.")
+    assert len(answers(decision)) == 1
+
+
 async def test_what_people_do_not_see_of_a_review_reaches_nobody_and_somebody_is_told() -> None:
     decision = await submit("Shorter. <!-- evil -->", "Why?", '<b title="evil">Here</b>')
     (said,) = answers(decision)
