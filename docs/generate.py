@@ -79,7 +79,8 @@ next attempt's pull request is open, the file says it; most commands are done at
 a comment says why and what would be needed.
 
 - A comment counts as it was first written, and for its author. Editing one into a command does nothing, and you are told to
-  write a new one. A comment that is deleted before it is read is not followed; `/agent why` says so.
+  write a new one. A comment that is deleted before it is read is not followed, unless it is one on a line of a diff; `/agent why`
+  says so.
 - The role is asked from GitHub each time. A bot is heard only where its numeric id stands in [`bots`](configuration.md), and
   needs the role as people do.
 - A review that asks for changes goes to the agent in its own words. A command on one of its lines is heard by itself and is
