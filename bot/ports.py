@@ -226,13 +226,6 @@ class Forge(ForgeReads, Protocol):
     async def react(self, repo: Repo, subject: Literal["issue"] | Place, id_: int, content: str) -> bool:
         """Add a reaction (`id_` is the issue number or the comment id); False where it cannot be had."""
 
-    async def ensure_label(self, repo: Repo, name: str, color: str, description: str) -> None: ...
-
-    async def add_label(self, repo: Repo, number: int, name: str) -> None: ...
-
-    async def remove_label(self, repo: Repo, number: int, name: str) -> None:
-        """Take a label off; a label that is not there is fine."""
-
     async def show_label(
         self,
         repo: Repo,

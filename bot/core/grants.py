@@ -13,5 +13,5 @@ def rank(level: str | None) -> int:
 
 
 def lacking(has: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str]:
-    """Give the permissions of which there is less than wanted, each with the level that is."""
+    """Give the permissions of which there is less than wanted, each with the level that is wanted."""
     return {name: level for name, level in wanted.items() if rank(has.get(name)) < rank(level)}

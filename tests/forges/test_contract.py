@@ -15,6 +15,9 @@ from bot.forges.github.lending import LINGER
 from bot.ports import Forge
 from tests.forges.conftest import MARKER, RunningForge, a_forge
 
+WORKING = {"agent:working": ("#1d76db", "Agents are at work")}
+
+
 # --- who and where -------------------------------------------------------------------------------
 
 
@@ -42,9 +45,8 @@ async def test_an_app_knows_where_it_is_installed(forge: Forge, repo: Repo, mode
 
 async def test_open_issues_are_found_by_their_label(forge: Forge, server: RunningForge, repo: Repo) -> None:
     one, other = server.issue(repo.slug), server.issue(repo.slug)
-    await forge.ensure_label(repo, "agent:working", "0075ca", "At work")
     for number in (one, other):
-        await forge.add_label(repo, number, "agent:working")
+        await forge.show_label(repo, number, "agent:working", ours=WORKING, before=None)
     await forge.close_issue(repo, other)
     assert await forge.labeled_issues(repo, "agent:working") == [one]
     assert await forge.labeled_issues(repo, "agent:review") == []
@@ -187,25 +189,27 @@ async def test_labels_are_made_once_and_set_and_taken_off(
 ) -> None:
     number = server.issue(repo.slug)
     for _ in range(2):
-        await forge.ensure_label(repo, "agent:working", "#1d76db", "Agents are at work")
-        await forge.add_label(repo, number, "agent:working")
+        await forge.show_label(repo, number, "agent:working", ours=WORKING, before=None)
     assert (await forge.issue(repo, number)).labels == ("agent:working",)
     for _ in range(2):
-        await forge.remove_label(repo, number, "agent:working")
+        await forge.show_label(repo, number, None, ours=WORKING, before=None)
     assert (await forge.issue(repo, number)).labels == ()
 
 
 async def test_a_label_that_is_there_already_stays_as_people_made_it(
     forge: Forge, server: RunningForge, repo: Repo
 ) -> None:
-    server.call("POST", f"/repos/{repo.slug}/labels", {"name": "agent:plan", "color": "ff0000"})
-    await forge.ensure_label(repo, "agent:plan", "00ff00", "")
-    assert server.call("GET", f"/repos/{repo.slug}/labels/agent:plan")["color"] == "ff0000"
+    server.call("POST", f"/repos/{repo.slug}/labels", {"name": "agent:working", "color": "ff0000"})
+    await forge.show_label(repo, server.issue(repo.slug), "agent:working", ours=WORKING, before=None)
+    assert server.call("GET", f"/repos/{repo.slug}/labels/agent:working")["color"] == "ff0000"
 
 
-async def test_a_label_that_cannot_be_made_is_an_error(forge: Forge, repo: Repo) -> None:
+async def test_a_label_that_cannot_be_made_is_an_error(
+    forge: Forge, server: RunningForge, repo: Repo
+) -> None:
+    number = server.issue(repo.slug)
     with pytest.raises(ForgeError):
-        await forge.ensure_label(repo, "bad", "not-a-color", "")
+        await forge.show_label(repo, number, "bad", ours={"bad": ("not-a-color", "")}, before=None)
 
 
 # --- branches, pull requests, checks -------------------------------------------------------------

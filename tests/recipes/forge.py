@@ -24,7 +24,7 @@ assert writes <= set(vars(type(forge))), writes - set(vars(type(forge)))
 async def write() -> None:
     """Call what a planned track would write."""
     assert await forge.create_comment(REPO, 1, "Hello") == 0
-    await forge.add_label(REPO, 1, "agent:planning")
+    await forge.show_label(REPO, 1, "agent:planning", ours={"agent:planning": ("", "")}, before="")
     await forge.close_issue(REPO, 1)
     with suppress(UserError):
         forge.git_access(REPO, write=True)

@@ -214,15 +214,6 @@ class LocalForge:
     async def react(self, _repo: Repo, _subject: Literal["issue"] | Place, _id: int, _content: str) -> bool:
         return False
 
-    async def ensure_label(self, _repo: Repo, _name: str, _color: str, _description: str) -> None:
-        """Labels need no making here."""
-
-    async def add_label(self, _repo: Repo, number: int, name: str) -> None:
-        self.records.put_labels(number, tuple(dict.fromkeys([*self.records.labels(number), name])))
-
-    async def remove_label(self, _repo: Repo, number: int, name: str) -> None:
-        self.records.put_labels(number, tuple(each for each in self.records.labels(number) if each != name))
-
     async def show_label(
         self,
         _repo: Repo,
