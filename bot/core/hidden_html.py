@@ -71,9 +71,10 @@ class Page:
     lost: bool = False  # nothing that follows is sure to be shown
     swallowed: bool = False  # whether words of later blocks are hidden
     silent: list[str] = field(default_factory=list)  # the element that shows nothing, and what is open in it
-    _since: int = 0  # the level of the block in which it was opened
-    _walled: bool = False  # whether the end of that block may not end it
-    _level: int = 0  # of the block that is read
+    _since: tuple[int, ...] = ()  # the path of the block in which it was opened
+    _ends: bool = False  # whether it ends with what that block stands in
+    _path: tuple[int, ...] = ()  # of the block that is read
+    _tight: bool = False  # whether that is a paragraph of a tight list
     _holder: str = ""  # the tag right before the element, if its end ends it, too
     _before: str = ""  # the name of the last tag, if it was opened
     _cut: bool = False  # the last block ended within a tag
@@ -87,17 +88,22 @@ class Page:
         """Say whether what comes next is not shown."""
         return self.lost or bool(self.silent)
 
-    def enter(self, level: int, html: bool) -> None:
-        """Begin a block; `level` says in how many blocks it stands. What was open in a list or quote ends with that."""
-        self._level = level
+    def enter(self, path: tuple[int, ...], html: bool, tight: bool) -> None:
+        """Begin a block; `path` names the lists, quotes and paragraph around it. What is open ends with what it stands in.
+
+        A list that is tight has no paragraphs.
+        """
+        self._path, self._tight = path, tight
         if "" in self.silent and not self._wall:
             del self.silent[self.silent.index("") :]
-        if self.silent and level < self._since and not self._walled and not _WALLS & set(self.silent):
-            self.silent.clear()
+        if self.silent and self._ends and path[: len(self._since)] != self._since:
+            del self.silent[: 0 if _WALLS & set(self.silent) else None]
         self.lost = self.lost or (self._cut and html)
         self._cut = False
         # Browsers pass over an end that stands deeper than what it is to end.
-        self.silent += [""] if self.silent and self.silent[0] != "template" and level > self._since else []
+        self.silent += (
+            [""] if self.silent and self.silent[0] != "template" and len(path) > len(self._since) else []
+        )
 
     def block(self, text: str, end: int) -> str:
         """Give what is seen of a block of HTML up to that line; Markdown means nothing there, and browsers forgive much."""
@@ -111,7 +117,7 @@ class Page:
         self._begin(text, -1)
         outside = len(self.silent)
         shown = read()
-        if not self._wall:
+        if not self._wall and not self._tight:
             del self.silent[outside:]
         return shown
 
@@ -176,8 +182,8 @@ class Page:
         self._before = "" if slash else name
         if name in _SILENT and not slash and self._hides(name, tag.end()):
             self.silent.append(name)
-            self._since, self._holder = self._level, holder if holder in _HOLDERS else ""
-            self._walled = self._wall
+            self._since, self._holder = self._path, holder if holder in _HOLDERS else ""
+            self._ends = not self._wall and (name != "template" or self._end < 0)
         if not _KNOWN.fullmatch(name):
             if before.isalnum() and _ARGUMENT.fullmatch(tag[0]):
                 return self.plain(tag[0])

@@ -75,7 +75,8 @@ class _Block:
     """Lines of one kind, and what they hold without the marks of quotes and lists around them."""
 
     kind: str
-    level: int  # in how many blocks it stands
+    path: tuple[int, ...]  # the lists, quotes and paragraph around it, each by a number
+    tight: bool  # whether it is a paragraph of a tight list
     start: int
     end: int
     markup: str
@@ -112,14 +113,32 @@ def strip_hidden(text: str) -> tuple[str, tuple[str, ...]]:
 
 def _blocks(text: str) -> list[_Block]:
     blocks: list[_Block] = []
-    around = ""
-    for token in _BLOCKS.parse(text):
+    around, tight = "", False
+    path: list[int] = []
+    for number, token in enumerate(_BLOCKS.parse(text)):
         if token.map and token.type in ("inline", "html_block", "fence", "code_block", "table"):
             start, end = token.map
             lines = tuple(line.strip() for line in token.content.removesuffix("\n").split("\n"))
             content = "\n".join(lines) if token.type == "inline" else ""
             defined = Defined(content) if around == "#" else definitions(content)
-            blocks.append(_Block(token.type, token.level, start, end, token.markup, lines, defined))
+            own = () if token.type == "html_block" or (tight and token.type == "inline") else (number,)
+            blocks.append(
+                _Block(
+                    token.type,
+                    (*path, *own),
+                    tight and token.type == "inline",
+                    start,
+                    end,
+                    token.markup,
+                    lines,
+                    defined,
+                )
+            )
+        if token.nesting > 0 and token.type in ("list_item_open", "blockquote_open"):
+            path.append(number)
+        elif token.nesting < 0 and token.type in ("list_item_close", "blockquote_close"):
+            path.pop()
+        tight = token.type == "paragraph_open" and token.hidden
         around = token.markup[:1] if token.type == "heading_open" else ""
     return blocks
 
@@ -133,7 +152,7 @@ def _between(lines: list[str], found: list[str]) -> list[str]:
 def _seen(block: _Block, raw: list[str], stripper: Stripper) -> list[str]:
     """Give a block's lines as people see them."""
     page = stripper.page
-    page.enter(block.level + (block.kind == "table"), block.kind == "html_block")
+    page.enter(block.path, block.kind == "html_block", block.tight)
     page.swallowed = page.swallowed or (page.hides and re.search(r"\w", "".join(block.lines)) is not None)
     if block.kind in ("fence", "code_block"):
         # A footnote goes on in lines that are indented, which look like code.

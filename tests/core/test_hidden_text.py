@@ -100,6 +100,7 @@ def seen(text: str) -> str:
 @example("`a\nb` <!-- PSST --> `c`")
 @example("<a href=`><!-- PSST -->`")
 @example("<p psst|\n- |")
+@example("1. <rp>T\n   >PSST")
 @example("[psst]:\\")
 @example("<\na|\n-|\n*\n<o\nPSST>")
 @example("<video>\n\n1. </video>\nPSST")
@@ -116,6 +117,7 @@ def hides(text: str) -> bool:
     doubtful = (
         text.count("]:") > 1
         or re.search(r"\\\s", text)
+        or re.search(r"^[\s>]*(?:[<~`#]|[-+*] |\d).*\|.*\n[\s>]*[|:-]", text, re.MULTILINE)
         or re.search(r"\]:.*\n?.*\n\W*<", text)
         or ("]:" in text and re.search(r"^\W*[=-]\W*$", text, re.MULTILINE))
     )
@@ -182,6 +184,7 @@ def left(text: str) -> str:
             "elements that are not shown",
         ),
         ("- <video>\n  evil\n\nrest", "- <video>\n\nrest", "elements that are not shown"),
+        ("- <video>\n\n  evil\n- rest", "- <video>\n\n  \n- rest", "elements that are not shown"),
         ("<template>\n\nevil\n\n</template>\n\nt", "\n\n\n\n\n\nt", "elements that are not shown"),
         ("The <template> element\n\nrest", "The  element\n\nrest", "elements that are not shown"),
         # What PHP and browsers end elsewhere.
@@ -291,6 +294,7 @@ HONEST = [
     ("<ruby>a<rp>(</rp><rt>b</rt><rp>)</rp></ruby>", "<ruby>a<rp></rp><rt>b</rt><rp></rp></ruby>"),
     ("<p align=center>\n<video src=u>\n</p>", "<p>\n<video src=u></p>"),
     ("- [ ] a <video> tag", "- [ ] a <video>"),
+    ("- a <video> tag\n- b\n  1. <rp>\n  2. c", "- a <video>\n- b\n  1. <rp>\n  2. c"),
     ("| a <video> | b <!-- x --> |\n|---|---|\n| <script> | <T> |", "| a <video>| b  |\n|---|---|\n| <script> |  |"),
     ("<?php echo $a->b(); ?>", "b(); ?>"),
     ("<!DOCTYPE html>\n<html>\n<body>\nHello", "\n\n\nHello"),
