@@ -21,6 +21,7 @@ from bot.ports import Clock
 _log = structlog.get_logger(__name__)
 
 LIMIT = 25 << 20  # bytes; GitHub sends no larger payload
+ROOM = 256 << 20  # bytes; anybody may send a body, only its end tells who signed it
 PATIENCE = 10.0  # seconds for a body to arrive; GitHub gives up by then
 MAX_ID = 100  # characters of a delivery id; GitHub's are GUIDs
 MAX_EVENT = 100
@@ -60,11 +61,13 @@ class Webhook:
         store: Callable[[Delivery], Awaitable[bool]],
         clock: Clock,
         patience: float = PATIENCE,
+        room: int = ROOM,
     ) -> None:
         self._secrets = tuple(secrets)
         self._store = store
         self._clock = clock
         self._patience = patience
+        self._room = room
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve as an ASGI application: the way of a delivery is short."""
@@ -77,7 +80,7 @@ class Webhook:
             delivery = await self._checked(request)
         except Refused as refused:
             # A connection on which the rest of a body may come some time is of no use any more.
-            ends = {"connection": "close"} if refused.status == 408 else None
+            ends = {"connection": "close"} if refused.status in {408, 503} else None
             return JSONResponse({"message": refused.reason}, refused.status, ends)
         try:
             new = await self._store(delivery)
@@ -112,22 +115,27 @@ class Webhook:
     async def _body(self, request: Request) -> bytes:
         try:
             async with asyncio.timeout(self._patience):
-                return await _read(request)
+                return await self._read(request)
         except TimeoutError:
             raise Refused(408, f"the body did not arrive within {self._patience:g} s") from None
         except ClientDisconnect:  # nobody is there to read it
             raise Refused(400, "the connection ended before the body did") from None
 
-
-async def _read(request: Request) -> bytes:
-    """Read the body up to the limit, whatever its length was said to be."""
-    length = request.headers.get("content-length", "")
-    if length.isdigit() and int(length) > LIMIT:
-        raise Refused(413, "the body is larger than 25 MiB")
-    chunks, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > LIMIT:
+    async def _read(self, request: Request) -> bytes:
+        """Read the body up to the limit, whatever its length was said to be, and while there is room for all."""
+        length = request.headers.get("content-length", "")
+        if length.isdigit() and int(length) > LIMIT:
             raise Refused(413, "the body is larger than 25 MiB")
-        chunks.append(chunk)
-    return b"".join(chunks)
+        chunks, size = [], 0
+        try:
+            async for chunk in request.stream():
+                size += len(chunk)
+                self._room -= len(chunk)
+                if size > LIMIT:
+                    raise Refused(413, "the body is larger than 25 MiB")
+                if self._room < 0:
+                    raise Refused(503, "too much is arriving at once; redeliver this later")
+                chunks.append(chunk)
+        finally:
+            self._room += size
+        return b"".join(chunks)

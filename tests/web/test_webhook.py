@@ -211,6 +211,36 @@ async def test_a_body_that_does_not_come_is_waited_for_no_longer_than_github_wou
     assert not inbox.kept
 
 
+async def test_bodies_that_arrive_at_once_have_bounded_room_together() -> None:
+    inbox = _Inbox()
+    webhook = Webhook([OLD], inbox.add, _Noon(), room=len(BODY) + 10)
+    goes_on = asyncio.Event()
+
+    async def post(*parts: bytes, until: asyncio.Event | None = None) -> Message:
+        left, went = list(parts), list[Message]()
+
+        async def receive() -> Message:
+            if until is not None and len(left) < len(parts):
+                await until.wait()
+            return {"type": "http.request", "body": left.pop(0), "more_body": bool(left)}
+
+        async def send(message: Message) -> None:
+            went.append(message)
+
+        await webhook(_signed_scope(), receive, send)
+        return went[0]
+
+    async with asyncio.timeout(5):
+        slow = asyncio.create_task(post(b" " * 20, b"", until=goes_on))
+        await asyncio.sleep(0)
+        refused = await post(BODY)
+        goes_on.set()
+        assert (await slow)["status"] == 401
+        assert (await post(BODY))["status"] == 400, "read again, and only its headers are missing"
+    assert refused["status"] == 503
+    assert (b"connection", b"close") in refused["headers"]
+
+
 async def test_a_client_that_goes_away_in_the_middle_is_no_error() -> None:
     inbox = _Inbox()
     parts: list[Message] = [
