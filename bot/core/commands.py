@@ -16,10 +16,15 @@ WORD = "agent"
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
 _BEGINS = re.compile(r" {0,3}/")
 _UNDERLINE = re.compile(r" {0,3}(?:=+|-+)\s*")  # makes a heading of the line above
-_DELIMITERS = re.compile(r"[ ]{0,3}\|?(?:\s*:?-+:?\s*\|)*\s*:?-+:?\s*\|?\s*")  # makes a table's head of it
+# Anybody's comment is read here, before anything is known of them: what a run took is not given back (`++`, `*+`).
+_DELIMITERS = re.compile(
+    r"[ ]{0,3}\|?(?:\s*+:?-++:?\s*+\|)*\s*+:?-++:?\s*+(?:\|\s*+)?"
+)  # makes a table's head of it
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 # A command up to its verb, as it was written: comments may stand between them.
-_HEAD = re.compile(r"\s*/(?P<word>[^\W\d_]+)(?:\s|<!--.*?(?:-->|\Z))*(?P<verb>(?:(?!<!--)\S)+)", re.DOTALL)
+_HEAD = re.compile(
+    r"\s*+/(?P<word>[^\W\d_]++)(?:\s++|<!--(?:(?!-->).)*+(?:-->|\Z))*+(?P<verb>(?:(?!<!--)\S)++)", re.DOTALL
+)
 _LINE = re.compile(r" {0,3}/(?P<word>[^\W\d_]+)(?P<glue>[-:_.]?)(?P<rest>(?:\s.*)?|[^\s].*)\Z")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 from hypothesis import given
@@ -184,3 +185,22 @@ def test_strange_characters_never_make_another_command(strange: str, verb: str) 
     assert found is None or isinstance(found, NearMiss) or found.name == verb
     parse(f"{strange}/agent {verb}", VERBS)
     parse(f"/{strange}agent {verb}", VERBS)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "/agent " + "<!-- -->" * 7_000 + "<!-- --\u200b> revise",
+        "/agent " + "<!-- -->" * 7_000,
+        "/agent " + "<!--" * 15_000,
+        "/agent a|b\n- " + " " * 60_000 + "x",
+        "/agent a|b\n" + "-|" * 30_000 + "x",
+        "/agent" + " " * 60_000 + "\u200bx",
+        "/agent-" + "p" * 60_000,
+    ],
+    ids=lambda body: body[:20].encode("unicode_escape").decode(),
+)
+def test_nobody_can_make_reading_take_long(body: str) -> None:
+    began = time.process_time()
+    parse(body, VERBS)
+    assert time.process_time() - began < 1.0
