@@ -242,7 +242,7 @@ def _work(track: Track, now: datetime) -> Decision:
         if task.state == "running":
             track, run = run_again(track, task, now)
             actions.append(run)
-        elif task.moving:
+        elif task.state in OPEN_PULL and task.moving:
             track, more = rebase(track, task, now, why="it was being rebased when the database was lost")
             actions += more
         elif task.state in OPEN_PULL and task.pull is not None:

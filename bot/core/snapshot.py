@@ -221,6 +221,8 @@ def _more(task: TaskTrack | None) -> dict[str, Any]:
         }
     elif task.state != "blocked":
         values["judged"] = ""  # what is decided about its checks at this moment is decided again
+    if not settled and task.state not in OPEN_PULL:
+        values["rebasing"] = ""
     if not settled and task.state not in {*OPEN_PULL, "running", "blocked", "held"} and not task.asks:
         values["head_sha"] = None
     kept = {name: value for name, value in values.items() if value != getattr(plain, name)}

@@ -73,7 +73,8 @@ class Recall:
     async def __call__(self, event: ForgeEvent, drain: Drain, *, begins: bool = False) -> None:
         """See that the tracks which an event may be about, or `begins`, are known; RetryableError where that waits."""
         try:
-            with urgency.can_wait(not begins):  # anybody can comment on old issues, or close theirs
+            # Anybody can comment on old issues, or close theirs; who sets a label has a right of the forge.
+            with urgency.can_wait(not isinstance(event, IssueLabeled)):
                 if await self._may_be_about_one(event):
                     await self._look(event, drain, begins=begins)
         except NotFoundError as error:  # the App was taken off it meanwhile: what nobody knows stays unknown

@@ -87,7 +87,8 @@ class ReportSettingsJob:
         if known == NONE and not broken:
             return None
         found = await self.forge.find_issue(repo, ISSUE_MARKER)
-        await self.store.put_id(_key(repo), str(found.number) if found else NONE)
+        if found is not None or not broken:  # one that is still to be opened is no issue that people deleted
+            await self.store.put_id(_key(repo), str(found.number) if found else NONE)
         return found
 
     async def _close(self, repo: Repo, issue: Issue) -> None:

@@ -148,6 +148,27 @@ def test_a_rebase_that_was_under_way_begins_again_whatever_was_told_meanwhile() 
     ]
 
 
+@pytest.mark.parametrize(
+    ("task", "pull", "written"),
+    [
+        ({"state": "checking"}, {"state": "closed", "merged": True, "merge_sha": SHA}, "done"),
+        ({"state": "checking"}, {"state": "closed"}, "todo"),
+        ({"state": "held", "stopped": True}, {"state": "closed"}, "todo"),
+    ],
+)
+def test_what_ended_while_the_data_was_away_is_not_rebased(
+    task: dict[str, Any], pull: dict[str, Any], written: str
+) -> None:
+    moving = a_task(attempt=1, run=1, pull=20, head_sha=SHA, rebasing=SHA, **task)
+    attempts = {"T-1": Attempt(number=1, pull=a_pull(head_sha=SHA, **pull))}
+    seen = remains(a_track(moving), attempts=attempts, loaded=line("T-1", written))
+    before = rebuilt(seen, NOW)
+    decision = restored(before, seen, NOW)
+    assert not [a for a in decision.actions if isinstance(a, RebaseTask)]
+    assert decision.track is not None
+    assert decision.track.tasks[0].state == before.tasks[0].state != "checking"
+
+
 def test_a_lost_run_is_started_again_as_the_next_run_of_the_same_attempt() -> None:
     seen = remains(a_track(a_task(state="running", attempt=2, run=3)))
     decision = restored(rebuilt(seen, NOW), seen, NOW)

@@ -289,13 +289,23 @@ async def test_what_can_be_about_no_track_costs_no_call(store: Store, event: For
     assert asks or forge.asked == []
 
 
-@pytest.mark.parametrize("begins", [True, False])
-async def test_only_what_begins_a_track_may_use_the_calls_that_are_kept_for_people(
-    store: Store, begins: bool
+@pytest.mark.parametrize(
+    ("event", "waits"),
+    [
+        (LABEL, False),
+        (
+            CommentCreated(repo=REPO, number=12, is_pull=False, comment=5, body="/agent plan", author=DANA),
+            True,
+        ),
+    ],
+    ids=["label", "anybody's comment"],
+)
+async def test_only_a_label_may_use_the_calls_that_are_kept_for_people(
+    store: Store, event: ForgeEvent, waits: bool
 ) -> None:
     forge = AskedForge()
-    await recall(store, forge)(LABEL, _Drained(store), begins=begins)
-    assert forge.could_wait == [not begins]
+    await recall(store, forge)(event, _Drained(store), begins=True)
+    assert forge.could_wait == [waits]
 
 
 async def test_a_status_comment_of_somebody_else_is_nothing(store: Store) -> None:

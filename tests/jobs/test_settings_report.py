@@ -14,7 +14,7 @@ from bot.core.repo_actions import CheckSettings, ReportSettings
 from bot.core.settings_report import ISSUE_MARKER, ISSUE_TITLE
 from bot.core.values import Actor, Issue, Repo, Report
 from bot.engine.store import Store
-from bot.errors import LockedError, NotFoundError
+from bot.errors import LockedError, NotFoundError, RetryableError
 from bot.jobs.settings_report import CheckSettingsJob, ReportSettingsJob, to_be_looked_at
 from bot.ports import Forge
 from tests.core.builders import DANA, REPO, SHA
@@ -36,6 +36,7 @@ class _Forge:
     calls: list[str] = field(default_factory=list)
     said_in: list[int] = field(default_factory=list)
     locked: bool = False
+    fails: bool = False
 
     async def repo(self, repo: Repo) -> Repo:
         return repo
@@ -58,6 +59,8 @@ class _Forge:
         return next((i for i in ours if identity(i.body) == marker), None)
 
     async def create_issue(self, _repo: Repo, title: str, body: str) -> int:
+        if self.fails:
+            raise RetryableError("no answer")
         number = len(self.issues) + 1
         self.issues[number] = Issue(number, title, body, "open", ROBOT)
         return number
@@ -203,6 +206,15 @@ async def test_what_people_put_away_comes_back_with_the_next_push_and_not_by_its
         assert await desk.report(BROKEN, unasked=True) == left
         assert not await to_be_looked_at(desk.store, REPO, in_use=True)
     assert await desk.report(BROKEN) == [(1, "open")]
+
+
+async def test_a_first_look_that_is_interrupted_opens_the_issue_the_next_time(desk: Desk) -> None:
+    desk.forge.fails = True
+    with pytest.raises(RetryableError):
+        await desk.report(BROKEN, unasked=True)
+    assert await to_be_looked_at(desk.store, REPO, in_use=True)
+    desk.forge.fails = False
+    assert await desk.report(BROKEN, unasked=True) == [(1, "open")]
 
 
 async def test_good_settings_are_looked_for_an_issue_once(desk: Desk) -> None:
