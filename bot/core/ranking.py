@@ -14,9 +14,11 @@ from bot.core.similarity import words
 from bot.core.symbols import Symbol, definitions
 
 _K1, _B = 1.2, 0.75
+_NAMES, _DEEPEST = 300, 12
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{2,}")
 _CODE = re.compile(r"`([^`\n]+)`|^(?: {4}|\t|>>> ?)(.*)$", re.MULTILINE)
-_PATH = re.compile(r"[\w.-]+(?:/[\w.-]+)+|[\w-]+\.[A-Za-z]{1,5}\b")
+# No name is longer than 255: people's texts hold runs of any length, and each place of one is tried.
+_PATH = re.compile(r"[\w.-]{1,255}(?:/[\w.-]{1,255})+|[\w-]{1,255}\.[A-Za-z]{1,5}\b")
 _MODULE = re.compile(r"\b[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
 _DEFINITION = re.compile(
     r"^[ \t]*(?:export\s+)?(?:default\s+)?(?:pub\s+)?(?:async\s+)?"
@@ -98,8 +100,8 @@ def _definitions_named(query: str, documents: Mapping[str, str]) -> dict[str, fl
 
 def _paths_named(query: str, paths: Sequence[str]) -> dict[str, float]:
     """Score files whose path, or whose module name, stands in the query. In [0, 1]."""
-    named = {match.strip("./") for match in _PATH.findall(query)}
-    modules = {match.replace(".", "/") for match in _MODULE.findall(query)}
+    named = {match.strip("./") for match in _first(_PATH, query)}
+    modules = {match.replace(".", "/") for match in _first(_MODULE, query)}
     found: dict[str, float] = {}
     for path in paths:
         stem = path.rsplit(".", 1)[0].removesuffix("/__init__")
@@ -114,10 +116,14 @@ def _paths_named(query: str, paths: Sequence[str]) -> dict[str, float]:
 
 def _module_match(stem: str, module: str) -> bool:
     """Compare `src/pkg/mod` with `pkg/mod/Class/method`."""
-    return any(
-        stem == head or stem.endswith("/" + head)
-        for head in ("/".join(module.split("/")[:length]) for length in range(2, module.count("/") + 2))
-    )
+    parts = module.split("/")[:_DEEPEST]
+    heads = ("/".join(parts[:length]) for length in range(2, len(parts) + 1))
+    return any(stem == head or stem.endswith("/" + head) for head in heads)
+
+
+def _first(pattern: re.Pattern[str], query: str) -> list[str]:
+    """Give the different names of a query in their order, as many as a person may mean: each is held against every file."""
+    return list(dict.fromkeys(pattern.findall(query)))[:_NAMES]
 
 
 def rank_symbols(query: str, path: str, text: str) -> list[tuple[Symbol, float]]:

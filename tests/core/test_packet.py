@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -206,6 +208,14 @@ def test_files_are_ranked_by_words_names_and_paths() -> None:
     assert rank_files("see src/other.py", documents)[0][0] == "src/other.py"
     assert rank_files("Parser gets None from __get__", documents)[0][0] == "src/parser.py"
     assert rank_files("anything", {}) == []
+
+
+@pytest.mark.parametrize("part", ["a", "a.", "a-", "a/", "`a", "_", "\n    ", "aB", "export ", "x.y "])
+def test_nobody_can_make_ranking_take_long(part: str) -> None:
+    documents = {f"src/pkg/f{number}.py": PARSER for number in range(40)}
+    began = time.process_time()
+    rank_files(part * (60_000 // len(part)), documents)
+    assert time.process_time() - began < 2.0
 
 
 @given(st.text(max_size=100), st.dictionaries(st.text(max_size=8), st.text(max_size=80), max_size=5))
