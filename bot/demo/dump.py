@@ -76,12 +76,10 @@ def normalise(text: str, pulls: Mapping[str, str]) -> list[str]:
 
 
 def _pull(evidence: Evidence, row: Row, names: Mapping[str, str]) -> JsonDict:
-    # Of one that another attempt replaced it is open whether the bot came to say how its last head stands.
-    passed_over = "" if row["merged_at"] else "gitwright/task"
     checks = evidence.all(
-        "SELECT name, conclusion FROM check_runs WHERE head_sha = ? AND name != ? ORDER BY name, id",
+        # How a task stands is told after the comment that people act on; who is quick finds the next thing told instead.
+        "SELECT name, conclusion FROM check_runs WHERE head_sha = ? AND name != 'gitwright/task' ORDER BY name, id",
         row["head_sha"],
-        passed_over,
     )
     return {
         "branch": row["head_ref"],
