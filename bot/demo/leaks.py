@@ -13,6 +13,8 @@ from bot.demo.lives import Life, read_lives
 from bot.demo.source import run_git
 from bot.errors import GitError
 
+STOPPING = 10.0  # seconds before a process ends in which it gives back what it held
+
 
 def find_leaks(evidence: Evidence, now: datetime) -> list[str]:
     """Name each leftover but processes."""
@@ -69,14 +71,32 @@ def _sessions(evidence: Evidence) -> list[str]:
 
 
 def _tokens(evidence: Evidence, lives: Sequence[Life], now: datetime) -> list[str]:
-    """Tokens of the bot that still work, but for those whose process was killed before it could revoke them."""
+    """Tokens of the bot that still work, but for those that a killed process held, or that the forge would not end."""
     rows = evidence.all(
         "SELECT id, created_at FROM tokens WHERE app_id = ? AND kind = 'installation' AND revoked_at IS NULL"
         " AND expires_at > ? ORDER BY id",
         evidence.app["id"],
         now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
     )
-    return [f"token {row['id']} was not revoked" for row in rows if not _excused(row["created_at"], lives)]
+    refused = _refused(evidence, lives)
+    return [
+        f"token {row['id']} was not revoked"
+        for row in rows
+        if row["id"] not in refused and not _excused(row["created_at"], lives)
+    ]
+
+
+def _refused(evidence: Evidence, lives: Sequence[Life]) -> set[int]:
+    """Name the tokens that the forge would not end as a process stopped: nobody was left to ask again."""
+    tokens = set()
+    for line in evidence.requests.read_text(encoding="utf-8").splitlines():
+        call = json.loads(line)
+        ends = (call["method"], call["path"]) == ("DELETE", "/installation/token")
+        if ends and call["status"] >= 400 and call["token_id"]:
+            at = datetime.fromisoformat(call["ts"]).timestamp()
+            if any(life.ended - STOPPING <= at <= life.ended for life in lives):
+                tokens.add(int(call["token_id"]))
+    return tokens
 
 
 def _excused(created_at: str, lives: Sequence[Life]) -> bool:

@@ -1,4 +1,5 @@
 import json
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -9,7 +10,7 @@ import pytest
 
 from bot.demo import source
 from bot.demo.keeper import LIVES
-from bot.demo.lives import Life, add_life
+from bot.demo.lives import Life, add_life, read_lives
 from bot.demo.report import write_report
 
 Tamper = Callable[..., None]
@@ -183,6 +184,27 @@ def test_a_session_is_not_deleted_because_its_record_says_so(
 def test_a_token_that_still_works_is_a_leak(run_folder: Path, tamper: Tamper) -> None:
     tamper("forge/forge.sqlite", "UPDATE tokens SET revoked_at = NULL WHERE kind = 'installation'")
     assert write_report(run_folder).leaks == 1
+
+
+@pytest.mark.parametrize(("before", "leaks"), [(1.0, 0), (60.0, 1)])
+def test_a_token_that_the_forge_would_not_end_at_the_stop_is_no_leak(
+    run_folder: Path, tamper: Tamper, before: float, leaks: int
+) -> None:
+    tamper("forge/forge.sqlite", "UPDATE tokens SET revoked_at = NULL WHERE kind = 'installation'")
+    ended = max(life.ended for life in read_lives(run_folder / LIVES))
+    with sqlite3.connect(run_folder / "forge/forge.sqlite") as forge:
+        ((token,),) = forge.execute("SELECT id FROM tokens WHERE kind = 'installation'").fetchall()
+    call = {
+        "ts": datetime.fromtimestamp(ended - before, UTC).isoformat(),
+        "method": "DELETE",
+        "path": "/installation/token",
+        "status": 403,
+        "token_id": token,
+    }
+    with (run_folder / "forge/requests.jsonl").open("a", encoding="utf-8") as requests:
+        requests.write(json.dumps(call) + "\n")
+    write_report(run_folder)
+    assert findings(run_folder, "leaks") == [f"token {token} was not revoked"] * leaks
 
 
 def test_an_expired_token_is_no_leak(run_folder: Path, tamper: Tamper) -> None:
