@@ -16,6 +16,8 @@ WORD = "agent"
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
 _BEGINS = re.compile(r" {0,3}/")
 _UNDERLINE = re.compile(r" {0,3}(?:=+|-+)\s*")  # makes a heading of the line above
+# What ends a paragraph and begins another block.
+_INTERRUPTS = re.compile(r" {0,3}(?:[>#<]|`{3}|~{3}|[-*+] |1[.)] |(?:\* *+){3}|(?:_ *+){3})")
 # Anybody's comment is read here, before anything is known of them: what a run took is not given back (`++`, `*+`).
 _DELIMITERS = re.compile(
     r"[ ]{0,3}\|?(?:\s*+:?-++:?\s*+\|)*\s*+:?-++:?\s*+(?:\|\s*+)?"
@@ -55,16 +57,26 @@ def parse(body: str, verbs: Sequence[str]) -> Invocation | NearMiss | None:
     if start is None:
         return None
     raw = _INVISIBLE.sub("", lines[start]).expandtabs(4)
-    below = _INVISIBLE.sub("", lines[start + 1]).expandtabs(4) if start + 1 < len(lines) else ""
-    if not _BEGINS.match(raw) or _UNDERLINE.fullmatch(below) or _is_table(raw, below):
-        return None
     rest = lines[start + 1 :]
+    below = [_INVISIBLE.sub("", line).expandtabs(4) for line in rest]
+    if not _BEGINS.match(raw) or _is_heading(below) or _is_table(raw, below[0] if below else ""):
+        return None
     shown = "\n".join([raw, *rest])
     first = _COMMENT.sub(" ", shown).partition("\n")[0]
     found = _LINE.match(first.rstrip())
     if found is None:
         return None
     return _read(first.strip(), found, ("\n".join([lines[start], *rest]), shown), verbs)
+
+
+def _is_heading(below: Sequence[str]) -> bool:
+    """Tell whether the paragraph that these lines go on with is underlined (CommonMark 4.3)."""
+    for line in below:
+        if _UNDERLINE.fullmatch(line):
+            return True
+        if not line.strip() or _INTERRUPTS.match(line):
+            return False
+    return False
 
 
 def _is_table(line: str, below: str) -> bool:

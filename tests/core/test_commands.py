@@ -6,7 +6,7 @@ import re
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -163,6 +163,8 @@ def _is_said(body: str) -> bool:
     return first is not None and first.type == "text" and first.content.startswith("/")
 
 
+@example("/agent plan\nand more\n===")
+@example("/agent plan\n- and more\n---")
 @given(st.lists(_PIECES, max_size=12).map("".join))
 def test_what_is_obeyed_is_said_in_plain_words(body: str) -> None:
     if parse(body, VERBS) is not None:
@@ -204,3 +206,9 @@ def test_nobody_can_make_reading_take_long(body: str) -> None:
     began = time.process_time()
     parse(body, VERBS)
     assert time.process_time() - began < 1.0
+
+
+def test_a_command_above_a_list_or_a_line_is_one_and_in_a_heading_it_is_none() -> None:
+    assert parse("/agent plan\n\nmore\n---", VERBS) == Invocation("plan", (), "more\n---")
+    assert parse("/agent plan\n- more\n---", VERBS) is not None
+    assert parse("/agent plan\nmore\n---", VERBS) is None

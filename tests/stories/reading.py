@@ -40,7 +40,7 @@ def read(body: str, names: Mapping[int, str] | None = None) -> str:
 
 def state_of(body: str) -> JsonDict:
     """Read the block of state below the marker of a status comment; AssertionError where there is none."""
-    found = _STATE.search(body)
+    found = _STATE.search(body.replace("\r\n", "\n"))  # a page sends it so, with the box that somebody ticked
     assert found is not None, f"a status comment without its block of state:\n{body}"
     state = json.loads(found["json"])
     assert isinstance(state, dict)
