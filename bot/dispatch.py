@@ -88,7 +88,9 @@ class Dispatcher:
         each = await self._each(event)
         for one in each:
             if (line := await self._unknown(one)) is not None:
-                raise AsksFirstError(line, lambda: self._asked(delivery, each), begins=isinstance(one, IssueLabeled))
+                raise AsksFirstError(
+                    line, lambda: self._asked(delivery, each), begins=isinstance(one, IssueLabeled)
+                )
         return await self._routed(delivery, each)
 
     async def _asked(self, delivery: Delivery, events: Sequence[ForgeEvent]) -> list[TrackEvent]:
