@@ -1,4 +1,4 @@
-# Gitwright's server, without a coding agent and without tools for tests. How to add them, and to run it: docs/operating.md,
+# Gitwright's server with its built-in agent; no other one, and no tools for tests. How to add them, and to run it: docs/operating.md,
 # "As a service".   Build: docker build -t gitwright .
 #
 # Agents and tests run in bubblewrap, which needs unprivileged user namespaces and a /proc of its own. Docker's default

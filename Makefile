@@ -2,17 +2,18 @@
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.gitwright-ready
-PYTEST := $(BIN)/python -m pytest --inline-snapshot=disable
+# Bytecode is kept, whatever the environment says: the tests start hundreds of processes, each of which would compile the bot again.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --inline-snapshot=disable
 SEED ?= 1
-TEST_WORKERS ?= 2
+TEST_WORKERS ?= 3
 DEMO_OUT ?= demo-out
 DEMO_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-real test check lint long bench eval lock docs serve fix clean
+.PHONY: help setup demo demo-real test test-agents check lint long bench eval lock docs serve fix clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## Make .venv/ with .venv/bin/gitwright
 	@:
@@ -24,12 +25,12 @@ $(STAMP): requirements-dev.lock pyproject.toml .ci/setup
 demo: $(STAMP) ## Take one labelled issue to merged pull requests, on the embedded forge
 	@$(BIN)/python -m bot demo --out "$(DEMO_OUT)" $(DEMO_ARGS)
 
-demo-real: $(STAMP) ## Take a real project's fixed issue to its end: PROJECT=name, and CLONE=folder, ISSUE=file where offline
-	@$(BIN)/python -m bot.demo.real "$(PROJECT)" --out "$(DEMO_OUT)" $(if $(CLONE),--clone "$(CLONE)") \
+demo-real: $(STAMP) ## Take a real project's fixed issue to its end: PROJECT=name, and CLONE=folder, ISSUE=file where offline; AGENT=opencode
+	@$(BIN)/python -m $(if $(filter opencode,$(AGENT)),tests.demo.real_agent,bot.demo.real) "$(PROJECT)" --out "$(DEMO_OUT)" $(if $(CLONE),--clone "$(CLONE)") \
 		$(if $(ISSUE),--issue-file "$(ISSUE)") $(DEMO_ARGS)
 
 test: $(STAMP) ## Every kind of test, with few seeds; below five minutes
-	@HYPOTHESIS_PROFILE=reduced $(PYTEST) -m "not long" --judge-complete -n $(TEST_WORKERS) --hypothesis-seed=$(SEED)
+	@HYPOTHESIS_PROFILE=reduced $(PYTEST) -m "not long and not agents" --judge-complete -n $(TEST_WORKERS) --hypothesis-seed=$(SEED)
 
 check: $(STAMP) ## Lint, types, contracts, generated docs, make test, then the long suites
 	@$(MAKE) --no-print-directory lint
@@ -47,8 +48,13 @@ lint: $(STAMP)
 long: $(STAMP)
 	@HYPOTHESIS_PROFILE=full $(PYTEST) -m "long or hypothesis" -n $(TEST_WORKERS) --hypothesis-seed=$(SEED)
 
+# Not part of `make check`: they weigh a gigabyte. The table at the end is that of docs/agents.md.
+test-agents: $(STAMP) ## The real agents from npm (claude, codex, gemini, opencode), against a scripted model; needs node 20
+	@$(BIN)/python -m tests.agents.real.agents
+	@GITWRIGHT_REQUIRE=all $(PYTEST) -m agents tests/agents/real
+
 bench: $(STAMP) ## Measure against baselines of the same run; prints ratios, judges nothing
-	@for each in webhook_ack label_to_plan idle eight_tasks many_branches core_parts; do $(BIN)/python -m bench.$$each || exit 1; echo; done
+	@for each in webhook_ack label_to_plan idle eight_tasks many_branches isolation agent_memory broker_call core_parts; do $(BIN)/python -m bench.$$each || exit 1; echo; done
 
 eval: $(STAMP) ## Recompute the figures of the algorithms from recorded runs: make eval DATA=folder
 	@test -n "$(DATA)" || { echo "give the folder of the data sets: make eval DATA=..."; exit 2; }

@@ -15,10 +15,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.place import machine, scratch, table
-from bot.core.values import Repo
+from bot.core.values import Identity, Repo
 from bot.git.mirror import GitMirror
 from bot.git.worktrees import WorktreeManager
-from bot.ports import GitAccess, Identity
+from bot.ports import GitAccess
+from bot.sandbox import NoSandbox
 
 BOT = Identity("bench", "bench@localhost")
 WHEN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -118,7 +119,7 @@ async def main(files: int, count: int) -> None:
     with scratch() as folder:
         say(f"making a repository of {files} files")
         source = repository(folder / "source", files)
-        manager = WorktreeManager(folder / "data")
+        manager = WorktreeManager(folder / "data", NoSandbox(allowed=True))
         mirror = await manager.mirror(Repo(1, "bench", "bench", "main", True))
         await mirror.fetch(GitAccess(source.as_uri(), ""))
         base = str(await mirror.resolve("main"))

@@ -25,7 +25,7 @@ from bot.demo.script import read_script
 from bot.demo.stage import Stage, environment, set_up, start_forge
 
 GRACE = 15.0  # seconds in which a process is to end
-READY = 30.0  # seconds in which a server is to answer
+READY = 60.0  # seconds in which a server is to answer
 ROOT = Path(__file__).resolve().parents[1]
 
 

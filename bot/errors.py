@@ -23,6 +23,10 @@ class LimitedError(RetryableError):
     """The forge's rate limit is used up, or what is left of it is kept for what people wait for."""
 
 
+class ParkedError(RetryableError):
+    """A model's provider has no more for now, or does not answer: the work waits for it, and people read so."""
+
+
 class UnreachableError(RetryableError):
     """The App may not look at a repository for now, as its installation is suspended or gone; `why` says so in words."""
 
@@ -74,13 +78,22 @@ class SandboxError(BotError):
     """The sandbox cannot be had at the required level, or could not be started."""
 
 
+class NoRoomError(SandboxError):
+    """A box was not opened, since the disk that it would write to has hardly any room."""
+
+
+class OutOfRoomError(BotError):
+    """What ran in a box wrote until the disk was nearly full, and was ended: its own failure, and not the sandbox's."""
+
+
 class AgentError(BotError):
     """An agent ended without usable work; `reason` is one word for decisions.
 
     crash, stall, garbage (no usable answer), no_change, drift (stopped by a rule), budget (its run's money is used up),
-    auth (no key or a refused one), quota (no more of the provider for now).
+    auth (no key or a refused one), quota (no more of the provider for now), down (the provider does not answer).
+    `after`: seconds until the provider takes calls again, None where it did not say.
     """
 
-    def __init__(self, reason: str, message: str) -> None:
+    def __init__(self, reason: str, message: str, after: float | None = None) -> None:
         super().__init__(message)
-        self.reason = reason
+        self.reason, self.after = reason, after

@@ -12,6 +12,7 @@ from bot.core.backlog import Loaded
 from bot.core.commands import Invocation
 from bot.core.config import RepoConfig
 from bot.core.events import Event, IssueText
+from bot.core.messages_sessions import SessionSeen
 from bot.core.repo_actions import RepoAction
 from bot.core.track import Frozen, Track
 from bot.core.values import Actor, Repo, Role
@@ -41,6 +42,10 @@ class Reads(Protocol):
     @property
     def forge(self) -> ForgeReads: ...
 
+    @property
+    def unboxed(self) -> bool:
+        """Whether the operator has agents and tests run without a sandbox: no repository can say so (bot.core.unboxed)."""
+
     async def config(self, repo: Repo) -> tuple[RepoConfig, tuple[str, ...]]:
         """Give the settings from the default branch and what is wrong with the file, one sentence each."""
 
@@ -64,6 +69,9 @@ class TrackReads(Reads, Protocol):
 
     async def unfinished(self, track: str) -> tuple[Unfinished, ...]:
         """List what a track has had begun and what has not ended, by the track's key."""
+
+    async def sessions(self, track: str) -> tuple[SessionSeen, ...]:
+        """List the sessions of a track's agents, oldest first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +143,7 @@ class CommandCall:
     now: datetime
     backlog: Loaded | None = None  # under review, for commands that read it
     unfinished: tuple[Unfinished, ...] = ()  # for commands that read it
+    sessions: tuple[SessionSeen, ...] = ()  # the same
     frozen: Frozen | None = None  # the issue as it is now, for a command that begins a round
     config: RepoConfig = field(default_factory=RepoConfig)
     config_problems: tuple[str, ...] = ()  # one sentence each
@@ -169,5 +178,7 @@ class Command:
     valid: Callable[[Track | None], bool] = lambda _: True
     reads_backlog: bool = False  # it is about the tasks of a backlog that is under review
     reads_unfinished: bool = False  # it tells what goes on
+    reads_sessions: bool = False  # it tells what became of the agents' sessions
     begins: bool = False  # it begins a round of its own
+    starts: bool = True  # an agent or a test may run for it; one that only tells or ends something says False
     answer: Callable[[CommandCall], Decision]

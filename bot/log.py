@@ -11,10 +11,12 @@ from typing import Any, TextIO
 
 import structlog
 
+from bot.live_secrets import LIVE, LiveSecrets
+
 HIDDEN = "[hidden]"
 # What GitHub's tokens, keys, codes and authorization headers look like, for those that were made while running.
 _SHAPES = re.compile(
-    r"(?<=/app-manifests/)[\w.~-]+|gh[pousr]_[A-Za-z0-9_]{16,}|github_pat_\w{20,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,}"
+    r"(?<=/app-manifests/)[\w.~-]+|gh[pousr]_[A-Za-z0-9_]{16,}|gwh_[\w-]{16,}|github_pat_\w{20,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{8,}"
     r"|(?<=://)[^\s:/@]*:[^\s/@]+(?=@)|(?<=[Bb]earer )\S{8,}"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
 )
@@ -23,16 +25,24 @@ _SHAPES = re.compile(
 class Redactor:
     """Hides known secrets, and what looks like one, in everything that is logged."""
 
-    def __init__(self, secrets: Iterable[str] = ()) -> None:
-        # The longest first, else a secret that begins another would leave the rest of it readable.
-        known = sorted({secret for secret in secrets if len(secret) >= 4}, key=len, reverse=True)
-        self._known = re.compile("|".join(map(re.escape, known))) if known else None
+    def __init__(self, live: LiveSecrets) -> None:
+        self._live = live
+        self._version = -1
+        self._known: re.Pattern[str] | None = None
 
     def text(self, value: str) -> str:
         """Give the text without secrets."""
+        if self._version != self._live.version:
+            self._learn()
         if self._known is not None:
             value = self._known.sub(HIDDEN, value)
         return _SHAPES.sub(HIDDEN, value)
+
+    def _learn(self) -> None:
+        self._version = self._live.version
+        # The longest first, else a secret that begins another would leave the rest of it readable.
+        known = sorted({secret for secret in self._live() if len(secret) >= 4}, key=len, reverse=True)
+        self._known = re.compile("|".join(map(re.escape, known))) if known else None
 
     def value(self, value: Any) -> Any:
         """Give the value, and all that is in it, without secrets."""
@@ -58,7 +68,11 @@ def set_up(
     level: str = "INFO",
     stream: TextIO | None = None,
 ) -> None:
-    """Send our events and the libraries' records to one stream; JSON lines unless it is a terminal."""
+    """Send our events and the libraries' records to one stream; JSON lines unless it is a terminal.
+
+    `secrets` are never shown from here on; nor is any other that this process knows (bot/live_secrets.py).
+    """
+    LIVE.add(secrets)
     out = stream or sys.stderr
     as_json = (not out.isatty()) if json is None else json
     shared: list[structlog.types.Processor] = [
@@ -74,13 +88,21 @@ def set_up(
         if as_json
         else structlog.dev.ConsoleRenderer(colors=out.isatty())
     )
-    handler = logging.StreamHandler(out)
+    _send(logging.StreamHandler(out), renderer, shared, level)
+
+
+def _send(
+    handler: logging.Handler,
+    renderer: structlog.types.Processor,
+    shared: list[structlog.types.Processor],
+    level: str,
+) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                Redactor(secrets),
+                Redactor(LIVE),
                 renderer,
             ],
         )

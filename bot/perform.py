@@ -34,8 +34,11 @@ from bot.errors import (
     BotError,
     LimitedError,
     LockedError,
+    NoRoomError,
     NotFoundError,
+    ParkedError,
     RetryableError,
+    SandboxError,
     UnreachableError,
 )
 from bot.ports import Clock, Forge, JsonDict
@@ -46,8 +49,12 @@ Job = Callable[[Track, Any], Awaitable[OwnEvent | None]]  # the action is the jo
 RepoJob = Callable[[Any], Awaitable[None]]  # the same for what is done about a repository
 
 SETTLE = 0.3  # seconds
+_UNSURE = "?"  # for the label that an issue bears, where nobody knows
 BACKOFF = (1.0, 4.0, 15.0, 60.0, 300.0)  # seconds before the next try
+BOX_TRIES = 3  # of what failed with its box: each may be a whole run of an agent
 TRIES = 40  # with the waits above at least three hours: an outage, or other runs' hold on the money, loses nothing
+_ROOM_SECONDS = 60.0
+_BOX_SECONDS = 15.0  # until then: a machine that was busy may be less so
 
 
 class _TooSoonError(RetryableError):
@@ -82,6 +89,12 @@ class Performer:
         except RetryableError as error:
             await self._later(row, error)
             return
+        except NoRoomError as error:  # others' work ends, and their folders are removed: it passes
+            await self._later(row, RetryableError(str(error), _ROOM_SECONDS))
+            return
+        except SandboxError as error:
+            await self._box_failed(row, error)
+            return
         except BotError as error:
             _log.warning("action_failed", action=row.id, error=str(error))
             await self._fail(row, str(error))
@@ -93,8 +106,18 @@ class Performer:
             )
             return
         await self.store.finish_action(row.id, _result(row, result) if result else None)
-        if result is None and waiting.is_limit(row.error):
+        if result is None and waiting.waits_for(row.error):
             await self._tell_of_waiting(row)
+
+    async def _box_failed(self, row: OutboxRow, error: SandboxError) -> None:
+        """Try again a few times; whatever else the action waited for before counts for nothing here."""
+        key = f"{row.track}:{row.id}:boxes"
+        failed = int(await self.store.get_id(key) or 0) + 1
+        if failed >= BOX_TRIES:
+            await self._fail(row, f"{error} (tried {failed} times)")
+            return
+        await self.store.put_id(key, str(failed))
+        await self._later(row, RetryableError(str(error), _BOX_SECONDS))
 
     async def _later(self, row: OutboxRow, error: RetryableError) -> None:
         """Put an action off, with its reason; what others let it wait for uses up no tries."""
@@ -109,9 +132,10 @@ class Performer:
         if not limited:
             wait = max(wait, BACKOFF[min(row.try_ - 1, len(BACKOFF) - 1)])
         _log.warning("action_retried", action=row.id, seconds=wait, error=str(error))
-        why = waiting.reason(str(error)) if limited else str(error)
+        what = waiting.LIMIT if limited else waiting.PROVIDER if isinstance(error, ParkedError) else ""
+        why = waiting.reason(str(error), what) if what else str(error)
         await self.store.retry_action(row.id, self.clock.now() + timedelta(seconds=wait), why)
-        if limited and timedelta(seconds=wait) >= waiting.AT_LEAST:
+        if what and timedelta(seconds=wait) >= waiting.AT_LEAST:
             await self._tell_of_waiting(row)
 
     async def _tell_of_waiting(self, row: OutboxRow) -> None:
@@ -199,7 +223,7 @@ class Performer:
             return
         await self._keep_distance(row.track)
         open_ = await self.store.open_actions(row.track)
-        until = waiting.until(((o.error, o.not_before) for o in open_), self.clock.now())
+        waits = waiting.told(((o.error, o.not_before) for o in open_), self.clock.now())
         while True:
             stored = await self.store.load(row.track)
             if stored is None:
@@ -207,7 +231,7 @@ class Performer:
             track = TRACKS.validate_python(stored.state)
             # Before the comment: whoever reads there that a pull request waits for them finds its check.
             late = await self._report(track)
-            await self._write_status(track, waiting.limited(until))
+            await self._write_status(track, waits)
             again = await self.store.load(row.track)
             if again is None or again.version == stored.version or await self._wished_later(row):
                 break
@@ -299,10 +323,13 @@ class Performer:
         known = await self.store.get_id(key)
         if known == (wanted or ""):
             return False
-        ours = messages.labels(track.config)
+        # Killed between the forge's write and ours, the bot would never take this label off: till then nobody knows.
+        await self.store.put_id(key, _UNSURE)
+        ours, before = messages.labels(track.config), None if known == _UNSURE else known
         edited = await self.forge.show_label(
-            track.repo, track.issue, wanted, ours=ours, before=known, edit=edit
+            track.repo, track.issue, wanted, ours=ours, before=before, edit=edit
         )
+        points.reached("label-shown")
         await self.store.put_id(key, wanted or "")
         return edited
 

@@ -16,6 +16,7 @@ POINTS = (
     "decision-stored",  # state, actions and timers are durable, nothing is begun
     "engine-submitted",  # the engine has the job, our row does not say so
     "status-posted",  # the status comment is written, its id is not stored
+    "label-shown",  # the issue bears its label, nobody remembers which
     "status-labelled",  # the label is set, the comment is not written
     "backlog-pushed",  # the backlog branch is there, its pull request is not
     "money-reserved",  # money is reserved, nothing is settled

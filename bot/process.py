@@ -5,21 +5,22 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-import signal
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import ExitStack, asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from bot import living, warden
+from bot.ending import end_tree
 from bot.errors import BotError
+from bot.unbroken import unbroken
 
 _SANDBOX_UID = 65532  # no account; the bot as root gives it the task folders and runs boxes as it
 _CHUNK = 1 << 16
-_KILL_SECONDS = 5.0
-_SETTLE_SECONDS = 0.5
+_KILL_SECONDS, _SETTLE_SECONDS = 5.0, 0.5
 _WARDEN = warden.Warden()  # one for the process: what it guards against is the process's own end
 
 OnLine = Callable[[str], Awaitable[None]]
@@ -103,17 +104,49 @@ async def run(
         if sweep:
             await child.kill()
     finally:
-        await child.stop()
-        await end(tasks)
-    stdout, stderr = out.bytes(), err.bytes()
+        try:
+            await child.stop()
+        finally:
+            await end(tasks)
     seconds = time.monotonic() - started
-    return Finished(code, stdout, stderr, seconds, out.truncated or err.truncated)
+    return Finished(code, out.bytes(), err.bytes(), seconds, out.truncated or err.truncated)
 
 
-async def settle(child: Child, readers: Sequence[asyncio.Task[None]], timeout: float) -> int | None:
+class Stream(Protocol):
+    """What a child says."""
+
+    async def read(self, most: int, /) -> bytes:
+        """Read what is there; empty at its end."""
+
+
+class Running(Protocol):
+    """A started command, on this machine or in a box."""
+
+    @property
+    def stdout(self) -> Stream: ...
+
+    @property
+    def stderr(self) -> Stream: ...
+
+    async def feed(self, data: bytes, *, close: bool = True) -> None:
+        """Write to standard input; a command that does not read to the end is no error."""
+
+    async def wait(self, timeout: float) -> int | None:
+        """Wait for its own end and give its code; None after `timeout` seconds."""
+
+    async def kill(self) -> list[int]:
+        """Kill the whole tree and give the process ids that still live after it."""
+
+    async def stop(self) -> list[int]:
+        """End it if it still runs, let go of its pipes, and give the process ids that still live."""
+
+
+async def settle(
+    child: Running, readers: Sequence[asyncio.Task[None]], timeout: float, *, rest: float = _SETTLE_SECONDS
+) -> int | None:
     """Wait for the child and the ends of its streams, and give its code; None after a time-out.
 
-    The tree is killed on time-out, when a reader fails, and where somebody still holds a stream at the end.
+    The tree is killed on time-out, when a reader fails, and where somebody still holds a stream `rest` seconds later.
     """
     waiter = asyncio.create_task(child.wait(timeout))
     tasks: set[asyncio.Task[int | None] | asyncio.Task[None]] = {waiter, *readers}
@@ -127,7 +160,7 @@ async def settle(child: Child, readers: Sequence[asyncio.Task[None]], timeout: f
     code = waiter.result() if waiter.done() else None
     if code is None:
         await child.kill()
-    _, pending = await asyncio.wait(readers, timeout=_SETTLE_SECONDS)
+    _, pending = await asyncio.wait(readers, timeout=rest)
     if pending:
         await child.kill()
         await asyncio.wait(pending, timeout=_SETTLE_SECONDS)
@@ -143,7 +176,7 @@ async def end(tasks: Sequence[asyncio.Task[None]]) -> None:
             raise result
 
 
-async def drain(stream: asyncio.StreamReader, tail: Tail, on_line: OnLine | None = None) -> None:
+async def drain(stream: Stream, tail: Tail, on_line: OnLine | None = None) -> None:
     """Read a stream to its end into `tail`, and hand every line on; a line longer than 64 KiB comes in parts."""
     rest = b""
     while chunk := await stream.read(_CHUNK):
@@ -172,31 +205,51 @@ async def spawn(
     It is forked from the calling thread: bubblewrap's `--die-with-parent` ends a box with that thread.
     It does not outlive this process, however that ends: a warden sees to it.
     """
-    _guard()
-    mark = f"{_WARDEN.run}.{secrets.token_hex(16)}"
-    write_ends: list[int] = []
-    with ExitStack() as undo:
-        stdout, transport = await _pipe(write_ends, undo)
-        transports = [transport]
-        stderr = stdout
-        if merge:
-            write_ends.append(os.dup(write_ends[0]))
-            undo.callback(os.close, write_ends[1])
-        else:
-            stderr, transport = await _pipe(write_ends, undo)
-            transports.append(transport)
-        process = await _start(argv, {**env, living.MARK: mark}, cwd, pass_fds, write_ends)
-        undo.pop_all()
-    for number in write_ends:
-        os.close(number)
-    return Child(process, stdout, stderr, transports, mark)
+    made: list[Child] = []
+
+    async def make() -> Child:
+        made.append(await _made(argv, env, cwd, pass_fds, merge))
+        return made[0]
+
+    try:
+        # Whole: asyncio, cancelled meanwhile, kills the leader alone, and waits for those that it has started.
+        return await unbroken(make())
+    except asyncio.CancelledError:
+        for child in made:
+            await child.stop()
+        raise
 
 
-def _guard() -> None:
+async def _made(
+    argv: Sequence[str], env: Mapping[str, str], cwd: Path | None, fds: Sequence[int], merge: bool
+) -> Child:
     try:
         _WARDEN.watch()
     except OSError as error:
         raise ProcessError(f"The warden could not be started: {error.strerror or error}") from error
+    mark = f"{_WARDEN.run}.{secrets.token_hex(16)}"
+    write_ends: list[int] = []
+    try:
+        with ExitStack() as undo:
+            stdout, transport = await _pipe(write_ends, undo)
+            transports = [transport]
+            stderr = stdout
+            if merge:
+                write_ends.append(os.dup(write_ends[0]))
+                undo.callback(os.close, write_ends[1])
+            else:
+                stderr, transport = await _pipe(write_ends, undo)
+                transports.append(transport)
+            process = await _start(argv, {**env, living.MARK: mark}, cwd, fds, write_ends)
+            since = 0  # where it has ended already, or cannot be looked at
+            with suppress(living.UnseenError):
+                since = living.started(process.pid) or 0
+            undo.pop_all()
+    except OSError as error:
+        raise ProcessError(f"`{argv[0]}` could not be started: {error.strerror or error}") from error
+    for number in write_ends:
+        os.close(number)
+    return Child(process, stdout, stderr, transports, mark, since)
 
 
 async def _start(
@@ -206,20 +259,17 @@ async def _start(
     pass_fds: Sequence[int],
     write_ends: Sequence[int],
 ) -> asyncio.subprocess.Process:
-    try:
-        return await asyncio.create_subprocess_exec(
-            *argv,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=write_ends[0],
-            stderr=write_ends[1],
-            env=env,
-            cwd=cwd,
-            pass_fds=tuple(pass_fds),
-            start_new_session=True,
-            umask=0o022,  # sandboxes of another uid read what git writes
-        )
-    except OSError as error:
-        raise ProcessError(f"`{argv[0]}` could not be started: {error.strerror or error}") from error
+    return await asyncio.create_subprocess_exec(
+        *argv,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=write_ends[0],
+        stderr=write_ends[1],
+        env=env,
+        cwd=cwd,
+        pass_fds=tuple(pass_fds),
+        start_new_session=True,
+        umask=0o022,  # sandboxes of another uid read what git writes
+    )
 
 
 async def _pipe(write_ends: list[int], undo: ExitStack) -> tuple[asyncio.StreamReader, asyncio.ReadTransport]:
@@ -245,6 +295,7 @@ class Child:
         stderr: asyncio.StreamReader,
         transports: Sequence[asyncio.ReadTransport],
         mark: str,
+        since: int,
     ) -> None:
         self.pid = process.pid
         self.stdout = stdout
@@ -252,6 +303,7 @@ class Child:
         self._process = process
         self._transports = transports
         self._mark = mark
+        self._since = since
 
     @property
     def returncode(self) -> int | None:
@@ -273,15 +325,22 @@ class Child:
         while self._process.returncode is None and (left := deadline - time.monotonic()) > 0:
             # Some Python versions wake waiters only when every pipe is closed, so look again now and then.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._process.wait(), min(left, 0.25))
+                async with asyncio.timeout(min(left, 0.25)):
+                    await self._process.wait()
         return self._process.returncode
 
     async def kill(self) -> list[int]:
-        """Kill the whole tree and give the process ids that still live after it."""
-        return await kill_tree(self.pid, self._mark)
+        """Kill the whole tree and give the process ids that still live after it; no cancellation breaks it off."""
+        return await unbroken(end_tree(self.pid, self._mark, self._since))
 
     async def stop(self) -> list[int]:
-        """End the child if it still runs, let go of its pipes, and give the process ids that still live."""
+        """End the child if it still runs, let go of its pipes, and give the process ids that still live.
+
+        No cancellation breaks it off.
+        """
+        return await unbroken(self._stop())
+
+    async def _stop(self) -> list[int]:
         left = await self.kill() if self._process.returncode is None else []
         await self.wait(_KILL_SECONDS)
         if self._process.stdin is not None:
@@ -289,53 +348,3 @@ class Child:
         for transport in self._transports:
             transport.close()
         return left
-
-
-class Dialog:
-    """A child that one talks to over its pipes; what it says on standard error is kept from its end."""
-
-    def __init__(self, child: Child, errors: Tail) -> None:
-        self._child = child
-        self._errors = errors
-
-    async def read(self, most: int) -> bytes:
-        """Read what it says, as it comes; empty at its end."""
-        return await self._child.stdout.read(most)
-
-    @property
-    def errors(self) -> str:
-        return self._errors.bytes().decode("utf-8", "replace")
-
-    async def say(self, data: bytes) -> None:
-        """Write to standard input; a child that has ended is no error."""
-        await self._child.feed(data, close=False)
-
-    async def wait(self, timeout: float) -> int | None:
-        """Wait for the child's own end and give its code; None after `timeout` seconds."""
-        return await self._child.wait(timeout)
-
-
-@asynccontextmanager
-async def dialog(child: Child, cap: int = 1 << 16) -> AsyncIterator[Dialog]:
-    """Lend a child for a conversation; at the end it is stopped."""
-    errors = Tail(cap)
-    reader = asyncio.create_task(drain(child.stderr, errors))
-    try:
-        yield Dialog(child, errors)
-    finally:
-        await child.stop()
-        await end([reader])
-
-
-async def kill_tree(leader: int, mark: str) -> list[int]:
-    """Kill the group, session and descendants of `leader`, and whoever bears `mark`; give those that survive."""
-    deadline = time.monotonic() + _KILL_SECONDS
-    known: set[tuple[int, int]] = set()
-    while True:
-        alive = living.tree(leader, mark, known)
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(leader, signal.SIGKILL)
-        living.kill(alive)
-        if not alive or time.monotonic() > deadline:
-            return sorted(alive)
-        await asyncio.sleep(0.01)

@@ -66,7 +66,30 @@ class WorkerPrompt:
     notes: tuple[str, ...] = ()
 
 
-Prompt = PlannerPrompt | BacklogPrompt | RevisePrompt | WorkerPrompt
+@dataclass(frozen=True, slots=True)
+class RestartPrompt:
+    """What a session is asked that takes another's place: the whole task again, and what the other one did."""
+
+    template: ClassVar[str] = "restart.md"
+    prompt: str
+    why: str
+    notes: tuple[str, ...] = ()
+    tried: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltinPrompt:
+    """What the built-in agent is told of itself; `instructions` are the repository's, as its base has them."""
+
+    template: ClassVar[str] = "builtin.md"
+    work: str
+    instructions: str
+    delimiter: str
+    read_only: bool = False
+
+
+Prompt = PlannerPrompt | BacklogPrompt | RevisePrompt | WorkerPrompt | RestartPrompt | BuiltinPrompt
 
 
 def render(prompt: Prompt) -> str:

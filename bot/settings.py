@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from bot import credentials, proxies
+from bot.core.providers import KEYS
 from bot.errors import UserError
 
 PREFIX = "GITWRIGHT_"
@@ -41,11 +44,16 @@ class Settings(BaseSettings):
     private_key: SecretStr | None = Field(
         None, description="the App's private key, PEM; \\n may stand for line ends"
     )
-    private_key_path: Path | None = Field(None, description="or the file that holds it")
+    private_key_path: Path | None = Field(
+        None, description="or, better, the file that holds it: the broker alone reads that"
+    )
     webhook_secret: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (), description="the App's webhook secret; several, comma-separated, while rotating"
     )
     token: SecretStr | None = Field(None, description="a personal token instead of an App (token mode)")
+    token_path: Path | None = Field(
+        None, description="or, better, the file that holds it: the broker alone reads that"
+    )
     database_url: SecretStr | None = Field(None, description="default: a SQLite file under DATA_DIR")
     data_dir: Path = Field(Path("data"), description="mirrors, worktrees, sessions, database")
     host: str = Field("127.0.0.1", description="address to listen on")
@@ -60,11 +68,28 @@ class Settings(BaseSettings):
         description="agent over ACP that plans, in a box; without one, models plan with built-in read tools",
     )
     model_base_url: str | None = Field(
-        None, description="address of the models that agents over ACP use, instead of each provider's own"
+        None,
+        description="address of the models that agents use (the built-in one in OpenAI's format), instead of each"
+        " provider's own; planning without an agent does not use it",
     )
     test: str | None = Field(None, description="test command, overrides the repository's file")
     sandbox: Literal["strong", "medium", "none"] = Field(
         "medium", description="least level of isolation; `none` runs agents without any"
+    )
+    container: str | None = Field(
+        None,
+        description="`docker`, `podman` or a path to either: boxes are its containers, instead of bubblewrap's",
+    )
+    container_image: str = Field(
+        "gitwright-box",
+        description="what these containers are made of; needs python3 and git, and is never fetched",
+    )
+    container_runtime: str | None = Field(
+        None, description="their OCI runtime, instead of the usual one: `runsc` is gVisor's"
+    )
+    demo: bool = Field(
+        False,
+        description="set by `gitwright demo` alone: it may run without a sandbox on its own forge, for anybody",
     )
     poll_deliveries: bool = Field(
         False, description="fetch deliveries from the App instead of waiting for webhooks"
@@ -77,6 +102,21 @@ class Settings(BaseSettings):
         ge=0,
         le=1000,
         description="repositories that are offered a settings file when several are added at once; 0: none",
+    )
+    egress: Literal["listed", "registries", "none"] = Field(
+        "listed",
+        description="where agents may go: hosts that a repository's file lists, those of them that are package registries, or "
+        "nowhere",
+    )
+    registries: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="package registries of your own that set-ups may read beside the public ones: hosts or addresses, comma-separated",
+    )
+    layers_gib: float = Field(
+        20,
+        ge=0.1,
+        le=100_000,
+        description="GiB of disk for the installed dependencies of repositories, the least used removed first; one takes at most a quarter",
     )
     keep_days: int = Field(
         90, ge=7, le=36500, description="days for which the database keeps what happened in tracks that ended"
@@ -108,7 +148,7 @@ class Settings(BaseSettings):
     @property
     def mode(self) -> Literal["app", "token", "setup"]:
         """Tell how the bot identifies itself; `setup` means that an App has yet to be made."""
-        return "app" if self.app_id else "token" if self.token else "setup"
+        return "app" if self.app_id else "token" if self.token or self.token_path else "setup"
 
     @property
     def database(self) -> str:
@@ -118,9 +158,19 @@ class Settings(BaseSettings):
         return f"sqlite:///{self.data_dir.absolute() / 'gitwright.sqlite'}"
 
     @property
-    def app_key(self) -> str | None:
-        """Give the App's private key as PEM text."""
-        return None if self.private_key is None else self.private_key.get_secret_value()
+    def hidden(self) -> tuple[Path, ...]:
+        """Name the folder and the files of the bot's own that no box may show."""
+        kind, _, database = self.database.partition(":///")
+        stored = [Path(database.partition("?")[0])] if kind.startswith("sqlite") and database else []
+        dotenv = [path for path in (Path(".env"),) if path.is_file()]
+        named = [path for path in (self.private_key_path, self.token_path) if path is not None]
+        return tuple(path.absolute() for path in (self.data_dir, *named, *dotenv, *stored))
+
+    @property
+    def unboxed(self) -> bool:
+        """Tell whether the rules for work without a sandbox hold; the demo's own forge, on this machine, has no strangers."""
+        at_home = self.demo and proxies.is_loopback(urlsplit(self.github_api_url).hostname or "")
+        return self.sandbox == "none" and not at_home
 
     def deaf(self) -> tuple[str, ...]:
         """Say why a server with these settings would never hear of anything, or of less than asked for; local work needs none of it."""
@@ -144,7 +194,8 @@ class Settings(BaseSettings):
         found = [*self.webhook_secret, self.private_key, self.token]
         texts = [secret.get_secret_value() for secret in found if secret is not None]
         password = re.search(r"://[^:/@]*:([^@]+)@", self.database)
-        return (*texts, *((password[1],) if password else ()), *proxies.secrets())
+        keys = [os.environ.get(name, "") for names in KEYS.values() for name in names]
+        return (*texts, *((password[1],) if password else ()), *proxies.secrets(), *filter(None, keys))
 
     @field_validator("github_api_url")
     @classmethod
@@ -176,7 +227,7 @@ class Settings(BaseSettings):
             raise ValueError("must contain {owner} and {repo}, such as https://HOST/{owner}/{repo}.git")
         return value
 
-    @field_validator("webhook_secret", mode="before")
+    @field_validator("webhook_secret", "registries", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return (
@@ -211,30 +262,34 @@ class Settings(BaseSettings):
 
     @model_validator(mode="before")
     @classmethod
-    def _read_key_file(cls, data: Any) -> Any:
-        """Turn the key's file into the key, so that nothing after this has to know of both."""
-        path = data.get("private_key_path") if isinstance(data, dict) else None
-        if not path:
-            return data
-        if data.get("private_key"):
-            raise ValueError("set PRIVATE_KEY or PRIVATE_KEY_PATH, not both")
-        try:
-            return {**data, "private_key": Path(path).read_text(encoding="ascii")}
-        except (OSError, UnicodeDecodeError) as error:
-            raise ValueError(f"the key file of PRIVATE_KEY_PATH cannot be read: {error}") from error
+    def _find_secret_files(cls, data: Any) -> Any:
+        """Look whether the files can be read, and read none: what is in them is the broker's alone."""
+        for name in ("private_key", "token") if isinstance(data, dict) else ():
+            path = data.get(f"{name}_path")
+            if not path:
+                continue
+            if data.get(name):
+                raise ValueError(f"set {name.upper()} or {name.upper()}_PATH, not both")
+            try:
+                with Path(path).open("rb"):
+                    pass
+            except OSError as error:
+                raise ValueError(f"the file of {name.upper()}_PATH cannot be read: {error}") from error
+        return data
 
     @model_validator(mode="after")
     def _one_identity(self) -> Self:
         problems = []
-        if self.app_id and self.token:
+        if self.app_id and (self.token or self.token_path):
             problems.append("set APP_ID (an App) or TOKEN (token mode), not both")
-        if self.app_id and self.private_key is None:
+        keyed = self.private_key is not None or self.private_key_path is not None
+        if self.app_id and not keyed:
             problems.append("an App needs PRIVATE_KEY or PRIVATE_KEY_PATH beside APP_ID")
         if self.app_id and not self.webhook_secret and not self.poll_deliveries:
             problems.append("an App needs WEBHOOK_SECRET beside APP_ID")
-        if self.private_key is not None and not self.app_id:
+        if keyed and not self.app_id:
             problems.append("PRIVATE_KEY is set without APP_ID")
-        if self.private_key is not None and "PRIVATE KEY-----" not in (self.app_key or ""):
+        if self.private_key is not None and "PRIVATE KEY-----" not in self.private_key.get_secret_value():
             problems.append("PRIVATE_KEY is no PEM private key (-----BEGIN ... PRIVATE KEY-----)")
         if problems:
             raise ValueError("; ".join(problems))
@@ -250,20 +305,22 @@ class _Stored(PydanticBaseSettingsSource):
 
     def __call__(self) -> dict[str, Any]:
         given = self.current_state
-        if given.get("app_id") or given.get("token"):
+        if given.get("app_id") or given.get("token") or given.get("token_path"):
             return {}
         folder = Path(given.get("data_dir") or Settings.model_fields["data_dir"].default)
         stored = credentials.load(folder)
         if stored is None:
             return {}
-        found = stored.settings()
+        found = stored.settings(folder)
         address = str(given.get("github_api_url") or stored.github_api_url).rstrip("/")
         if address != stored.github_api_url:  # else the forge there would be handed what opens this one
             raise UserError(
                 f"{PREFIX}GITHUB_API_URL is {address}, but the stored credentials `{folder / credentials.NAME}` are for "
                 f"{stored.github_api_url}. Take the setting away, or move the file away and set up anew."
             )
-        return {k: v for k, v in found.items() if k != "private_key" or not given.get("private_key_path")}
+        keys = {"private_key", "private_key_path"}
+        keyed = any(given.get(name) for name in keys)
+        return {name: value for name, value in found.items() if not (keyed and name in keys)}
 
 
 def load_settings(env_file: Path | None = Path(".env"), **overrides: Any) -> Settings:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from dataclasses import dataclass
 
+from bot.core.messages_sessions import SessionSeen
 from bot.core.track import OPEN_PULL, Track
 from bot.engine.store import Store, TrackEvent
 from bot.handler import Reads, Unfinished
@@ -29,7 +30,7 @@ class StoredReads:
         self, repository: Reads, store: Store, row: TrackEvent, marks: dict[str, Mark], patience: float
     ) -> None:
         self._store, self._row, self._marks, self.patience = store, row, marks, patience
-        self.forge, self.config = repository.forge, repository.config
+        self.forge, self.config, self.unboxed = repository.forge, repository.config, repository.unboxed
         self.file, self.backlog, self.paths = repository.file, repository.backlog, repository.paths
 
     async def look(self, track: Track) -> Look:
@@ -56,4 +57,15 @@ class StoredReads:
                 session=row.action.get("task") in sessions,
             )
             for row in await self._store.open_actions(track)
+        )
+
+    async def sessions(self, track: str) -> tuple[SessionSeen, ...]:
+        return tuple(
+            SessionSeen(
+                kind=each.kind,
+                task=each.task,
+                deleted_at=each.deleted_at,
+                **{name: tuple(map(str, found)) for name, found in (each.proof or {}).items()},
+            )
+            for each in await self._store.sessions(track)
         )

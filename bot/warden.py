@@ -19,7 +19,7 @@ from pathlib import Path
 from bot import living
 
 QUIET_SECONDS = 1.0  # a child that lets go of the lifeline may need a moment more to bear its mark
-_LIMIT_SECONDS = 60.0  # what cannot be killed within that time is left
+LIMIT_SECONDS = 60.0  # what cannot be killed within that time is left
 _LOOK_SECONDS = 0.05
 _DISMISS_SECONDS = 5.0
 _BYE = b"."
@@ -86,13 +86,22 @@ def sweep(run: str, quiet: float) -> None:
     """Kill all children of a run until none was seen for `quiet` seconds."""
     known: set[tuple[int, int]] = set()
     started = empty_since = time.monotonic()
-    while time.monotonic() - started < _LIMIT_SECONDS:
-        if found := living.of_run(run, known):
-            living.kill(found)
+    while time.monotonic() - started < LIMIT_SECONDS:
+        if _killed(run, known):
             empty_since = time.monotonic()
         elif time.monotonic() - empty_since >= quiet:
             return
         time.sleep(_LOOK_SECONDS)
+
+
+def _killed(run: str, known: set[tuple[int, int]]) -> bool:
+    """Kill whoever is found; False where it is sure that there was nobody."""
+    try:
+        found = living.of_run(run, known)
+    except living.UnseenError:
+        return True
+    living.kill(found)
+    return bool(found)
 
 
 def main(run: str) -> None:

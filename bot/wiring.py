@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from bot import files
+from bot import brokered, files
 from bot import sandbox as sandboxes
 from bot.agents.script import Script, load_script
 from bot.agents.sessions import Sessions
+from bot.broker.client import Broker
 from bot.core.actions import Action
 from bot.core.config import RepoConfig
 from bot.core.events import ForgeEvent, InstallationChanged, Pushed, RepositoriesAdded
@@ -22,18 +24,19 @@ from bot.engine.ledger import Ledger
 from bot.engine.lock import FileLock
 from bot.engine.runner import Runner
 from bot.engine.store import Delivery, Store
-from bot.errors import BotError
 from bot.forges import FORGES
 from bot.forges.github.inbound import parse
 from bot.git.worktrees import WorktreeManager
 from bot.jobs.housekeeping import Housekeeper
+from bot.jobs.layers import Layers
 from bot.jobs.queues import SERIAL, queue_of, queues, stuck_after
 from bot.jobs.reconcile import Reconciler
 from bot.jobs.repository import Repositories
 from bot.jobs.restore import Recall
-from bot.jobs.table import Parts, repo_table, table
+from bot.jobs.table import Parts, repo_table, table, tool_path
 from bot.perform import Job, Performer
 from bot.ports import Clock, Forge, JsonDict, Sandbox
+from bot.readiness import Readiness
 from bot.settings import Settings
 from handlers import HANDLERS, REPO_HANDLERS, AnyHandler
 from handlers.boxes import offered
@@ -68,7 +71,9 @@ class Bot:
     reconciler: Reconciler
     housekeeper: Housekeeper
     handlers: list[AnyHandler]
+    readiness: Readiness
     _lock: FileLock
+    closing: asyncio.Event = field(default_factory=asyncio.Event)  # tells agents that this process ends
     _sweeping: tuple[asyncio.Task[None], ...] = ()
     patience: float = GRACE + 3.0  # seconds for jobs and sweeps to end before tokens are revoked in any case
 
@@ -100,6 +105,7 @@ class Bot:
 
         No step is left out because an earlier one failed; of several failures each names the one before it.
         """
+        self.closing.set()
         halting = asyncio.create_task(self._halt(), name="halt")
         try:
             await asyncio.wait({halting}, timeout=self.patience)
@@ -123,21 +129,6 @@ class Bot:
         await asyncio.gather(*self._sweeping, return_exceptions=True)
         await self.runner.stop(GRACE)
 
-    async def ready(self) -> dict[str, str]:
-        """Ask the database and the forge."""
-        found = {"database": "ok", "forge": "ok"}
-        try:
-            async with asyncio.timeout(5):
-                await self.store.counts()
-        except (BotError, OSError, TimeoutError) as error:
-            found["database"] = str(error) or "no answer"
-        try:
-            async with asyncio.timeout(5):
-                await self.forge.identity()
-        except (BotError, OSError, TimeoutError) as error:
-            found["forge"] = str(error) or "no answer"
-        return found
-
 
 @dataclass(frozen=True, slots=True)
 class Local:
@@ -151,15 +142,27 @@ class Local:
     log: str = "the log"
 
 
-async def build(settings: Settings, clock: Clock | None = None, local: Local | None = None) -> Bot:
-    """Build the bot from its settings; nothing runs before `start`."""
+async def build(
+    settings: Settings,
+    clock: Clock | None = None,
+    local: Local | None = None,
+    broker: Broker | None = None,
+) -> Bot:
+    """Build the bot from its settings; nothing runs before `start`.
+
+    `broker` is closed with the bot; without one the forge is asked by one in this process.
+    """
     clock = clock or SystemClock()
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     script = load_script(settings.script) if settings.script else None
-    box = await sandboxes.choose(settings.sandbox)
+    containers = sandboxes.Containers.of(
+        settings.container, settings.container_image, settings.container_runtime
+    )
+    path = tool_path(settings, os.environ.get("PATH", os.defpath))
+    box = await sandboxes.choose(settings.sandbox, containers, hidden=settings.hidden, path=path)
     store = await Store.open(settings.database, clock)
     try:
-        return _assembled(settings, clock, local, script, box, store)
+        return _assembled(settings, clock, local, script, box, store, broker)
     except BaseException:
         await store.close()
         raise
@@ -170,17 +173,42 @@ def folder_lock(settings: Settings) -> FileLock:
     return FileLock(settings.data_dir / "bot.lock")
 
 
-def _assembled(
-    settings: Settings, clock: Clock, local: Local | None, script: Script | None, box: Sandbox, store: Store
-) -> Bot:
+def _parts(
+    settings: Settings,
+    clock: Clock,
+    local: Local | None,
+    script: Script | None,
+    box: Sandbox,
+    store: Store,
+    broker: Broker | None,
+) -> Parts:
+    """Make what jobs are made of."""
     worktrees = WorktreeManager(settings.data_dir, box)
-    forge = local.forge(worktrees) if local else _github(settings, clock)
+    forge = local.forge(worktrees) if local else _github(settings, clock, broker)
     sessions = Sessions(
         settings.data_dir / "sessions", store, hand_over=lambda home: files.give(home, worktrees.owner)
     )
     adjust = local.adjust if local else lambda config: config
-    repositories = Repositories(forge, worktrees, lambda config: adjust(overridden(config, settings)))
-    parts = Parts(settings, script, clock, store, forge, repositories, worktrees, sessions, box)
+    # Whoever sits at the machine may do on it what they like.
+    unboxed = settings.unboxed and local is None
+    repositories = Repositories(
+        forge, worktrees, lambda config: adjust(overridden(config, settings)), unboxed
+    )
+    layers = Layers(settings.data_dir.resolve() / "layers", int(settings.layers_gib * (1 << 30)))
+    return Parts(settings, script, clock, store, forge, repositories, worktrees, sessions, box, layers)
+
+
+def _assembled(
+    settings: Settings,
+    clock: Clock,
+    local: Local | None,
+    script: Script | None,
+    box: Sandbox,
+    store: Store,
+    broker: Broker | None,
+) -> Bot:
+    parts = _parts(settings, clock, local, script, box, store, broker)
+    forge, repositories, worktrees = parts.forge, parts.repositories, parts.worktrees
     jobs = table(parts, lambda: bot.runner.engine)
     repo_jobs = repo_table(parts, {command.name: command.least for command in COMMANDS})
     log = local.log if local else "the log"
@@ -195,7 +223,7 @@ def _assembled(
     handlers = list(HANDLERS)
     runner = _runner(settings, clock, store, repositories, perform, recall, handlers)
     reconciler = Reconciler(store, forge, clock, recall.sweep)
-    housekeeper = Housekeeper(store, worktrees, clock, timedelta(days=settings.keep_days))
+    housekeeper = Housekeeper(store, worktrees, clock, timedelta(days=settings.keep_days), parts.layers)
     bot = Bot(
         settings,
         clock,
@@ -203,14 +231,16 @@ def _assembled(
         forge,
         runner,
         worktrees,
-        sessions,
+        parts.sessions,
         box,
         jobs,
         performer,
         reconciler,
         housekeeper,
         handlers,
+        Readiness(store, forge, broker),
         folder_lock(settings),
+        parts.closing,
     )
     return bot
 
@@ -220,13 +250,11 @@ def _edit_gap(settings: Settings) -> float:
     return 10 * settings.write_gap if settings.edit_gap is None else settings.edit_gap
 
 
-def _github(settings: Settings, clock: Clock) -> Forge:
+def _github(settings: Settings, clock: Clock, broker: Broker | None) -> Forge:
     return FORGES["github"](
         settings.github_api_url,
         git_url=settings.github_git_url,
-        app_id=settings.app_id,
-        private_key=settings.app_key,
-        token=settings.token.get_secret_value() if settings.token else None,
+        broker=broker or brokered.inside(settings, clock),
         api_version=settings.github_api_version,
         write_gap=settings.write_gap,
         api_limit=settings.api_calls,

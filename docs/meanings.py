@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bot.core.config_words import CONFIG, INERT
+from bot.core.config_words import CONFIG
 
-__all__ = ["BACKLOG", "CONFIG", "CONFIGURATION_SAID", "DESIGNED", "INERT", "REASONS", "WORDS"]
+__all__ = ["BACKLOG", "CONFIG", "CONFIGURATION_SAID", "DESIGNED", "REASONS", "WORDS"]
 
 
 # What the App's permissions are for; a test compares the names with the handlers and app.yml.
@@ -45,6 +45,29 @@ BACKLOG = {
 
 # What the page of the repository's settings says beside its table: mistakes, and the offer to a new repository.
 CONFIGURATION_SAID = (
+    """## Dependencies
+
+`setup` installs what tests need. It runs on a clean checkout of the default branch, before an agent sees anything, in a sandbox that may read from
+package registries (GET and HEAD) and reaches nothing else; hosts that it was refused are named with the plan and in pull requests. What it wrote into its home and as new
+files into the checkout is kept, and copied into the worktree and home of every agent and every test run, which have no network. Files of
+the repository that it changed are put back, and named.
+
+- **When it runs again.** It is kept by the command, by all manifests and lock files of the commit (`requirements*.txt`, `pyproject.toml`, `package.json`, lock
+  files and the like, at any depth), by files that the command names, and by the tools of the machine. That holds for commands that are known to read nothing else:
+  `pip install` (with `-e`, `-r`, or names), `uv sync`, `poetry install`, `npm ci`, `yarn install`, `pnpm install`, `cargo fetch`, `go mod download`,
+  `bundle install` and such. Any other command (`make deps`, `pip install .`, `npm ci && npm run build`, or npm where `package.json` has a `prepare` or `install` script) may read
+  any file: it runs again for each commit. Whatever is built from the source belongs into `test`, where it is built of what is tested.
+- **Where Python goes.** Where the command names pip, uv, poetry, pdm or pipenv, there is a virtual environment at `/home/agent/venv`, outside of the
+  checkout, first on the `PATH`. It holds what you install and nothing else, so install the test runner too: `pip install -e . pytest`.
+  `.venv/bin`, `node_modules/.bin` and `vendor/bin` of the checkout and `~/.local/bin` are on the `PATH` as well.
+- **Without `setup`** nothing is installed while the tests can run. Where they show that packages are missing (`No module named`, `Cannot find module` and such), what
+  the files at the root ask for is installed, lock files first, and they run once more: `uv.lock`, `poetry.lock`, `requirements.txt` with its
+  `dev` and `test` companions, `pyproject.toml` or `setup.py` with their `test` and `dev` extras and groups, and pytest; `npm ci`, yarn or pnpm by lock file; `cargo fetch`, `go mod download`, bundler,
+  composer, Maven, mix. Where that fails, the tests' own result stands. `setup: none` switches it off.
+- **Where an agent changed manifests**, its commit is set up by itself, for its own tests alone, and the pull request says so.
+- **New files that the set-up makes** (`node_modules`, build output) are no part of the work, whether `.gitignore` names them or not: nothing at those places is taken from an
+  agent, unless the repository has a file there.
+- Where the operator allows work without a sandbox, it runs in each worktree anew, since paths differ.""",
     """## Mistakes
 
 A mistake is told with its line, and with what was probably meant, wherever somebody can mend it:

@@ -71,14 +71,16 @@ async def run_command(command: str, source: Path, timeout: float = TIMEOUT) -> C
         exit_code: int | None = None
         try:
             with contextlib.suppress(TimeoutError):
-                exit_code = await asyncio.wait_for(process.wait(), timeout)
+                async with asyncio.timeout(timeout):
+                    exit_code = await process.wait()
         finally:
             # Also after a normal end: what the command left in the background goes with it.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(reading, _GRACE)
+                async with asyncio.timeout(_GRACE):
+                    await reading
     return CommandResult(exit_code, tail.decode(errors="replace"), time.monotonic() - started)
 
 
@@ -118,7 +120,8 @@ async def _git(*command: str, cwd: Path, env: dict[str, str]) -> None:
         *command, cwd=cwd, env=env, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
     )
     try:
-        _, complaint = await asyncio.wait_for(process.communicate(), TIMEOUT)
+        async with asyncio.timeout(TIMEOUT):
+            _, complaint = await process.communicate()
     except BaseException:
         with contextlib.suppress(ProcessLookupError):
             process.kill()

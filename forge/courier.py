@@ -75,6 +75,11 @@ class Courier:
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._woken.set)
 
+    def hurry(self) -> None:
+        """Post at once, from any thread, what a fault holds back."""
+        self._db.run("UPDATE webhook_deliveries SET not_before = 0, held = 0 WHERE state = 'pending'")
+        self.wake()
+
     def idle(self) -> bool:
         """Whether nothing waits to be delivered."""
         return self._db.one("SELECT 1 FROM webhook_deliveries WHERE state = 'pending' LIMIT 1") is None
@@ -95,7 +100,8 @@ class Courier:
                     soonest = min(soonest or row["due"], row["due"])
             wait = None if soonest is None else max(0.0, soonest - time.time())
             try:
-                await asyncio.wait_for(self._woken.wait(), wait)
+                async with asyncio.timeout(wait):
+                    await self._woken.wait()
             except TimeoutError:
                 continue
 

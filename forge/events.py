@@ -61,6 +61,10 @@ class Events:
         """Stop to deliver; what is pending stays so."""
         await self._courier.stop()
 
+    def hurry(self) -> None:
+        """Deliver at once, from any thread, what a fault holds back."""
+        self._courier.hurry()
+
     def idle(self) -> bool:
         """Whether nothing waits to be delivered."""
         return self._courier.idle()

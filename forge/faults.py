@@ -30,6 +30,7 @@ CallFault = Literal[
     "lag",
 ]
 DeliveryFault = Literal["duplicate", "delay", "reorder", "lost"]
+_GLANCE = 0.02  # seconds between two looks whether a call is still held back
 CALL_FAULTS: tuple[str, ...] = get_args(CallFault)
 DELIVERY_FAULTS: tuple[str, ...] = get_args(DeliveryFault)
 
@@ -76,6 +77,13 @@ class Faults:
     def clear(self) -> None:
         """Switch everything off."""
         self._on.clear()
+
+    async def hold(self, fault: Fault) -> None:
+        """Wait as long as `fault` says, or until the switches are cleared, which another thread may do."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + fault.seconds
+        while (left := end - loop.time()) > 0 and any(each is fault for each in self._on):  # noqa: ASYNC110 - an event is for one thread
+            await asyncio.sleep(min(left, _GLANCE))
 
     def list(self) -> "list[Fault]":
         """Return every switch that was set since the last clear, used up or not."""
@@ -137,7 +145,7 @@ class FaultMiddleware:
         elif fault is None:
             await self._app(scope, receive, send)
         elif fault.kind == "slow":
-            await asyncio.sleep(fault.seconds)
+            await self._faults.hold(fault)
             await self._app(scope, receive, send)
         elif fault.kind == "cut":
             await _served(self._app, scope, receive)

@@ -124,7 +124,8 @@ async def _push(forge: "Forge", repo: Row, actor: Actor, env: dict[str, str], bo
             start_new_session=True,
         )
         try:
-            out, _ = await asyncio.wait_for(process.communicate(), LONGEST)
+            async with asyncio.timeout(LONGEST):
+                out, _ = await process.communicate()
         except TimeoutError:
             _kill(process)
             await process.wait()

@@ -8,12 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from bot.core import life, messages
+from bot.core import life, messages, unboxed
 from bot.core.actions import Decision
 from bot.core.backlog import Loaded
 from bot.core.commands import Invocation
 from bot.core.config import RepoConfig
 from bot.core.ids import track_id
+from bot.core.messages_sessions import SessionSeen
 from bot.core.roles import allows
 from bot.core.track import Frozen, Track
 from bot.core.values import Role
@@ -34,6 +35,8 @@ class Given:
     frozen: Frozen | None = None
     backlog: Loaded | None = None
     unfinished: tuple[Unfinished, ...] = ()
+    sessions: tuple[SessionSeen, ...] = ()
+    unboxed: bool = False  # agents and tests run without a sandbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,9 @@ async def read_call(
     unfinished: tuple[Unfinished, ...] = ()
     if command.reads_unfinished and track is not None:
         unfinished = await reads.unfinished(track.key)
+    sessions: tuple[SessionSeen, ...] = ()
+    if command.reads_sessions and track is not None:
+        sessions = await reads.sessions(track.key)
     return Given(
         role=role,
         config=config,
@@ -85,6 +91,8 @@ async def read_call(
         frozen=frozen,
         backlog=backlog,
         unfinished=unfinished,
+        sessions=sessions,
+        unboxed=reads.unboxed,
     )
 
 
@@ -102,6 +110,8 @@ def called(track: Track | None, asked: Asked, invocation: Invocation, given: Giv
         return Called(refused(track, asked, f"/agent {command.name}", needed, given.role), False)
     if not command.valid(track):
         return Called(answered(track, asked, _not_now(command, track)), False)
+    if given.unboxed and command.starts and (why := unboxed.refusal(asked.repo, given.role)):
+        return Called(answered(track, asked, why), False)
     call = CommandCall(
         invocation=invocation,
         asked=asked,
@@ -112,6 +122,7 @@ def called(track: Track | None, asked: Asked, invocation: Invocation, given: Giv
         now=now,
         backlog=given.backlog,
         unfinished=given.unfinished,
+        sessions=given.sessions,
         frozen=given.frozen,
         config=given.config,
         config_problems=given.config_problems,

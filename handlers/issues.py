@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from bot.core import life, life_issue, life_planning
+from bot.core import life, life_issue, life_planning, unboxed
 from bot.core.actions import Decision
 from bot.core.config import RepoConfig
 from bot.core.events import IssueLabeled
@@ -26,6 +26,7 @@ class Facts:
     role: Role
     frozen: Frozen | None
     needed: Role = "write"
+    unboxed: str = ""  # why nothing is started for this person, where there is no sandbox
     heard: bool = True  # False for a bot that the settings do not name
 
 
@@ -41,6 +42,8 @@ async def gather(track: Track | None, event: IssueLabeled, reads: Reads) -> Fact
     role = await reads.forge.permission(event.repo, event.actor.login)
     if not allows(role, needed):
         return Facts(config, problems, role, None, needed)
+    if reads.unboxed and (why := unboxed.refusal(event.repo, role)):
+        return Facts(config, problems, role, None, needed, why)
     frozen = await read_frozen(event.repo, event.issue, event.actor, reads, event.text)
     return Facts(config, problems, role, frozen, needed)
 
@@ -56,6 +59,10 @@ def decide(track: Track | None, event: IssueLabeled, facts: Facts, now: datetime
         text = f"{code(event.actor.login)} may not start work here: {_refusal(event, facts)}"
         return life.answer(
             track, event.repo, event.issue, id_, f"label-{event.actor.id}-{life.moment(now)}", text
+        )
+    if facts.unboxed:
+        return life.answer(
+            track, event.repo, event.issue, id_, f"unboxed-{event.actor.id}-{life.moment(now)}", facts.unboxed
         )
     if facts.frozen is None:
         return life.nothing(track)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
 
-from bot.core import life, life_issue
+from bot.core import life, life_issue, unboxed
 from bot.core.actions import Decision
 from bot.core.events import (
     IssueClosed,
@@ -43,23 +43,31 @@ def decide_edited(track: Track | None, event: IssueEdited, stale: bool | None, n
     return life_issue.issue_edited(track, event, now, stale=stale)
 
 
-async def gather_reopened(track: Track | None, event: IssueReopened, reads: Reads) -> bool:
+@dataclass(frozen=True, slots=True)
+class Reopened:
+    may: bool = False  # have work done
+    unboxed: str = ""  # why not, where there is no sandbox
+
+
+async def gather_reopened(track: Track | None, event: IssueReopened, reads: Reads) -> Reopened:
     """Ask whether whoever reopened the issue may have work done; an account that is gone or not known may not."""
     if track is None or track.state != "paused":
-        return True
+        return Reopened(may=True)
     if event.actor.id == 0:
-        return False
+        return Reopened()
     config, _ = await reads.config(event.repo)
     asked = Asked(repo=event.repo, number=event.issue, is_pull=False, actor=event.actor, key="reopened")
     if not await hears(asked, config, reads):
-        return False
-    return allows(await reads.forge.permission(event.repo, event.actor.login), "write")
+        return Reopened()
+    role = await reads.forge.permission(event.repo, event.actor.login)
+    why = unboxed.refusal(event.repo, role) if reads.unboxed else ""
+    return Reopened(may=allows(role, "write") and not why, unboxed=why)
 
 
-def decide_reopened(track: Track | None, event: IssueReopened, may: bool, now: datetime) -> Decision:
+def decide_reopened(track: Track | None, event: IssueReopened, facts: Reopened, now: datetime) -> Decision:
     if track is None or track.ended:
         return life.nothing(track)
-    return life_issue.issue_reopened(track, event, now, may=may)
+    return life_issue.issue_reopened(track, event, now, may=facts.may, why=facts.unboxed)
 
 
 def _handler(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bot.core import life, life_backlog, life_hold, life_pulls
+from bot.core import life, life_backlog, life_hold, life_pulls, unboxed
 from bot.core.actions import Decision
 from bot.core.backlog import Loaded
 from bot.core.events import PullClosed
@@ -17,6 +17,7 @@ from bot.handler import Handler, TrackReads
 class Facts:
     closed: PullClosed | None = None  # as the forge says it now: a webhook is a hint
     loaded: Loaded | None = None
+    unboxed: str = ""  # why nothing is started for who merged, where there is no sandbox
 
 
 async def gather(track: Track | None, event: PullClosed, reads: TrackReads) -> Facts:
@@ -37,7 +38,10 @@ async def gather(track: Track | None, event: PullClosed, reads: TrackReads) -> F
     )
     if not _is_backlog(track, now) or not pull.merged or pull.merge_sha is None:
         return Facts(now)
-    return Facts(now, await reads.backlog(event.repo, pull.merge_sha, f"{track.folder}/BACKLOG.yaml"))
+    why = ""
+    if reads.unboxed:
+        why = unboxed.refusal(event.repo, await reads.forge.permission(event.repo, event.actor.login))
+    return Facts(now, await reads.backlog(event.repo, pull.merge_sha, f"{track.folder}/BACKLOG.yaml"), why)
 
 
 def decide(track: Track | None, _event: PullClosed, facts: Facts, now: datetime) -> Decision:
@@ -46,11 +50,24 @@ def decide(track: Track | None, _event: PullClosed, facts: Facts, now: datetime)
         return life.nothing(track)
     if track.state == "stopped" and not facts.closed.merged:
         return life.nothing(track)  # the stop itself closed it
+    if facts.unboxed and track.state not in HELD:
+        return _waiting(track, facts, now)
     return (
         life_hold.held(track, lambda t: _closed(t, facts, now))
         if track.state in HELD
         else _closed(track, facts, now)
     )
+
+
+def _waiting(track: Track, facts: Facts, now: datetime) -> Decision:
+    """Take the merge as it is, and start nothing until somebody who may start something resumes."""
+    paused = life_hold.pause(track, now, "who merged may start nothing without a sandbox").track
+    assert paused is not None
+    decision = life_hold.held(paused, lambda t: _closed(t, facts, now))
+    if decision.track is None or decision.track.ended:
+        return decision
+    told = life.say(decision.track, "unboxed", f"{facts.unboxed} They can comment `/agent resume`.", now)
+    return replace(decision, track=told.track, actions=(*decision.actions, *told.actions))
 
 
 def _closed(track: Track, facts: Facts, now: datetime) -> Decision:

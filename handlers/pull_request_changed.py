@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
 
-from bot.core import life, life_pulls
+from bot.core import life, life_pulls, unboxed
 from bot.core.actions import Decision
 from bot.core.events import PullEdited, PullPushed, PullReopened
 from bot.core.track import Track
@@ -21,6 +21,7 @@ E = TypeVar("E", PullReopened, PullEdited, PullPushed)
 class Facts:
     pull: Pull  # as it is now: a webhook is a hint
     ours: bool  # the bot did it
+    unboxed: str = ""  # why nothing is started for who reopened it, where there is no sandbox
 
 
 async def gather(
@@ -30,7 +31,10 @@ async def gather(
     if track is None:
         return None
     ours = event.actor.id in await reads.forge.bot_ids(event.repo)
-    return Facts(await reads.forge.pull(event.repo, event.number), ours)
+    why = ""
+    if reads.unboxed and isinstance(event, PullReopened):
+        why = unboxed.refusal(event.repo, await reads.forge.permission(event.repo, event.actor.login))
+    return Facts(await reads.forge.pull(event.repo, event.number), ours, why)
 
 
 def reopened(track: Track, event: PullReopened, facts: Facts, now: datetime) -> Decision:
@@ -43,6 +47,9 @@ def reopened(track: Track, event: PullReopened, facts: Facts, now: datetime) -> 
         return life.nothing(track)
     if task.pull != event.number:
         return life_pulls.replaced_reopened(track, task, event.number, now)
+    if facts.unboxed and task.state == "held":
+        key = f"reopened-{event.number}-{life.moment(now)}"
+        return life.answer(track, event.repo, event.number, track.id, key, facts.unboxed)
     return life_pulls.task_reopened(track, task, now, by)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bot.core import life, life_pulls
+from bot.core import life, life_pulls, unboxed
 from bot.core.actions import Decision
 from bot.core.commands import Invocation, NearMiss
 from bot.core.events import ReviewSubmitted
@@ -23,6 +23,7 @@ class Facts:
     role: Role = "none"
     said: str = ""  # the review's text, and its comments on lines, but for commands
     command: str = ""  # that the review's text is, which nobody follows
+    unboxed: str = ""  # why no agent gets it, where there is no sandbox
 
 
 async def gather(track: Track | None, event: ReviewSubmitted, reads: Reads) -> Facts:
@@ -41,6 +42,8 @@ async def gather(track: Track | None, event: ReviewSubmitted, reads: Reads) -> F
     role = await reads.forge.permission(event.repo, event.author.login)
     if not wanted or not allows(role, "write"):
         return Facts(role, command=command)
+    if reads.unboxed and (why := unboxed.refusal(event.repo, role)):
+        return Facts(role, command=command, unboxed=why)
     comments = await reads.forge.review_comments(event.repo, event.number, event.review)
     said = [c for c in comments if hearing.find(c.body) is None]  # a command on a line is heard by itself
     lines = [f"{c.path}:{c.line}: {c.body}" if c.line else f"{c.path}: {c.body}" for c in said]
@@ -67,6 +70,8 @@ def decide(track: Track | None, event: ReviewSubmitted, facts: Facts, now: datet
     """A stranger's review is for people to read."""
     if track is None or track.ended or not allows(facts.role, "write"):
         return life.nothing(track)
+    if facts.unboxed:
+        return life.answer(track, event.repo, event.number, track.id, f"review-{event.review}", facts.unboxed)
     task = _task(track, event)
     decision = life_pulls.reviewed(track, task, event, facts.said, now) if task else life.nothing(track)
     if not facts.command:

@@ -15,6 +15,7 @@ from inline_snapshot import snapshot
 from bot import credentials
 from bot.credentials import Credentials
 from bot.errors import UserError
+from bot.keys import key_problems
 from bot.settings import Settings, load_settings
 
 API = "https://api.github.com"
@@ -51,18 +52,23 @@ def test_they_are_written_for_this_user_alone_whatever_the_mask(tmp_path: Path) 
     finally:
         os.umask(before)
     assert path.stat().st_mode & 0o777 == 0o600
-    assert list(tmp_path.iterdir()) == [path]
-    assert credentials.load(tmp_path) == app()
-    assert not credentials.exposed(tmp_path)
-    path.chmod(0o640)
-    assert credentials.exposed(tmp_path)
+    key = tmp_path / "app.private-key.pem"
+    assert sorted(tmp_path.iterdir()) == [key, path]
+    assert key.stat().st_mode & 0o777 == 0o600
+    assert KEY[40:80] not in path.read_text(), "so that the rest can be read without it"
+    assert credentials.opened(tmp_path) == app()
+    for each in (path, key):
+        assert not credentials.exposed(tmp_path)
+        each.chmod(0o640)
+        assert credentials.exposed(tmp_path)
+        each.chmod(0o600)
 
 
 def test_those_that_are_there_are_never_overwritten(tmp_path: Path) -> None:
     credentials.store(tmp_path, app())
     with pytest.raises(UserError, match="holds credentials already"):
         credentials.store(tmp_path, app(app_id="8"))
-    assert credentials.load(tmp_path) == app()
+    assert credentials.opened(tmp_path) == app()
 
 
 def test_a_folder_that_cannot_be_written_is_named_and_nothing_is_left(tmp_path: Path) -> None:
@@ -75,9 +81,16 @@ def test_settings_read_them_with_the_lowest_priority(tmp_path: Path, monkeypatch
     assert read(tmp_path).mode == "setup"
     credentials.store(tmp_path, app(poll_deliveries=True))
     stored = read(tmp_path)
-    assert (stored.mode, stored.app_id, stored.app_key) == ("app", "7", KEY)
+    key = tmp_path / "app.private-key.pem"
+    assert (stored.mode, stored.app_id, stored.private_key_path, stored.private_key) == (
+        "app",
+        "7",
+        key,
+        None,
+    )
+    assert key.read_text() == KEY
     assert [each.get_secret_value() for each in stored.webhook_secret] == ["a,b"]
-    assert set(stored.secrets()) == {"a,b", KEY}
+    assert set(stored.secrets()) == {"a,b"}
 
     monkeypatch.setenv("GITWRIGHT_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("GITWRIGHT_WEBHOOK_SECRET", "new,old")
@@ -88,7 +101,7 @@ def test_settings_read_them_with_the_lowest_priority(tmp_path: Path, monkeypatch
     other = tmp_path / "other.pem"
     other.write_text(pem(rsa.generate_private_key(public_exponent=65537, key_size=2048)), encoding="ascii")
     monkeypatch.setenv("GITWRIGHT_PRIVATE_KEY_PATH", str(other))
-    assert load_settings(None).app_key == other.read_text()
+    assert load_settings(None).private_key_path == other
     monkeypatch.delenv("GITWRIGHT_PRIVATE_KEY_PATH")
 
     dotenv = tmp_path / ".env"
@@ -154,7 +167,7 @@ def test_a_file_that_is_not_ours_to_read_is_named(tmp_path: Path) -> None:
 
 
 def test_keys_that_no_app_has_are_told_apart() -> None:
-    assert credentials.key_problems(KEY) == []
-    assert credentials.key_problems(pem(ec.generate_private_key(ec.SECP256R1()))) == [
+    assert key_problems(KEY) == []
+    assert key_problems(pem(ec.generate_private_key(ec.SECP256R1()))) == [
         "is not an RSA key, as those of GitHub Apps are"
     ]

@@ -22,7 +22,7 @@ from bot.errors import BotError, RetryableError, UserError
 from bot.handler import Handler, Reads
 from tests.core.builders import DANA, NOW, REPO, a_task, a_track
 
-UNREAD = SimpleNamespace(forge=None, config=None, file=None, backlog=None, paths=None)
+UNREAD = SimpleNamespace(forge=None, config=None, file=None, backlog=None, paths=None, unboxed=False)
 LABELED = IssueLabeled(repo=REPO, issue=12, label="agent:plan", actor=DANA)
 PUSHED = Pushed(repo=REPO, branch="main", before=None, after="b" * 40, actor=DANA)
 

@@ -74,7 +74,6 @@ def test_a_stale_page_is_named(
 
 def test_every_key_of_the_settings_file_is_explained(meanings: ModuleType) -> None:
     assert list(meanings.CONFIG) == list(keys(RepoConfig))
-    assert set(meanings.CONFIG) >= meanings.INERT
 
 
 def test_every_key_of_a_backlog_is_explained(meanings: ModuleType) -> None:
@@ -101,7 +100,7 @@ READ_OTHERWISE = {
 }
 
 
-def test_keys_without_an_effect_are_said_to_be_so_and_all_others_have_one(meanings: ModuleType) -> None:
+def test_every_key_of_the_settings_has_an_effect(meanings: ModuleType) -> None:
     code = "\n".join(
         path.read_text(encoding="utf-8")
         for folder in ("bot", "handlers")
@@ -110,9 +109,7 @@ def test_keys_without_an_effect_are_said_to_be_so_and_all_others_have_one(meanin
     )
     for key in meanings.CONFIG:
         place = key if "." in key else f"config.{key}"
-        read = key in READ_OTHERWISE or re.search(rf"\b{re.escape(place)}\b", code) is not None
-
-        assert read != (key in meanings.INERT), f"`{key}`: bring INERT in docs/meanings.py up to date"
+        assert key in READ_OTHERWISE or re.search(rf"\b{re.escape(place)}\b", code), f"nothing reads `{key}`"
 
 
 def test_every_permission_of_the_app_has_its_reason(meanings: ModuleType) -> None:
@@ -295,11 +292,11 @@ def test_the_addresses_that_are_served_are_all_explained() -> None:
     async def nothing() -> dict[str, str]:
         return {}
 
-    app = create_app(Webhook([], nothing, None), nothing)  # type: ignore[arg-type]  # never called
+    app = create_app(Webhook([], nothing, None), nothing, nothing)  # type: ignore[arg-type]  # never called
     served = {route.path for route in app.routes if isinstance(route, Route)}
     text = (ROOT / "docs/operating.md").read_text(encoding="utf-8")
 
-    assert set(re.findall(r"`(?:GET|POST) (/\w+)`", text)) == {
+    assert set(re.findall(r"`(?:GET|POST) (/\w*)`", text)) == {
         path for path in served if path != "/openapi.json"
     }
 
@@ -355,7 +352,7 @@ class Copy:
             env={**os.environ, "PYTHONPATH": str(self.folder)},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=110,  # nothing of the copy is compiled yet
             check=False,
         )
 

@@ -10,6 +10,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.live_secrets import LIVE, LiveSecrets
 from bot.log import HIDDEN, Redactor, bound, set_up
 
 
@@ -19,6 +20,7 @@ def stream() -> Iterator[io.StringIO]:
     out = io.StringIO()
     set_up(secrets=("hook-secret",), stream=out)
     yield out
+    LIVE.discard(["hook-secret"])
     logging.root.handlers, logging.root.level = handlers, level
     structlog.configure(**ours)
 
@@ -53,14 +55,30 @@ def test_secrets_are_hidden_wherever_they_stand(stream: io.StringIO) -> None:
 
 @given(st.lists(st.text(min_size=4, max_size=12), min_size=1, max_size=4), st.text(max_size=20))
 def test_no_known_secret_survives_in_a_text(secrets: list[str], around: str) -> None:
-    shown = Redactor(secrets).text(around + "|".join(secrets) + around)
+    shown = Redactor(LiveSecrets(secrets)).text(around + "|".join(secrets) + around)
     assert not [secret for secret in secrets if secret in shown.replace(HIDDEN, "\0")]
 
 
 def test_plain_values_are_left_as_they_are() -> None:
-    assert Redactor(["secret"]).value({"n": 1, "t": True, "x": None, "l": [1.5, "ok"]}) == {
+    assert Redactor(LiveSecrets(["secret"])).value({"n": 1, "t": True, "x": None, "l": [1.5, "ok"]}) == {
         "n": 1,
         "t": True,
         "x": None,
         "l": [1.5, "ok"],
     }
+
+
+def test_a_secret_that_comes_later_is_hidden_too_and_only_while_it_is_known(stream: io.StringIO) -> None:
+    log = structlog.get_logger()
+    with LIVE.lent("gateway-token"), LIVE.lent("gateway-token"):
+        log.info("one", text="gateway-token")
+        LIVE.discard(["gateway-token"])
+        log.info("two", text="gateway-token")
+        LIVE.add(["gateway-token"])
+    log.info("three", text="gateway-token")
+    assert [json.loads(line)["text"] for line in stream.getvalue().splitlines()] == [
+        HIDDEN,
+        HIDDEN,
+        "gateway-token",
+    ]
+    assert "hook" not in repr(LIVE)

@@ -26,8 +26,16 @@ from bot.core.track import TRACKS, Track
 from bot.core.values import Comment, Issue, Repo
 from bot.engine.firsts import note_look
 from bot.engine.store import Commit, NewAction, Store
-from bot.errors import BotError, NotFoundError, RetryableError, UserError
-from bot.perform import BACKOFF, TRIES, Job, Performer
+from bot.errors import (
+    BotError,
+    NoRoomError,
+    NotFoundError,
+    ParkedError,
+    RetryableError,
+    SandboxError,
+    UserError,
+)
+from bot.perform import BACKOFF, BOX_TRIES, TRIES, Job, Performer
 from bot.ports import Forge
 from tests.core.builders import DANA, NOW, REPO, a_task, a_track
 
@@ -49,6 +57,7 @@ class _Forge:
     writes: list[str] = field(default_factory=list)
     looks: int = 0
     at_once: bool = False  # whether a label and an edit are one call
+    unanswered: BotError | None = None  # what is made of the answer to a label that was set
 
     def _write(self, what: str) -> None:
         if self.failure is not None:
@@ -95,6 +104,8 @@ class _Forge:
         off = (self.labels & ours.keys() if before is None else {before} - {""}) - {wanted}
         self._write(" ".join([f"+{wanted}", *(f"-{name}" for name in sorted(off))]))
         self.labels = self.labels - off | ({wanted} if wanted else set())
+        if self.unanswered is not None:
+            raise self.unanswered
         if edit is None or not self.at_once:
             return False
         self.posted[edit[0]] = edit[1]
@@ -240,6 +251,59 @@ async def test_what_passes_is_tried_again_later_and_given_up_with_a_word(desk: D
     }
 
 
+async def test_a_box_that_fails_is_tried_again_a_few_times_only(desk: Desk) -> None:
+    runs = 0
+
+    async def close(_track: Track, _action: CloseTrack) -> Closed:
+        nonlocal runs
+        runs += 1
+        raise SandboxError("no box today")
+
+    desk.job = close
+    (id_,) = await desk.decide(a_track(), CloseTrack())
+    for tried in range(1, BOX_TRIES + 1):
+        assert await desk.result() is None
+        await desk.perform(id_)
+        row = await desk.store.action(id_)
+        assert row is not None
+        assert (row.state == "failed") == (tried == BOX_TRIES)
+    assert runs == BOX_TRIES == 3
+    told = await desk.result()
+    assert told is not None
+    assert told["error"] == "no box today (tried 3 times)"
+
+
+_PARKED = ParkedError("the provider has no more", 60.0)
+
+
+@pytest.mark.parametrize(
+    "met",
+    [
+        pytest.param([NoRoomError("room for 7 MiB")] * (BOX_TRIES + 2), id="a full disk"),
+        pytest.param([*[_PARKED] * 4, SandboxError("no box today")], id="waits before a box failed"),
+    ],
+)
+async def test_what_passes_counts_as_no_box_that_failed(desk: Desk, met: list[BotError]) -> None:
+    ends = [*met]
+
+    async def close(_track: Track, _action: CloseTrack) -> Closed:
+        if ends:
+            raise ends.pop(0)
+        return Closed()
+
+    desk.job = close
+    (id_,) = await desk.decide(a_track(), CloseTrack())
+    while ends:
+        await desk.perform(id_)
+        row = await desk.store.action(id_)
+        assert row is not None
+        assert row.state == "new", row.error
+    await desk.perform(id_)
+    row = await desk.store.action(id_)
+    assert row is not None
+    assert row.state == "done"
+
+
 async def test_the_forges_own_waiting_time_is_kept(desk: Desk) -> None:
     desk.forge.failure = RetryableError("slow down", 77.0)
     (id_,) = await desk.do(a_track(), a_text())
@@ -371,3 +435,14 @@ async def test_the_status_label_of_people_is_replaced_and_their_others_stay(desk
     desk.forge.labels = {"bug", "agent:done", "agent:plan"}
     await desk.do(a_track(), SyncStatus())
     assert desk.forge.labels == {"bug", "agent:plan", "agent:planning"}
+
+
+async def test_a_label_that_was_set_without_the_bots_knowing_is_replaced_by_the_next(desk: Desk) -> None:
+    """As where the bot is killed after the forge took the label, and the track has moved on until it is back."""
+    await desk.do(a_track(), SyncStatus())
+    desk.forge.unanswered = RetryableError("the answer is lost")
+    await desk.do(a_track(state="working"), SyncStatus())
+    assert desk.forge.labels == {"agent:working"}
+    desk.forge.unanswered = None
+    await desk.do(a_track(state="done"), SyncStatus())
+    assert desk.forge.labels == {"agent:done"}

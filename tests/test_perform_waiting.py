@@ -57,7 +57,7 @@ async def test_a_limit_is_waited_for_exactly_and_said(desk: Desk) -> None:
     row = await desk.store.action(id_)
     assert row is not None
     assert (row.state, row.try_, row.not_before) == ("new", 2, NOW + timedelta(minutes=30))
-    assert waiting.is_limit(row.error)
+    assert waiting.waits_for(row.error) == waiting.LIMIT
     result = await desk.result()
     assert isinstance(result, dict)
     assert result["kind"] == "step_waits"

@@ -33,7 +33,7 @@ def test_a_process_dies_where_it_is_told_to_and_nowhere_else(wanted: str, alive:
     environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
     environment |= {"PYTHONPATH": str(ROOT)} | ({VARIABLE: wanted} if wanted else {})
     done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60, check=False
     )
     assert done.stdout == alive
     assert done.returncode == (0 if alive == "aaa" else -signal.SIGKILL)

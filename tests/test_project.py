@@ -51,7 +51,7 @@ def test_every_local_link_of_the_documents_leads_somewhere() -> None:
 
 def test_make_lists_every_target_that_the_documents_name() -> None:
     listed = subprocess.run(
-        ["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=30
+        ["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
     ).stdout
     targets = set(re.findall(r"make ([a-z-]+)", listed))
     named = {
@@ -67,7 +67,7 @@ def test_scripts_are_executable_and_parse(script: str) -> None:
     path = ROOT / script
     assert path.stat().st_mode & 0o111
     shell = path.read_text().splitlines()[0].split()[-1].rpartition("/")[2]
-    subprocess.run([shell, "-n", str(path)], check=True, timeout=30)
+    subprocess.run([shell, "-n", str(path)], check=True, timeout=60)
 
 
 def test_set_up_refuses_an_old_git_in_words(tmp_path: Path) -> None:

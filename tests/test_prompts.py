@@ -13,7 +13,14 @@ from jinja2 import meta
 from bot import prompts
 from bot.core.config import PLANNERS
 from bot.errors import UserError
-from bot.prompts import BacklogPrompt, PlannerPrompt, RevisePrompt, WorkerPrompt
+from bot.prompts import (
+    BacklogPrompt,
+    BuiltinPrompt,
+    PlannerPrompt,
+    RestartPrompt,
+    RevisePrompt,
+    WorkerPrompt,
+)
 
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=80)
 
@@ -102,7 +109,17 @@ def test_a_fence_inside_a_fence_is_taken_out_until_none_is_left() -> None:
     assert "<<>>" not in prompts.as_data("<<<<>>>>", "<<>>").splitlines()[1]
 
 
-@pytest.mark.parametrize("kind", [PlannerPrompt, BacklogPrompt, WorkerPrompt])
+def test_the_built_in_agent_is_told_what_the_repository_says_as_data() -> None:
+    text = prompts.render(BuiltinPrompt("/workspace", "Use tabs.", "====="))
+    assert "`/workspace`" in text
+    assert "=====\nUse tabs.\n=====" in text
+    assert "`edit`" in text
+    without = prompts.render(BuiltinPrompt("/workspace", "", "=====", read_only=True))
+    assert "AGENTS.md" not in without
+    assert "change nothing" in without
+
+
+@pytest.mark.parametrize("kind", [PlannerPrompt, BacklogPrompt, WorkerPrompt, BuiltinPrompt])
 def test_a_template_uses_its_input_and_all_of_it(kind: type[prompts.Prompt]) -> None:
     source = files("prompts").joinpath(kind.template).read_text(encoding="utf-8")
     environment = jinja2.Environment()
@@ -113,5 +130,6 @@ def test_a_template_uses_its_input_and_all_of_it(kind: type[prompts.Prompt]) -> 
 def test_every_text_in_the_folder_is_used() -> None:
     top = {path.name for path in files("prompts").iterdir() if path.name.endswith(".md")}
     briefs = {path.name for path in files("prompts").joinpath("briefs").iterdir()}
-    assert top == {kind.template for kind in (PlannerPrompt, BacklogPrompt, RevisePrompt, WorkerPrompt)}
+    kinds = (PlannerPrompt, BacklogPrompt, RevisePrompt, WorkerPrompt, RestartPrompt, BuiltinPrompt)
+    assert top == {kind.template for kind in kinds}
     assert briefs == {f"{name}.md" for name in PLANNERS}

@@ -7,6 +7,7 @@ import os
 import pytest
 
 from bot.errors import UserError
+from bot.live_secrets import LiveSecrets
 from bot.log import Redactor
 from bot.proxies import hidden, proxy_for, secrets, shown
 from bot.settings import load_settings
@@ -69,7 +70,7 @@ def test_credentials_of_a_proxy_are_secrets(monkeypatch: pytest.MonkeyPatch) -> 
     assert set(secrets()) == {"p%40ss-word", "p@ss-word", "a-token"}
     assert set(secrets()) <= set(load_settings(None).secrets())
     text = "Invalid proxy URL 'http://hugo:p%40ss-word@p:1', http://a-token@q:2"
-    for safe in (hidden(text), Redactor(load_settings(None).secrets()).text(text)):
+    for safe in (hidden(text), Redactor(LiveSecrets(load_settings(None).secrets())).text(text)):
         assert "ss-word" not in safe
         assert "a-token" not in safe
     assert shown("http://hugo:p%40ss-word@p:1") == "http://p:1"

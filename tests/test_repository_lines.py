@@ -27,7 +27,7 @@ from bot.settings import load_settings
 from tests.core.builders import DANA, NOW, REPO, a_track
 
 LINE = repository_line(REPO.id)
-UNREAD = SimpleNamespace(forge=None, config=None, file=None, backlog=None, paths=None)
+UNREAD = SimpleNamespace(forge=None, config=None, file=None, backlog=None, paths=None, unboxed=False)
 ADDED = RepositoryAdded(repo=REPO)
 PUSHED = Pushed(repo=REPO, branch="main", before=None, after="b" * 40, actor=DANA, settings=True)
 

@@ -52,7 +52,7 @@ FULL_SETTINGS: dict[str, Any] = {
         "task_minutes": 60,
     },
     "budget": {"track_usd": 0, "day_usd": 12.5},
-    "egress": ["pypi.org", "localhost:8080"],
+    "egress": ["pypi.org", "api.example.org"],
     "rebase": "needed",
     "overlap": "wait",
     "outside_scope": "stop",

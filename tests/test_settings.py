@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from inline_snapshot import snapshot
 from pydantic import ValidationError
 
+from bot.core import config as config_file
 from bot.errors import UserError
 from bot.settings import Settings, load_settings
 
@@ -43,14 +44,24 @@ def test_without_settings_an_app_has_yet_to_be_made(monkeypatch: pytest.MonkeyPa
 def test_an_app_is_read_with_several_webhook_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load(monkeypatch, APP_ID="7", PRIVATE_KEY=KEY.replace("\n", "\\n"), WEBHOOK_SECRET="new, old,")
     assert settings.mode == "app"
-    assert settings.app_key == KEY
+    assert settings.private_key is not None
+    assert settings.private_key.get_secret_value() == KEY
     assert [secret.get_secret_value() for secret in settings.webhook_secret] == ["new", "old"]
 
 
 def test_the_key_may_lie_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     path = tmp_path / "app.pem"
     path.write_text(KEY, encoding="ascii")
-    assert load(monkeypatch, APP_ID="7", PRIVATE_KEY_PATH=str(path), WEBHOOK_SECRET="s").app_key == KEY
+    settings = load(monkeypatch, APP_ID="7", PRIVATE_KEY_PATH=str(path), WEBHOOK_SECRET="s")
+    assert (settings.mode, settings.private_key_path) == ("app", path)
+    assert KEY[40:80] not in repr(settings.model_dump()), "only the broker reads it"
+    token = tmp_path / "token"
+    token.write_text("ghp_hunter2")
+    path.rename(tmp_path / "away")
+    monkeypatch.delenv("GITWRIGHT_APP_ID")
+    monkeypatch.delenv("GITWRIGHT_PRIVATE_KEY_PATH")
+    person = load(monkeypatch, TOKEN_PATH=str(token))
+    assert (person.mode, person.token) == ("token", None)
 
 
 @pytest.mark.parametrize(
@@ -154,3 +165,27 @@ def test_half_an_identity_is_refused_without_showing_it(
         load(monkeypatch, **values)
     assert "hunter2" not in str(caught.value)
     assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("sandbox", "demo", "forge", "unboxed"),
+    [
+        ("medium", False, "https://api.github.com", False),
+        ("none", False, "https://api.github.com", True),
+        ("none", True, "https://api.github.com", True),
+        ("none", False, "http://127.0.0.1:9/api/v3", True),
+        ("none", True, "http://127.0.0.1:9/api/v3", False),
+        ("none", True, "http://127.0.0.1.evil.example/api/v3", True),
+    ],
+)
+def test_only_the_demo_on_its_own_forge_is_spared_the_rules_for_work_without_a_sandbox(
+    sandbox: str, demo: bool, forge: str, unboxed: bool
+) -> None:
+    assert load_settings(None, sandbox=sandbox, demo=demo, github_api_url=forge).unboxed is unboxed
+
+
+@pytest.mark.parametrize("name", ["sandbox", "demo", "container", "container_image", "unboxed"])
+def test_no_setting_of_a_repository_says_anything_about_sandboxes(name: str) -> None:
+    config, problems = config_file.parse(f"{name}: none\n")
+    assert config == config_file.RepoConfig()
+    assert [problem.code for problem in problems] == ["UNKNOWN_KEY"]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bot import living
-from bot.warden import QUIET_SECONDS, Warden
+from bot.warden import LIMIT_SECONDS, Warden
 
 
 @pytest.fixture
@@ -31,17 +31,14 @@ def test_a_warden_that_is_dismissed_ends_at_once_and_takes_the_children_along(wa
     assert pid is not None
     child, stranger = _child(warden), _child(warden, "other.x")
     try:
-        started = time.monotonic()
         warden.dismiss()
-        assert time.monotonic() - started < 5
-        assert child.wait(5) == -signal.SIGKILL
-        with pytest.raises(ProcessLookupError):
-            os.kill(pid, 0)
+        assert child.wait(60) == -signal.SIGKILL
+        _until_ended(pid)
         assert stranger.poll() is None
     finally:
         for process in (child, stranger):
             process.kill()
-            process.wait(5)
+            process.wait(60)
 
 
 def test_a_warden_that_died_is_replaced_with_the_next_child(warden: Warden) -> None:
@@ -49,13 +46,13 @@ def test_a_warden_that_died_is_replaced_with_the_next_child(warden: Warden) -> N
     first = warden.pid
     assert first is not None
     os.kill(first, signal.SIGKILL)
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while warden.pid == first:
         assert time.monotonic() < deadline
         warden.watch()
     child = _child(warden)
     warden.dismiss()
-    assert child.wait(5) == -signal.SIGKILL
+    assert child.wait(60) == -signal.SIGKILL
 
 
 def test_the_warden_of_a_killed_process_ends_soon() -> None:
@@ -65,10 +62,13 @@ def test_the_warden_of_a_killed_process_ends_soon() -> None:
     )
     repo = Path(__file__).parents[1]
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=repo, capture_output=True, text=True, timeout=20, check=False
+        [sys.executable, "-c", code], cwd=repo, capture_output=True, text=True, timeout=60, check=False
     )
-    pid = int(done.stdout)
-    deadline = time.monotonic() + QUIET_SECONDS + 10
+    _until_ended(int(done.stdout))
+
+
+def _until_ended(pid: int) -> None:
+    deadline = time.monotonic() + LIMIT_SECONDS / 2  # one that looks in vain would give up at the limit
     while _state(pid) != "Z":
         assert time.monotonic() < deadline
         time.sleep(0.05)

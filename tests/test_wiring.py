@@ -1,17 +1,20 @@
 """What is put together from the settings alone, without anything running."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
-from bot.errors import UserError
+from bot.core.actions import RunTask
+from bot.errors import SandboxError, UserError
 from bot.jobs.queues import QUEUE_OF, SERIAL, queues
 from bot.jobs.table import tool_path
 from bot.settings import Settings, load_settings
 from bot.wiring import Bot, Local, build
+from tests.support.walls import walls
 
 
 @pytest.mark.parametrize(
@@ -30,6 +33,13 @@ def test_a_sandbox_shows_the_program_that_the_operators_test_command_names(
 ) -> None:
     settings = load_settings(None, token="t", webhook_secret="w", test=test)
     assert tool_path(settings, "/usr/bin:/bin") == expected
+
+
+async def test_nothing_starts_where_boxes_would_show_the_file_of_a_key(tmp_path: Path) -> None:
+    await walls()
+    settings = load_settings(None, token_path=Path("/usr/bin/env"), webhook_secret="w", data_dir=tmp_path)
+    with pytest.raises(SandboxError, match="no box shows: `/usr/bin/env` lies below `/usr`"):
+        await build(settings)
 
 
 def test_limits_of_the_process_are_settings() -> None:
@@ -51,6 +61,9 @@ class Part:
     async def start(self) -> None: ...
 
     async def run(self) -> None: ...
+
+    async def secrets_in(self, _data: bytes) -> Sequence[tuple[str, int]]:
+        return ()
 
     async def stop(self, _grace: float) -> None:
         await self.aclose()
@@ -111,10 +124,30 @@ async def test_tokens_are_revoked_in_time_where_the_database_gives_no_answer(tmp
     bot = await _built(tmp_path, forge)
     bot.runner = cast(Any, Hanging(before=forge))
     bot.patience = 0.1
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await bot.stop()
     assert cast(Hanging, bot.runner).asked == forge.asked == ["stop"]
     assert not (tmp_path / "gitwright.sqlite-shm").exists()
+
+
+@dataclass
+class Listening(Part):
+    """A part that looks whether something is set when it is asked to stop."""
+
+    told: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def aclose(self) -> None:
+        self.asked.append(f"told: {self.told.is_set()}")
+
+
+async def test_agents_are_told_of_the_end_before_their_jobs_are_ended(tmp_path: Path) -> None:
+    bot = await _built(tmp_path, Part())
+    coder = cast(Any, bot.jobs[RunTask]).attempts.coders["custom"]
+    runner = Listening(told=coder._supplies.closing)
+    bot.runner = cast(Any, runner)
+    assert not runner.told.is_set()
+    await bot.stop()
+    assert runner.asked == ["told: True"]
 
 
 async def test_a_second_bot_on_the_same_folder_is_refused_before_it_sweeps_anything_away(

@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from dataclasses import replace
 
-from bot.agents.acp import AcpCoder, CustomCoder
-from bot.agents.presets import PRESETS
-from bot.agents.scripted import ScriptedCoder
+from bot.agents.acp_runtime import AcpRuntime
+from bot.agents.builtin import BuiltinCoder
+from bot.agents.driver import AgentCoder
+from bot.agents.presets import PRESETS, Preset
+from bot.agents.scripted_runtime import ScriptedRuntime
 from bot.agents.supplies import Supplies
 from bot.errors import UserError
 from bot.ports import Coder
 
+_SCRIPTED_LOOK = 0.2  # seconds between looks for a note: a script takes seconds where an agent takes minutes
+
+
+def _scripted(supplies: Supplies) -> Coder:
+    if supplies.script is None:
+        raise UserError("The agent `scripted` needs a script. Set GITWRIGHT_SCRIPT.")
+    limits = replace(supplies.limits, look=min(supplies.limits.look, _SCRIPTED_LOOK))
+    return AgentCoder(ScriptedRuntime(supplies.script), replace(supplies, limits=limits))
+
+
+def _acp(preset: Preset | None) -> Callable[[Supplies], Coder]:
+    return lambda supplies: AgentCoder(AcpRuntime(preset), supplies)
+
+
 AGENTS: dict[str, Callable[[Supplies], Coder]] = {
-    "scripted": ScriptedCoder,
-    "custom": CustomCoder,
-    **{name: partial(AcpCoder, preset) for name, preset in PRESETS.items()},
+    "builtin": BuiltinCoder,
+    "scripted": _scripted,
+    "custom": _acp(None),
+    **{name: _acp(preset) for name, preset in PRESETS.items()},
 }
 
 

@@ -1,69 +1,50 @@
-"""Owns where an ACP session happens: its box, its limits, its way to the model, and what is put there to start it."""
+"""Owns the start of an ACP agent in its box: what is put there for it, and the command that becomes it."""
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from bot import process
-from bot.agents.presets import Launch, Preset
-from bot.agents.relay import SOCKET, Relay, relay
-from bot.agents.sessions import agent_home
-from bot.agents.supplies import Limit, Supplies
-from bot.errors import AgentError
-from bot.ports import Box, RunError
+from bot.agents.placing import put
+from bot.agents.presets import Launch
+from bot.core.setups import AGENTS_FOLDER
+from bot.ports import Seat
 
 _INSIDE = Path(__file__).with_name("inside.py")
-_FOLDER = "gitwright"
-COMMAND = ("sh", "-c", f'exec python3 -I "$HOME/{_FOLDER}/inside.py" "$HOME/{_FOLDER}/order.json"')
+# `python3` is the operator's, too, and what it becomes has the PATH that the box has.
+_BECOME = f"""\
+python=$(PATH=$1 command -v python3) || {{ echo "python3 cannot be started: it is not there" >&2; exit 127; }}
+exec "$python" -I "$HOME/{AGENTS_FOLDER}/inside.py" "$HOME/{AGENTS_FOLDER}/order.json"
+"""
 
 
-@dataclass(frozen=True, slots=True)
-class Room:
-    """Where one session happens."""
-
-    box: Box
-    worktree: Path
-    state_dir: Path
-    model: str
-    limit: Limit | None = None
-    read_only: bool = False
-    tree: Callable[[], Awaitable[str]] | None = None
+def command(seat: Seat) -> tuple[str, ...]:
+    """Give the command that becomes the agent."""
+    return ("/bin/sh", "-c", _BECOME, "agent", seat.box.path)
 
 
-async def way_to_model(preset: Preset, supplies: Supplies, room: Room, stack: AsyncExitStack) -> Relay | None:
-    """Open the way to the model; an agent that may do without gets none where none is named."""
-    if not room.model and not preset.needs_model:
-        return None
-    try:
-        endpoint = supplies.endpoints.find(room.model, preset.wire)
-    except AgentError as error:
-        raise RunError(error.reason, str(error)) from error
-    home = agent_home(room.state_dir)
-    return await stack.enter_async_context(relay(home, endpoint, supplies.price, room.limit))
-
-
-def prepare(room: Room, launch: Launch, way: Relay | None) -> None:
-    """Write what `inside.py` reads; the token is in a file that only the box's user can read."""
-    folder = agent_home(room.state_dir) / _FOLDER
-    folder.mkdir(exist_ok=True)
-    shutil.copyfile(_INSIDE, folder / "inside.py")
+async def prepare(seat: Seat, launch: Launch) -> None:
+    """Put there what `inside.py` reads; it deletes the order, which holds the token."""
     order = {
         "argv": list(launch.argv),
+        "path": seat.box.path,
         "env": dict(launch.env),
         "folders": list(launch.folders),
         "files": dict(launch.files),
-        "socket": SOCKET if way is not None else "",
     }
-    path = folder / "order.json"
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        json.dump(order, file)
-    if (owner := process.sandbox_uid()) is not None:
-        os.chown(path, owner, owner)
-        os.chown(folder, owner, owner)
+    model = seat.box.address(seat.access.outlet) if seat.access is not None else ""
+    await put(seat.box, f"{AGENTS_FOLDER}/inside.py", _INSIDE.read_bytes())
+    text = json.dumps(_filled(order, str(seat.box.home), model))
+    await put(seat.box, f"{AGENTS_FOLDER}/order.json", text.encode())
+
+
+def _filled(value: Any, home: str, model: str) -> Any:
+    """Put what only a box knows into every text."""
+    if isinstance(value, str):
+        return value.replace("{home}", home).replace("{model}", model)
+    if isinstance(value, list):
+        return [_filled(each, home, model) for each in value]
+    if isinstance(value, dict):
+        return {key: _filled(each, home, model) for key, each in value.items()}
+    return value

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any
 
 from acp.schema import (
     AllowedOutcome,
@@ -15,11 +15,13 @@ from acp.schema import (
     ToolCallUpdate,
 )
 
+from bot.core.sanitize import whole
 from bot.ports import JsonDict, Talk
 
 _CHUNK = 1 << 16
-_LINE = 32 << 20  # bytes of one message
+_LINE = 8 << 20  # bytes of one message
 _TOTAL = 1 << 30  # bytes of a whole session
+_TURN = 16  # messages after which others have a turn, however many are there
 _UNREAD = 1_000  # requests whose answers wait to be read
 
 
@@ -37,6 +39,7 @@ class Wire:
         self._rest = bytearray()
         self._seen = 0
         self._unanswered = 0
+        self._lines = 0
 
     async def send(self, message: JsonDict) -> None:
         """Write one message."""
@@ -47,6 +50,9 @@ class Wire:
     async def receive(self) -> JsonDict | None:
         """Give the next message that is no update; None when the agent has nothing more to say."""
         while (line := await self._line()) is not None:
+            self._lines += 1
+            if self._lines % _TURN == 0:
+                await asyncio.sleep(0)
             message = _parsed(line)
             if message is None:
                 continue  # noise of the agent's tools
@@ -85,26 +91,17 @@ def _parsed(line: bytes) -> JsonDict | None:
     with suppress(ValueError, RecursionError):
         message = json.loads(line)
         if b"\\ud" in line.lower():
-            message = _whole(message)
+            message = whole(message)
         if not isinstance(message, dict) or not isinstance(message.get("id", 0), int | str):
             return None
         return message if isinstance(message.get("params") or {}, dict) else None
     return None
 
 
-def _whole(value: Any) -> Any:
-    """Replace halves of characters, which no file and no database takes."""
-    if isinstance(value, str):
-        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    if isinstance(value, dict):
-        return {_whole(key): _whole(each) for key, each in value.items()}
-    return [_whole(each) for each in value] if isinstance(value, list) else value
-
-
 class Client:
     """Answers what an agent asks; files and terminals are not offered, since agent and bot share the disk."""
 
-    def __init__(self, allowed: Callable[[JsonDict], bool]) -> None:
+    def __init__(self, allowed: Callable[[JsonDict], Awaitable[bool]]) -> None:
         self._allowed = allowed
 
     async def request_permission(
@@ -112,7 +109,9 @@ class Client:
     ) -> RequestPermissionResponse:
         """Choose by the kind of an option: their ids differ from agent to agent."""
         call = tool_call.model_dump(mode="json", by_alias=True, exclude_none=True)
-        kinds = ("allow_once", "allow_always") if self._allowed(call) else ("reject_once", "reject_always")
+        kinds = (
+            ("allow_once", "allow_always") if await self._allowed(call) else ("reject_once", "reject_always")
+        )
         for kind in kinds:
             for option in options:
                 if option.kind == kind:

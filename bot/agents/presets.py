@@ -1,6 +1,6 @@
 """Owns how each ACP agent is started: command, environment, private folders, files, mode. All differences end here.
 
-In texts `{home}` is the session's HOME and `{port}` the port of the way to the model, both as seen in the box.
+In texts `{home}` is the session's HOME and `{model}` the address of the way to the model, both as seen in the box.
 `docs/agents.md` says which of these were run here.
 """
 
@@ -11,10 +11,10 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from bot.agents.endpoints import WireFormat
-from bot.ports import JsonDict
+from bot.core.setups import AGENTS_FOLDER
+from bot.ports import JsonDict, WireFormat
 
-MODEL_URL = "http://127.0.0.1:{port}"
+MODEL_URL = "http://{model}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +22,9 @@ class Need:
     """What an agent is started for."""
 
     model: str  # as its provider names it; "" where the agent gets none
-    token: str = field(repr=False)  # for the relay of this session alone
+    token: str = field(repr=False)  # for the gateway of this session alone
     read_only: bool = False
+    port: int = 0  # of the box's loopback, where nobody else listens
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class Launch:
     folders: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
     mode: str | None = None  # set over ACP after the session was made
+    meta: JsonDict = field(default_factory=dict)  # `_meta` of the request for a session
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +49,20 @@ class Preset:
     wire: WireFormat = "chat"
     needs_model: bool = True
     remedy: str = ""
+    # What deletes a session in its box, and ends with 0 once it is not found again.
+    gone: Callable[[Need, str], tuple[str, ...]] | None = None
 
 
+# Below one folder, which nothing that a set-up leaves in a HOME can be in (`bot/core/setups.py`).
+_OURS = AGENTS_FOLDER
 _STATE = {
-    "TMPDIR": "{home}/tmp",
-    "XDG_CONFIG_HOME": "{home}/config",
-    "XDG_DATA_HOME": "{home}/data",
-    "XDG_STATE_HOME": "{home}/state",
-    "XDG_CACHE_HOME": "{home}/cache",
+    "TMPDIR": f"{{home}}/{_OURS}/tmp",  # noqa: S108 - below the HOME of a box
+    "XDG_CONFIG_HOME": f"{{home}}/{_OURS}/config",
+    "XDG_DATA_HOME": f"{{home}}/{_OURS}/data",
+    "XDG_STATE_HOME": f"{{home}}/{_OURS}/state",
+    "XDG_CACHE_HOME": f"{{home}}/{_OURS}/cache",
 }
-_FOLDERS = ("tmp", "config", "data", "state", "cache")
+_FOLDERS = tuple(f"{_OURS}/{name}" for name in ("tmp", "config", "data", "state", "cache"))
 _READ_TOOLS = ("read", "list", "glob", "grep", "todowrite", "todoread")
 
 
@@ -69,7 +75,7 @@ def _opencode(need: Need) -> Launch:
         *("EXTERNAL_SKILLS", "PROJECT_CONFIG"),  # what the repository says of its agents could run anything
     )
     return Launch(
-        argv=("opencode", "acp"),
+        argv=("opencode", "acp", "--port", str(need.port)),
         env={
             **_STATE,
             "OPENCODE_CONFIG_CONTENT": json.dumps(_opencode_config(need)),
@@ -78,12 +84,34 @@ def _opencode(need: Need) -> Launch:
             "OPENCODE_PURE": "1",
             **{f"OPENCODE_DISABLE_{flag}": "1" for flag in flags},
         },
-        folders=(*_FOLDERS, "config/opencode/node_modules"),
+        folders=(*_FOLDERS, f"{_OURS}/config/opencode/node_modules"),
         files={
-            "config/opencode/package.json": json.dumps(plugin),
-            "config/opencode/package-lock.json": json.dumps(lock),
+            f"{_OURS}/config/opencode/package.json": json.dumps(plugin),
+            f"{_OURS}/config/opencode/package-lock.json": json.dumps(lock),
         },
     )
+
+
+# Its ACP has no way to delete a session; the HTTP interface of the same process has.
+_OPENCODE_GONE = """\
+import base64, sys, urllib.error, urllib.request
+url, password = sys.argv[1:]
+key = base64.b64encode(f"opencode:{password}".encode()).decode()
+ask = lambda method: urllib.request.urlopen(
+    urllib.request.Request(url, method=method, headers={"authorization": f"Basic {key}"}), timeout=4
+)
+ask("DELETE")
+try:
+    ask("GET")
+except urllib.error.HTTPError as error:
+    sys.exit(error.code != 404)
+sys.exit(1)
+"""
+
+
+def _opencode_gone(need: Need, session: str) -> tuple[str, ...]:
+    url = f"http://127.0.0.1:{need.port}/session/{session}"
+    return ("python3", "-I", "-c", _OPENCODE_GONE, url, need.token)
 
 
 def _opencode_config(need: Need) -> JsonDict:
@@ -126,14 +154,19 @@ def _claude(need: Need) -> Launch:
             "ANTHROPIC_BASE_URL": MODEL_URL,
             "ANTHROPIC_API_KEY": need.token,
             "ANTHROPIC_MODEL": need.model,
-            "CLAUDE_CONFIG_DIR": "{home}/claude",
+            # What it asks in the background would be asked of a model that is not open to it.
+            "ANTHROPIC_DEFAULT_HAIKU_MODEL": need.model,
+            "ANTHROPIC_SMALL_FAST_MODEL": need.model,
+            "CLAUDE_CONFIG_DIR": f"{{home}}/{_OURS}/claude",
             "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
             "DISABLE_AUTOUPDATER": "1",
             "DISABLE_TELEMETRY": "1",
             "IS_SANDBOX": "1",
         },
-        folders=(*_FOLDERS, "claude"),
+        folders=(*_FOLDERS, f"{_OURS}/claude"),
         mode="plan" if need.read_only else "bypassPermissions",
+        # Hooks, servers and permissions of the repository would run as it pleases.
+        meta={"claudeCode": {"options": {"settingSources": []}}},
     )
 
 
@@ -154,12 +187,12 @@ def _codex(need: Need) -> Launch:
         argv=("codex-acp",),
         env={
             **_STATE,
-            "CODEX_HOME": "{home}/codex",
+            "CODEX_HOME": f"{{home}}/{_OURS}/codex",
             "GITWRIGHT_MODEL_TOKEN": need.token,
             "NO_BROWSER": "1",
         },
-        folders=(*_FOLDERS, "codex"),
-        files={"codex/config.toml": "\n".join(settings) + "\n"},
+        folders=(*_FOLDERS, f"{_OURS}/codex"),
+        files={f"{_OURS}/codex/config.toml": "\n".join(settings) + "\n"},
         mode="read-only" if need.read_only else "agent-full-access",
     )
 
@@ -170,6 +203,7 @@ def _gemini(need: Need) -> Launch:
         "privacy": {"usageStatisticsEnabled": False},
         "telemetry": {"enabled": False},
         "general": {"disableAutoUpdate": True, "disableUpdateNag": True},
+        "advanced": {"ignoreLocalEnv": True},
     }
     return Launch(
         argv=("gemini", "--acp", "-m", need.model),
@@ -177,11 +211,13 @@ def _gemini(need: Need) -> Launch:
             **_STATE,
             "GEMINI_API_KEY": need.token,
             "GOOGLE_GEMINI_BASE_URL": MODEL_URL,
-            "GEMINI_CLI_TRUST_WORKSPACE": "true",
+            # Trusted, it would run hooks, servers and extensions of the repository. Untrusted, it asks before each
+            # step, and is answered by what the bot allows.
+            "GEMINI_CLI_TRUST_WORKSPACE": "false",
         },
         folders=_FOLDERS,
         files={".gemini/settings.json": json.dumps(settings)},
-        mode="default" if need.read_only else "yolo",
+        mode="plan" if need.read_only else "default",
     )
 
 
@@ -202,7 +238,13 @@ def custom(command: tuple[str, ...]) -> Preset:
 PRESETS: Mapping[str, Preset] = {
     preset.name: preset
     for preset in (
-        Preset("opencode", "opencode", _opencode, remedy="`npm install -g opencode-ai`"),
+        Preset(
+            "opencode",
+            "opencode",
+            _opencode,
+            remedy="`npm install -g opencode-ai`",
+            gone=_opencode_gone,
+        ),
         Preset(
             "claude",
             "claude-agent-acp",
@@ -224,6 +266,8 @@ PRESETS: Mapping[str, Preset] = {
 
 def missing(name: str, command: tuple[str, ...], path: str) -> str:
     """Say which program an agent lacks on this PATH and how to get it; empty where it is there."""
+    if name == "builtin":  # whose tools are programs of Python's in the box
+        return "" if shutil.which("python3", path=path) else "`python3` is not on the PATH"
     preset = custom(command) if command else PRESETS.get(name)
     if preset is None:
         return "it needs a command: `agent: {command: [...]}`"

@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-LOOP_STEPS = 60
+LOOP_STEPS = 2_000  # more than anybody watches to their end
 STEP_SECONDS = 0.02
 
 

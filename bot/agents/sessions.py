@@ -8,7 +8,7 @@ import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Literal, Protocol
@@ -16,8 +16,9 @@ from typing import Literal, Protocol
 import structlog
 
 from bot import files, living, points
-from bot.ports import JsonDict
+from bot.ports import DisposeProof, JsonDict
 
+_HISTORY = 32 << 20  # bytes of a session
 SessionKind = Literal["planner", "coder"]
 _log = structlog.get_logger(__name__)
 
@@ -28,26 +29,12 @@ def agent_home(state_dir: Path) -> Path:
 
 
 def append_history(state_dir: Path, entry: JsonDict) -> None:
-    """Append one line to the session's history, which only the host can read."""
+    """Append one line to the session's history, which only the host can read; what a flood would add is left out."""
     path = state_dir / "history.jsonl"
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     with os.fdopen(handle, "a", encoding="utf-8") as file:
-        file.write(json.dumps(entry, ensure_ascii=False) + "\n")
-
-
-@dataclass(frozen=True, slots=True)
-class DeletionProof:
-    """What was looked at after the deletion, and what is still there (nothing, or it is no proof)."""
-
-    checked: tuple[str, ...]
-    leftovers: tuple[str, ...]
-
-    @property
-    def holds(self) -> bool:
-        return not self.leftovers
-
-    def as_json(self) -> JsonDict:
-        return {"checked": list(self.checked), "leftovers": list(self.leftovers)}
+        if os.fstat(handle).st_size < _HISTORY:
+            file.write(json.dumps(entry, ensure_ascii=False) + "\n")
 
 
 class OpenSession(Protocol):
@@ -59,6 +46,9 @@ class OpenSession(Protocol):
     @property
     def facts(self) -> JsonDict: ...
 
+    @property
+    def proof(self) -> JsonDict | None: ...
+
 
 class SessionLog(Protocol):
     """Remembers sessions across restarts."""
@@ -68,6 +58,8 @@ class SessionLog(Protocol):
     ) -> None: ...
 
     async def session_deleted(self, id_: str, proof: JsonDict) -> None: ...
+
+    async def session_proved(self, id_: str, proof: JsonDict) -> None: ...
 
     async def open_sessions(self) -> Sequence[OpenSession]: ...
 
@@ -79,24 +71,30 @@ class Session:
     id: str
     kind: SessionKind
     dir: Path
-    proof: DeletionProof | None = None
+    proof: DisposeProof | None = None
+    parts: DisposeProof = field(default_factory=DisposeProof)  # of what ended before its folder
 
     @property
     def home(self) -> Path:
         return agent_home(self.dir)
 
+    def ended(self, part: DisposeProof) -> None:
+        """Add to the proof what ended before the folder: the agent's own session, its box, its token."""
+        self.parts += part
 
-def prove_deleted(folder: Path) -> DeletionProof:
+
+def prove_deleted(folder: Path) -> DisposeProof:
     """Read back whether a session's folder is really gone: the path, its parent's listing, processes working in it."""
     leftovers = []
     if os.path.lexists(folder):
-        leftovers.append(f"{folder} exists")
-        leftovers += sorted(str(path) for path in islice(folder.rglob("*"), 20))
+        leftovers.append(f"state: {folder} exists")
+        leftovers += sorted(f"state: {path}" for path in islice(folder.rglob("*"), 20))
     elif folder.parent.is_dir() and folder in folder.parent.iterdir():
-        leftovers.append(f"{folder.parent} lists {folder.name}")
-    leftovers += [f"process {pid} works in {folder}" for pid in living.working_in(folder)]
-    return DeletionProof(
-        (f"path {folder}", f"listing {folder.parent}", f"processes in {folder}"), tuple(leftovers)
+        leftovers.append(f"state: {folder.parent} lists {folder.name}")
+    leftovers += [f"processes: {each}" for each in living.workers(folder)]
+    return DisposeProof(
+        (f"state: {folder} and the listing of {folder.parent}", f"processes: in {folder}"),
+        leftovers=tuple(leftovers),
     )
 
 
@@ -106,7 +104,7 @@ class Sessions:
 
     root: Path
     log: SessionLog
-    prove: Callable[[Path], DeletionProof] = prove_deleted
+    prove: Callable[[Path], DisposeProof] = prove_deleted
     delete: Callable[[Path], object] = files.remove
     new_id: Callable[[], str] = lambda: secrets.token_hex(8)
     hand_over: Callable[[Path], None] = lambda _: (
@@ -134,32 +132,40 @@ class Sessions:
         finally:
             await _to_the_end(self._end(session))
 
-    async def sweep(self) -> list[DeletionProof]:
+    async def sweep(self) -> list[DisposeProof]:
         """Delete every session that a killed process left here; gives one proof for each."""
         owner = self._owner()
         known = {
-            session.id for session in await self.log.open_sessions() if session.facts.get("owner") == owner
+            session.id: session.proof or {}
+            for session in await self.log.open_sessions()
+            if session.facts.get("owner") == owner
         }
         folders = {path.name for path in self.root.iterdir() if path.name != _OWNER}
         proofs = []
-        for id_ in sorted((known | folders) - self._live):
+        for id_ in sorted((known.keys() | folders) - self._live):
             proof = await asyncio.to_thread(self._delete, self.root / id_)
             proofs.append(proof)
             if proof.holds and id_ in known:
-                await self.log.session_deleted(id_, proof.as_json())
+                await self.log.session_deleted(id_, _stored(_earlier(known[id_], id_) + proof))
         return proofs
 
+    async def proved(self, ids: Sequence[str], more: DisposeProof) -> None:
+        """Add to the proof of sessions that are deleted: what they worked in ends after them."""
+        for id_ in ids:
+            await self.log.session_proved(id_, _stored(more))
+
     async def _end(self, session: Session) -> None:
-        session.proof = await asyncio.to_thread(self._delete, session.dir)
+        session.proof = session.parts + await asyncio.to_thread(self._delete, session.dir)
         points.reached("session-deleted")
         if session.proof.holds:
-            await self.log.session_deleted(session.id, session.proof.as_json())
+            await self.log.session_deleted(session.id, _stored(session.proof))
         else:
-            # It stays open in the log, so the next sweep tries again and reports count it.
+            # It stays open in the log, so the next sweep tries again and reports name what is left.
+            await self.log.session_proved(session.id, _stored(session.proof))
             _log.error("session_left_behind", session=session.id, leftovers=session.proof.leftovers)
         self._live.discard(session.id)
 
-    def _delete(self, folder: Path) -> DeletionProof:
+    def _delete(self, folder: Path) -> DisposeProof:
         self.delete(folder)
         return self.prove(folder)
 
@@ -171,6 +177,17 @@ class Sessions:
         if not path.exists():
             path.write_text(secrets.token_hex(16), encoding="ascii")
         return path.read_text(encoding="ascii")
+
+
+def _stored(proof: DisposeProof) -> JsonDict:
+    return {name: list(each) for name, each in asdict(proof).items()}
+
+
+def _earlier(seen: JsonDict, id_: str) -> DisposeProof:
+    """Give what was seen when a session ended: what was left beside its folder nobody can look at any more."""
+    beside = [each for each in seen.get("leftovers", ()) if id_ not in each]
+    checked = [each for each in seen.get("checked", ()) if id_ not in each]
+    return DisposeProof(tuple(checked), (*seen.get("unproved", ()), *beside))
 
 
 _OWNER = ".owner"

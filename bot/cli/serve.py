@@ -18,13 +18,15 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
-from bot import credentials, log
+from bot import brokered, credentials, log
+from bot.core.unboxed import WARNING
 from bot.engine.lock import FileLock
 from bot.errors import UserError
 from bot.proxies import is_loopback
 from bot.settings import Settings, load_settings
 from bot.web.addresses import in_the_clear
 from bot.web.app import Switch, create_app
+from bot.web.dashboard import Overview
 from bot.web.listening import bound, config, queue, refusals_told
 from bot.web.setup import Setup
 from bot.web.webhook import Webhook
@@ -57,8 +59,8 @@ async def serve(settings: Settings, reread: Callable[[], Settings]) -> int:
     """
     _check_hearing(settings)
     early = _Early()
-    if credentials.exposed(settings.data_dir):
-        _log.warning("credentials_exposed", file=str(settings.data_dir / credentials.NAME), mend="chmod 600")
+    for path in credentials.exposed(settings.data_dir):
+        _log.warning("credentials_exposed", file=str(path), mend="chmod 600")
     if in_the_clear(settings.github_api_url):
         _log.warning("forge_in_the_clear", url=settings.github_api_url, mend="use its https:// address")
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -69,7 +71,7 @@ async def serve(settings: Settings, reread: Callable[[], Settings]) -> int:
             if settings.mode == "setup":
                 return await _set_up(settings, reread, lock, sockets)
             async with running(settings, lock) as bot:
-                return await _listen(_app_of(bot), settings, sockets)
+                return await _listen(app_of(bot), settings, sockets)
     except asyncio.CancelledError:
         if not early.came:
             raise
@@ -98,7 +100,10 @@ def _port(settings: Settings) -> Iterator[list[socket.socket]]:
 @asynccontextmanager
 async def running(settings: Settings, lock: FileLock | None = None) -> AsyncIterator[Bot]:
     """Have the bot work inside of the block; it is stopped however the block, or its start, ends."""
-    bot = await build(settings)
+    if settings.sandbox == "none":
+        click.echo(f"{'!' * 80}\n{WARNING}\n{'!' * 80}", err=True)
+    async with brokered.beside(settings) as broker:
+        bot = await build(settings, broker=broker)
     try:
         await bot.start(lock)
         yield bot
@@ -106,9 +111,14 @@ async def running(settings: Settings, lock: FileLock | None = None) -> AsyncIter
         await bot.stop()
 
 
-def _app_of(bot: Bot) -> ASGIApp:
+def app_of(bot: Bot) -> ASGIApp:
+    """Give what a bot serves over HTTP."""
     secrets = [secret.get_secret_value().encode() for secret in bot.settings.webhook_secret]
-    return create_app(Webhook(secrets, bot.store.add_delivery, bot.clock), bot.ready)
+
+    async def look() -> Overview:
+        return Overview(bot.sandbox.level, bot.sandbox.name, *await bot.readiness.overview())
+
+    return create_app(Webhook(secrets, bot.store.add_delivery, bot.clock), bot.readiness, look)
 
 
 async def _set_up(
@@ -173,7 +183,7 @@ class _Later:
 
     async def _run(self, started: asyncio.Event) -> None:
         async with running(self._load(), self._lock) as bot:
-            self.switch.bot = _app_of(bot)
+            self.switch.bot = app_of(bot)
             started.set()
             await asyncio.Event().wait()  # until it is stopped
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, get_args
@@ -36,7 +36,12 @@ Folder = Annotated[
 # With a track and a task behind it a branch's name stays below 200 bytes.
 Prefix = Annotated[str, StringConstraints(max_length=60, pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$")]
 LabelName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=50)]
-Host = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*(:[0-9]{1,5})?$")]
+# A name of the internet in full: neither an address, nor a port, nor a pattern.
+_LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+Host = Annotated[
+    str,
+    StringConstraints(max_length=253, pattern=rf"^({_LABEL}\.)+[A-Za-z]([A-Za-z0-9-]{{0,61}}[A-Za-z0-9])$"),
+]
 Count = Annotated[int, Field(ge=1, le=100)]
 Usd = Annotated[float, Field(ge=0, le=1_000_000)]
 
@@ -194,17 +199,14 @@ def parse(text: str) -> tuple[RepoConfig, tuple[ConfigProblem, ...]]:
     return (RepoConfig() if problems else config), _first(problems, "mistakes")
 
 
-def warnings(text: str, commands: Mapping[str, Role], inert: Collection[str]) -> tuple[ConfigProblem, ...]:
-    """Name what a valid file says in vain: roles of commands that do not exist or need more, keys that nothing follows yet.
+def warnings(text: str, commands: Mapping[str, Role]) -> tuple[ConfigProblem, ...]:
+    """Name what a valid file says in vain: roles of commands that do not exist or need more.
 
     `commands` are the known ones, each with the role that it needs whatever is set.
     """
     root, _ = yaml_tree.read(text)
     found, strange = [], []
     for key, value in root.entries if root is not None else ():
-        if key.text in inert:
-            message = f"`{key.text}` has no effect yet"
-            found.append(ConfigProblem(key.line, message, "", key.column, "NO_EFFECT", "warning"))
         if key.text == "commands":
             strange += [name for name, _ in value.entries if name.text not in ("default", *commands)]
             found += _too_low(value, commands)

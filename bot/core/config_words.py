@@ -6,7 +6,10 @@ from __future__ import annotations
 CONFIG = {
     "test": "What verifies a change, run by `sh -c` in a sandbox without network; `none`: nothing is verified, and every "
     "pull request says so; absent: detected.",
-    "setup": "What prepares the repository before its tests, in their sandbox and without network.",
+    "setup": "What installs the dependencies, run by `sh -c` once for each state of the manifests and lock files, before any agent "
+    "sees anything, with a network that reaches only package registries of the repository's languages; agents and tests then "
+    "have what it wrote, and no network. "
+    "Absent: tried as detected where the tests cannot run for want of packages; `none`: nothing is run.",
     "known_failing": "Ids of tests that may be red on the base; a change is judged by what fails beside them.",
     "protected_paths": "Files and folders that no agent may change, beside the built-in ones (CI's files, hooks, and "
     "settings of git, package managers and agents; `bot/core/policy.py` lists them).",
@@ -21,14 +24,15 @@ CONFIG = {
     "commands": "The least role for slash commands: `default`, and one entry for each that differs.",
     "bots": "Numeric ids of bots that may set the label, give commands and tick boxes, if their role does; other bots are refused.",
     "planners": "The planning agents, one per name; a brief of that name in `prompts/briefs/` is its point of view.",
-    "agent": "The coding agent: `opencode`, `claude`, `codex`, `gemini`, or a command that speaks ACP, run in the sandbox. "
-    "`builtin` is not built yet: a track that would need it ends blocked, before it plans, with the names that are known.",
+    "agent": "The coding agent: `builtin`, which needs no program, `opencode`, `claude`, `codex`, `gemini`, or a command that "
+    "speaks ACP, run in the sandbox.",
     "models.planning": "Models of the planning agents, `provider:model`, tried in order; absent: Gemini's free tier.",
     "models.backlog": "Models that refine the merged plan, tried in order; absent: a GPT.",
     "models.documentation": "Models for tasks that touch documentation only, the cheapest first; a class without a usable model "
     "takes those of the next one.",
     "models.simple": "Models for tasks with at most one source file, the cheapest first.",
-    "models.complex": "Models for all other tasks, the cheapest first; absent: the agent's own choice.",
+    "models.complex": "Models for all other tasks, the cheapest first; absent: those of `models.backlog` for the agent "
+    "`builtin`, else the agent's own choice.",
     "models.free_tier": "Whether models of this file may be used whose providers may train on what they are sent: `:free` ones, "
     "and Gemini's that have a free tier. What the operator names, or leaves to the default, needs no such leave.",
     "limits.planners": "Planning agents of a track at once; `GITWRIGHT_PLANNERS` limits those of the process.",
@@ -42,9 +46,11 @@ CONFIG = {
     "limits.plan_minutes": "Minutes until a planning agent is given up.",
     "limits.task_minutes": "Minutes until a coding agent is given up.",
     "budget.track_usd": "Ceiling of a track in US dollars, at list prices; a run that it cannot pay for is not begun. "
-    "`/agent budget` sets another one; a higher one raises what a single run may cost in the same proportion.",
+    "`/agent budget` sets another one; a higher one raises what a single run may cost in the same proportion (where this is 0: "
+    "as if it were 10).",
     "budget.day_usd": "Ceiling of a UTC day in US dollars, over all tracks of the process; what does not fit waits for the next day.",
-    "egress": "Hosts that an agent may reach, beside the models. Today an agent has no network at all.",
+    "egress": "Hosts that an agent may reach beside its models, exactly and over HTTPS alone; package registries among them are "
+    "only read from. Each is a way out for what is in the repository. `GITWRIGHT_EGRESS` of the operator may allow less.",
     "rebase": "When task branches are put onto the default branch: `needed`: in conflict, or red and behind; `always`: whenever "
     "the default branch moved, unless somebody reviewed them; `never`: only when a person asks with `/agent rebase`.",
     "overlap": "Whether two tasks of the repository, of one track or two, may work on the same files at once.",
@@ -62,14 +68,7 @@ CONFIG = {
 PARTS = {
     "test.command": "The command, run by `sh -c`.",
     "test.paths": "The files and folders it is for, those of tasks that touch them; empty: all.",
-    "test.setup": "What prepares this part, instead of `setup`.",
+    "test.setup": "What installs the dependencies of this part, instead of `setup`.",
     "test.canary": "A command that must fail: it proves that failures are seen.",
     "agent.command": "Program and arguments; it speaks ACP on its standard streams.",
 }
-
-# Keys that are read and checked, and that nothing follows yet; a test searches the code for them.
-INERT = frozenset(
-    {
-        "egress",
-    }
-)

@@ -1,8 +1,9 @@
-"""Owns what an agent's steps say of its run: repeating itself, going in circles, standing still, leaving its scope.
+"""Owns what an agent's steps say of its run: repeating itself, going in circles, standing still, leaving its scope, or its goal.
 
 Rules and thresholds are those of OpenHands' stuck detector and gemini-cli's loop detection, made aware of the
 worktree: what would be a loop is work where the tree differs. Only what those two would stop, stops here; looser
-thresholds nudge. Measured by bench/eval_drift.py.
+thresholds nudge, and what only words say warns. Measured by bench/eval_drift.py. A change outside the scope is a nudge
+however large its share, and of budgets only the run's own limits stop: the scope is held by the path rules at the end.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from bot.core.drift_goal import THOUGHTS, GoalWatch
 from bot.core.plans import Kind
 from bot.core.sanitize import code, redact
 from bot.core.scopes import in_scope
@@ -31,6 +33,7 @@ STATE_REPEAT = (3, 4)  # equal steps while no file changed: nudge, stop
 NO_PROGRESS = (12, 15)  # steps without a change of the tree, for a simple task: nudge, stop
 EDIT_FAIL = (3, 5)  # rejected edits in a row: nudge, stop
 MONOLOGUE = 3  # messages without an action
+MOST_FILES = 1_000  # that are remembered as touched; each is looked at again at each step
 MOST_STEPS = 5_000  # of a run, messages too: more than an hour of work makes, and a flood is cut off
 # The thresholds were measured on fixes of one file; a complex task has more to read before its first change.
 PATIENCE: Mapping[Kind, int] = {"documentation": 1, "simple": 1, "complex": 2}
@@ -90,11 +93,16 @@ class ContextDriftDetector:
         max_steps: int = MOST_STEPS,
         max_tokens: int | None = None,
         tree: str = "",
+        goal: str = "",
     ) -> None:
-        """Watch a run on a task; `tree` is the worktree before the first step, else the first one seen counts."""
+        """Watch a run on a task; `tree` is the worktree before the first step, else the first one seen counts.
+
+        Without a `goal`, in words, nobody says whether its thoughts lead away from it.
+        """
         self._scope = tuple(scope)
         self._patience = PATIENCE[task_class]
         self._max_steps, self._max_tokens = max_steps, max_tokens
+        self._goal, self._away = GoalWatch(goal), False
         self._steps: list[Step] = []
         self._trees: dict[str, int] = {tree: 0} if tree else {}
         self._tree = 0
@@ -113,6 +121,8 @@ class ContextDriftDetector:
         """Take the next step and say what is new about the run, stops first."""
         self._steps.append(step)
         self._tokens += step.tokens
+        if step.kind in ("message", "think"):
+            self._away = self._goal.leads_away(step.args)
         if step.kind == "message":
             self._messages += 1
         elif step.kind != "think":
@@ -145,7 +155,10 @@ class ContextDriftDetector:
         if not (writes or changed):
             return
         made = self._touched.intersection(step.files) if step.kind == "delete" else frozenset()
-        self._touched = self._touched.union(step.files) - made  # deleting what the run made leaves no change
+        room = max(0, MOST_FILES - len(self._touched))
+        self._touched = (
+            self._touched.union(step.files[:room]) - made
+        )  # deleting what the run made leaves no change
 
     def _loops(self) -> Iterator[Signal]:
         if not self._seen:
@@ -187,6 +200,9 @@ class ContextDriftDetector:
             said = f"Outside this task's scope: {len(outside)} of {len(self._touched)} changed files."
             advice = "Keep to the scope, and remove files that were only made to try something out."
             yield _signal("SCOPE_DRIFT", "nudge", said, advice)
+        if self._away:
+            said = f"The last {THOUGHTS} thoughts are less like the task than nine tenths of those before."
+            yield Signal("GOAL_DRIFT", "warn", said)
         if len(self._steps) > self._max_steps:
             yield Signal("BUDGET", "stop", f"The run took more than {self._max_steps} steps.")
         elif self._max_tokens is not None and self._tokens > self._max_tokens:

@@ -7,13 +7,14 @@ Finding(code, level, text, remedy); InstrumentationChecker(before).findings(prob
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from bot.core import grants
+from bot.core import ecosystems, grants
 from bot.core.canaries import is_canary
 from bot.core.config import NO_TEST
+from bot.core.dependencies import SetUp
 from bot.core.runners import (
     CanaryFile,
     TestResult,
@@ -23,6 +24,8 @@ from bot.core.runners import (
     read_test_output,
     runner_of,
 )
+from bot.core.sanitize import code
+from bot.core.unboxed import WARNING
 
 __all__ = [
     "CanaryFile",
@@ -43,6 +46,7 @@ __all__ = [
 ]
 
 Level = Literal["ok", "degraded", "blocking"]
+_SHOWN = 300  # characters of a failed set-up's end
 MIN_GIT = (2, 38)  # merge-tree --write-tree
 MIN_DISK = 1 << 30  # bytes
 SOON = 3 * 86_400.0  # seconds; an access token that ends within them is told of
@@ -89,7 +93,8 @@ class Probes:
     disk: str | None = None  # writing to it
     worktree: str | None = None
     sandbox: str | None = None
-    setup: str | None = None
+    boxes: str | None = None  # of what level and kind: `medium, bubblewrap`, or `none`
+    setup: SetUp | None = None  # None: nothing was set up
     test: str | None = None  # the command; None: none is known; `none`: switched off
     baseline: TestResult | None = None
     known_failing: tuple[str, ...] = ()
@@ -147,8 +152,16 @@ def _host(probes: Probes) -> Iterator[Finding]:
         yield _simple(
             "WORKTREE", "A worktree", probes.worktree, "See the bot's log; its data folder must be writable."
         )
-    if probes.sandbox is not None:
-        yield _simple("SANDBOX", "The sandbox", probes.sandbox, "See docs/operating.md on sandbox levels.")
+    if probes.sandbox:
+        yield _simple(
+            "SANDBOX", "The sandbox", probes.sandbox, "`gitwright doctor` where the bot runs says what to do."
+        )
+    elif probes.boxes == "none":
+        yield Finding(
+            "SANDBOX", "degraded", WARNING, "`gitwright doctor` where the bot runs says what a sandbox needs."
+        )
+    elif probes.boxes:
+        yield Finding("SANDBOX", "ok", f"The sandbox works: {probes.boxes}.")
 
 
 def _git(said: str) -> Finding:
@@ -229,9 +242,46 @@ def differing(baseline: TestResult, again: TestResult) -> tuple[str, ...] | None
     return tuple(sorted(test for test in set(baseline.failed) ^ set(again.failed) if not is_canary(test)))
 
 
+def _closed(refused: Sequence[str]) -> str:
+    known = ecosystems.advice(refused)
+    return "only package registries can be reached" + (
+        f", those of this repository's languages; {known}" if known else ""
+    )
+
+
 def _setup(probes: Probes) -> Iterator[Finding]:
-    if probes.setup is not None:
-        yield _simple("SETUP", "The set-up command", probes.setup, "Mend `setup` in `.github/gitwright.yml`.")
+    made = probes.setup
+    if made is None:
+        return
+    what = "What was detected to install the dependencies" if made.detected else "The set-up command"
+    hosts = f"It was refused {_some(made.refused)}: {_closed(made.refused)}." if made.refused else ""
+    if made.wrong:
+        said = f" It said at its end: {code(made.output.strip()[-_SHOWN:])}." if made.output.strip() else ""
+        remedy = (
+            "Write `setup` in `.github/gitwright.yml`, or `setup: none`."
+            if made.detected
+            else "Mend `setup` in `.github/gitwright.yml`."
+        )
+        # Detected where the tests cannot run without: these are told of, and decide.
+        level: Level = "degraded" if made.detected else "blocking"
+        text = f"{what} cannot be used: {made.wrong}.{said} {hosts}".strip()
+        yield Finding("SETUP", level, text, remedy)
+        return
+    yield Finding("SETUP", "ok", f"{what} works{_cost(made)}.")
+    if hosts:
+        yield Finding(
+            "SETUP", "degraded", hosts, "Take what is missing from a registry, or put it into the repository."
+        )
+    if made.put_back:
+        text = f"It changes files of the repository, which are put back: {_some(made.put_back)}."
+        yield Finding("SETUP", "degraded", text, "Commit these files as it leaves them.")
+
+
+def _cost(made: SetUp) -> str:
+    """Say what a set-up took and left; nothing where it is set up in each worktree anew."""
+    if not made.bytes:
+        return ""
+    return f": {made.bytes / 1e6:.0f} MB in {made.seconds:.0f} s, kept for later runs"
 
 
 def _baseline(probes: Probes) -> Iterator[Finding]:

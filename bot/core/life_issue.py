@@ -30,8 +30,13 @@ def issue_closed(track: Track, event: IssueClosed, now: datetime) -> Decision:
     return pause(track, now, f"{event.actor.login} closed the issue; reopening it goes on")
 
 
-def issue_reopened(track: Track, event: IssueReopened, now: datetime, *, may: bool) -> Decision:
-    """Go on, if whoever reopened it may have work done; what was stopped on purpose waits for `/agent resume`."""
+def issue_reopened(
+    track: Track, event: IssueReopened, now: datetime, *, may: bool, why: str = ""
+) -> Decision:
+    """Go on, if whoever reopened it may have work done; what was stopped on purpose waits for `/agent resume`.
+
+    `why` says why they may not, where that is no matter of writing.
+    """
     track = replace(track, closed=False)
     if track.state != "paused":
         return nothing(track)
@@ -41,6 +46,7 @@ def issue_reopened(track: Track, event: IssueReopened, now: datetime, *, may: bo
             f"{known} reopened the issue. The work goes on when somebody who may write here "
             "comments `/agent resume`."
         )
+        text = f"{why} They can comment `/agent resume`." if why else text
         return Decision(track=track, actions=(_said(track, f"reopened-{moment(now)}", text),))
     return resume(track, now, f"{event.actor.login} reopened the issue")
 

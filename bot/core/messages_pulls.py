@@ -15,6 +15,9 @@ from bot.core.sanitize import code, escape, fence, inline, plain, truncate
 from bot.core.track import TaskTrack, Track
 from bot.core.values import Identity
 
+_MOST_HOSTS = 20  # that were refused and are named
+_LONGEST_HOST = 80  # characters
+
 
 def backlog_pull(track: Track, notes: Sequence[str], lessons: Sequence[Lesson] = ()) -> str:
     parts = [
@@ -52,11 +55,15 @@ class Shown:
     tests: str
     sandbox: str
     agent: str
+    kind: str = ""  # of sandbox
+    dependencies: Sequence[str] = ()  # manifests and lock files that were changed
     route: Sequence[str] = ()  # why this class of model
     conflicts: Mapping[int, Sequence[str]] = field(default_factory=dict)  # pull request -> paths
     flaky: Sequence[str] = ()
     owners: Mapping[str, Sequence[str]] = field(default_factory=dict)  # owner -> changed files
     owners_file: str = ""  # where owners are written down
+    look: Sequence[str] = ()  # Markdown: what deserves a second look
+    refused: Sequence[str] = ()  # hosts that the task's agents asked for in vain
     template: str = ""  # Markdown: what is kept of the repository's own
 
 
@@ -72,6 +79,12 @@ def task_pull(track: Track, task: TaskTrack, shown: Shown) -> str:
         f"**Changed outside its scope:** {', '.join(code(path) for path in shown.outside)}"
         if shown.outside
         else "",
+        f"**Dependencies changed:** {', '.join(code(path) for path in shown.dependencies[:10])}. Its tests ran with what "
+        "these files ask for, fetched from package registries: look at each new name."
+        if shown.dependencies
+        else "",
+        "\n".join(["**Look at this:**", "", *(f"- {line}" for line in shown.look)]) if shown.look else "",
+        f"**Hosts that were asked for and refused:** {_hosts(shown.refused)}" if shown.refused else "",
         f"**Flaky:** {', '.join(code(name) for name in shown.flaky[:10])} failed once and passed on the same commit."
         if shown.flaky
         else "",
@@ -86,8 +99,7 @@ def task_pull(track: Track, task: TaskTrack, shown: Shown) -> str:
         f"<details><summary>What the agent says</summary>\n\n{fence(truncate(shown.said, 4000))}\n\n</details>"
         if shown.said
         else "",
-        f"Attempt {task.attempt}, run {task.run}, by agent {code(shown.agent)} in a sandbox of level "
-        f"`{shown.sandbox}`"
+        f"Attempt {task.attempt}, run {task.run}, by agent {code(shown.agent)} {_where(shown)}"
         + (f", routed as {inline('; '.join(shown.route))}. " if shown.route else ". ")
         + "Agents' work is not trusted: review it like a stranger's.",
         f"---\n\nFrom this repository's template, for people to tick:\n\n{shown.template}"
@@ -95,6 +107,19 @@ def task_pull(track: Track, task: TaskTrack, shown: Shown) -> str:
         else "",
     ]
     return truncate("\n\n".join(part for part in parts if part) + "\n", messages.COMMENT_LIMIT)
+
+
+def _hosts(refused: Sequence[str]) -> str:
+    """Name hosts, which are words of agents: a bounded number, each cut."""
+    more = len(refused) - _MOST_HOSTS
+    named = ", ".join(code(host[:_LONGEST_HOST]) for host in refused[:_MOST_HOSTS])
+    return f"{named} and {more} more" if more > 0 else named
+
+
+def _where(shown: Shown) -> str:
+    if shown.sandbox == "none":
+        return "**without a sandbox**, with the bot's own rights (its operator's choice)"
+    return f"in a sandbox of level `{shown.sandbox}`" + (f" ({shown.kind})" if shown.kind else "")
 
 
 def pull_title(task: TaskTrack, style: Style) -> str:

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from bot.core import config
 from bot.core.config import RepoConfig
-from bot.core.config_words import CONFIG, INERT
+from bot.core.config_words import CONFIG
 from bot.core.ids import Marker, keyed
 from bot.core.sanitize import code
 
@@ -70,7 +70,7 @@ def _is_prose(line: str) -> bool:
 
 def _meaning(key: str) -> str:
     example = f" For example: {_EXAMPLES[key]}" if key in _EXAMPLES else ""
-    return ("No effect yet. " if key in INERT else "") + CONFIG[key] + example
+    return CONFIG[key] + example
 
 
 def _prose(text: str) -> Iterator[str]:

@@ -81,6 +81,10 @@ def newly_failing(after: TestResult, before: TestResult | Iterable[str]) -> tupl
 
 
 # --- one reader for each runner ------------------------------------------------------------------
+# Agents write what is read here: no pattern crosses a line's end where it could begin at each of many lines, none
+# looks at a character from more than a few beginnings, and no number is longer than one can be.
+
+_N = "(?<![0-9])([0-9]{1,9})"
 
 
 def _number(pattern: str, text: str) -> int:
@@ -95,9 +99,9 @@ def _pytest(text: str) -> _Counts:
     if not summary:
         return _Counts(tuple(ids), broken=True)
     last = summary[-1]
-    passed = _number(r"([0-9]+) passed", last)
+    passed = _number(rf"{_N} passed", last)
     other = sum(
-        _number(rf"([0-9]+) {word}", last) for word in ("failed", "errors?", "skipped", "xfailed", "xpassed")
+        _number(rf"{_N} {word}", last) for word in ("failed", "errors?", "skipped", "xfailed", "xpassed")
     )
     return _Counts(tuple(ids), passed, other)
 
@@ -105,13 +109,13 @@ def _pytest(text: str) -> _Counts:
 def _unittest(text: str) -> _Counts:
     ids = [
         _dotted(name, where)
-        for name, where in re.findall(r"^(?:FAIL|ERROR): (\S+)(?: \(([^)]*)\))?", text, re.M)
+        for name, where in re.findall(r"^(?:FAIL|ERROR): (\S+)(?: \(([^)\n]*)\))?", text, re.M)
     ]
-    ran = re.findall(r"^Ran ([0-9]+) tests?", text, re.M)
+    ran = re.findall(rf"^Ran {_N} tests?", text, re.M)
     if not ran:
         return _Counts(tuple(ids), broken=True)
-    bad = _number(r"failures=([0-9]+)", text) + _number(r"errors=([0-9]+)", text)
-    skipped = _number(r"skipped=([0-9]+)", text)
+    bad = _number(rf"failures={_N}", text) + _number(rf"errors={_N}", text)
+    skipped = _number(rf"skipped={_N}", text)
     total = int(ran[-1])
     return _Counts(tuple(ids), max(total - bad - skipped, 0), min(bad + skipped, total))
 
@@ -122,37 +126,43 @@ def _dotted(name: str, where: str) -> str:
 
 
 def _jest(text: str) -> _Counts:
-    ids = re.findall(r"^\s*● (.+?)\s*$", text, re.M)
-    ids += re.findall(r"^FAIL\s+(\S+)", text, re.M) if not ids else []
-    line = re.findall(r"^\s*Tests:\s+(.*)$", text, re.M)
+    ids = [name.strip() for name in re.findall(r"^[ \t]*● (.*\S.*)$", text, re.M)]
+    ids += re.findall(r"^FAIL[ \t]+(\S+)", text, re.M) if not ids else []
+    line = re.findall(r"^[ \t]*Tests:[ \t]+(.*)$", text, re.M)
     if not line:
         return _Counts(tuple(ids), broken=not ids)
-    passed = _number(r"([0-9]+) passed", line[-1])
-    return _Counts(tuple(ids), passed, max(_number(r"([0-9]+) total", line[-1]) - passed, 0))
+    passed = _number(rf"{_N} passed", line[-1])
+    return _Counts(tuple(ids), passed, max(_number(rf"{_N} total", line[-1]) - passed, 0))
 
 
 def _vitest(text: str) -> _Counts:
     # The list of each file's tests marks failures, too, but without the file; it stands alone where a run was cut.
-    form = r"^\s*{}\s+(.+?)(?:\s+[0-9.]+m?s)?\s*$"
+    form = r"^[ \t]*{}[ \t]+(\S.*)$"
     found = re.findall(form.format("FAIL"), text, re.M) or re.findall(form.format("\u00d7"), text, re.M)
-    ids = [" ".join(name.split()) for name in found]
-    line = re.findall(r"^\s*Tests\s+(.*)$", text, re.M)
+    ids = [_untimed(name.split()) for name in found]
+    line = re.findall(r"^[ \t]*Tests[ \t]+(.*)$", text, re.M)
     if not line:
         return _Counts(tuple(ids), broken=not ids)
-    passed = _number(r"([0-9]+) passed", line[-1])
-    total = _number(r"\(([0-9]+)\)", line[-1]) or passed
+    passed = _number(rf"{_N} passed", line[-1])
+    total = _number(rf"\({_N}\)", line[-1]) or passed
     return _Counts(tuple(ids), passed, max(total - passed, 0))
+
+
+def _untimed(words: list[str]) -> str:
+    """Join the words of a test's name, without the time that it took."""
+    timed = len(words) > 1 and re.fullmatch(r"[0-9.]+m?s", words[-1])
+    return " ".join(words[:-1] if timed else words)
 
 
 def _node(text: str) -> _Counts:
     """Read TAP, or what node shows on a terminal; of a failing group only the tests in it are named."""
     blocks = re.findall(r"^ *not ok [0-9]+ - (.*)\n(?: *---\n((?:(?! *\.\.\.$).*\n)*))?", text, re.M)
     ids = [name for name, facts in blocks if "'subtestsFailed'" not in facts]
-    groups = set(re.findall(r"^\s*\u25b6 (.+?)(?: \([0-9.]+ms\))?$", text, re.M))
-    shown = re.findall(r"^\s*\u2716 (.+?) \([0-9.]+ms\)(.*)$", text, re.M)
+    groups = set(re.findall(r"^[ \t]*\u25b6 (.+?)(?: \([0-9.]+ms\))?$", text, re.M))
+    shown = re.findall(r"^[ \t]*\u2716 (.+?) \([0-9.]+ms\)(.*)$", text, re.M)
     ids += [f"{name}{more}" for name, more in shown if name not in groups]
     failed = tuple(_node_id(name) for name in ids if not re.search(r" # (?:TODO|SKIP)\b", name))
-    counts = {word: _number(rf"^(?:#|\u2139) {word} ([0-9]+)$", text) for word in ("tests", "pass")}
+    counts = {word: _number(rf"^(?:#|\u2139) {word} {_N}$", text) for word in ("tests", "pass")}
     if not re.search(r"^(?:#|\u2139) tests [0-9]+$", text, re.M):
         return _Counts(failed, broken=True)
     return _Counts(failed, counts["pass"], max(counts["tests"] - counts["pass"], 0))
@@ -166,18 +176,19 @@ def _node_id(name: str) -> str:
 
 def _go(text: str) -> _Counts:
     """Without -v go names no test that passed, so a green package counts as one."""
-    ids = re.findall(r"^\s*--- FAIL: (\S+)", text, re.M)
-    packages = re.findall(r"^FAIL\s+(\S+)", text, re.M)
+    ids = re.findall(r"^[ \t]*--- FAIL: (\S+)", text, re.M)
+    packages = re.findall(r"^FAIL[ \t]+(\S+)", text, re.M)
     green = [
         line for line in text.splitlines() if re.match(r"ok\s+\S", line) and "[no tests to run]" not in line
     ]
-    passed = len(re.findall(r"^\s*--- PASS: ", text, re.M)) or len(green)
+    passed = len(re.findall(r"^[ \t]*--- PASS: ", text, re.M)) or len(green)
     return _Counts(tuple(ids or packages), passed, len(ids or packages))
 
 
 def _cargo(text: str) -> _Counts:
     ids = re.findall(r"^test (\S+) \.\.\. FAILED", text, re.M)
-    results = re.findall(r"^test result: .*?([0-9]+) passed; ([0-9]+) failed; ([0-9]+) ignored", text, re.M)
+    counted = rf"^test result: .*?{_N} passed; {_N} failed; {_N} ignored"
+    results = re.findall(counted, text, re.M)
     if not results:
         return _Counts(tuple(ids), broken=True)
     passed = sum(int(each[0]) for each in results)

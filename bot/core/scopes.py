@@ -42,6 +42,11 @@ def in_scope(scope: Iterable[str], path: str) -> bool:
     return any(covers(entry, path) for entry in scope)
 
 
+def any_covers(entries: Iterable[str], path: str) -> bool:
+    """Do the same with entries and a path that are written in one way already."""
+    return any(_covers(entry, path) for entry in entries)
+
+
 def overlaps(a: Iterable[str], b: Iterable[str], files: Collection[str] = ()) -> bool:
     """Say whether two scopes can touch one path: a file of the tree `files`, or one that could be made.
 

@@ -1,4 +1,4 @@
-"""Owns the known shapes of secrets: providers' tokens, private keys, passwords in addresses.
+"""Owns the known shapes of secrets: providers' tokens, web tokens, private keys.
 
 find_secrets(text) -> list[Secret(kind, line, start, end)]; redact(text) -> text.
 """
@@ -27,7 +27,12 @@ _SHAPES: tuple[tuple[str, str], ...] = (
     ("SendGrid key", r"\bSG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}"),
     ("Docker Hub token", r"\bdckr_pat_[A-Za-z0-9_-]{27,}"),
     ("private key", r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----"),
-    ("JSON web token", r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{20,}"),
+    # With what may stand before it: the search begins once in each run of these characters, however many `eyJ` it has.
+    (
+        "JSON web token",
+        r"(?<![A-Za-z0-9_-])(?=(?:[A-Za-z0-9_-]*?-)?eyJ[A-Za-z0-9_-]{10})[A-Za-z0-9_-]++"
+        r"\.eyJ[A-Za-z0-9_-]{10,}+\.[A-Za-z0-9_-]{20,}",
+    ),
 )
 _PATTERNS = tuple((kind, re.compile(shape)) for kind, shape in _SHAPES)
 
@@ -48,14 +53,18 @@ def find_secrets(text: str) -> list[Secret]:
         (match.start(), -match.end(), kind) for kind, pattern in _PATTERNS for match in pattern.finditer(text)
     )
     secrets: list[Secret] = []
+    line, counted = 1, 0
     for start, negative_end, kind in found:
         if not secrets or start >= secrets[-1].end:
-            secrets.append(Secret(start, -negative_end, text.count("\n", 0, start) + 1, kind))
+            line, counted = line + text.count("\n", counted, start), start
+            secrets.append(Secret(start, -negative_end, line, kind))
     return secrets
 
 
 def redact(text: str) -> str:
     """Replace each find by its kind in brackets."""
-    for secret in reversed(find_secrets(text)):
-        text = f"{text[: secret.start]}[{secret.kind} removed]{text[secret.end :]}"
-    return text
+    parts, at = [], 0
+    for secret in find_secrets(text):
+        parts += [text[at : secret.start], f"[{secret.kind} removed]"]
+        at = secret.end
+    return "".join((*parts, text[at:]))

@@ -19,13 +19,13 @@ ISSUE_MARKER = keyed(Marker("problem"), "settings")
 _ROUND = re.compile(r"^<!-- gitwright-round: (\d{1,6}) -->\r?$", re.MULTILINE)
 
 
-def judge(text: str | None, commands: Mapping[str, Role], inert: Collection[str]) -> Report:
+def judge(text: str | None, commands: Mapping[str, Role]) -> Report:
     """Judge a settings file as a pull request has it; None where it takes the file away."""
     if text is None:
         summary = f"Without `{config.PATH}`, or with one above 1 MB, the defaults hold for all settings."
         return _report("success", "no settings: the defaults hold", summary)
     read, errors = config.parse(text)
-    notes = config.warnings(text, commands, inert)
+    notes = config.warnings(text, commands)
     annotations = tuple(_annotation(problem) for problem in (*errors, *notes))
     if errors:
         summary = (

@@ -138,6 +138,17 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
+class TreeChange:
+    """A path that two trees hold differently; a mode and sha are empty where it is not there."""
+
+    path: str
+    old_mode: str = ""
+    new_mode: str = ""
+    old_sha: str = ""
+    new_sha: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """What a run cost; money in US dollars."""
 
@@ -145,6 +156,7 @@ class Usage:
     output_tokens: int = 0
     usd: float = 0.0
     requests: int = 0
+    estimated: int = 0  # of the requests: nobody heard the provider's own count
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
@@ -152,6 +164,7 @@ class Usage:
             self.output_tokens + other.output_tokens,
             self.usd + other.usd,
             self.requests + other.requests,
+            self.estimated + other.estimated,
         )
 
 

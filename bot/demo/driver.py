@@ -95,6 +95,8 @@ class _Actors:
         while not self._look(number):
             self._wait(_POLL)
         self._story.tell("demo", f"sees issue #{number} closed, labelled agent:done, with its receipt")
+        if self._options.guest is not None:
+            self._options.guest.leave(self._scene.maintainer, number)
         self._rest()
         if self.keeper.kills_left:
             self._story.tell("demo", f"the run was too short for {self.keeper.kills_left} of the kills")
@@ -110,6 +112,8 @@ class _Actors:
     def _look(self, number: int) -> bool:
         """Look at everything once and act on it; True when the track is done."""
         hub = self._scene.maintainer
+        if self._options.guest is not None:
+            self._options.guest.look(hub, number)
         for pull in hub.pulls():
             if pull["user"]["login"] == self._scene.bot_login:
                 self._handle(pull)
@@ -204,7 +208,9 @@ def _introduce(story: Story, options: Options, scene: Stage) -> None:
     )
     if scene.settings["GITWRIGHT_SANDBOX"] == "none":
         story.tell(
-            "demo", "WARNING: bubblewrap does not work here, so agents and tests run without a sandbox"
+            "demo",
+            "WARNING: no sandbox holds here, so agents and tests run without one, with your rights; "
+            f"`gitwright doctor` says what helps: {scene.unboxed}",
         )
 
 

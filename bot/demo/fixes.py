@@ -80,20 +80,25 @@ class Clone:
         return self.bytes_of("diff", *how, f"{commit}^", commit, "--", *literal)
 
 
-def write_script(clone: Path, base: str, fixes: Sequence[str], folder: Path) -> Path:
-    """Write script and patches into a new folder and give the script's path; UserError where that cannot be."""
+def write_script(
+    clone: Path, base: str, fixes: Sequence[str], folder: Path, *, disturbed: bool = True
+) -> Path:
+    """Write script and patches into a new folder and give the script's path; UserError where that cannot be.
+
+    Where it is not `disturbed`, neither fault nor person is in it.
+    """
     found = Clone(clone)
     parts = find_parts(found, found.sha(base), [found.sha(fix) for fix in fixes])
     folder.mkdir(parents=True)
     for number, part in enumerate(parts, 1):
         (folder / f"task-{number}.patch").write_bytes(found.patch(part.commit, part.files))
     script = _script(parts)
-    if parts[0].tests and parts[0].code:
+    if disturbed and parts[0].tests and parts[0].code:
         (folder / "fault.patch").write_bytes(found.patch(parts[0].commit, parts[0].tests))
         fault = {"patch": "fault.patch", "say": "Tests first; I believe that the code is right as it is."}
         script["tasks"][0]["runs"].insert(0, fault)
     # The later a task, the less else happens to it.
-    for index in reversed(range(len(parts))):
+    for index in reversed(range(len(parts))) if disturbed else ():
         if person := _person(found, base, parts[index], parts):
             (folder / "person.patch").write_bytes(person)
             # Searched in the pull request's title, which begins with the task's id.

@@ -109,6 +109,9 @@ class Hub:
         found: JsonDict = self.call("GET", f"/repos/{self.repo}/issues/{number}")
         return found
 
+    def comment(self, number: int, body: str) -> None:
+        self.call("POST", f"/repos/{self.repo}/issues/{number}/comments", {"body": body})
+
     def comments(self, number: int) -> list[JsonDict]:
         return self._pages(f"/repos/{self.repo}/issues/{number}/comments")
 

@@ -18,7 +18,7 @@ from bot.errors import BotError
 
 LIVES = "bot-lives.jsonl"
 GRACE = 15.0  # seconds in which the bot promises to end
-_READY = 60.0  # seconds
+_READY = 120.0  # seconds
 _DEATHS = 10  # that nobody wished for: a bot that cannot run is no demo
 
 

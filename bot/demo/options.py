@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from bot import files
+from bot.demo.hub import Hub
 from bot.demo.source import is_plain
 from bot.errors import UserError
 
@@ -15,6 +18,18 @@ ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
 EXAMPLE_REPO = EXAMPLES / "durations"
 MARK = ".gitwright-demo"  # in every folder of a run, from its first moment; only such a folder is emptied
+
+
+class Guest(Protocol):
+    """Whoever acts in a run beside those of the demo, as the maintainer."""
+
+    def look(self, hub: Hub, issue: int) -> None:
+        """Look at what there is, several times a second, and act on it."""
+        ...
+
+    def leave(self, hub: Hub, issue: int) -> None:
+        """Do what is left, once the track is done."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +48,9 @@ class Options:
     kills: int = 0
     seed: int = 1
     time_limit: float = TIME_LIMIT
+    # Of the bot's process, beside what the demo sets and before it; may hold keys.
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    guest: Guest | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,64 +69,96 @@ KNOWN = {
 }
 
 
-@click.command("demo-real")
-@click.argument("name", metavar="PROJECT")
-@click.option(
-    "--clone", type=click.Path(exists=True, file_okay=False, path_type=Path), help="A local clone; only read."
+_OPTIONS = (
+    click.argument("name", metavar="PROJECT"),
+    click.option(
+        "--clone",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        help="A local clone; only read.",
+    ),
+    click.option("--base", help="The commit before the fix."),
+    click.option(
+        "--fix", "fixes", multiple=True, help="A commit that fixes something; may be given several times."
+    ),
+    click.option("--test-command", help="The project's own test suite."),
+    click.option(
+        "--issue-file",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="The issue, in Markdown; the first line is its title.",
+    ),
+    click.option(
+        "--out", type=click.Path(file_okay=False, path_type=Path), default=Path("demo-out"), show_default=True
+    ),
 )
-@click.option("--base", help="The commit before the fix.")
-@click.option(
-    "--fix", "fixes", multiple=True, help="A commit that fixes something; may be given several times."
-)
-@click.option("--test-command", help="The project's own test suite.")
-@click.option(
-    "--issue-file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The issue, in Markdown; the first line is its title.",
-)
-@click.option(
-    "--out", type=click.Path(file_okay=False, path_type=Path), default=Path("demo-out"), show_default=True
-)
-def main(
-    name: str,
-    clone: Path | None,
-    base: str | None,
-    fixes: tuple[str, ...],
-    test_command: str | None,
-    issue_file: Path | None,
-    out: Path,
-) -> None:
-    """Take a real project's issue to its end on the embedded forge, with one fault and one person's commit put in."""
-    known = KNOWN.get(name)
-    if known is None and not (clone and base and fixes and test_command and issue_file):
-        raise click.UsageError(
-            f"{name} is none of {', '.join(KNOWN)}: give --clone, --base, --fix, --test-command and --issue-file."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What the command line says."""
+
+    name: str
+    clone: Path | None
+    base: str | None
+    fixes: tuple[str, ...]
+    test_command: str | None
+    issue_file: Path | None
+    out: Path
+
+    def project(self) -> Project:
+        """Name the project with what was said of it; UsageError where something is missing."""
+        known = KNOWN.get(self.name)
+        given = self.clone and self.base and self.fixes and self.test_command and self.issue_file
+        if known is None and not given:
+            raise click.UsageError(
+                f"{self.name} is none of {', '.join(KNOWN)}: give --clone, --base, --fix, --test-command and --issue-file."
+            )
+        usual = known or Project(self.name, "", (), 0, "")
+        return Project(
+            usual.slug,
+            self.base or usual.base,
+            self.fixes or usual.fixes,
+            usual.issue,
+            self.test_command or usual.test,
         )
-    project = Project(
-        known.slug if known else name,
-        base or (known.base if known else ""),
-        fixes or (known.fixes if known else ()),
-        known.issue if known else 0,
-        test_command or (known.test if known else ""),
-    )
+
+
+def asking(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that `Wanted` holds."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+@click.command("demo-real")
+@asking
+def main(**said: object) -> None:
+    """Take a real project's issue to its end on the embedded forge, with one fault and one person's commit put in."""
+    wanted = Wanted(**said)  # type: ignore[arg-type]  # click has checked the types
     try:
-        report, good = run_project(project, clone, issue_file, out.resolve())
+        report, good = run_project(wanted.project(), wanted.clone, wanted.issue_file, wanted.out.resolve())
     except UserError as error:
         raise click.UsageError(str(error)) from error
     click.echo(
-        f"\n{report.as_text()}\nleft in {out}: record.md, script/, report.json, transcript.md, bot.log"
+        f"\n{report.as_text()}\nleft in {wanted.out}: record.md, script/, report.json, transcript.md, bot.log"
     )
     sys.exit(0 if good else 1)
 
 
 def run_project(
-    project: Project, clone: Path | None, issue_file: Path | None, out: Path
+    project: Project,
+    clone: Path | None,
+    issue_file: Path | None,
+    out: Path,
+    employ: Callable[[Options], Options] | None = None,
 ) -> tuple[Report, bool]:
-    """Run one project; gives the report and whether all is well. UserError: something is missing."""
-    source = clone or _fetched(project)
+    """Run one project; gives the report and whether all is well. UserError: something is missing.
+
+    `employ` changes the run to another agent than the scripted one: then nothing disturbs it.
+    """
+    source = clone or fetched(project)
     with tempfile.TemporaryDirectory(prefix="gitwright-real-") as room:
         made = Path(room).resolve() / "script"
-        script = write_script(source, project.base, project.fixes, made)
+        script = write_script(source, project.base, project.fixes, made, disturbed=employ is None)
         issue = issue_file or asked(project, made / "issue.md")
         options = Options(
             out=out,
@@ -137,7 +170,7 @@ def run_project(
             path_first=Path(sys.executable).parent,
             time_limit=TIME_LIMIT,
         )
-        report, good = run_demo(options, click.echo)
+        report, good = run_demo(employ(options) if employ else options, click.echo)
         title, _ = read_issue(issue)
         shutil.copytree(made, out / "script")
     (out / "record.md").write_text(record(project, title, report), encoding="utf-8")
@@ -165,7 +198,7 @@ def record(project: Project, title: str, report: Report) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _fetched(project: Project) -> Path:
+def fetched(project: Project) -> Path:
     """Clone a project into the user's cache, unless it is there already."""
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = base / "gitwright" / "projects" / f"{project.slug.replace('/', '-')}.git"

@@ -7,7 +7,6 @@ import os
 import re
 import selectors
 import shlex
-import shutil
 import socket
 import subprocess
 import sys
@@ -28,7 +27,14 @@ from bot.errors import BotError, UserError
 BRANCH = "main"
 COLLEAGUE = "colleague"  # may write; commits to the default branch where the script says so
 REPORTER = "reporter"  # may read; opens the issue
-_READY = 30.0  # seconds
+_READY = 90.0  # seconds
+_LOOKING = 120.0  # seconds
+_LOOK = """\
+import asyncio, json
+from bot.sandbox import probe
+found = asyncio.run(probe())
+print(json.dumps([found.level, found.problems]))
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,7 @@ class Stage:
     room: Path  # bare repository that the forge's history was pushed from
     settings: Mapping[str, str]
     port: int
+    unboxed: str = ""  # why no sandbox holds here
 
     @property
     def git_url(self) -> str:
@@ -106,6 +113,7 @@ def set_up(options: Options, script: DemoScript, url: str, token: str) -> Stage:
     source.push(room, sha, f"{url}/{maintainer.repo}.git", token, BRANCH)
     maintainer.set_ci(script.ci if script.ci is not None else options.test_command)
     port = _free_port()
+    unboxed = without_walls(environment("", options, {}))
     app = maintainer.create_app(_manifest(ROOT / "app.yml", f"http://127.0.0.1:{port}"))
     maintainer.install(app)
     key = options.out / "app.private-key.pem"
@@ -124,14 +132,17 @@ def set_up(options: Options, script: DemoScript, url: str, token: str) -> Stage:
         "GITWRIGHT_WRITE_GAP": "0",
         "GITWRIGHT_EDIT_GAP": "10",  # as anywhere by default, though writes need no gap here
         "GITWRIGHT_ONBOARDING_PULLS": "0",  # the story is about one issue
-        "GITWRIGHT_SANDBOX": "medium" if bubblewrap_works() else "none",
+        "GITWRIGHT_SANDBOX": "none" if unboxed else "medium",
+        "GITWRIGHT_DEMO": "true",
     }
     if os.environ.get("DEMO_GRAPHQL") == "off":  # the benchmark compares
         settings["GITWRIGHT_GRAPHQL"] = "false"
     if options.test_command is not None:
         settings["GITWRIGHT_TEST"] = options.test_command
+    settings |= options.environment
     write_settings(options.out / "settings.env", settings)
-    return Stage(maintainer, people[COLLEAGUE], people[REPORTER], f"{app.slug}[bot]", room, settings, port)
+    bot = f"{app.slug}[bot]"
+    return Stage(maintainer, people[COLLEAGUE], people[REPORTER], bot, room, settings, port, unboxed)
 
 
 def write_settings(path: Path, settings: Mapping[str, str]) -> None:
@@ -140,29 +151,17 @@ def write_settings(path: Path, settings: Mapping[str, str]) -> None:
     path.write_text("".join(f"{name}={shlex.quote(value)}\n" for name, value in settings.items()))
 
 
-def bubblewrap_works() -> bool:
-    """Try a sandbox of the weakest useful kind, as somebody who is not root."""
-    bwrap = shutil.which("bwrap")
-    if bwrap is None:
-        return False
-    drop = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.geteuid() == 0 else []
-    probe = [
-        *drop,
-        bwrap,
-        "--unshare-user",
-        "--unshare-pid",
-        "--unshare-net",
-        "--ro-bind",
-        "/",
-        "/",
-        "--proc",
-        "/proc",
-    ]
+def without_walls(env: Mapping[str, str]) -> str:
+    """Find out as the bot will whether a sandbox holds here; empty where one does, else why none does."""
+    look = [sys.executable, "-c", _LOOK]
     try:
-        done = subprocess.run([*probe, "true"], capture_output=True, check=False, timeout=20, cwd="/")
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return done.returncode == 0
+        done = subprocess.run(look, capture_output=True, text=True, check=False, timeout=_LOOKING, env=env)
+    except subprocess.TimeoutExpired:
+        return f"the look at it took longer than {_LOOKING:.0f} seconds"
+    if done.returncode:
+        return (done.stderr.strip().splitlines() or ["the look at it failed"])[-1]
+    level, problems = json.loads(done.stdout.splitlines()[-1])
+    return "; ".join(problems) or "no reason is known" if level == "none" else ""
 
 
 def _manifest(path: Path, url: str) -> dict[str, object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bot.doctor import (
     branches,
+    brokers,
     database,
     identity,
     machine,
@@ -20,6 +21,7 @@ CHECKS: tuple[AnyCheck, ...] = (
     *process_settings.CHECKS,
     *machine.CHECKS,
     *database.CHECKS,
+    *brokers.CHECKS,
     *identity.CHECKS,
     *webhook.CHECKS,
     *models.CHECKS,

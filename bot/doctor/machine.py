@@ -7,7 +7,6 @@ import shutil
 import sqlite3
 import stat
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from bot import process, sandbox
@@ -15,6 +14,9 @@ from bot.core import health
 from bot.core.health import InstrumentationChecker, Probes
 from bot.doctor.check import Check, Finding, Level, ok
 from bot.doctor.world import World
+from bot.jobs.table import tool_path
+from bot.sandbox.advice import advise
+from bot.sandbox.evidence import Evidence, gather
 
 MIN_PYTHON = (3, 11)
 MIN_SQLITE = (3, 40, 1)
@@ -50,24 +52,23 @@ def judge_sqlite(version: tuple[int, ...]) -> Finding:
     return ok(f"SQLite is {shown}.")
 
 
-def judge_sandbox(required: str, level: str, problems: Sequence[str]) -> Finding:
-    """Judge the level that a machine reaches against the one that the operator requires."""
+def judge_sandbox(required: str, level: str, kind: str, seen: Evidence) -> Finding:
+    """Judge the level that a machine reaches, with which kind of boxes, against the one that the operator requires."""
     if required == "none":
         text = "Agents and tests run without a sandbox, with the bot's own rights (GITWRIGHT_SANDBOX=none)."
-        could = f"This machine reaches `{level}`: take the setting away." if level != "none" else ""
-        return Finding("warning", text, could or "Keep nothing else on this machine, or install bubblewrap.")
+        if level != "none":
+            return Finding(
+                "warning", text, f"This machine reaches `{level}` ({kind}): take the setting away."
+            )
+        found = advise("medium", level, seen)
+        return Finding("warning", f"{text} For one it misses {found.missing}", found.fix, seen.problems)
     if _STRENGTH.index(level) >= _STRENGTH.index(required):
-        return ok(f"Level `{level}` holds; `{required}` is required.")
-    if level != "none":
-        step = f"Set GITWRIGHT_SANDBOX={level}: a stronger one is not built yet."
-        return Finding("failed", f"Only level `{level}` is reached; `{required}` is required.", step)
-    if sys.platform == "darwin":
-        step = "Run the bot in a Linux virtual machine or container."
-    elif shutil.which("bwrap") is None:
-        step = "Install bubblewrap 0.8 or later (package `bubblewrap`)."
-    else:
-        step = "Allow user namespaces to this user; docs/operating.md says how, also for containers."
-    return Finding("failed", f"No sandbox holds here; `{required}` is required.", step, tuple(problems))
+        return ok(f"Level `{level}` holds ({kind}); `{required}` is required.")
+    found = advise(required, level, seen)
+    text = f"Only level `{level}` is reached" if level != "none" else "No sandbox holds here"
+    return Finding(
+        "failed", f"{text}; `{required}` is required. Missing: {found.missing}", found.fix, seen.problems
+    )
 
 
 def judge_folder(path: Path, mode: int | None, writable: bool) -> Finding:
@@ -137,9 +138,14 @@ async def _disk(world: World) -> Finding:
 
 
 async def _sandbox(world: World) -> Finding:
-    required = world.configured().sandbox
-    probed = await sandbox.probe()
-    return judge_sandbox(required, probed.level, probed.problems)
+    settings = world.configured()
+    containers = sandbox.Containers.of(
+        settings.container, settings.container_image, settings.container_runtime
+    )
+    path = world.environ.get("PATH", os.defpath)
+    probed = await sandbox.probe(containers, hidden=settings.hidden, path=tool_path(settings, path))
+    seen = gather(probed.problems, containers.name if containers else "bwrap")
+    return judge_sandbox(settings.sandbox, probed.level, probed.sandbox.name, seen)
 
 
 CHECKS = (

@@ -72,7 +72,7 @@ def _lines(usable: Mapping[ModelRole, list[str]]) -> list[str]:
 def _roles(settings: Settings, config: RepoConfig) -> dict[ModelRole, Named]:
     """Give the models of the roles that are in use: an agent that needs none has none for its work."""
     preset = PRESETS.get(config.agent) if isinstance(config.agent, str) else None
-    by_model = preset is not None and preset.needs_model
+    by_model = config.agent == "builtin" or (preset is not None and preset.needs_model)
     wanted = [role for role in MODEL_ROLES if by_model or role not in CLASSES]
     return {role: named(settings.models, config, role) for role in wanted}
 

@@ -42,16 +42,18 @@ async def _credentials(world: World) -> Finding:
     path = folder / credentials.NAME
     if not path.exists():
         return ok("None are stored in DATA_DIR.")
-    if credentials.exposed(folder):
-        return Finding("failed", f"Others of this machine may read `{path}`.", f"Run `chmod 600 {path}`.")
+    if found := credentials.exposed(folder):
+        names = " ".join(map(str, found))
+        return Finding("failed", f"Others of this machine may read `{names}`.", f"Run `chmod 600 {names}`.")
     return ok(f"`{path}` is this user's alone.")
 
 
 async def _lock_away(world: World) -> tuple[str, ...]:
-    """sets the file's mode to 0600"""
-    path = world.configured().data_dir / credentials.NAME
-    path.chmod(0o600)
-    return (f"set the mode of `{path}` to 0600",)
+    """sets the files' mode to 0600"""
+    found = credentials.exposed(world.configured().data_dir)
+    for path in found:
+        path.chmod(0o600)
+    return tuple(f"set the mode of `{path}` to 0600" for path in found)
 
 
 CHECKS = (

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
+from bot import brokered
 from bot.core import config as settings_file
 from bot.core.config import ConfigProblem, RepoConfig
 from bot.core.values import Repo
@@ -143,9 +144,7 @@ def _inspection(settings: Settings, clock: Clock) -> Inspection | None:
     return Inspection(
         settings.github_api_url,
         git_url=settings.github_git_url,
-        app_id=settings.app_id,
-        private_key=settings.app_key,
-        token=settings.token.get_secret_value() if settings.token else None,
+        broker=brokered.inside(settings, clock),
         api_version=settings.github_api_version,
         write_gap=settings.write_gap,
         api_limit=settings.api_calls,

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bot.engine import tables
+from bot.engine.wal import to_wal
 from bot.errors import RetryableError, UserError
 
 T = TypeVar("T")
@@ -142,7 +143,7 @@ def _sqlite_engine(url: sa.URL, begin: str, connections: int) -> sa.Engine:
         # The driver's own BEGIN comes late and deferred, so two readers that turn writers would fail; ours is below.
         connection.isolation_level = None
         connection.execute(f"PRAGMA busy_timeout={_LOCK_WAIT_MS}")
-        connection.execute("PRAGMA journal_mode=WAL")
+        to_wal(connection)
         connection.execute("PRAGMA synchronous=FULL")
 
     @sa.event.listens_for(engine, "begin")

@@ -7,6 +7,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from bot.engine.wal import to_wal
+
 
 def sqlite_engine(url: sa.URL) -> sa.Engine:
     """Make the engine that DBOS would make, with WAL (several times faster) and the clock of newer SQLite versions."""
@@ -17,7 +19,7 @@ def sqlite_engine(url: sa.URL) -> sa.Engine:
         connection.isolation_level = "IMMEDIATE"
         connection.execute("PRAGMA busy_timeout=30000")
         connection.execute("PRAGMA foreign_keys=ON")
-        connection.execute("PRAGMA journal_mode=WAL")
+        to_wal(connection)
         # Before 3.42 unixepoch('subsec') is NULL, which DBOS cannot launch with on Python 3.12 and later.
         connection.create_function("unixepoch", 1, lambda _: time.time())
 

@@ -36,6 +36,13 @@ def deleted(conn: sa.Connection, session_id: str, proof: JsonDict, now: datetime
     )
 
 
+def proved(conn: sa.Connection, session_id: str, more: JsonDict) -> None:
+    """Add to what was looked at after a session's end, whether that proves that it is gone or not."""
+    known = conn.scalar(sa.select(sessions.c.proof).where(sessions.c.id == session_id)) or {}
+    proof = {name: [*known.get(name, ()), *more.get(name, ())] for name in {**known, **more}}
+    conn.execute(sa.update(sessions).where(sessions.c.id == session_id).values(proof=proof))
+
+
 def listed(conn: sa.Connection, where: sa.ColumnElement[bool]) -> list[Session]:
     """List sessions, oldest first."""
     query = sa.select(sessions).where(where).order_by(sessions.c.opened_at, sessions.c.id)

@@ -248,6 +248,10 @@ class Store:
         now = self._clock.now()
         await self.database.write(lambda conn: sessions.deleted(conn, id_, proof, now))
 
+    async def session_proved(self, id_: str, proof: JsonDict) -> None:
+        """Add to what was looked at after a session's end, whether that proves that it is gone or not."""
+        await self.database.write(lambda conn: sessions.proved(conn, id_, proof))
+
     async def open_sessions(self) -> list[Session]:
         """List sessions whose deletion is not proved, oldest first."""
         return await self.database.read(

@@ -1,67 +1,64 @@
-"""Owns a quick look at a worktree while an agent works in it: has anything changed since the last look?"""
+"""Owns looks at a worktree while an agent works in it: has anything changed since the last one?"""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import os
-import stat
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
-from bot.git.scan import CACHE_FOLDERS
+from bot import files
+from bot.errors import SandboxError
+from bot.git.boxed import program
+from bot.git.boxed.take import CACHE_FOLDERS
+from bot.git.zone import Zone
+from bot.ports import Sandbox, Talk
 
-_LARGEST = 1 << 20  # bytes; of a larger file size and time are enough
-_MOST = 50_000  # files
+_SECONDS = 60.0
+_HASH = 64  # characters
+_MOST_LAID = 500
 
 
 class Glance:
-    """Hashes what lies in a folder; only what looks touched is read again. What is seen may change meanwhile."""
+    """Asks for a hash of all paths, kinds and contents of a folder; equal hashes mean equal content."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._known: dict[str, tuple[tuple[int, int, int], str]] = {}
+    def __init__(self, talk: Talk) -> None:
+        self._talk = talk
+        self._asking = asyncio.Lock()
 
     async def __call__(self) -> str:
-        """Give a hash of all paths, kinds and contents; equal hashes mean equal content."""
-        return await asyncio.to_thread(self._look)
+        """Look once; SandboxError where no answer comes."""
+        async with self._asking:
+            await self._talk.say(b"\n")
+            try:
+                async with asyncio.timeout(_SECONDS):
+                    return await self._answer()
+            except TimeoutError as error:
+                raise SandboxError(f"The look at a worktree took longer than {_SECONDS:.0f} s.") from error
 
-    def _look(self) -> str:
-        whole = hashlib.sha256()
-        for path in sorted(self._paths()):
-            whole.update(path.encode("utf-8", "surrogateescape") + b"\0")
-            with suppress(OSError):  # gone or shut since it was listed
-                whole.update(self._one(path).encode() + b"\0")
-        return whole.hexdigest()
-
-    def _paths(self) -> Iterator[str]:
-        count = 0
-        for root, folders, names in os.walk(self._folder, followlinks=False):
-            folders[:] = [name for name in folders if name not in CACHE_FOLDERS and name != ".git"]
-            for name in names:
-                count += 1
-                if count > _MOST:
-                    return
-                yield str(Path(root, name).relative_to(self._folder))
-
-    def _one(self, path: str) -> str:
-        full = self._folder / path
-        found = full.lstat()
-        if stat.S_ISLNK(found.st_mode):
-            return f"link {str(full.readlink())!r}"
-        mark = (found.st_size, found.st_mtime_ns, found.st_mode)
-        if not stat.S_ISREG(found.st_mode) or found.st_size > _LARGEST:
-            return f"other {mark}"
-        known = self._known.get(path)
-        if known is None or known[0] != mark:
-            known = (mark, f"{found.st_mode:o} {_digest(full)}")
-            self._known[path] = known
-        return known[1]
+    async def _answer(self) -> str:
+        said = b""
+        while not said.endswith(b"\n"):
+            part = await self._talk.read(1 << 10)
+            said += part
+            if not part or len(said) > _HASH + 1:
+                raise SandboxError(f"The look at a worktree ended: {self._talk.errors.strip()[-300:]}")
+        return said.decode("ascii", "replace").strip()
 
 
-def _digest(path: Path) -> str:
-    # The agent may put anything in the file's place between two calls: no link is followed, no pipe waited for.
-    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    with os.fdopen(handle, "rb") as file:
-        return hashlib.sha256(file.read(_LARGEST + 1)).hexdigest()
+@asynccontextmanager
+async def glancing(
+    sandbox: Sandbox, folder: Path, home: Path, laid: Sequence[str] = ()
+) -> AsyncIterator[Glance]:
+    """Lend a look at a folder from a box of its own that shows it read-only; `home` is made for it and removed.
+
+    What was `laid` there by the host, paths with all below them, is not looked at, as far as it can be named.
+    """
+    files.ensure_dir(home)
+    try:
+        async with Zone(sandbox).looking(folder, home) as box:
+            argv = [*program("look"), str(box.work), " ".join(CACHE_FOLDERS), *laid[:_MOST_LAID]]
+            async with box.start(argv) as talk:
+                yield Glance(talk)
+    finally:
+        await asyncio.to_thread(files.remove, home)

@@ -1,35 +1,29 @@
-"""Owns taking in what an agent wrote: scan, ignore rules of the base, and git in a box of its own."""
+"""Owns taking in what an agent wrote: a program and git in a box that holds nothing, and the commit by the host."""
 
 from __future__ import annotations
 
 import asyncio
-import shutil
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from bot import files, process
+from bot import files
 from bot.core.values import Identity
-from bot.errors import GitError, UserError
+from bot.errors import GitError, SandboxError, UserError
+from bot.git.boxed import program
+from bot.git.boxed.take import TOTAL
+from bot.git.kept import Kept
 from bot.git.mirror import GitMirror
-from bot.git.runner import ENVIRONMENT, OPTIONS, Place, git
-from bot.git.scan import CACHE_PATTERNS, Base, Finding, Scan, scan
-from bot.ports import Ingested, Sandbox, SandboxPolicy
+from bot.git.runner import ENVIRONMENT, OPTIONS, Place
+from bot.git.zone import Zone
+from bot.ports import Completed, Ingested
 
-_MAX_FINDINGS = 50
-_PACK_BYTES = 1 << 30
+_MOST_CHANGED = 3_000  # files: every one is looked into before anybody sees it
+_RESULT_BYTES = 1 << 20
 _SECONDS = 300.0
-_SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
-# Runs where only the folder (read-only), the objects (read-only) and its own git dir can be reached.
-_SCRIPT = """\
-set -e
-base=$1; shift
-git "$@" read-tree "$base"
-git "$@" update-index -z --add --remove --replace --stdin <paths
-git "$@" write-tree >tree
-printf '%s\\n^%s\\n' "$(cat tree)" "$base" | git "$@" pack-objects -q --revs --stdout >pack
-"""
+_GIT_CONFIG = "[core]\n\trepositoryformatversion = 0\n\tbare = false\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,24 +39,24 @@ class Order:
     when: datetime
     keep: Mapping[str, bytes | None]
     max_bytes: int
-    owner: int | None
+    laid: tuple[
+        str, ...
+    ] = ()  # dependencies that the host put there: left out where the base has nothing of that name
+    index: Kept | None = None  # of the checkout of the base; all files are read again where there is none
 
 
-async def ingest(mirror: GitMirror, sandbox: Sandbox | None, order: Order) -> Ingested:
+async def ingest(mirror: GitMirror, zone: Zone, order: Order) -> Ingested:
     """Commit what is in the folder on top of the base, anchored in the mirror.
 
-    `keep` overrides its paths and does not count as a change. UserError names everything that is refused.
+    `keep` overrides its paths and does not count as a change. UserError names everything that is refused, SandboxError
+    is raised where the machine is too busy.
     """
-    base = await _base(mirror, order.base)
-    seen = await asyncio.to_thread(scan, order.path, base, order.max_bytes)
-    _leave(order)
+    await asyncio.to_thread(_leave, order)
     try:
-        ignored = await _ignored(mirror, order, base, seen)
-        _refuse([finding for finding in seen.findings if finding.always or finding.path not in ignored])
-        paths = sorted({path for path in seen.paths if path not in ignored} | set(base.blobs))
-        tree = await _tree(mirror, sandbox, order, paths)
+        tree = await _tree(mirror, zone, order)
     finally:
-        _leave(order)
+        await asyncio.to_thread(_leave, order)
+    await _bounded(mirror, order, tree)
     return await _commit(mirror, order, tree)
 
 
@@ -71,104 +65,75 @@ def _leave(order: Order) -> None:
         raise GitError(f"`{left[0]}` cannot be removed")
 
 
-async def _base(mirror: GitMirror, sha: str) -> Base:
-    blobs = await mirror.files(sha)
-    links = await mirror.contents([file for file in blobs if file.mode == "120000"])
-    targets = {path: target.decode("utf-8", "surrogateescape") for path, target in links.items()}
-    return Base.of(blobs, await mirror.submodules(sha), targets)
+async def _tree(mirror: GitMirror, zone: Zone, order: Order) -> str:
+    """Have the tree made in a box, and bring its objects into the mirror."""
+    mirror.check()
+    work, home = files.ensure_dir(order.folder / "work"), files.ensure_dir(order.folder / "home")
+    objects = mirror.git_dir / "objects"
+    _repository(work / "git", objects)
+    known = order.index is not None and await asyncio.to_thread(order.index.lend, work / "git" / "index")
+    wanted = {
+        "root": str(order.path),
+        "base": order.base,
+        "max_bytes": order.max_bytes,
+        "laid": order.laid,
+        "known": known,
+        "options": OPTIONS,
+    }
+    async with zone.open(work, home, shown=(order.path, objects)) as box:
+        git_dir = box.work / "git"
+        env = {**ENVIRONMENT, **Place(git_dir, order.path, git_dir / "index").environment()}
+        done = await box.run(program("take"), env=env, stdin=json.dumps(wanted).encode(), timeout=_SECONDS)
+    found = _result(work, done)
+    most = 2 * TOTAL * order.max_bytes  # what git adds to the files is less than they are
+    if (work / "pack").lstat().st_size > most:
+        raise UserError(f"The files that the work changes need more than {most} bytes.")
+    pack = await asyncio.to_thread(files.read_beneath, work, "pack", most)
+    if pack is None:
+        raise GitError("git ended well in its box and left no objects")
+    await mirror.unpack(pack)
+    return found
 
 
-def _refuse(findings: Sequence[Finding]) -> None:
-    if findings:
-        shown = "\n".join(f"- {finding}" for finding in findings[:_MAX_FINDINGS])
-        more = f"\n- and {len(findings) - _MAX_FINDINGS} more" if len(findings) > _MAX_FINDINGS else ""
-        raise UserError(f"The work cannot be taken into the repository:\n{shown}{more}")
-
-
-async def _ignored(mirror: GitMirror, order: Order, base: Base, seen: Scan) -> set[str]:
-    """Ask git which new paths the base's own ignore rules leave out; the agent's rules do not count."""
-    rules = files.ensure_dir(order.folder / "rules")
-    found = [file for file in base.blobs.values() if file.path.rpartition("/")[2] == ".gitignore"]
-    regular = [file for file in found if file.mode.startswith("100")]
-    for path, text in (await mirror.contents(regular)).items():
-        (rules / path).parent.mkdir(parents=True, exist_ok=True)
-        (rules / path).write_bytes(text)
-    caches = order.folder / "caches"
-    caches.write_text("\n".join(CACHE_PATTERNS) + "\n", "utf-8")
-    fresh = {path for path in seen.paths if path not in base.blobs}
-    fresh |= {finding.path for finding in seen.findings if finding.path and not base.knows(finding.path)}
-    if not fresh:
-        return set()
-    # This command knows no literal paths; behind `./` no name can pass for pathspec magic.
-    names = b"".join(b"./" + path.encode("utf-8", "surrogateescape") + b"\0" for path in sorted(fresh))
-    answer = await git(
-        Place(mirror.git_dir, rules, order.folder / "no-index"),
-        "check-ignore",
-        "--no-index",
-        "-z",
-        "--stdin",
-        stdin=names,
-        env={"GIT_LITERAL_PATHSPECS": "0"},
-        options=("-c", f"core.excludesFile={caches}"),
-        codes=(0, 1),
-    )
-    return {path.decode("utf-8", "surrogateescape")[2:] for path in answer.out.split(b"\0") if path}
-
-
-async def _tree(mirror: GitMirror, sandbox: Sandbox | None, order: Order, paths: Sequence[str]) -> str:
-    """Write the tree of these paths and bring its objects into the mirror."""
-    folder, objects = order.folder / "git-box", mirror.git_dir / "objects"
-    git_dir = files.ensure_dir(folder) / "git"
+def _repository(git_dir: Path, objects: Path) -> None:
+    """Make one for the box that borrows the mirror's objects and knows nothing else."""
     for name in ("objects/info", "refs"):
         (git_dir / name).mkdir(parents=True)
     (git_dir / "HEAD").write_text("ref: refs/heads/none\n", "utf-8")
-    (git_dir / "config").write_text("[core]\n\trepositoryformatversion = 0\n\tbare = false\n", "utf-8")
+    (git_dir / "config").write_text(_GIT_CONFIG, "utf-8")
     (git_dir / "objects/info/alternates").write_text(f"{objects}\n", "utf-8")
-    (folder / "paths").write_bytes(b"".join(p.encode("utf-8", "surrogateescape") + b"\0" for p in paths))
-    (folder / "home").mkdir()
-    files.give(folder, order.owner)
-    place = Place(git_dir, order.path, git_dir / "index")
-    argv = ["sh", "-c", _SCRIPT, "ingest", order.base, *OPTIONS]
-    env = {**ENVIRONMENT, **place.environment()}
-    if sandbox is None:
-        await _plain(folder, argv, env)
-    else:
-        readable = {order.path: str(order.path), objects: str(objects)}
-        policy = SandboxPolicy(
-            work=folder, home=folder / "home", readable=readable, env=env, path=_path_to_git()
+
+
+def _result(work: Path, done: Completed) -> str:
+    """Read what the program found: the tree, or a UserError with all that is refused; SandboxError where it found nothing yet."""
+    if done.code is None:
+        # Entries and bytes are bounded, so it is this machine that is busy. Tried again is the whole run, so not for hours.
+        raise SandboxError(f"taking the work in did not end within {_SECONDS:.0f} s")
+    if done.code:
+        raise UserError(f"git cannot take the work into the repository:\n{done.output.strip()[-1000:]}")
+    data = files.read_beneath(work, "result", _RESULT_BYTES)
+    try:
+        found = json.loads(data or b"")
+        if tree := found.get("tree"):
+            return str(tree)
+        lines = [f"- `{path}`: {problem}" for path, problem in found["findings"]]
+        more = [f"- and {int(found['more'])} more"] if found["more"] else []
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise GitError("the box of the ingest left no result that can be read") from error
+    raise UserError("The work cannot be taken into the repository:\n" + "\n".join([*lines, *more]))
+
+
+async def _bounded(mirror: GitMirror, order: Order, tree: str) -> None:
+    """Refuse a change of so many files or bytes that looking into all of it would take minutes."""
+    changed = {change.path for change in await mirror.changes(order.base, tree)}
+    if len(changed) > _MOST_CHANGED:
+        raise UserError(
+            f"The work changes {len(changed)} files, more than the {_MOST_CHANGED} that are looked into."
         )
-        async with sandbox.open(policy) as box:
-            done = await box.run(argv, timeout=_SECONDS)
-        _require_success(done.code, done.output)
-    return await _bring(mirror, folder)
-
-
-def _path_to_git() -> str:
-    found = shutil.which("git")
-    return f"{Path(found).parent}:{_SYSTEM_PATH}" if found else _SYSTEM_PATH
-
-
-async def _plain(folder: Path, argv: Sequence[str], env: Mapping[str, str]) -> None:
-    done = await process.run(
-        argv, env={**process.inherited("PATH"), **env}, timeout=_SECONDS, cwd=folder, cap=1 << 16
-    )
-    _require_success(done.code, done.stderr.decode("utf-8", "replace"))
-
-
-def _require_success(code: int | None, said: str) -> None:
-    if code is None:
-        raise UserError(f"git could not read the work within {_SECONDS:.0f} s.")
-    if code:
-        raise UserError(f"git cannot take the work into the repository:\n{said.strip()[-1000:]}")
-
-
-async def _bring(mirror: GitMirror, folder: Path) -> str:
-    tree = files.read_beneath(folder, "tree", 100)
-    pack = files.read_beneath(folder, "pack", _PACK_BYTES)
-    if tree is None or pack is None:
-        raise GitError("git ended well in its box and left no tree")
-    await mirror.unpack(pack)
-    return tree.decode("ascii", "replace").strip()
+    size = sum(file.size for file in await mirror.files(tree) if file.path in changed)
+    if size > TOTAL * order.max_bytes:
+        most = TOTAL * order.max_bytes
+        raise UserError(f"The files that the work changes have {size} bytes, more than {most} together.")
 
 
 async def _commit(mirror: GitMirror, order: Order, tree: str) -> Ingested:

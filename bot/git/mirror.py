@@ -5,32 +5,26 @@ from __future__ import annotations
 import asyncio
 import re
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bot.core.values import CommitInfo, Identity, TreeFile
+from bot.core.values import CommitInfo, Identity, TreeChange, TreeFile
 from bot.errors import GitError, UserError
+from bot.git import seal
 from bot.git.pushing import push
-from bot.git.runner import Place, git, git_remote, signature
+from bot.git.reading import batches, read_changes
+from bot.git.room import unpack, within_room
+from bot.git.runner import Answer, Place, git, git_remote, signature
 from bot.git.upkeep import LOCKS, sweep
 from bot.ports import GitAccess
 
 ANCHORS = "refs/gitwright/"
-_BATCH_BYTES = 64 << 20  # of what one git process is asked to print
 _BRANCHES = "refs/remotes/origin/"
 _SHA = re.compile(r"[0-9a-f]{40}")
+_LAST_SECOND = 253_402_300_799  # of the year 9999
 _WORKTREE = re.compile(r"\d+-(issue-\d+(?:-r\d+)?)-.*")
-_CONFIG = """\
-[core]
-\trepositoryformatversion = 0
-\tfilemode = true
-\tbare = true
-\tlogAllRefUpdates = false
-[gc]
-\tauto = 0
-"""
 
 
 class GitMirror:
@@ -45,22 +39,36 @@ class GitMirror:
         self._interrupted = False
 
     async def prepare(self) -> None:
-        """Make the repository where it is missing, and put its configuration back to ours."""
+        """Make the repository where it is missing; GitError where anybody but the host configured it."""
         async with self._preparing:
             if not self.git_dir.exists():
                 await self._make()
             self.git_dir.chmod(0o700)
-            config = self.git_dir / "config"
-            if config.read_text("utf-8") != _CONFIG:
-                config.write_text(_CONFIG, "utf-8")
+            await asyncio.to_thread(seal.check, self.git_dir)
 
     async def _make(self) -> None:
         """Make it aside and move it into place, so that a kill leaves none or a whole one."""
         with tempfile.TemporaryDirectory(prefix="new-", dir=self.git_dir.parent) as folder:
             made = Path(folder) / "made.git"
             await git(Place(made), "init", "--quiet", "--bare", "--template=", str(made))
-            (made / "config").write_text(_CONFIG, "utf-8")
+            (made / "config").write_bytes(seal.CONFIG)
+            (made / "config").chmod(0o600)
             made.rename(self.git_dir)
+
+    def check(self) -> None:
+        """Raise GitError where anybody but the host configured it; every use of it begins so."""
+        seal.check(self.git_dir)
+
+    async def _git(
+        self,
+        *args: str,
+        place: Place | None = None,
+        stdin: bytes = b"",
+        codes: Sequence[int] = (0,),
+        env: Mapping[str, str] | None = None,
+    ) -> Answer:
+        self.check()
+        return await git(place or self._place, *args, stdin=stdin, codes=codes, env=env)
 
     async def fetch(self, access: GitAccess) -> None:
         """Bring all branches to refs/remotes/origin/*, and drop those that are gone."""
@@ -73,7 +81,9 @@ class GitMirror:
     async def _fetch(self, access: GitAccess, refs: str, *options: str) -> None:
         usual = ("--quiet", "--no-tags", "--no-write-fetch-head")
         async with self._fetching, self._writing():
-            await git_remote(self._place, access, "fetch", *usual, *options, access.url, refs)
+            self.check()
+            fetching = git_remote(self._place, access, "fetch", *usual, *options, access.url, refs)
+            await within_room(self.git_dir, fetching)
 
     @asynccontextmanager
     async def _writing(self) -> AsyncIterator[None]:
@@ -96,8 +106,7 @@ class GitMirror:
     async def resolve(self, ref: str) -> str | None:
         """Give the sha of a branch name, ref or sha; None where there is none."""
         name = ref if _SHA.fullmatch(ref) or ref.startswith("refs/") else _BRANCHES + ref
-        answer = await git(
-            self._place,
+        answer = await self._git(
             "rev-parse",
             "--verify",
             "--quiet",
@@ -115,7 +124,7 @@ class GitMirror:
         return None
 
     async def blob(self, sha: str) -> bytes:
-        return (await git(self._place, "cat-file", "blob", sha)).out
+        return (await self._git("cat-file", "blob", sha)).out
 
     async def read_many(self, sha: str, paths: Sequence[str], limit: int = 1 << 20) -> dict[str, bytes]:
         """Read several files at a commit with one process; what `read` would give None for is left out."""
@@ -131,9 +140,9 @@ class GitMirror:
     async def contents(self, files: Sequence[TreeFile]) -> dict[str, bytes]:
         """Read blobs by path with one process for each few megabytes."""
         texts: dict[str, bytes] = {}
-        for batch in _batches(files):
+        for batch in batches(files):
             names = "".join(f"{file.sha}\n" for file in batch).encode()
-            out = (await git(self._place, "cat-file", "--batch", stdin=names)).out
+            out = (await self._git("cat-file", "--batch", stdin=names)).out
             at = 0
             for file in batch:  # each is `<sha> blob <size>\n<bytes>\n`
                 at = out.index(b"\n", at) + 1
@@ -147,13 +156,13 @@ class GitMirror:
 
     async def submodules(self, sha: str) -> list[str]:
         """List the paths where a tree refers to commits of other repositories."""
-        rows = (await git(self._place, "ls-tree", "-r", "-z", "--full-tree", _checked(sha))).out.split(b"\0")
+        rows = (await self._git("ls-tree", "-r", "-z", "--full-tree", _checked(sha))).out.split(b"\0")
         return [row.partition(b"\t")[2].decode(*_TEXT) for row in rows if row.startswith(b"160000")]
 
     async def _list(self, sha: str, *paths: str) -> list[TreeFile]:
         command = ("ls-tree", "-r", "-z", "-l", "--full-tree", _checked(sha), "--", *paths)
         found = []
-        for row in (await git(self._place, *command)).out.split(b"\0"):
+        for row in (await self._git(*command)).out.split(b"\0"):
             meta, _, path = row.partition(b"\t")
             if not path:
                 continue
@@ -176,21 +185,21 @@ class GitMirror:
         """
         with tempfile.TemporaryDirectory(prefix="index-", dir=self.git_dir) as folder:
             place = Place(self.git_dir, index=Path(folder) / "index")
-            await git(place, "read-tree", _checked(base))
+            await self._git("read-tree", _checked(base), place=place)
             modes = {file.path: file.mode for file in await self._list(base, *files)} if files else {}
             entries = [await self._entry(path, files[path], modes.get(path, "")) for path in sorted(files)]
             command = ("update-index", "--add", "--replace", "-z", "--index-info")
-            answer = await git(place, *command, stdin=b"".join(entries), codes=(0, 1, 128))
+            answer = await self._git(*command, stdin=b"".join(entries), codes=(0, 1, 128), place=place)
             if answer.code or answer.err:  # it skips some bad paths with a remark only
                 raise UserError(f"A path cannot be taken into the repository: {answer.err.strip()}")
-            return (await git(place, "write-tree")).text
+            return (await self._git("write-tree", place=place)).text
 
     async def _entry(self, path: str, data: bytes | None, mode: str) -> bytes:
         """Store the content and give its line for `update-index --index-info`."""
         name = path.encode(*_TEXT) + b"\0"
         if data is None:
             return b"0 " + b"0" * 40 + b"\t" + name
-        blob = (await git(self._place, "hash-object", "-w", "--stdin", "--no-filters", stdin=data)).text
+        blob = (await self._git("hash-object", "-w", "--stdin", "--no-filters", stdin=data)).text
         mode = mode if mode.startswith("100") else "100644"
         return f"{mode} {blob}\t".encode() + name
 
@@ -201,18 +210,18 @@ class GitMirror:
         flags = [flag for parent in parents for flag in ("-p", _checked(parent))]
         env = signature(author, when)
         text = message.rstrip("\n").encode() + b"\n"
-        return (await git(self._place, "commit-tree", *flags, _checked(tree), stdin=text, env=env)).text
+        return (await self._git("commit-tree", *flags, _checked(tree), stdin=text, env=env)).text
 
     async def merge_tree(self, ours: str, theirs: str) -> tuple[str, tuple[str, ...]]:
         """Merge two commits in memory: the tree and the conflicted paths (none: clean)."""
         command = ("merge-tree", "--write-tree", "-z", "--name-only", "--no-messages")
-        answer = await git(self._place, *command, _checked(ours), _checked(theirs), codes=(0, 1))
+        answer = await self._git(*command, _checked(ours), _checked(theirs), codes=(0, 1))
         tree, *paths = [part.decode(*_TEXT) for part in answer.out.split(b"\0") if part]
         return tree, tuple(paths) if answer.code else ()
 
     async def merge_base(self, one: str, other: str) -> str | None:
         """Give the best common ancestor of two commits; None where there is none."""
-        answer = await git(self._place, "merge-base", _checked(one), _checked(other), codes=(0, 1))
+        answer = await self._git("merge-base", _checked(one), _checked(other), codes=(0, 1))
         return answer.text or None
 
     async def commits(self, old: str, new: str) -> list[CommitInfo]:
@@ -220,14 +229,14 @@ class GitMirror:
         return await self._log(f"{_checked(old)}..{_checked(new)}")
 
     async def _log(self, *range_: str) -> list[CommitInfo]:
+        # Ended by a NUL each, which is all that no name and no address can hold.
         shown = "--format=%H%x00%P%x00%ae%x00%ce%x00%ct%x00%T"
-        rows = (await git(self._place, "log", shown, *range_, "--")).text
-        found = []
-        for row in rows.splitlines():
-            sha, parents, author, committer, seconds, tree = row.split("\0")
-            when = datetime.fromtimestamp(int(seconds), UTC)
-            found.append(CommitInfo(sha, tuple(parents.split()), author, committer, when, tree))
-        return found
+        fields = (await self._git("log", "-z", shown, *range_, "--")).out.decode(*_TEXT).split("\0")
+        rows = zip(*[iter(fields)] * 6, strict=False)  # the last NUL leaves an empty field
+        return [
+            CommitInfo(sha, tuple(parents.split()), author, committer, _when(seconds), tree)
+            for sha, parents, author, committer, seconds, tree in rows
+        ]
 
     async def subjects(self, sha: str, limit: int) -> list[tuple[str, str]]:
         """List the author's address and subject of the newest commits that are no merges, newest first."""
@@ -239,7 +248,7 @@ class GitMirror:
             _checked(sha),
             "--",
         )
-        fields = (await git(self._place, *command)).out.decode(*_TEXT).split("\0")
+        fields = (await self._git(*command)).out.decode(*_TEXT).split("\0")
         pairs = zip(fields[::2], fields[1::2], strict=False)
         return [(email.strip(), subject[:500]) for email, subject in pairs]
 
@@ -247,28 +256,42 @@ class GitMirror:
         """List changed paths with added and removed lines (binary: 0, 0)."""
         command = ("diff-tree", "-r", "-z", "--numstat", "--no-renames", "--no-ext-diff", "--no-textconv")
         found = []
-        for row in (await git(self._place, *command, _checked(old), _checked(new))).out.split(b"\0"):
+        for row in (await self._git(*command, _checked(old), _checked(new))).out.split(b"\0"):
             if row:
                 added, removed, path = row.split(b"\t", 2)
                 numbers = (0, 0) if added == b"-" else (int(added), int(removed))
                 found.append((path.decode(*_TEXT), *numbers))
         return sorted(found)
 
+    async def changes(self, old: str, new: str) -> list[TreeChange]:
+        """List changed paths with their modes and shas, no renames, sorted by path."""
+        command = (
+            "diff-tree",
+            "-r",
+            "-z",
+            "--raw",
+            "--no-abbrev",
+            "--no-renames",
+            "--ignore-submodules=none",
+        )
+        out = (await self._git(*command, _checked(old), _checked(new))).out.split(b"\0")
+        return read_changes(out)
+
     async def patch(self, old: str, new: str) -> str:
         """Give the whole difference of two commits as a patch, binary contents included, no renames."""
         command = ("diff-tree", "-r", "-p", "--binary", "--full-index", "--no-renames", "--no-ext-diff")
-        answer = await git(self._place, *command, "--no-textconv", _checked(old), _checked(new))
+        answer = await self._git(*command, "--no-textconv", _checked(old), _checked(new))
         return answer.out.decode(*_TEXT)
 
     async def anchor(self, name: str, sha: str) -> None:
         """Keep a commit from garbage collection under refs/gitwright/<name>."""
         async with self._writing():
-            await git(self._place, "update-ref", "--end-of-options", ANCHORS + name, _checked(sha))
+            await self._git("update-ref", "--end-of-options", ANCHORS + name, _checked(sha))
 
     async def release(self, name: str) -> None:
         """Let go of an anchor; one that is not there is fine."""
         async with self._writing():
-            await git(self._place, "update-ref", "-d", "--end-of-options", ANCHORS + name)
+            await self._git("update-ref", "-d", "--end-of-options", ANCHORS + name)
 
     async def release_tracks(self, tracks: Sequence[str]) -> int:
         """Let go of all anchors of these tracks, and count them.
@@ -276,26 +299,28 @@ class GitMirror:
         An anchor's name is `<what>/<track>`, `<what>/<track>/...`, or that of a worktree, `tasks/<repo>-<track>-...`.
         """
         wanted = tuple(tracks)
-        listed = await git(self._place, "for-each-ref", "--format=%(refname)", ANCHORS)
+        listed = await self._git("for-each-ref", "--format=%(refname)", ANCHORS)
         names = [ref.removeprefix(ANCHORS) for ref in listed.text.splitlines()]
         gone = [name for name in names if _track_of(name, wanted)]
         commands = "".join(f"delete {ANCHORS}{name}\n" for name in gone).encode()
         if gone:
             async with self._writing():
-                await git(self._place, "update-ref", "--stdin", stdin=commands)
+                await self._git("update-ref", "--stdin", stdin=commands)
         return len(gone)
 
     async def unpack(self, pack: bytes) -> None:
-        """Take in objects from a pack, each checked: a broken one, or a link to nowhere, is a GitError."""
-        await git(self._place, "unpack-objects", "-q", "--strict", stdin=pack)
+        """Take in objects from a pack, each checked: one that is broken, links to nowhere or is too large is a GitError."""
+        self.check()
+        await unpack(self._place, pack)
 
     async def push(self, access: GitAccess, sha: str, branch: str, expected: str | None) -> None:
         """Push one sha to one branch whose tip must be `expected` (None: absent); StaleRefError otherwise, a push that is done already is fine."""
+        self.check()
         await push(self._place, access, _checked(sha), branch, expected)
 
     async def message(self, sha: str) -> str:
         """Give a commit's message as it was written."""
-        return (await git(self._place, "log", "-1", "--format=%B", _checked(sha), "--")).text
+        return (await self._git("log", "-1", "--format=%B", _checked(sha), "--")).text
 
     async def unpublished(self, sha: str) -> list[CommitInfo]:
         """List the commits up to this one that no branch of the forge holds, newest first."""
@@ -312,20 +337,13 @@ def _track_of(anchor: str, tracks: Sequence[str]) -> bool:
 _TEXT = ("utf-8", "surrogateescape")
 
 
+def _when(seconds: str) -> datetime:
+    """Read a commit's date, whatever somebody wrote into it: none is 1970, and no year is after 9999."""
+    return datetime.fromtimestamp(min(int(seconds or 0), _LAST_SECOND), UTC)
+
+
 def _checked(sha: str) -> str:
     """Let only full shas near a command line: nothing else can be an option or a range."""
     if not _SHA.fullmatch(sha):
         raise GitError(f"`{sha[:60]}` is no full sha")
     return sha
-
-
-def _batches(files: Sequence[TreeFile]) -> Iterator[list[TreeFile]]:
-    """Split files so that one git process prints a bounded amount."""
-    batch: list[TreeFile] = []
-    for file in files:
-        if batch and sum(each.size for each in batch) + file.size > _BATCH_BYTES:
-            yield batch
-            batch = []
-        batch.append(file)
-    if batch:
-        yield batch

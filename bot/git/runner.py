@@ -92,6 +92,8 @@ _PASSING = re.compile(
     re.IGNORECASE,
 )
 _OUTPUT_BYTES = 256 << 20
+# Kernels that bound no memory say so, and git runs all the same; a hard bound that is lower already stays.
+_BOUNDED = ("sh", "-c", 'ulimit -v "$0" 2>/dev/null; exec "$@"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +134,11 @@ async def git(
     env: Mapping[str, str] | None = None,
     options: Sequence[str] = (),
     timeout: float = 300,
+    memory: int | None = None,
 ) -> Answer:
-    """Run one git command that needs no network; GitError for an exit code that is not expected."""
-    answer = await _call(place, [*options, *args], env or {}, stdin, timeout)
+    """Run one git command that needs no network, in so many bytes of `memory`; GitError for an exit code that is not expected."""
+    start = () if memory is None else (*_BOUNDED, str(memory >> 10))
+    answer = await _call(place, [*options, *args], env or {}, stdin, timeout, start)
     if answer.code in codes:
         return answer
     raise GitError(_failure(args[0], answer))
@@ -175,10 +179,15 @@ def _failure(command: str, answer: Answer) -> str:
 
 
 async def _call(
-    place: Place, args: Sequence[str], env: Mapping[str, str], stdin: bytes, timeout: float
+    place: Place,
+    args: Sequence[str],
+    env: Mapping[str, str],
+    stdin: bytes,
+    timeout: float,
+    start: Sequence[str] = (),
 ) -> Answer:
     finished = await process.run(
-        ["git", *OPTIONS, *args],
+        [*start, "git", *OPTIONS, *args],
         env={**process.inherited("PATH"), **ENVIRONMENT, **place.environment(), **env},
         timeout=timeout,
         cwd=Path("/"),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bot import files
+from bot.git import seal
 from bot.git.runner import Place, git
 
 LOCKS = ("*.lock", "refs/**/*.lock")
@@ -34,5 +35,6 @@ def sweep(git_dir: Path, patterns: Sequence[str] = LEFT) -> list[Path]:
 
 async def pack(git_dir: Path) -> None:
     """Pack what has piled up, where it is enough to be worth it; what nothing refers to goes after two weeks."""
+    seal.check(git_dir)
     options = [part for key, value in _PACKING.items() for part in ("-c", f"{key}={value}")]
     await git(Place(git_dir), "gc", "--auto", "--quiet", options=options, timeout=3600)

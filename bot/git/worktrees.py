@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import re
-import shutil
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from bot import files, living, points, process
 from bot.core.values import Identity, Repo
 from bot.errors import GitError, RetryableError
+from bot.git import kept
 from bot.git.ingest import Order, ingest
 from bot.git.mirror import GitMirror
-from bot.git.runner import Place, git
+from bot.git.runner import ENVIRONMENT, OPTIONS, Place
 from bot.git.upkeep import pack, sweep
+from bot.git.zone import Zone
 from bot.ports import Ingested, Mirror, Sandbox, SandboxPolicy, Worktree
 
 SCRATCH = "/scratch.git"  # where an agent sees its throw-away repository
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
 _CHECKOUTS = 2  # checkouts are bound by file creation: more at once are no faster
+_SECONDS = 900.0  # for a checkout
 # Stat data differ inside (other user ids), and comparing less of them saves the agent a full re-read.
 _SCRATCH_CONFIG = """\
 [core]
@@ -50,6 +53,20 @@ class TaskWorktree:
         self.pointer = self.folder / "pointer"
         self._manager = manager
         self._mirror = mirror
+        self.laid = False
+        self._laid: tuple[str, ...] = ()
+        self._index: kept.Kept | None = None
+
+    def remember(self) -> None:
+        """Keep the index of the checkout; to be called when the files have been written, and before anything else runs."""
+        self._index = kept.keep(self.scratch_git, "index", self.folder / "index")
+
+    def leave_out(self, places: Sequence[str]) -> None:
+        """Take nothing in of these places, and have git inside ignore them; to be called before anything runs there."""
+        self._laid = tuple(places)
+        self.laid = True
+        rules = "".join(f"/{_pattern(place)}\n" for place in places).encode("utf-8", "surrogateescape")
+        files.put_beneath(self.scratch_git, "info/exclude", rules, self._manager.owner)
 
     async def ingest(
         self, message: str, author: Identity, when: datetime, keep: Mapping[str, bytes | None]
@@ -69,31 +86,29 @@ class TaskWorktree:
             when=when,
             keep=keep,
             max_bytes=self._manager.max_file_bytes,
-            owner=self._manager.owner,
+            laid=self._laid,
+            index=self._index,
         )
-        return await ingest(self._mirror, self._manager.sandbox, order)
+        return await ingest(self._mirror, self._manager.zone, order)
 
 
 class WorktreeManager:
     """Mirrors and worktrees of one data folder.
 
-    `sandbox` boxes the git that reads what agents wrote (None: it runs plainly). Folders are handed to
-    `owner`, the user id that boxes run as where that is not the bot's own.
+    Whatever writes or reads their files runs in boxes of `sandbox`. Folders are handed to `owner`, the user id
+    that boxes run as where that is not the bot's own.
     """
 
-    def __init__(
-        self,
-        data: Path,
-        sandbox: Sandbox | None = None,
-        max_file_bytes: int = 5 << 20,
-    ) -> None:
-        self.sandbox = sandbox
+    def __init__(self, data: Path, sandbox: Sandbox, max_file_bytes: int = 5 << 20) -> None:
+        self.zone = Zone(sandbox)
         self.owner = process.sandbox_uid()
         self.max_file_bytes = max_file_bytes
         self._mirrors_root = files.ensure_dir(data.resolve() / "mirrors")
         self._tasks_root = files.ensure_dir(data.resolve() / "tasks", 0o711)
         self._mirrors: dict[int, GitMirror] = {}
         self._checkouts = asyncio.Semaphore(_CHECKOUTS)
+        self._repos: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
+        self._telling: bool | None = None  # whether an index of a checkout can be believed here
 
     def folder(self, id_: str) -> Path:
         if not _ID.fullmatch(id_):
@@ -113,7 +128,8 @@ class WorktreeManager:
         own = self._own(mirror)
         worktree = TaskWorktree(self, own, id_, base)
         try:
-            async with self._checkouts:
+            # One for each repository: those of a huge one take long, and others have theirs.
+            async with self._repos.setdefault(own.git_dir, asyncio.Lock()), self._checkouts:
                 await self._check_out(worktree, own)
         except BaseException:
             await self.cleanup(id_)  # who asked has nothing yet that could be cleaned up
@@ -121,27 +137,39 @@ class WorktreeManager:
         return worktree
 
     async def _check_out(self, worktree: TaskWorktree, mirror: GitMirror) -> None:
-        await mirror.anchor(f"tasks/{worktree.id}", worktree.base)
+        """Have git write the files in a box: what a repository holds is hostile, too."""
+        await mirror.anchor(f"tasks/{worktree.id}", worktree.base)  # which checks the mirror
         files.ensure_dir(worktree.folder, 0o711)
-        worktree.path.mkdir()
+        _furnish(worktree, mirror, self.owner)
         points.reached("worktree-begun")
-        index = worktree.folder / "index"
-        place = Place(mirror.git_dir, worktree.path, index)
-        await git(place, "read-tree", "--reset", "-u", worktree.base, timeout=900)
-        furnishing = asyncio.create_task(asyncio.to_thread(_furnish, worktree, mirror, index, self.owner))
-        try:
-            await asyncio.shield(furnishing)
-        finally:
-            await asyncio.wait(
-                {furnishing}
-            )  # a thread cannot be interrupted, and would put back what is removed
+        scratch, objects = worktree.scratch_git, mirror.git_dir / "objects"
+        async with self.zone.open(worktree.path, worktree.home, shown=(objects,), writable=(scratch,)) as box:
+            place = Place(scratch, box.work, scratch / "index")
+            command = ["git", *OPTIONS, "read-tree", "--reset", "-u", worktree.base]
+            env = {**ENVIRONMENT, **place.environment()}
+            done = await box.run(command, env=env, timeout=_SECONDS)
+        if done.code is None:
+            raise RetryableError(f"the checkout of {worktree.id} did not end within {_SECONDS:.0f} s")
+        if done.code:
+            raise GitError(f"`{worktree.base}` cannot be checked out: {done.output.strip()[-1000:]}")
+        # A box without walls wrote as the bot; and what changes owner has changed for git.
+        if self.owner not in (None, (scratch / "index").lstat().st_uid):
+            for folder in (worktree.path, scratch):
+                await asyncio.to_thread(files.give, folder, self.owner)
+            return
+        if self._telling is None:
+            self._telling = await asyncio.to_thread(kept.tells, worktree.folder)
+        if self._telling:
+            await asyncio.to_thread(worktree.remember)
 
     async def cleanup(self, id_: str) -> list[str]:
         """Remove a worktree and prove it: an empty list, or what is still there."""
         folder = self.folder(id_)
+        # First, as a box sees what is in it by another name: what is removed nobody is found in.
+        shown = (folder / name for name in ("wt", "home", "scratch.git"))
+        alive = await asyncio.to_thread(living.workers, folder, *shown)
         left = await asyncio.to_thread(files.remove, folder)
-        alive = await asyncio.to_thread(living.working_in, folder)
-        return [*left, *(f"process {pid} works in {folder}" for pid in alive)]
+        return [*left, *alive]
 
     async def release(self, repo_id: int, tracks: Sequence[str]) -> int:
         """Let go of the commits that are kept for these tracks of a repository, and count them."""
@@ -213,16 +241,21 @@ def _sweep(mirrors: Path) -> list[str]:
     return sorted(str(path.relative_to(mirrors)) for path in gone)
 
 
-def _furnish(worktree: TaskWorktree, mirror: GitMirror, index: Path, owner: int | None) -> None:
-    """Give the agent a home and a throw-away repository that borrows the mirror's objects."""
+def _pattern(place: str) -> str:
+    """Write a path as a rule that ignores it and nothing else."""
+    return re.sub(r"([\\*?\[#! \n\r])", r"\\\1", place)
+
+
+def _furnish(worktree: TaskWorktree, mirror: GitMirror, owner: int | None) -> None:
+    """Give the agent an empty folder, a home and a throw-away repository that borrows the mirror's objects."""
     scratch = worktree.scratch_git
+    worktree.path.mkdir()
     for name in ("objects/info", "objects/pack", "refs/heads", "refs/tags", "info"):
         (scratch / name).mkdir(parents=True)
     (scratch / "HEAD").write_text("ref: refs/heads/work\n", "utf-8")
     (scratch / "refs/heads/work").write_text(f"{worktree.base}\n", "utf-8")
     (scratch / "config").write_text(_SCRATCH_CONFIG, "utf-8")
     (scratch / "objects/info/alternates").write_text(f"{mirror.git_dir / 'objects'}\n", "utf-8")
-    shutil.copyfile(index, scratch / "index")
     files.ensure_dir(worktree.home)
     for pointer in (worktree.pointer, worktree.path / ".git"):
         pointer.write_text(f"gitdir: {SCRATCH}\n", "utf-8")

@@ -2,39 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from pathlib import Path
 
 import structlog
 
 from bot import prompts
 from bot.agents.sessions import Sessions
+from bot.core import dependencies, ecosystems
 from bot.core.actions import RunTask
 from bot.core.config import RepoConfig
+from bot.core.dependencies import SetUp
 from bot.core.drift import ContextDriftDetector, Step
 from bot.core.messages_pulls import commit_message
 from bot.core.rebasing import Situation
-from bot.core.routing import Choice
-from bot.core.sanitize import code, redact
+from bot.core.sanitize import code, fence, redact
 from bot.core.track import TaskTrack, Track
 from bot.core.values import Repo, Usage
 from bot.engine.store import Store
-from bot.errors import UserError
-from bot.git.glance import Glance
+from bot.errors import BotError, UserError
+from bot.gateway.egress import EgressProxy
 from bot.jobs.contract import Contract, Contracts, Stop
+from bot.jobs.dependencies import Commit, Ready
+from bot.jobs.employ import Assignment, Employer
 from bot.jobs.ground import Ground, ground, others, recorded, tip_of
 from bot.jobs.judge import Judge, Made, Seen
 from bot.jobs.manners import Manners
-from bot.jobs.notes import Notes
-from bot.jobs.spending import OverBudgetError, Spending, Spent
+from bot.jobs.refused_hosts import RefusedHosts
+from bot.jobs.spending import OverBudgetError, Spending
 from bot.jobs.verify import Verifier
 from bot.jobs.verify import policy as sandbox_policy
-from bot.ports import Clock, Coder, Mirror, RunError, Sandbox, WorkOrder, WorkReport, Worktree, Worktrees
+from bot.ports import (
+    Clock,
+    Coder,
+    DisposeProof,
+    Mirror,
+    RunError,
+    Sandbox,
+    SandboxPolicy,
+    WorkReport,
+    Worktree,
+    Worktrees,
+)
 
 _log = structlog.get_logger(__name__)
 
-_FAILED = frozenset({"fix_forward", "regenerate"})  # decisions about work that was wrong
+
+# Lends the way to the hosts that a repository lists; its socket lies in the folder given.
+Outward = Callable[[Path, Sequence[str]], AbstractAsyncContextManager[EgressProxy]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +65,9 @@ class _Work:
     contract: Contract
     manners: Manners
     id: str
+    ready: Ready | None = None  # the dependencies
+    ways: list[EgressProxy] = field(default_factory=list)  # out of its boxes
+    sessions: list[str] = field(default_factory=list)  # of agents, that were opened for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +84,7 @@ class Attempts:
     clock: Clock
     spending: Spending
     judge: Judge
+    outward: Outward | None = None  # None: agents go nowhere
     contracts: Contracts = field(default_factory=Contracts)
     detector: Callable[..., ContextDriftDetector] = ContextDriftDetector
 
@@ -80,10 +101,12 @@ class Attempts:
     async def _made(self, work: _Work, action: RunTask) -> Made:
         stand, contract = work.ground, work.contract
         coder = self.coder(work.track.config)
+        work = replace(work, ready=await self._ready(work))
         worktree = await self.worktrees.create(work.mirror, work.id, stand.start)
+        hosts = RefusedHosts(self.store, work.track, work.task)
         trace: tuple[Step, ...] = ()
         try:
-            report, route = await self._paid(work, action, worktree, coder)
+            report, route = await self._employed(work, action, worktree, coder)
             trace = report.trace
             sha, changed = await self._ingest(work, worktree, report)
         except OverBudgetError as error:
@@ -91,7 +114,8 @@ class Attempts:
         except RunError as error:
             return _drifted(work, error)
         finally:
-            await self._clean(work.id)
+            await self._clean(work)
+            await _kept(hosts, work)
         sha = await self._seated(work, sha)
         made = Made(
             sha=sha,
@@ -102,7 +126,8 @@ class Attempts:
             acceptance=contract.task.acceptance,
             agent=coder.name,
             route=route,
-            drift=contract.drift,
+            refused=await hosts.all(),
+            drift=(*contract.drift, *map(redact, report.remarks)),
         )
         seen = Seen(work.mirror, contract.task, trace, changed, stand.conflicts)
         return await self.judge.judged(work.track, work.task, made, seen)
@@ -120,6 +145,7 @@ class Attempts:
         contract = await self.contracts.read(track, task, mirror, str(base))
         agent = self.coder(track.config).name
         made = Made(sha=head, tip=tip, base=str(base), acceptance=contract.task.acceptance, agent=agent)
+        made = replace(made, refused=await RefusedHosts(self.store, track, task).all())
         return await self.judge.judged(track, task, made, Seen(mirror, contract.task, (), (), ()))
 
     # --- the agent ---------------------------------------------------------------------------------
@@ -131,79 +157,60 @@ class Attempts:
             raise Stop("agent", f"there is no agent `{name}`; known are {', '.join(sorted(self.coders))}")
         return self.coders[name]
 
-    async def _paid(
+    async def _ready(self, work: _Work) -> Ready | None:
+        """Have the dependencies before an agent sees anything; Stop where they cannot be had."""
+        stand, config = work.ground, work.track.config
+        commit = Commit(work.mirror, stand.start, stand.base, config.tasks_dir)
+        torn = bool(dependencies.changed(stand.conflicts))
+        ready = await self.verifier.dependencies.for_work(commit, config, work.task.scope, torn=torn)
+        if ready is not None and ready.made.wrong:
+            raise _not_set_up(ready.made)
+        return ready
+
+    async def _laid(self, work: _Work, worktree: Worktree, home: Path) -> Mapping[str, str]:
+        """Put the dependencies into the worktree and the agent's home; gives the environment in which they are found."""
+        if work.ready is None:
+            return {}
+        lending = self.verifier.dependencies
+        made = await lending.lay(work.ready, work.mirror, worktree, home)
+        if made.wrong:
+            raise _not_set_up(made)
+        return lending.environment(work.ready, worktree, home)
+
+    async def _employed(
         self, work: _Work, action: RunTask, worktree: Worktree, coder: Coder
     ) -> tuple[WorkReport, tuple[str, ...]]:
-        """Run the agent with money reserved for it; gives what it cost by the ledger's reckoning, and why this model."""
-        track, task = work.track, work.task
-        files = [file.path for file in await work.mirror.files(work.ground.base)]
-        spent: Spent | None = None
-        try:
-            # What failed with the cheaper model is not given to it again; a conflict or the base is no such failure.
-            promoted = not _FAILED.isdisjoint(task.decisions)
-            choice = await self.spending.route_task(track, task, files, promoted=promoted)
-            run = self.spending.run(
-                track,
-                choice.role,
-                choice.models[:1],
-                f"{task.id}-a{task.attempt}-r{action.run}",
-                longest=timedelta(minutes=track.config.limits.task_minutes),
-            )
-            async with run as spent:
-                report = await self._agent(work, action, worktree, coder, choice, spent.usd)
-                spent.usage = report.usage
-            return replace(report, usage=spent.total), choice.reasons
-        except RunError as error:
-            usage = spent.total if spent else error.usage
-            if error.reason == "drift":
-                raise RunError("drift", str(error), usage, error.trace, error.rule) from error
-            raise Stop(error.reason, str(error), usage=usage) from error
+        """Have an agent work in the worktree."""
 
-    async def _agent(
-        self,
-        work: _Work,
-        action: RunTask,
-        worktree: Worktree,
-        coder: Coder,
-        choice: Choice,
-        usd: float | None,
-    ) -> WorkReport:
-        track, task = work.track, work.task
-        glance = Glance(worktree.path)
-        notes, told = Notes(self.store, track, task), 0
+        hosts, stack = work.track.config.egress, AsyncExitStack()
 
-        async def note() -> str | None:
-            nonlocal told
-            given = await notes.for_run()
-            if len(given) <= told:
-                return None
-            key, words = given[told]
-            told += 1
-            await notes.heard(key)
-            return words
+        async def policy(home: Path) -> SandboxPolicy:
+            more = await self._laid(work, worktree, home)
+            shown = sandbox_policy(worktree, work.mirror, self.verifier.dependencies.path)
+            shown = replace(shown, home=home, env={**shown.env, **more})
+            # Without walls there is nothing to lead through.
+            if self.outward is None or not hosts or self.sandbox.level == "none":
+                return shown
+            way = await stack.enter_async_context(self.outward(home.parent, hosts))
+            work.ways.append(way)
+            return way.shown(shown)
 
-        async with self.sessions.open("coder", track.key, task.id) as session:
-            order = WorkOrder(
-                track=track.id,
-                task=task.id,
-                title=task.title,
-                prompt=_prompt(work),
-                scope=task.scope,
-                run=action.run,
-                worktree=worktree.path,
-                session=session.id,
-                state_dir=session.dir,
-                timeout=track.config.limits.task_minutes * 60.0,
-                model=next(iter(choice.models), ""),
-                usd=usd,
-                command=() if isinstance(track.config.agent, str) else track.config.agent.command,
-                notes=note,
-                observe=self.detector(task.scope, task_class=task.kind, tree=await glance()).observe,
-                tree=glance,
-            )
-            shown = replace(sandbox_policy(worktree, work.mirror, self.verifier.path), home=session.home)
-            async with self.sandbox.open(shown) as box:
-                return await coder.work(order, box)
+        files = await work.mirror.files(work.ground.base)
+        given = Assignment(
+            track=work.track,
+            task=work.task,
+            run=action.run,
+            prompt=_prompt(work),
+            goal="\n".join((work.task.title, *work.contract.task.acceptance, work.contract.task.context)),
+            worktree=worktree.path,
+            files=tuple(file.path for file in files),
+            laid=work.ready.places if work.ready else (),
+            policy=policy,
+            sessions=work.sessions,
+        )
+        employer = Employer(self.store, self.sandbox, self.sessions, self.spending, self.detector)
+        async with stack:
+            return await employer.work(coder, given)
 
     async def _ingest(
         self, work: _Work, worktree: Worktree, report: WorkReport
@@ -226,12 +233,28 @@ class Attempts:
         tree = await work.mirror.write_tree(sha, {})
         bot, style = work.manners.bot, work.manners.style
         message = commit_message(work.track, work.task, bot, style, ", conflicts resolved")
-        return await work.mirror.commit_tree(tree, stand.parents, message, bot, self.clock.now())
+        sha = await work.mirror.commit_tree(tree, stand.parents, message, bot, self.clock.now())
+        await work.mirror.anchor(f"tasks/{work.id}", sha)
+        return sha
 
-    async def _clean(self, id_: str) -> None:
-        left = await self.worktrees.cleanup(id_)
+    async def _clean(self, work: _Work) -> None:
+        """Remove the worktree, and add to the proof of the sessions that worked in it whether it is gone."""
+        left = tuple(await self.worktrees.cleanup(work.id))
         if left:
-            _log.error("worktree_left_behind", worktree=id_, left=left)
+            _log.error("worktree_left_behind", worktree=work.id, left=left)
+        gone = () if left else (f"worktree: {work.id}, its folder and what worked in it",)
+        if work.sessions:
+            await self.sessions.proved(
+                work.sessions, DisposeProof(gone, leftovers=tuple(f"worktree: {each}" for each in left))
+            )
+
+
+async def _kept(hosts: RefusedHosts, work: _Work) -> None:
+    """Keep which hosts the run was refused; how it ended counts for more than that."""
+    try:
+        await hosts.add([host for way in work.ways for host in way.refused])
+    except BotError as error:
+        _log.warning("refused_hosts_not_kept", worktree=work.id, error=str(error))
 
 
 def _records(work: _Work) -> dict[str, bytes | None]:
@@ -253,6 +276,12 @@ def _prompt(work: _Work) -> str:
         test=work.contract.task.test,
         notes=notes,
     )
+
+
+def _not_set_up(made: SetUp) -> Stop:
+    text = f"the repository could not be set up: {made.wrong}"
+    closed = ecosystems.advice(made.refused)
+    return Stop("setup", f"{text}; {closed}" if closed else text, fence(made.output))
 
 
 def _drifted(work: _Work, error: RunError) -> Made:

@@ -136,10 +136,9 @@ class ProposeBacklogJob:
     ) -> Refined:
         """Ask the backlog model with money of its own; where that is long to come, the plan is good enough."""
         try:
-            choice = await self.spending.choose(track, "backlog")
-            async with self.spending.run(
-                track, "backlog", choice.models, f"backlog:{track.base_sha}"
-            ) as spent:
+            id_ = f"backlog:{track.base_sha}"
+            choice = await self.spending.choose(track, "backlog", waits=id_)
+            async with self.spending.run(track, "backlog", choice.models, id_) as spent:
                 counted = refiner.metered(spent) if isinstance(refiner, MeteredRefiner) else refiner
                 refined = await counted.refine(plan, converted)
                 spent.usage = refined.usage

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bot.agents import AGENTS, make_coder
-from bot.agents.acp_planner import AcpPlanner
-from bot.agents.endpoints import Endpoints
+from bot.agents.acp_runtime import AcpRuntime
+from bot.agents.planner import AgentPlanner
 from bot.agents.presets import PRESETS, missing
 from bot.agents.script import Script
 from bot.agents.supplies import Supplies
 from bot.core.config import RepoConfig
+from bot.gateway.endpoints import Endpoints
 from bot.models import planner as planning
 from bot.models.prices import cost
 from bot.ports import Coder, Planner, Sandbox
@@ -21,15 +23,20 @@ from bot.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Crew:
-    """Builds agents from the operator's settings; `path` is the PATH whose programs a box shows."""
+    """Builds agents from the operator's settings.
+
+    `path` is the PATH whose programs a box shows, `closing` is set where the process ends.
+    """
 
     settings: Settings
     script: Script | None
     sandbox: Sandbox
     path: str
+    closing: asyncio.Event = field(default_factory=asyncio.Event)
 
     def _supplies(self) -> Supplies:
-        return Supplies(self.script, Endpoints(os.environ, self.settings.model_base_url), cost)
+        endpoints = Endpoints(os.environ, self.settings.model_base_url)
+        return Supplies(self.script, endpoints, cost, closing=self.closing)
 
     def coders(self) -> dict[str, Coder]:
         """Build the coding agents; the scripted one is there only where a script is."""
@@ -38,8 +45,10 @@ class Crew:
 
     def planner(self, name: str) -> Planner:
         """Have an agent plan in a box of its own."""
-        supplies, preset = self._supplies(), PRESETS[name]
-        return AcpPlanner(preset, supplies, self.sandbox, self.path, planning.prompt, planning.problem)
+        runtime = AcpRuntime(PRESETS[name])
+        return AgentPlanner(
+            runtime, self._supplies(), self.sandbox, self.path, planning.prompt, planning.problem
+        )
 
     def problems(self, config: RepoConfig) -> dict[str, tuple[str, str]]:
         """Say what is wrong with the coding agent that a repository asks for, and with the planning agent; and what to do."""
@@ -51,9 +60,10 @@ class Crew:
         else:
             command = () if isinstance(config.agent, str) else config.agent.command
             problem = missing(name, command, self.path)
-        others = [each for each in (*PRESETS, *(["scripted"] if self.script else [])) if each != name]
+        choices = ("builtin", *PRESETS, *(["scripted"] if self.script else []))
+        others = [each for each in choices if each != name]
         setting = f"`GITWRIGHT_AGENT` (or `agent` in `.github/gitwright.yml`) to one of: {_listed(others)}."
-        known = name in PRESETS or name == "custom"
+        known = name in AGENTS and name != "scripted"
         remedy = f"Install it where the bot runs, or set {setting}" if known else f"Set {setting}"
         found = {f"agent {name}": (problem, remedy)}
         planner = self.settings.planning_agent

@@ -15,6 +15,7 @@ from typing import Literal
 from bot import process
 from bot.core.actions import CheckHealth
 from bot.core.config import NO_TEST, RepoConfig
+from bot.core.dependencies import SetUp
 from bot.core.events import HealthChecked
 from bot.core.health import (
     InstrumentationChecker,
@@ -27,15 +28,15 @@ from bot.core.health import (
     worst,
 )
 from bot.core.programs import probe, programs, read_probe
+from bot.core.setups import NO_SETUP
 from bot.core.testing import canary_for, commands_for, setup_for
 from bot.core.track import Track
-from bot.errors import BotError, ForgeError, GitError, RetryableError
+from bot.errors import BotError, ForgeError, GitError, RetryableError, SandboxError
 from bot.jobs.repository import Repositories
-from bot.jobs.verify import Verification, Verifier
+from bot.jobs.verify import Verifier
 from bot.ports import Mirror, Sandbox, Worktrees
 
 REMEMBERED = 64  # test commands on commits whose result is kept
-_SHOWN = 300  # characters of a failed set-up's end
 _REFUSED = re.compile(
     r"could not read (Username|Password)|Authentication failed|Permission .* denied|error: 40[134]|not found"
 )
@@ -51,7 +52,7 @@ class Tests:
     baseline: TestResult | None = None
     proof: Proof | None = None
     differing: tuple[str, ...] | None = None
-    setup: str | None = None
+    setup: SetUp | None = None
     programs: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -121,7 +122,10 @@ class HealthJob:
         config, problems = await self.repositories.config(track.repo)
         files = [file.path for file in await mirror.files(base)]
         commands = commands_for(config, files)
-        seen = [await self._seen(track, mirror, base, files, command, config) for command in commands]
+        try:
+            seen = [await self._seen(track, mirror, base, files, command, config) for command in commands]
+        except SandboxError as error:  # it held when the bot started; the machine has changed since
+            return self._early(track, action, replace(host, token="", standing=standing, sandbox=str(error)))
         ran = any(tests.baseline for tests in seen)
         probes = replace(
             host,
@@ -130,7 +134,7 @@ class HealthJob:
             standing=standing,
             models=self.models(config),
             worktree="" if ran or not commands else await self._worktree(track, mirror, base),
-            sandbox="" if self.sandbox.level != "none" else None,
+            boxes=_kind(self.sandbox),
             test=NO_TEST if config.test == NO_TEST else None,
             known_failing=config.known_failing,
         )
@@ -199,13 +203,16 @@ class HealthJob:
     ) -> Tests:
         id_ = f"{track.key.replace('/', '-')}-baseline"
         setup = setup_for(config, command)
-        seen = await self.verifier.run(mirror, id_, base, command, setup=setup)
-        tests = Tests(seen.result, "unproved", setup=None if setup is None else _wrong(seen))
+        folder = config.tasks_dir
+        seen = await self.verifier.run(mirror, id_, base, command, setup=setup, tasks_dir=folder)
+        tests = Tests(seen.result, "unproved", setup=seen.set_up)
         if not tests.lasting:
             return replace(tests, programs=await self._programs(mirror, id_, base, command, setup))
         configured = canary_for(config, command)
         if configured is not None:
-            shown = await self.verifier.run(mirror, f"{id_}-canary", base, configured, setup=setup)
+            shown = await self.verifier.run(
+                mirror, f"{id_}-canary", base, configured, setup=setup, tasks_dir=folder
+            )
             return replace(tests, proof=shown.result)
         package = await mirror.read(base, "package.json") if "package.json" in files else None
         runner = runner_of(command, (package or b"").decode(errors="replace"))
@@ -213,7 +220,9 @@ class HealthJob:
         if planted is None:
             return tests
         extra = {planted.path: planted.text}
-        shown = await self.verifier.run(mirror, f"{id_}-canary", base, command, extra, setup)
+        shown = await self.verifier.run(
+            mirror, f"{id_}-canary", base, command, extra, setup, tasks_dir=folder
+        )
         unlike = None if planted.path in files else differing(seen.result, shown.result)
         return replace(tests, proof=_proof(seen.result, shown.result), differing=unlike)
 
@@ -221,9 +230,11 @@ class HealthJob:
         self, mirror: Mirror, id_: str, base: str, command: str, setup: str | None
     ) -> Mapping[str, str]:
         """Ask each program for its version; only where the tests did not run, else they were seen at work."""
-        names = programs([*([setup] if setup else []), command])
-        asked = await self.verifier.run(mirror, f"{id_}-programs", base, probe(names)) if names else None
-        return read_probe(names, asked.output) if asked else {}
+        names = programs([*([setup] if setup and setup != NO_SETUP else []), command])
+        if not names:
+            return {}
+        asked = await self.verifier.run(mirror, f"{id_}-programs", base, probe(names), setup=NO_SETUP)
+        return read_probe(names, asked.output)
 
 
 def _proof(before: TestResult, after: TestResult) -> Proof:
@@ -232,8 +243,8 @@ def _proof(before: TestResult, after: TestResult) -> Proof:
     return after
 
 
-def _wrong(seen: Verification) -> str:
-    return "" if seen.set_up else f"it ended with `{seen.output.strip()[-_SHOWN:]}`"
+def _kind(sandbox: Sandbox) -> str:
+    return "none" if sandbox.level == "none" else f"{sandbox.level}, {sandbox.name}"
 
 
 def _writing(folder: Path) -> str:
@@ -255,5 +266,5 @@ def _free(folder: Path) -> int | None:
 
 
 async def _git_version() -> str:
-    done = await process.run(["git", "--version"], env=process.inherited("PATH"), timeout=10)
+    done = await process.run(["git", "--version"], env=process.inherited("PATH"), timeout=60)
     return done.stdout.decode(errors="replace").strip() or f"nothing on {sys.platform}"

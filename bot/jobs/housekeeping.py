@@ -1,4 +1,4 @@
-"""Owns tidying: what ended tracks left in mirrors and in the database goes when it is of no use any more."""
+"""Owns tidying: what ended tracks left in mirrors and in the database, and dependencies that nobody used for long."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import structlog
 from bot.engine.store import Store
 from bot.errors import BotError
 from bot.git.worktrees import WorktreeManager
+from bot.jobs.layers import Layers
 from bot.ports import Clock
 
 _log = structlog.get_logger(__name__)
@@ -27,6 +28,7 @@ class Housekeeper:
     worktrees: WorktreeManager
     clock: Clock
     keep: timedelta
+    layers: Layers
 
     async def run(self) -> None:
         """Tidy for ever; what cannot be tidied now is tried the next time."""
@@ -48,6 +50,8 @@ class Housekeeper:
             by_repo.setdefault(int(repo), []).append(id_)
         for repo_id, ids in by_repo.items():
             anchors += await self.worktrees.release(repo_id, ids)
+        if gone := [*await asyncio.to_thread(self.layers.sweep), *await asyncio.to_thread(self.layers.prune)]:
+            _log.info("layers_removed", names=gone)
         for wrong in await self.worktrees.pack():
             _log.warning("mirror_not_packed", error=wrong)
         return anchors, await self.store.purge(self.clock.now() - self.keep)

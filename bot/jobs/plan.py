@@ -48,7 +48,7 @@ class PlanJob:
 
     async def __call__(self, track: Track, action: MakePlan) -> PlanMade | PlanFailed:
         try:
-            choice = await self.spending.choose(track, "planning")
+            choice = await self.spending.choose(track, "planning", waits=f"plan:{action.base_sha}")
         except OverBudgetError as error:
             return PlanFailed(failures=(str(error),))
         mirror = await self.repositories.fresh(track.repo, 60.0)
@@ -73,9 +73,8 @@ class PlanJob:
         # All planners out of money say the same; once is enough.
         failures = tuple(dict.fromkeys(outcome.failure for outcome in outcomes if outcome.failure))
         usage = sum((outcome.usage for outcome in outcomes), Usage())
-        waits = [outcome.later for outcome in outcomes if outcome.later is not None]
-        if not good and waits:
-            raise min(waits, key=lambda later: later.after or 0.0)
+        if (wait := waited_for([outcome.later for outcome in outcomes])) is not None:
+            raise wait
         proposals = [_based(proposal, base) for proposal in good]
         if not any(proposal.tasks for proposal in proposals):
             return PlanFailed(failures=(*failures, *map(_without_tasks, proposals)), usage=usage)
@@ -145,9 +144,8 @@ class PlanJob:
                 self.sessions.open("planner", track.key) as session,
             ):
                 counted = planner.metered(spent) if isinstance(planner, MeteredPlanner) else planner
-                proposed = await asyncio.wait_for(
-                    counted.propose(begun.brief(agent_id, session, spent.usd)), limit
-                )
+                async with asyncio.timeout(limit):
+                    proposed = await counted.propose(begun.brief(agent_id, session, spent))
                 spent.usage = proposed.usage
             outcome.proposal = proposed.proposal
         except OverBudgetError as error:
@@ -162,6 +160,13 @@ class PlanJob:
             outcome.usage = spent.total if spent else Usage()
 
 
+def waited_for(later: Sequence[RetryableError | None]) -> RetryableError | None:
+    """Give what a round waits for, the shortest: only where each planner waits, since the others would cost money again."""
+    waits = [each for each in later if each is not None]
+    whole = waits and len(waits) == len(later)
+    return min(waits, key=lambda each: each.after or 0.0) if whole else None
+
+
 @dataclass(frozen=True, slots=True)
 class _Round:
     """What all planners of a round are given."""
@@ -173,7 +178,7 @@ class _Round:
     models: tuple[str, ...]
     places: asyncio.Semaphore  # of this round, beside those of the process
 
-    def brief(self, agent_id: str, session: Session, usd: float | None) -> PlanBrief:
+    def brief(self, agent_id: str, session: Session, spent: Spent) -> PlanBrief:
         frozen = self.track.frozen
         return PlanBrief(
             agent_id=agent_id,
@@ -186,7 +191,10 @@ class _Round:
             session=session.id,
             state_dir=session.dir,
             models=self.models,
-            usd=usd,
+            usd=spent.usd,
+            tokens=spent.tokens,
+            disposed=session.ended,
+            bill=spent,
         )
 
 

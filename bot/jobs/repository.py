@@ -24,6 +24,7 @@ class Repositories:
     forge: Forge
     worktrees: Worktrees
     override: Callable[[RepoConfig], RepoConfig] = lambda config: config  # the operator's settings win
+    unboxed: bool = False  # agents and tests run without a sandbox, and real people are about
     _fetched: dict[int, float] = field(default_factory=dict)
 
     def moved(self, repo_id: int) -> None:

@@ -109,8 +109,8 @@ class ReviseBacklogJob:
             asked.append(action.key)
         number = asked.index(action.key) + 1
         try:
-            choice = await self.spending.choose(track, "backlog")
             id_ = f"revise:{action.key}"
+            choice = await self.spending.choose(track, "backlog", waits=id_)
             async with self.spending.run(track, "backlog", choice.models, id_) as spent:
                 counted = refiner.metered(spent) if isinstance(refiner, MeteredRefiner) else refiner
                 refined = await counted.revise(

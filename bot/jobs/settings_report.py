@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from bot.core import config, settings_report
 from bot.core.config import ConfigProblem
-from bot.core.config_words import INERT
 from bot.core.repo_actions import CheckSettings, ReportSettings
 from bot.core.settings_report import ISSUE_MARKER, ISSUE_TITLE
 from bot.core.values import Issue, Repo, Role
@@ -34,7 +33,7 @@ class CheckSettingsJob:
         ):
             return
         text = await self.forge.read_file(action.repo, action.sha, config.PATH)
-        report = settings_report.judge(text, self.commands, INERT)
+        report = settings_report.judge(text, self.commands)
         await self.forge.set_check(action.repo, action.sha, report, again=again)
 
 

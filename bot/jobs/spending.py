@@ -7,7 +7,8 @@ async with spending.run(track, role, models, id) as spent:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+import math
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -15,8 +16,6 @@ from datetime import datetime, timedelta
 import structlog
 
 from bot import points
-from bot.agents.supplies import CODING, MORE, PLANNING, Most
-from bot.core import messages
 from bot.core.budgets import Hold, Micros, Refused, Wait, Want, dollars, micros
 from bot.core.config import Models, RepoConfig
 from bot.core.life import stamp
@@ -25,22 +24,20 @@ from bot.core.track import TaskTrack, Track
 from bot.core.values import Usage
 from bot.engine.ledger import Cost, Ledger, Reservation, Work
 from bot.errors import RetryableError, UserError
+from bot.gateway.limits import MORE, MUCH, Most, bounded, weight
+from bot.jobs.allowed import most as most_of
+from bot.jobs.telling import Tell
 from bot.models.names import Named, Terms, terms
 from bot.models.prices import DEAREST, MILLION, Price, price
-from bot.ports import Forge, RunError
+from bot.ports import RunError
 
 _log = structlog.get_logger(__name__)
 
 OWN_MODEL = "(the agent's own)"
 QUIET = timedelta(minutes=15)  # a longer wait is told to people
+DOWN = timedelta(minutes=5)  # of a provider that did not answer and did not say when it will
+LONGEST = timedelta(days=1)  # that a provider's word is believed
 MARGIN = timedelta(minutes=10)  # beyond a run's own time limit
-
-
-MOST: Mapping[Role, Most] = {
-    "planning": PLANNING,
-    "backlog": Most(1.0, 200_000),
-    **dict.fromkeys(CLASSES, CODING),
-}
 
 
 class OverBudgetError(UserError):
@@ -60,9 +57,8 @@ class Spent:
         self._spending = spending
         self._reservation = reservation
         self._used: dict[str, Usage] = {}
-        self._asked: dict[
-            str, tuple[int, int | None]
-        ] = {}  # calls without an answer: tokens, number of the call
+        self._begun = ""
+        self._asked: dict[str, tuple[int, int | None]] = {}  # calls without an answer: tokens, their number
 
     @property
     def usd(self) -> float | None:
@@ -70,9 +66,32 @@ class Spent:
         return dollars(self._reservation.most) if self._reservation.most else None
 
     @property
-    def counted(self) -> bool:
-        """Whether this was asked before the run's calls; an agent makes them by itself."""
-        return bool(self._used)
+    def tokens(self) -> int:
+        """How many tokens it may use of models that money does not bound; see bot.gateway.limits."""
+        return self._kind.tokens
+
+    @property
+    def left(self) -> float | None:
+        """How much of the money is left for the next model of its route."""
+        return None if self.usd is None else max(self.usd - self.total.usd, 0.0)
+
+    @property
+    def tokens_left(self) -> int:
+        """How many of the tokens are left for the next model of its route; cached ones count whole: nobody says which were."""
+        return max(self.tokens - math.ceil(round(self._weighed(), 3)), 0)
+
+    def begin(self, model: str) -> None:
+        """Note that an agent begins with a model; until `add` nobody knows what that costs."""
+        self._begun = model or OWN_MODEL
+
+    def add(self, model: str, usage: Usage) -> None:
+        """Count what an agent used of a model."""
+        self._used[model or OWN_MODEL] = self._used.get(model or OWN_MODEL, Usage()) + usage
+        self._begun = ""
+
+    async def away(self, model: str, error: RunError) -> float:
+        """Leave a model out while its provider is away; gives the seconds."""
+        return (await self._spending.away(model, error) - self.now()).total_seconds()
 
     @property
     def total(self) -> Usage:
@@ -89,7 +108,7 @@ class Spent:
     async def before(self, model: str, tokens: int) -> Wait | Refused | None:
         """Ask for one call; it is refused where the run would cost more than it may."""
         if used_up := self._used_up(model, tokens):
-            return Refused(f"this run has used the {used_up}. {MORE}")
+            return Refused(f"it has used the {used_up}. {MORE}")
         quota = self._spending.terms(model).quota
         call: int | None = None
         if quota is not None:
@@ -102,24 +121,24 @@ class Spent:
         return None
 
     def _used_up(self, model: str, tokens: int) -> str:
-        """Say what such a call would pass: dollars, or tokens of models whose price is a guess."""
-        most = self._reservation.most
-        if not most:
-            return ""
-        last, guess = self._spending.cost(model, Usage(input_tokens=tokens))
-        known, unpriced = last.micros, tokens
-        for each, used in self._sent():
-            cost, guessed = self._spending.cost(each, used)
-            known += 0 if guessed else cost.micros
-            unpriced += used.input_tokens + used.output_tokens if guessed else 0
-        bound = self._kind.tokens_for(dollars(most))
-        if guess:
-            return (
-                f"{bound:,} tokens that it may use of a model without a list price"
-                if unpriced > bound
-                else ""
-            )
-        return f"${dollars(most):.2f} that it may cost" if last.micros and known > most else ""
+        """Say what such a call would pass: dollars, or tokens of models that money does not bound."""
+        most, weighs = self._reservation.most, self._weight(model)
+        if weighs:
+            passed = round(self._weighed() + weighs * tokens, 3) > self.tokens
+            return bounded(self.tokens, weighs) if passed else ""
+        priced = [(each, used) for each, used in self._sent() if not self._weight(each)]
+        calls = [*priced, (model, Usage(input_tokens=tokens))]
+        known = sum(self._spending.cost(each, used)[0].micros for each, used in calls)
+        return f"${dollars(most):.2f} that this run may cost" if most and known > most else ""
+
+    def _weight(self, model: str) -> float:
+        cost, guessed = self._spending.cost(model, MUCH)
+        return weight(cost.micros, guessed)
+
+    def _weighed(self) -> float:
+        """Count the tokens so far of models that money does not bound."""
+        sent = [(self._weight(each), used) for each, used in self._sent()]
+        return sum(weighs * (used.input_tokens + used.output_tokens) for weighs, used in sent)
 
     def _sent(self) -> list[tuple[str, Usage]]:
         """List what the calls of a metered run have used; of those without an answer, what was sent."""
@@ -144,6 +163,8 @@ class Spent:
         used: dict[str, Usage] = {}
         for model, one in self._sent():
             used[model] = used.get(model, Usage()) + one
+        if self._begun and self._reservation.most:
+            return None, True  # nobody said what it used
         if not used:
             usage = error.usage if self.usage is None and isinstance(error, RunError) else self.usage
             if usage is None:
@@ -154,7 +175,7 @@ class Spent:
         return {model: cost for model, (cost, _) in costs.items()}, guessed
 
 
-async def _nobody(_track: Track, _reason: str, _until: datetime) -> None:
+async def _nobody(_track: Track, _waits: str, _reason: str, _until: datetime) -> None:
     """Tell nobody."""
 
 
@@ -164,13 +185,13 @@ class Spending:
 
     ledger: Ledger
     named: Callable[[RepoConfig, Role], Named]
-    tell: Callable[[Track, str, datetime], Awaitable[None]] = _nobody  # of a long wait
+    tell: Tell = _nobody  # of a long wait
     price: Callable[[str], Price | None] = price
     terms: Callable[[str], Terms] = terms
     router: ModelRouter = field(default_factory=ModelRouter)
 
-    async def choose(self, track: Track, role: Role, *, promoted: bool = False) -> Choice:
-        """Choose the models of a role; none where nobody named any.
+    async def choose(self, track: Track, role: Role, *, waits: str = "", promoted: bool = False) -> Choice:
+        """Choose the models of a role; none where nobody named any. `waits`: the id of the run that they are for.
 
         OverBudgetError where none is allowed, RetryableError where those that are can only be asked later.
         """
@@ -193,7 +214,7 @@ class Spending:
             consented=[each for each, found in named.items() if found.consent],
         )
         if not choice.models and (choice.refused or choice.closed):
-            await self._none_usable(track, choice, holds)
+            await self._none_usable(track, waits or role, choice, holds)
         return choice
 
     async def route_task(
@@ -210,7 +231,7 @@ class Spending:
         kind = max(found.kind, task.kind, key=CLASSES.index)
         why = f"{found.kind}: {', '.join(found.reasons)}"
         written = () if kind == found.kind else (f"its backlog says {task.kind}",)
-        choice = await self.choose(track, kind, promoted=promoted)
+        choice = await self.choose(track, kind, waits=run_id(task, task.run), promoted=promoted)
         return replace(choice, reasons=(why, *written, *choice.reasons))
 
     @asynccontextmanager
@@ -231,10 +252,11 @@ class Spending:
         """
         usable = tuple(models) or (OWN_MODEL,)
         work = Work(f"{track.key}:{id}", track.key, role, usable[0], longest + MARGIN)
-        most = await asyncio.to_thread(self._most, track, role, usable)
-        reservation = await self._reserve(track, work, Want(most, among))
+        most = most_of(track, role)
+        wanted = await asyncio.to_thread(self._wanted, most, usable)
+        reservation = await self._reserve(track, work, Want(wanted, among), id)
         points.reached("money-reserved")
-        spent = Spent(self, reservation, tuple(models), MOST[role])
+        spent = Spent(self, reservation, tuple(models), most)
         error: BaseException | None = None
         try:
             yield spent
@@ -243,12 +265,21 @@ class Spending:
             raise
         finally:
             await asyncio.shield(self._settle(spent, reservation, error))
-            if isinstance(error, RunError) and error.reason == "quota" and not spent.counted and models:
-                # An agent's own calls say no more than that; the next run tries another model meanwhile.
-                until = self.ledger.clock.now() + QUIET
-                await self.ledger.hold(models[0], Hold(until, "its provider gave no more for now"))
             if isinstance(error, RetryableError) and error.after:
-                await self._tell(track, str(error), self.ledger.clock.now() + timedelta(seconds=error.after))
+                until = self.ledger.clock.now() + timedelta(seconds=error.after)
+                await self._tell(track, id, str(error), until)
+
+    async def away(self, model: str, error: RunError) -> datetime:
+        """Leave a model out while its provider is away; gives until when."""
+        usual = QUIET if error.reason == "quota" else DOWN
+        wait = min(timedelta(seconds=error.after), LONGEST) if error.after else usual
+        until = self.ledger.clock.now() + wait
+        why = (
+            "its provider gave no more for now" if error.reason == "quota" else "its provider did not answer"
+        )
+        if model:
+            await self.ledger.hold(model, Hold(until, why))
+        return until
 
     def cost(self, model: str, usage: Usage) -> tuple[Cost, bool]:
         """Reckon a usage, at the dearest price where none is known, and say whether it is such a guess."""
@@ -258,16 +289,12 @@ class Spending:
         guess = found is None and usage.input_tokens + usage.output_tokens > 0
         return Cost(usage, micros((found or DEAREST).cost(usage))), guess
 
-    def _most(self, track: Track, role: Role, models: Sequence[str]) -> Micros:
-        """Reckon what a run can cost at all, by the dearest of its models; a raised budget raises it as much."""
-        most, usual = MOST[role], track.config.budget.track_usd
-        raised = max(1.0, track.budget_usd / usual) if track.budget_usd and usual else 1.0
-        prices = [self.price(model) for model in models]
-        if any(found is None for found in prices):
-            return micros(most.usd * raised)
-        return micros(min(most.usd, max(p.mixed for p in prices if p) * most.tokens / MILLION) * raised)
+    def _wanted(self, most: Most, models: Sequence[str]) -> Micros:
+        """Reckon what a run can cost at all, by the dearest of its models; a guess costs what a run may at most."""
+        prices = [found.mixed if found else math.inf for found in map(self.price, models)]
+        return micros(min(most.usd, max(prices) * most.tokens / MILLION))
 
-    async def _reserve(self, track: Track, work: Work, want: Want) -> Reservation:
+    async def _reserve(self, track: Track, work: Work, want: Want, waits: str) -> Reservation:
         budget = track.config.budget
         ceiling = budget.track_usd if track.budget_usd is None else track.budget_usd
         await self.ledger.carry(track.key, track.usage)
@@ -278,7 +305,7 @@ class Spending:
             _log.info("budget_refused", track=track.key, role=work.role, text=answer.text)
             raise OverBudgetError(answer.text)
         if isinstance(answer, Wait):
-            raise await self._later(track, answer.reason, answer.until)
+            raise await self._later(track, waits, answer.reason, answer.until)
         return answer
 
     async def _settle(self, spent: Spent, reservation: Reservation, error: BaseException | None) -> None:
@@ -289,33 +316,27 @@ class Spending:
         await self.ledger.settle(reservation, costs, unknown=unknown)
         spent.settled(costs)
 
-    async def _none_usable(self, track: Track, choice: Choice, holds: Mapping[str, Hold]) -> None:
+    async def _none_usable(self, track: Track, waits: str, choice: Choice, holds: Mapping[str, Hold]) -> None:
         times = [until for model in choice.closed if (until := holds[model].until) is not None]
         words = "; ".join(choice.reasons)
         if times:
-            raise await self._later(track, f"no model can be asked now: {words}", min(times))
+            raise await self._later(track, waits, f"no model can be asked now: {words}", min(times))
         raise OverBudgetError(f"No model may be used for {choice.role}: {words}")
 
-    async def _later(self, track: Track, reason: str, until: datetime) -> RetryableError:
-        await self._tell(track, reason, until)
+    async def _later(self, track: Track, waits: str, reason: str, until: datetime) -> RetryableError:
+        await self._tell(track, waits, reason, until)
         after = (until - self.ledger.clock.now()).total_seconds()
         return RetryableError(f"waits until {stamp(until)}: {reason}", max(after, 1.0))
 
-    async def _tell(self, track: Track, reason: str, until: datetime) -> None:
+    async def _tell(self, track: Track, waits: str, reason: str, until: datetime) -> None:
         if until - self.ledger.clock.now() > QUIET:
-            await self.tell(track, reason, until)
+            together = ":".join(waits.split(":")[:2])  # the planners of a round wait as one
+            await self.tell(track, together, reason, until)
 
 
-def telling(forge: Forge) -> Callable[[Track, str, datetime], Awaitable[None]]:
-    """Tell of a long wait in a comment on the track's issue, once for each time that is waited for."""
-
-    async def tell(track: Track, reason: str, until: datetime) -> None:
-        text = f"Waiting until {stamp(until)}: {reason}. It goes on by itself then."
-        key = f"waits-{until:%Y%m%dT%H%M}"
-        body = messages.answer(track.id, key, text, "problem")
-        await forge.create_comment(track.repo, track.issue, body)
-
-    return tell
+def run_id(task: TaskTrack, run: int) -> str:
+    """Name a task's run."""
+    return f"{task.id}-a{task.attempt}-r{run}"
 
 
 def _sum(costs: Mapping[str, Cost]) -> Usage:

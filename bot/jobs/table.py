@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bot.agents.script import Script
@@ -52,14 +53,17 @@ from bot.jobs.backlog import ProposeBacklogJob, ReportBacklogJob
 from bot.jobs.cast import Cast
 from bot.jobs.close import CloseJob
 from bot.jobs.crew import Crew
+from bot.jobs.dependencies import Dependencies
 from bot.jobs.fold import FoldPlanJob
 from bot.jobs.forget import ForgetRepositoryJob
 from bot.jobs.health import HealthJob
 from bot.jobs.include import IncludeTasksJob, SyncPlanJob
 from bot.jobs.judge import Judge
+from bot.jobs.layers import Layers
 from bot.jobs.learning import Learning
 from bot.jobs.manners import Reader
 from bot.jobs.onboard import ProposeSettingsJob
+from bot.jobs.outward import to_listed, to_registries
 from bot.jobs.plan import PlanJob
 from bot.jobs.record import ProposeRecordJob
 from bot.jobs.repair import AssessJob, RebaseJob
@@ -68,8 +72,10 @@ from bot.jobs.revise import EditBacklogJob, ReviseBacklogJob
 from bot.jobs.rewriting import Branch, Rewriter
 from bot.jobs.runs import CancelRunsJob, ClosePullJob, NoteRunJob, ReopenPullJob
 from bot.jobs.settings_report import CheckSettingsJob, ReportSettingsJob
-from bot.jobs.spending import Spending, telling
+from bot.jobs.spending import Spending
 from bot.jobs.task_check import TaskChecks
+from bot.jobs.telling import telling
+from bot.jobs.unboxed import gated
 from bot.jobs.verify import Verifier
 from bot.jobs.work import WorkJob
 from bot.perform import Job, RepoJob
@@ -92,27 +98,40 @@ class Parts:
     worktrees: WorktreeManager
     sessions: Sessions
     sandbox: Sandbox
+    layers: Layers
+    closing: asyncio.Event = field(default_factory=asyncio.Event)  # set where the process ends
 
 
 def table(parts: Parts, engine: Callable[[], Engine]) -> Jobs:
     """Build the job of every action that is not performed at once."""
     path = _path(parts)
-    verifier = Verifier(parts.worktrees, parts.sandbox, path)
-    crew = Crew(parts.settings, parts.script, parts.sandbox, path)
+    verifier = Verifier(
+        Dependencies(
+            parts.worktrees,
+            parts.sandbox,
+            parts.layers,
+            path,
+            to_registries(parts.settings),
+            parts.worktrees.owner,
+            image=parts.settings.container_image if parts.settings.container else "",
+        )
+    )
+    crew = Crew(parts.settings, parts.script, parts.sandbox, path, parts.closing)
     cast = Cast(parts.settings, parts.script, crew.planner)
     spending = Spending(Ledger(parts.store.database, parts.clock), cast.named, telling(parts.forge))
-    return {
+    jobs: Jobs = {
         **_planning(parts, verifier, crew, cast, spending),
         **_working(parts, verifier, crew, spending),
         **_steering(parts, engine),
         CloseTrack: CloseJob(parts.store, parts.forge, parts.worktrees, spending.ledger, parts.clock),
     }
+    return gated(jobs, parts.repositories)
 
 
 def repo_table(parts: Parts, commands: Mapping[str, Role]) -> dict[type[RepoAction], RepoJob]:
     """Build the job of every action about a repository as such; `commands` are those whose role settings can name."""
     return {
-        ForgetRepository: ForgetRepositoryJob(parts.worktrees),
+        ForgetRepository: ForgetRepositoryJob(parts.worktrees, parts.layers),
         ProposeSettings: _offer(parts),
         CheckSettings: CheckSettingsJob(parts.forge, commands),
         ReportSettings: ReportSettingsJob(parts.store, parts.forge),
@@ -177,7 +196,8 @@ def _working(parts: Parts, verifier: Verifier, crew: Crew, spending: Spending) -
         manners=Reader(parts.forge),
         clock=parts.clock,
         spending=spending,
-        judge=Judge(verifier, parts.store),
+        judge=Judge(verifier, parts.store, forge.secrets_in),
+        outward=to_listed(parts.settings),
     )
     return {
         RunTask: WorkJob(parts.store, repositories, forge, attempts),

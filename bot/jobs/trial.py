@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from bot.core import ecosystems
 from bot.core.backlog import BacklogTask
 from bot.core.config import NO_TEST, RepoConfig
 from bot.core.health import newly_failing
@@ -50,11 +51,11 @@ class Trial:
         said: list[str] = []
         flaky: list[Tried] = []
         for command in commands:
-            seen = await self._run(sha, command)
+            seen = await self._run(sha, command, base)
             if not self._fails(seen):
-                said.append(f"`{command}` ({summary(seen.result)})")
+                said.append(f"`{command}` ({summary(seen.result)}){_refused(seen)}")
                 continue
-            again = await self._run(sha, command)
+            again = await self._run(sha, command, base)
             tried = self._twice(command, seen, again)
             if self._fails(again):
                 before = await self._on_base(command, base, known=command in of_repository)
@@ -63,9 +64,11 @@ class Trial:
             flaky.append(tried)
         return _together(said, flaky)
 
-    async def _run(self, sha: str, command: str) -> Verification:
-        setup = setup_for(self.track.config, command)
-        return await self.verifier.run(self.mirror, self.id, sha, command, setup=setup)
+    async def _run(self, sha: str, command: str, base: str) -> Verification:
+        setup, folder = setup_for(self.track.config, command), self.track.config.tasks_dir
+        return await self.verifier.run(
+            self.mirror, self.id, sha, command, setup=setup, base=base, tasks_dir=folder
+        )
 
     def _fails(self, seen: Verification) -> bool:
         if seen.result.state == "green":
@@ -87,11 +90,11 @@ class Trial:
         names = ": " + ", ".join(first[:5]) if first != (command,) else ""
         output = redact(seen.output)[-EVIDENCE:]
         return Tried(
-            said=f"`{command}` ({state}, then {summary(again.result)} on the same commit)",
+            said=f"`{command}` ({state}, then {summary(again.result)} on the same commit){_refused(again)}",
             red=True,
             failing=tuple(dict.fromkeys((*first, *second))),
             flaky=passed,
-            text=f"`{command}` is {state} after its work{names}",
+            text=_not_set_up(seen) or f"`{command}` is {state} after its work{names}",
             details=fence(output),
             output=output,
         )
@@ -103,8 +106,25 @@ class Trial:
         """
         if base == self.track.base_sha:
             return set()
-        seen = await self._run(base, command)
+        seen = await self._run(base, command, base)
         return set(self._new(seen) or ((command,) if known else ())) if self._fails(seen) else set()
+
+
+def _not_set_up(seen: Verification) -> str:
+    made = seen.set_up
+    if made is None or not made.wrong or made.detected:
+        return ""
+    return f"the repository cannot be set up any more after its work: {made.wrong}{_refused(seen)}"
+
+
+def _refused(seen: Verification) -> str:
+    hosts = seen.set_up.refused if seen.set_up else ()
+    known = ecosystems.advice(hosts)
+    return (
+        f", set up without {', '.join(hosts[:5])}, which it was refused{known and f': {known}'}"
+        if hosts
+        else ""
+    )
 
 
 def _together(said: Sequence[str], flaky: Sequence[Tried]) -> Tried:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 from bot import points
@@ -11,6 +12,7 @@ from bot.core.actions import RunTask
 from bot.core.events import PushAsked, TaskAssessed, TaskFailed, TaskProposed
 from bot.core.ids import Marker, parse_marker
 from bot.core.sanitize import code
+from bot.core.secret_values import Needles
 from bot.core.track import OPEN_PULL, TaskTrack, Track
 from bot.core.values import Pull
 from bot.engine.firsts import is_first
@@ -27,6 +29,7 @@ from bot.jobs.manners import owners as find_owners
 from bot.jobs.notes import Notes
 from bot.jobs.publish import Publisher, published
 from bot.jobs.repository import Repositories
+from bot.live_secrets import LIVE
 from bot.ports import Forge, Mirror
 
 
@@ -38,6 +41,7 @@ class WorkJob:
     repositories: Repositories
     forge: Forge
     attempts: Attempts
+    live: Callable[[], Collection[str]] = LIVE  # the secrets that nothing may carry away
 
     async def __call__(
         self, track: Track, action: RunTask
@@ -118,6 +122,7 @@ class WorkJob:
         return parse_marker(pull.body) == mine and pull.author.id in await self.forge.bot_ids(track.repo)
 
     async def _open(self, track: Track, task: TaskTrack, mirror: Mirror, made: Made) -> Pull:
+        body = await self._body(track, task, mirror, made)
         try:
             head = await self._push(track, task, mirror, made.sha, None)
         except StaleRefError as error:
@@ -130,7 +135,7 @@ class WorkJob:
             head=task.branch,
             base=track.repo.default_branch,
             title=messages_pulls.pull_title(task, manners.style),
-            body=await self._body(track, task, mirror, made),
+            body=body,
             draft=track.config.draft,
         )
         points.reached("pull-opened")
@@ -146,14 +151,14 @@ class WorkJob:
         That head stays as it was while the task runs; what the run began from may be an earlier run's work, which
         nobody has seen. After a kill the branch, or the text as well, may have been changed already.
         """
-        head = made.sha
+        head, fresh = made.sha, await self._body(track, task, mirror, made)
         if pull.head_sha != made.sha:
             try:
                 expected = task.head_sha or task.from_sha
                 head = await self._push(track, task, mirror, made.sha, expected)
             except StaleRefError:
                 return pull, not await published(mirror, made.sha, made.tip, pull.head_sha)
-        body = pull_template.keep_ticks(pull.body, await self._body(track, task, mirror, made))
+        body = pull_template.keep_ticks(pull.body, fresh)
         if pull.body.strip() != body.strip():
             await self.forge.update_pull(track.repo, pull.number, body=body)
         return replace(pull, head_sha=head), False
@@ -170,17 +175,25 @@ class WorkJob:
             said=made.said,
             acceptance=made.acceptance,
             outside=made.outside,
+            dependencies=made.dependencies,
             tests=made.tests,
             sandbox=self.attempts.sandbox.level,
+            kind=self.attempts.sandbox.name,
             agent=made.agent,
             route=made.route,
             conflicts=await self._forecast(track, task, mirror, made),
             flaky=made.situation.flaky if made.situation else (),
             owners=owners,
             owners_file=owners_file,
+            look=made.look,
+            refused=made.refused,
             template=await template(mirror, made.tip),
         )
-        return messages_pulls.task_pull(track, task, shown)
+        body = messages_pulls.task_pull(track, task, shown)
+        if Needles(self.live()).hit(f"{task.title}\n{body}".encode("utf-8", "replace")):
+            # Nothing is pushed either: where the text knows a secret, so may the commit, in a way that nobody found.
+            raise Stop("refused", "the text of its pull request holds a secret of this bot", usage=made.usage)
+        return body
 
     async def _forecast(
         self, track: Track, task: TaskTrack, mirror: Mirror, made: Made

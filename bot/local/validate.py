@@ -11,7 +11,6 @@ from typing import Literal
 from bot import process
 from bot.core import backlog, config, yaml_tree
 from bot.core.backlog import Problem
-from bot.core.config_words import INERT
 from bot.core.values import Role
 from bot.errors import UserError
 
@@ -78,7 +77,7 @@ def _judged(path: Path, tree: Collection[str], commands: Mapping[str, Role]) -> 
     if kind == "backlog":
         return Validated(path, kind, backlog.load(text, tree).problems)
     _, errors = config.parse(text)
-    judged = [*errors, *config.warnings(text, commands, INERT)]
+    judged = [*errors, *config.warnings(text, commands)]
     problems = [Problem(p.line, p.column, p.code, p.message, p.hint, "", p.severity) for p in judged]
     if path.parent.name == ".github" and path.name != SETTINGS_NAMES[0]:
         message = f"Gitwright reads `{config.PATH}` and no other file"

@@ -55,6 +55,8 @@ def named(operators: Mapping[Role, tuple[str, ...]] | None, config: RepoConfig, 
     if own:
         return Named(own, consent=True)
     listed = tuple(getattr(config.models, role))
+    if not listed and role == "complex" and config.agent == "builtin":  # which has no model of its own
+        return named(operators, config, "backlog")
     return Named(listed) if listed else Named(DEFAULT_MODELS.get(role, ()), consent=True)
 
 

@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from bot.sandbox.bwrap import BwrapSandbox
+from bot.sandbox.container import ContainerSandbox
+from bot.sandbox.container_line import Containers
 from bot.sandbox.none import NoSandbox
 from bot.sandbox.probe import BACKENDS, Probed, choose, probe
 
-__all__ = ["BACKENDS", "BwrapSandbox", "NoSandbox", "Probed", "choose", "probe"]
+__all__ = [
+    "BACKENDS",
+    "BwrapSandbox",
+    "ContainerSandbox",
+    "Containers",
+    "NoSandbox",
+    "Probed",
+    "choose",
+    "probe",
+]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -12,20 +12,24 @@ from pathlib import Path
 # What bubblewrap gets in any case.
 SYSTEM = tuple(Path(name) for name in ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/lib32", "/libx32"))
 _PARTS = ("bin", "lib", "lib64", "libexec", "include", "Cellar", "opt")
+# Of a virtual environment too: whoever makes one in a folder of theirs keeps other things in it as well.
+_ENVIRONMENT_PARTS = (*_PARTS, "share", "pyvenv.cfg")
 _SHIM_PARTS = ("shims", "bin", "libexec", "versions", "plugins", "pyenv.d", "rbenv.d", "nodenv.d", "version")
 _MAX_ENTRIES = 4000
 _MAX_HOPS = 20
 
 
-def visible(path: str) -> list[Path]:
+def visible(path: str, hidden: Sequence[Path] = ()) -> list[Path]:
     """List the folders and files that a sandbox has to show, at their own places, for this PATH to work.
 
-    From private homes only program folders and their prefixes' parts are named, never a home itself.
+    From private homes only program folders and their prefixes' parts are named, never a home itself, nor what holds
+    one of `hidden`.
     """
     folders = tuple(
         Path(name) for name in path.split(":") if name.startswith("/") and "/../" not in f"{name}/"
     )
-    return list(_visible(folders, tuple(_changed(folder) for folder in folders)))
+    secret = tuple(Path(os.path.realpath(each)) for each in hidden)
+    return list(_visible(folders, secret, tuple(_changed(folder) for folder in folders)))
 
 
 def _changed(folder: Path) -> int:
@@ -35,18 +39,21 @@ def _changed(folder: Path) -> int:
 
 
 @lru_cache(maxsize=32)
-def _visible(folders: tuple[Path, ...], _changed: tuple[int, ...]) -> tuple[Path, ...]:
+def _visible(
+    folders: tuple[Path, ...], hidden: tuple[Path, ...], _changed: tuple[int, ...]
+) -> tuple[Path, ...]:
     """Look once for each state of the folders: every command of a box asks for the same PATH."""
-    finder = _Finder()
+    finder = _Finder(hidden)
     for folder in folders:
         finder.programs(folder)
     return tuple(_without_nested(finder.found))
 
 
 class _Finder:
-    def __init__(self) -> None:
+    def __init__(self, hidden: Sequence[Path]) -> None:
         self.found: set[Path] = set()
         self._done: set[Path] = set()
+        self._hidden = hidden
         self._homes = {Path(entry.pw_dir) for entry in pwd.getpwall()} | {Path.home()}
 
     def programs(self, folder: Path) -> None:
@@ -62,7 +69,7 @@ class _Finder:
             self._parts(prefix, _SHIM_PARTS)
         elif folder.name == ".bin":  # of a node_modules folder, whose packages need each other
             self._show(prefix)
-        elif folder.name in {"bin", "sbin"} and not self._too_wide(prefix):
+        elif folder.name in {"bin", "sbin"} and not self._holds_homes(prefix):
             self._prefix(prefix)
         for entry in sorted(folder.iterdir())[:_MAX_ENTRIES]:
             self._program(entry)
@@ -74,7 +81,7 @@ class _Finder:
         if not settings.is_file():
             self._parts(prefix, _PARTS)
             return
-        self._show(prefix)
+        self._parts(prefix, _ENVIRONMENT_PARTS)
         for line in settings.read_text("utf-8", "replace").splitlines():
             key, _, value = line.partition("=")
             if key.strip() == "home":
@@ -114,8 +121,17 @@ class _Finder:
             self.found.add(path)
 
     def _too_wide(self, folder: Path) -> bool:
-        """A home, or a folder that homes lie in, would show secrets."""
+        """A home, or a folder that homes lie in, would show secrets; so would one that holds what is hidden."""
+        return self._holds_homes(folder) or holds(folder, self._hidden) is not None
+
+    def _holds_homes(self, folder: Path) -> bool:
         return any(home.is_relative_to(folder) for home in self._homes if home != Path("/nonexistent"))
+
+
+def holds(shown: Path, hidden: Sequence[Path]) -> Path | None:
+    """Give one of these, with no links in their paths, that is seen where `shown` is."""
+    real = Path(os.path.realpath(shown))
+    return next((each for each in hidden if each.is_relative_to(real)), None)
 
 
 def _is_system(path: Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from fastapi import FastAPI
 from starlette.requests import Request
@@ -11,15 +12,26 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bot import __version__
+from bot.web.dashboard import Overview, dashboard
 from bot.web.setup_pages import page
 from bot.web.webhook import Webhook
 
 
-def create_app(webhook: Webhook, ready: Callable[[], Awaitable[dict[str, str]]]) -> FastAPI:
-    """Build the application; `ready` names each part of the bot, with `ok` or what is wrong with it."""
+def create_app(
+    webhook: Webhook,
+    ready: Callable[[], Awaitable[dict[str, str]]],
+    look: Callable[[], Awaitable[Overview]] | None = None,
+) -> FastAPI:
+    """Build the application; `ready` names each part of the bot, with `ok` or what is wrong with it.
+
+    There is a page at `/` where there is something to `look` at.
+    """
     app = FastAPI(title="Gitwright", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
     # A plain route: the webhook must not pay for validation that it does itself.
     app.router.routes.append(Route("/webhook", webhook, methods=["POST"]))
+
+    if look is not None:
+        app.router.routes.append(Route("/", partial(_overview, look), methods=["GET"]))
 
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:
@@ -28,7 +40,7 @@ def create_app(webhook: Webhook, ready: Callable[[], Awaitable[dict[str, str]]])
 
     @app.get("/readyz")
     async def readyz(_: Request) -> Response:
-        """Say whether the database and the forge answer; 503 until they do."""
+        """Say whether the database, the forge and the broker answer; 503 until they do."""
         found = await ready()
         return JSONResponse(found, 200 if set(found.values()) == {"ok"} else 503)
 
@@ -38,6 +50,10 @@ def create_app(webhook: Webhook, ready: Callable[[], Awaitable[dict[str, str]]])
         return page("setup_closed.html", 410, wrong=True, used=True, lapsed=False)
 
     return app
+
+
+async def _overview(look: Callable[[], Awaitable[Overview]], _: Request) -> Response:
+    return await dashboard(look)
 
 
 class Switch:

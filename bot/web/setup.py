@@ -301,7 +301,7 @@ class Setup:
         assert self._identity is not None
         self._kept = False
         path = self._folder / credentials.NAME
-        if credentials.load(self._folder) != self._identity.credentials:
+        if credentials.opened(self._folder) != self._identity.credentials:
             credentials.store(self._folder, self._identity.credentials)
             _log.info("set_up", mode=self._identity.mode, name=self._identity.name, file=str(path))
         self._kept = True

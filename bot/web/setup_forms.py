@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote, urlsplit
 
-from bot.credentials import key_problems
 from bot.errors import UserError
 from bot.forges.github.setup import api_url, web_url
+from bot.keys import key_problems
 from bot.proxies import proxy_for
 from bot.web.addresses import in_the_clear, reaches
 

@@ -22,5 +22,6 @@ COMMAND = Command(
     usage="/agent help",
     summary="Shows every command.",
     example="/agent help",
+    starts=False,
     answer=answer,
 )

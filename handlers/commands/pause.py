@@ -27,5 +27,6 @@ COMMAND = Command(
     summary="Starts nothing new; what runs may finish.",
     example="/agent pause",
     valid=going_on,
+    starts=False,
     answer=answer,
 )

@@ -71,5 +71,6 @@ COMMAND = Command(
     example="/agent skip T-2",
     valid=lambda track: reviewing(track) or with_tasks(track),
     reads_backlog=True,
+    starts=False,
     answer=answer,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.core import messages_status, waiting
+from bot.core import messages_sessions, messages_status, waiting
 from bot.core.actions import Decision, SyncStatus
 from bot.handler import Command, CommandCall
 from handlers.spoken.arguments import say
@@ -14,8 +14,11 @@ def answer(call: CommandCall) -> Decision:
         return say(call, "Nothing is planned for this issue. Set the label `agent:plan` to begin.")
     synced = Decision(track=call.track, actions=(SyncStatus(),))
     steps = [(each.error, each.until) for each in call.unfinished]
-    limited = waiting.limited(waiting.until(steps, call.now))
-    return say(call, messages_status.summary(call.track, limited), synced)
+    parts = (
+        messages_status.summary(call.track, waiting.told(steps, call.now)),
+        messages_sessions.sessions(call.sessions),
+    )
+    return say(call, "\n\n".join(filter(None, parts)), synced)
 
 
 COMMAND = Command(
@@ -24,5 +27,7 @@ COMMAND = Command(
     summary="Says where the work is and what waits for whom.",
     example="/agent status",
     reads_unfinished=True,
+    reads_sessions=True,
+    starts=False,
     answer=answer,
 )

@@ -33,5 +33,6 @@ COMMAND = Command(
     summary="Kills what runs and closes the pull requests; branches are kept.",
     example="/agent stop",
     valid=_valid,
+    starts=False,
     answer=answer,
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from bot.core import life, messages, messages_status, waiting
 from bot.core.actions import Decision
 from bot.core.ids import TASK_ID
@@ -28,7 +30,7 @@ def explain(call: CommandCall) -> str:
     """Say what goes on, and list the newest decisions first."""
     track, task = call.track, call.task
     assert track is not None
-    waits = [_waits(each) for each in call.unfinished if task is None or each.task == task]
+    waits = [_waits(each, call.now) for each in call.unfinished if task is None or each.task == task]
     now = "\n".join([_now(track, task), *filter(None, waits)])
     entries = [e for e in track.history if task is None or e.task == task]
     if not entries:
@@ -51,12 +53,17 @@ def _now(track: Track, task: str | None) -> str:
     return f"`{known.id}` {inline(known.title)}: {messages.TASK_WORDS[known.state]}{note}."
 
 
-def _waits(action: Unfinished) -> str:
+def _waits(action: Unfinished, now: datetime) -> str:
     """Say why something that was begun is not done yet; "" where it is simply under way."""
     what = code(action.kind) + (f" of `{action.task}`" if action.task else "")
-    if waiting.is_limit(action.error):
-        when = f" until {waiting.clock(action.until)}" if action.until else ", which is over: it goes on now"
-        return f"\n{what} waits for {waiting.LIMIT}{when}."
+    if others := waiting.waits_for(action.error):
+        when = (
+            f" until {waiting.clock(action.until, now)}"
+            if action.until
+            else ", which is over: it goes on now"
+        )
+        why = "" if others == waiting.LIMIT else f" {escape(str(action.error).removeprefix(f'{others}: '))}."
+        return f"\n{what} waits for {others}{when}.{why}"
     if action.error:
         when = f"again at {life.stamp(action.until)}" if action.until else "now once more"
         return (
@@ -73,5 +80,6 @@ COMMAND = Command(
     summary="Prints the last decisions with what they were made from.",
     example="/agent why T-2",
     reads_unfinished=True,
+    starts=False,
     answer=answer,
 )

@@ -20,6 +20,10 @@ from typing import Any
 Json = dict[str, Any]
 
 
+class StumbledError(Exception):
+    """The turn cannot go on; the process can."""
+
+
 class Agent:
     """One conversation: reads a request at a time; `busy` modes look for a cancel while they work."""
 
@@ -29,6 +33,7 @@ class Agent:
         self.asked = 0
         self.prompts: list[str] = []
         self.told: Json = {}  # with the end of a turn
+        self.resumed = ""  # the session that it went on with
         os.set_blocking(0, False)
         self.rest = b""
 
@@ -102,7 +107,7 @@ class Agent:
             params={"sessionId": "s-1", "toolCall": call, "options": options},
         )
         while True:
-            answer = self.receive(10)
+            answer = self.receive(60)
             assert answer is not None
             if answer.get("id") == "ask-1":
                 return bool(answer["result"]["outcome"].get("optionId") == "x2")
@@ -151,8 +156,30 @@ class Agent:
         sys.stderr.flush()
         os.kill(os.getpid(), signal.SIGKILL)
 
+    def mode_mortal(self) -> None:
+        """Dies once, and goes on where it is asked to."""
+        if not self.resumed:
+            self.mode_crash()
+        self.edit("rest.txt", f"{self.resumed}: {self.prompts[-1]}")
+        self.say("Went on.")
+
+    mode_loading = mode_mortal
+
+    def mode_forgetful(self) -> None:
+        """Dies once, and knows of nothing then."""
+        if not Path("half.txt").exists():
+            self.mode_crash()
+        self.edit("rest.txt", self.prompts[-1])
+
+    def mode_stumbling(self) -> None:
+        """Gives up once, alive, and goes on where its session was not deleted meanwhile."""
+        if not self.resumed:
+            self.edit("half.txt")
+            raise StumbledError
+        self.mode_mortal()
+
     def mode_loop(self) -> str:
-        for _ in range(200):
+        for _ in range(2_000):
             self.step("execute", {"command": "cat nowhere"}, "no such file", status="failed")
             if self.cancelled(0.02):
                 return "cancelled"
@@ -200,6 +227,9 @@ class Agent:
         found = sorted(str(path) for path in Path.home().rglob("*"))
         self.edit("environment.txt", "\n".join([*texts, *found, json.dumps(dict(os.environ))]))
 
+    def mode_where(self) -> None:
+        self.edit("path.txt", os.environ["PATH"])
+
     def mode_model(self) -> None:
         self.say(self.model("say hello"))
         self.edit()
@@ -231,7 +261,7 @@ class Agent:
             json.dumps(asked).encode(),
             {"authorization": f"Bearer {key}", "content-type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return str(json.load(answer)["choices"][0]["message"]["content"])
 
     def mode_plan(self) -> None:
@@ -242,22 +272,44 @@ class Agent:
 
     # --- the protocol ----------------------------------------------------------------------------
 
+    def take_up(self, message: Json) -> None:
+        self.resumed = message["params"]["sessionId"]
+        if self.mode == "loading":  # the whole conversation again, as the protocol wants it
+            for number in range(20):
+                self.step("read", {"n": number}, "as before")
+            self.say("Old words.")
+
+    def take_turn(self, message: Json) -> None:
+        id_ = message["id"]
+        text = "".join(part.get("text", "") for part in message["params"]["prompt"])
+        if self.mode in ERRORS:
+            self.send(id=id_, error={"code": -32603, "message": ERRORS[self.mode]})
+            return
+        try:
+            self.send(id=id_, result={"stopReason": self.prompt(text), **self.told})
+        except StumbledError:
+            self.send(id=id_, error={"code": -32603, "message": "internal error"})
+
     def answer(self, message: Json) -> None:
         method, id_ = message.get("method"), message.get("id")
         if method == "initialize":
             if self.mode == "hang":
                 time.sleep(300)
-            self.send(id=id_, result={"protocolVersion": 1, "agentCapabilities": {}, "authMethods": []})
+            can = {"sessionCapabilities": {"resume": {}, "close": {}, "delete": {}}}
+            able = {"loading": {"loadSession": True}}.get(self.mode, can if self.mode in KEEPING else {})
+            self.send(id=id_, result={"protocolVersion": 1, "agentCapabilities": able, "authMethods": []})
+        elif self.mode in TAKING_UP.get(method, ()) and not DELETED.exists():
+            self.take_up(message)
+            self.send(id=id_, result={})
+        elif method in {"session/close", "session/delete"} and self.mode in KEEPING:
+            DELETED.touch()
+            self.send(id=id_, result={})
         elif method == "session/new":
             self.send(id=id_, result={"sessionId": "s-1"})
             if self.mode == "unread":
                 time.sleep(300)
         elif method == "session/prompt":
-            text = "".join(part.get("text", "") for part in message["params"]["prompt"])
-            if self.mode in ERRORS:
-                self.send(id=id_, error={"code": -32603, "message": ERRORS[self.mode]})
-                return
-            self.send(id=id_, result={"stopReason": self.prompt(text), **self.told})
+            self.take_turn(message)
         elif id_ is not None:
             self.send(id=id_, error={"code": -32601, "message": "method not found"})
 
@@ -280,6 +332,9 @@ class Agent:
 
 
 PLAN = "PLAN.json"
+KEEPING = ("mortal", "stumbling", "forgetful")
+TAKING_UP: Json = {"session/resume": ("mortal", "stumbling"), "session/load": ("loading",)}
+DELETED = Path.home() / "deleted"
 ERRORS = {
     "unauthorized": "401 Unauthorized: invalid api key",
     "limited": "429: rate limit reached",

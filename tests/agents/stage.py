@@ -13,15 +13,16 @@ from pathlib import Path
 
 from bot import living
 from bot.agents import make_coder
-from bot.agents.endpoints import Endpoints
 from bot.agents.script import Script
-from bot.agents.sessions import Session, Sessions, agent_home
+from bot.agents.sessions import Session, Sessions
 from bot.agents.supplies import Limits, Supplies
 from bot.core.drift import ContextDriftDetector, Signal, Step
-from bot.ports import Coder, JsonDict, Sandbox, SandboxPolicy, WorkOrder, WorkReport
+from bot.gateway.endpoints import Endpoints
+from bot.ports import Coder, JsonDict, Judge, Sandbox, SandboxPolicy, WorkOrder, WorkReport
 
 FAKE = Path(__file__).with_name("fake_acp_agent.py")
-QUICK = Limits(start=10.0, drain=1.0, look=0.05)
+QUICK = Limits(start=60.0, drain=60.0, look=0.05)
+SHORT = Limits(start=60.0, drain=1.0, look=0.05)  # for those that do not stop when they are asked to
 PATCH = """\
 diff --git a/pkg/mod.py b/pkg/mod.py
 --- a/pkg/mod.py
@@ -59,6 +60,8 @@ class Log:
 
     async def session_deleted(self, *_: object) -> None: ...
 
+    async def session_proved(self, *_: object) -> None: ...
+
     async def open_sessions(self) -> list[object]:
         return []
 
@@ -73,6 +76,8 @@ class Stage:
     worktree: Path = field(init=False)
     steps: list[Step] = field(default_factory=list)
     leftovers: list[str] = field(default_factory=lambda: ["no session was made"])
+    checked: set[str] = field(default_factory=set)  # what the proof of the session's end is about
+    unproved: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.worktree = repository(self.folder / "work")
@@ -92,14 +97,19 @@ class Stage:
 
         return look
 
-    def watching(self, detector: ContextDriftDetector | None = None) -> Callable[[Step], tuple[Signal, ...]]:
-        judge = detector or ContextDriftDetector()
+    def watching(self) -> Callable[[str], Judge]:
+        """Watch with the real rules, and remember the steps."""
 
-        def observe(step: Step) -> tuple[Signal, ...]:
-            self.steps.append(step)
-            return judge.observe(step)
+        def begin(tree: str) -> Judge:
+            detector = ContextDriftDetector(tree=tree)
 
-        return observe
+            def judge(step: Step) -> tuple[Signal, ...]:
+                self.steps.append(step)
+                return detector.observe(step)
+
+            return judge
+
+        return begin
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[WorkOrder]:
@@ -115,29 +125,29 @@ class Stage:
                     prompt="Please fix.",
                     scope=(),
                     run=1,
-                    worktree=self.worktree,
+                    policy=SandboxPolicy(work=self.worktree, home=session.home, path=self.path),
                     session=session.id,
                     state_dir=session.dir,
-                    timeout=30.0,
-                    observe=self.watching(),
+                    timeout=100.0,
+                    judge=self.watching(),
+                    disposed=session.ended,
                     tree=self.tree,
                 )
         finally:
             assert session is not None
             assert session.proof is not None
             self.leftovers = list(session.proof.leftovers)
+            self.checked = {each.partition(":")[0] for each in session.proof.checked}
+            self.unproved = {each.partition(":")[0] for each in session.proof.unproved}
 
     async def work(self, coder: Coder, **changes: object) -> WorkReport:
         async with self.session() as order:
-            home = agent_home(order.state_dir)
-            shutil.copy(FAKE, home)
-            policy = SandboxPolicy(work=self.worktree, home=home, path=self.path)
+            shutil.copy(FAKE, order.policy.home)
             try:
-                async with self.sandbox.open(policy) as box:
-                    return await coder.work(replace(order, **changes), box)  # type: ignore[arg-type]
+                return await coder.work(replace(order, **changes), self.sandbox)  # type: ignore[arg-type]
             finally:
                 assert living.working_in(self.worktree) == []
-                assert living.working_in(home) == []
+                assert living.working_in(order.policy.home) == []
 
 
 def fake(mode: str) -> dict[str, object]:

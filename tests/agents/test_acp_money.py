@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
@@ -10,10 +12,12 @@ from bot.core.budgets import total
 from bot.core.values import Usage
 from bot.engine.ledger import Ledger
 from bot.engine.store import Store
+from bot.errors import SandboxError
+from bot.gateway.limits import free
 from bot.jobs.spending import Spending
 from bot.models.names import Named
 from bot.models.prices import Price
-from bot.ports import Coder, RunError
+from bot.ports import Box, Coder, DisposeProof, RunError, SandboxPolicy
 from tests.agents.scripted_model import ScriptedModel
 from tests.agents.stage import Stage, acp_coder, fake
 from tests.agents.test_acp import MODEL, a_model
@@ -21,6 +25,15 @@ from tests.core.builders import a_track
 from tests.engine.conftest import RealClock
 
 CALL = {"text": "more", "usage": [1_000, 0]}
+
+
+class Broken:
+    """Opens no box."""
+
+    name = level = "none"
+
+    def open(self, _policy: SandboxPolicy) -> AbstractAsyncContextManager[Box]:
+        raise SandboxError("no box")
 
 
 def spender(model: ScriptedModel) -> Coder:
@@ -43,6 +56,69 @@ async def test_an_agent_that_asks_for_more_than_its_money_is_stopped_and_what_it
     assert caught.value.reason == "budget"
     assert caught.value.usage == Usage(4_000, 0, pytest.approx(0.4), 4)
     assert plain.leftovers == []
+
+
+async def test_an_agent_whose_model_costs_nothing_is_stopped_at_its_tokens(plain: Stage) -> None:
+    async with a_model(CALL) as model:
+        coder = acp_coder({"OPENAI_API_KEY": "sk-the-real-key"}, model.url, price=free)
+        with pytest.raises(
+            RunError, match="3,000 tokens that this run may use of a model that costs"
+        ) as caught:
+            await plain.work(coder, **fake("spend"), **MODEL, tokens=300)
+        assert len(model.requests) == 3
+    assert (caught.value.reason, caught.value.usage) == ("budget", Usage(3_000, 0, 0.0, 3))
+
+
+async def test_what_a_run_used_is_told_once_at_its_end_and_before_anything_else_is_waited_for(
+    plain: Stage,
+) -> None:
+    told: list[object] = []
+    async with a_model(CALL) as model:
+        orders = {**MODEL, "usd": 0.35, "spent": told.append, "disposed": told.append}
+        await plain.work(spender(model), **fake("model"), **orders)
+        with pytest.raises(RunError):
+            await plain.work(spender(model), **fake("spend"), **orders)
+    used = [each for each in told if isinstance(each, Usage)]
+    assert [each.usd for each in used] == [pytest.approx(0.1), pytest.approx(0.4)]
+    assert isinstance(told[-1], DisposeProof)  # of the token, which may take its time
+    assert told.index(used[1]) == len(told) - 2
+
+
+async def test_what_an_agent_used_by_itself_is_told_at_its_end(plain: Stage) -> None:
+    told: list[Usage] = []
+    report = await plain.work(acp_coder(), **fake("edit"), spent=told.append)
+    assert told == [report.usage]
+
+
+async def test_what_a_run_used_that_is_cut_off_is_told_and_nothing_where_no_agent_began(plain: Stage) -> None:
+    told: list[Usage] = []
+    async with a_model(CALL) as model:
+        run = asyncio.create_task(
+            plain.work(spender(model), **fake("spend"), **MODEL, usd=99.0, spent=told.append)
+        )
+        while len(model.requests) < 3 and not run.done():
+            await asyncio.sleep(0.01)
+        run.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await run
+        assert [each.requests for each in told] == [len(model.requests)]
+        plain.sandbox = Broken()
+        with pytest.raises(SandboxError):
+            await plain.work(spender(model), **fake("spend"), **MODEL, usd=99.0, spent=told.append)
+        with pytest.raises(SandboxError):
+            await plain.work(acp_coder(), **fake("edit"), spent=told.append)
+    assert told[1:] == [Usage(), Usage()]
+
+
+async def test_nobody_says_what_an_agent_used_by_itself_that_was_cut_off(plain: Stage) -> None:
+    told: list[Usage] = []
+    run = asyncio.create_task(plain.work(acp_coder(), **fake("steered"), spent=told.append))
+    while not plain.steps and not run.done():
+        await asyncio.sleep(0.01)
+    run.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await run
+    assert told == []
 
 
 async def test_an_agent_that_ends_with_its_last_money_has_worked(plain: Stage) -> None:

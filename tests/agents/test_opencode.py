@@ -11,21 +11,22 @@ from dataclasses import replace
 import pytest
 
 from bot.agents import make_coder
-from bot.agents.acp_planner import AcpPlanner
-from bot.agents.endpoints import Endpoints
+from bot.agents.acp_runtime import AcpRuntime
+from bot.agents.planner import AgentPlanner
 from bot.agents.presets import PRESETS
 from bot.agents.sessions import agent_home
 from bot.agents.supplies import Limits, Supplies
+from bot.gateway.endpoints import Endpoints
 from bot.models.planner import problem, prompt
 from bot.ports import Coder, JsonDict, RunError
 from tests.agents import opencode
 from tests.agents.scripted_model import ScriptedModel, serving
 from tests.agents.stage import Stage
-from tests.agents.test_acp_planner import PLAN, brief
+from tests.agents.test_planner import PLAN, brief
 
 pytestmark = [
     pytest.mark.long,
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(600),
 ]  # a start alone may take half a minute on a busy machine
 
 KEY = "sk-the-real-key"
@@ -49,7 +50,7 @@ def real(walled: Stage) -> Stage:
 
 @pytest.fixture
 def answering(real: Stage) -> Iterator[ScriptedModel]:
-    with serving({"scenarios": []}, str(real.worktree)) as model:
+    with serving({"scenarios": []}, "/workspace") as model:
         yield model
 
 
@@ -57,12 +58,15 @@ def says(model: ScriptedModel, *steps: JsonDict, when: str = "Please fix") -> No
     model.add({"when": when, "steps": list(steps)})
 
 
-def a_coder(model: ScriptedModel) -> Coder:
-    return make_coder("opencode", supplies(model))
+def a_coder(model: ScriptedModel, **limits: float) -> Coder:
+    return make_coder("opencode", supplies(model, **limits))
 
 
-def supplies(model: ScriptedModel) -> Supplies:
-    return Supplies(endpoints=Endpoints({"OPENAI_API_KEY": KEY}, model.url), limits=Limits(look=0.1))
+def supplies(model: ScriptedModel, **limits: float) -> Supplies:
+    return Supplies(
+        endpoints=Endpoints({"OPENAI_API_KEY": KEY}, model.url),
+        limits=Limits(start=120.0, drain=60.0, look=0.1, **limits),
+    )
 
 
 # A command that names folders outside the worktree is refused by OpenCode itself, a program is not.
@@ -73,7 +77,7 @@ files = [*pathlib.Path("/proc").glob("[0-9]*/environ"), *(path for path in home.
 seen = [path.read_bytes() for path in files if os.access(path, os.R_OK)]
 pathlib.Path("seen.txt").write_bytes(b"\\n".join(seen))
 """
-MODEL = {"model": "openai:m1", "timeout": 200.0}
+MODEL = {"model": "openai:m1", "timeout": 400.0}
 
 
 async def test_it_works_and_what_it_costs_is_what_the_model_counted(
@@ -92,6 +96,7 @@ async def test_it_works_and_what_it_costs_is_what_the_model_counted(
     assert [report.usage.input_tokens, report.usage.output_tokens] == answering.usage
     assert set(answering.keys) == {KEY}
     assert real.leftovers == []
+    assert real.checked == {"processes", "provider session", "sandbox", "state", "token"}
 
 
 async def test_neither_the_key_nor_the_host_s_environment_is_inside(
@@ -119,11 +124,13 @@ async def test_a_note_reaches_it_in_the_middle_of_a_command(real: Stage, answeri
 
 
 async def test_a_loop_is_stopped_and_its_cost_is_kept(real: Stage, answering: ScriptedModel) -> None:
-    says(answering, *[shell("cat tests/nowhere.py")] * 12, {"text": "I give up."})
+    says(answering, *[shell("cat tests/nowhere.py")] * 40, {"text": "I give up."})
     with pytest.raises(RunError) as caught:
         await real.work(a_coder(answering), **MODEL)
     assert caught.value.reason == "drift"
-    assert 3 <= len(caught.value.trace) <= 8
+    # Two sessions, of five calls in a row at most and one under way: a nudge may cut a command off, whose result differs then.
+    # A busy agent hears of its end later.
+    assert 6 <= len(caught.value.trace) <= 24
     assert caught.value.usage.requests >= 4
     assert real.leftovers == []
 
@@ -144,14 +151,14 @@ async def test_a_file_outside_the_worktree_is_not_written(real: Stage, answering
 
 
 @pytest.mark.parametrize(
-    ("status", "reason", "said"), [(401, "auth", "invalid api key"), (503, "crash", "answered 503")]
+    ("status", "reason", "said"), [(401, "auth", "invalid api key"), (503, "down", "answered 503")]
 )
 async def test_trouble_of_the_provider_ends_it_with_its_reason(
     real: Stage, answering: ScriptedModel, status: int, reason: str, said: str
 ) -> None:
     says(answering, {"status": status, "times": 99})
     with pytest.raises(RunError, match=said) as caught:
-        await real.work(a_coder(answering), **{**MODEL, "idle": 8.0})
+        await real.work(a_coder(answering, away=8.0), **MODEL)
     assert caught.value.reason == reason
     assert real.leftovers == []
 
@@ -162,12 +169,19 @@ async def test_a_passing_limit_is_waited_for(real: Stage, answering: ScriptedMod
 
 
 async def test_a_cancelled_answer_is_counted_too(real: Stage, answering: ScriptedModel) -> None:
-    says(answering, READ, {"text": "word " * 200, "delay": 0.1})
+    says(answering, READ, {"text": "word " * 600, "delay": 0.1, "until": "Use two."})
     says(answering, EDIT, {"text": "Followed."}, when="Use two.")
-    report = await real.work(a_coder(answering), **MODEL, notes=real.notes("Use two."))
-    # The model never said what the cut answer cost, so it is reckoned from what passed.
-    assert report.usage.requests == len(answering.requests)
-    assert report.usage.input_tokens > answering.usage[0]
+    notes = ["Use two."]
+
+    async def look() -> str | None:
+        return notes.pop() if notes and answering.slow else None
+
+    report = await real.work(a_coder(answering), **MODEL, notes=look)
+    assert report.said == "Followed."
+    used = report.usage
+    assert (used.requests, used.estimated) == (len(answering.requests), 0)
+    assert [used.input_tokens, used.output_tokens] == answering.usage
+    assert answering.hung_up == 0
 
 
 async def test_it_plans_and_can_change_nothing(real: Stage, answering: ScriptedModel) -> None:
@@ -180,9 +194,11 @@ async def test_it_plans_and_can_change_nothing(real: Stage, answering: ScriptedM
     )
     state = real.folder / "session"
     agent_home(state).mkdir(parents=True)
-    planner = AcpPlanner(PRESETS["opencode"], supplies(answering), real.sandbox, real.path, prompt, problem)
+    planner = AgentPlanner(
+        AcpRuntime(PRESETS["opencode"]), supplies(answering), real.sandbox, real.path, prompt, problem
+    )
     order = replace(brief(real.worktree, state), models=("openai:m1",))
-    proposed = await asyncio.wait_for(planner.propose(order), 200)
+    proposed = await asyncio.wait_for(planner.propose(order), 400)
     assert [task.title for task in proposed.proposal.tasks] == ["Count from two"]
     assert proposed.usage.requests == len(answering.requests)
     offered = {tool["function"]["name"] for body in answering.requests for tool in body.get("tools") or []}

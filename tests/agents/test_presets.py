@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
 from bot.agents.presets import PRESETS, Launch, Need, custom, missing
 from bot.core.config import RepoConfig
+from bot.core.setups import LEFT_OUT_OF_HOME
 from bot.jobs.crew import Crew
 from bot.sandbox import NoSandbox
 from bot.settings import load_settings
+from tests.agents.real.agents import AGENTS as REAL
 
 NEED = Need("m1", "the-token")
 
@@ -24,13 +26,17 @@ def test_a_preset_names_its_program_its_way_to_the_model_and_private_folders(nam
     launch = preset.launch(NEED)
     everything = json.dumps([launch.env, launch.files])
     assert launch.argv[0] == preset.program
-    assert "http://127.0.0.1:{port}" in everything
+    assert "http://{model}" in everything
     assert "the-token" in launch.env.values()
     assert "the-token" not in " ".join(launch.argv)
     assert "m1" in everything + " ".join(launch.argv)
     assert launch.env["TMPDIR"].startswith("{home}/")
     assert not any(path.startswith(("/", "..")) for path in (*launch.folders, *launch.files))
     assert "the-token" not in repr(launch)
+    # What a package's script writes into the HOME of a set-up must not be an agent's configuration.
+    own = [value.removeprefix("{home}/") for value in launch.env.values() if value.startswith("{home}/")]
+    for path in (*own, *launch.folders, *launch.files):
+        assert LEFT_OUT_OF_HOME & {path, *map(str, PurePosixPath(path).parents)}, path
 
 
 @pytest.mark.parametrize("name", sorted(PRESETS))
@@ -39,6 +45,12 @@ def test_a_reader_is_started_differently(name: str) -> None:
         return launch.argv, dict(launch.env), launch.mode
 
     assert shown(PRESETS[name].launch(NEED)) != shown(PRESETS[name].launch(replace(NEED, read_only=True)))
+
+
+def test_claude_asks_in_the_background_too_for_the_tasks_model_only() -> None:
+    env = PRESETS["claude"].launch(NEED).env
+    background = ("ANTHROPIC_DEFAULT_HAIKU_MODEL", "ANTHROPIC_SMALL_FAST_MODEL")
+    assert [env.get(name) for name in background] == ["m1", "m1"]
 
 
 def test_a_custom_command_gets_a_model_only_where_there_is_one() -> None:
@@ -65,6 +77,11 @@ def test_a_missing_program_is_named_with_its_remedy(tmp_path: Path) -> None:
         ("opencode", "npm install", "Install it where the bot runs, or set `GITWRIGHT_AGENT`"),
         (
             "builtin",
+            "`python3` is not on the PATH",
+            "Install it where the bot runs, or set `GITWRIGHT_AGENT`",
+        ),
+        (
+            "nobody",
             "there is no such agent",
             "Set `GITWRIGHT_AGENT` (or `agent` in `.github/gitwright.yml`)",
         ),
@@ -86,4 +103,11 @@ def test_the_health_check_is_told_what_the_agent_of_a_repository_lacks(
     wrong, told = found["planning agent gemini"]
     assert "gemini-cli" in wrong
     assert "GITWRIGHT_PLANNING_AGENT" in told
-    assert set(crew.coders()) == {"custom", *PRESETS}
+    assert set(crew.coders()) == {"builtin", "custom", *PRESETS}
+
+
+@pytest.mark.parametrize("name", sorted(REAL))
+def test_the_page_names_the_versions_that_were_run(name: str) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "agents.md").read_text(encoding="utf-8")
+    assert f"| `{name}` | `{REAL[name].package}` {REAL[name].version} |" in page
+    assert set(REAL) == set(PRESETS)

@@ -4,16 +4,19 @@ import asyncio
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bot.agents import AGENTS, make_coder
 from bot.agents.script import Script
-from bot.agents.scripted import ScriptedPlanner, ScriptedRefiner, outside_scope
+from bot.agents.scripted import ScriptedPlanner, ScriptedRefiner
+from bot.agents.scripted_runtime import outside_scope
 from bot.agents.sessions import agent_home
 from bot.agents.supplies import Supplies
 from bot.core.backlog import Backlog
+from bot.core.drift import Signal, Step
 from bot.core.planning import MergedPlan
 from bot.core.values import Usage
 from bot.errors import AgentError, UserError
@@ -32,18 +35,17 @@ def order(tmp_path: Path, worktree: Path) -> Callable[..., WorkOrder]:
     state = tmp_path / "session"
     agent_home(state).mkdir(parents=True)
 
-    def build(run: int = 1, timeout: float = 30) -> WorkOrder:
+    def build(run: int = 1, timeout: float = 100) -> WorkOrder:
+        policy = SandboxPolicy(work=worktree, home=agent_home(state), path=os.environ["PATH"])
         return WorkOrder(
-            "issue-1", "T-1", "Fix one", "Please fix.", ("pkg",), run, worktree, "coder-1", state, timeout
+            "issue-1", "T-1", "Fix one", "Please fix.", ("pkg",), run, policy, "coder-1", state, timeout
         )
 
     return build
 
 
 async def work(coder: Coder, order: WorkOrder) -> tuple[str, int]:
-    policy = SandboxPolicy(work=order.worktree, home=agent_home(order.state_dir), path=os.environ["PATH"])
-    async with NoSandbox(allowed=True).open(policy) as box:
-        report = await coder.work(order, box)
+    report = await coder.work(order, NoSandbox(allowed=True))
     assert report.usage == Usage()
     return report.said, report.steps
 
@@ -55,7 +57,7 @@ async def test_a_patch_is_applied_and_the_session_remembers_it(
     assert (said, steps) == ("Fixed.", 1)
     assert (worktree / "pkg" / "mod.py").read_text(encoding="utf-8") == "one = 2\ntwo = 2\n"
     history = (tmp_path / "session" / "history.jsonl").read_text(encoding="utf-8").splitlines()
-    assert [json.loads(line).get("type", "prompt") for line in history] == ["prompt", "say", "step", "end"]
+    assert [json.loads(line).get("type", "prompt") for line in history] == ["prompt", "Text", "ToolFinished"]
 
 
 async def test_a_patch_that_does_not_apply_is_a_crash(
@@ -74,7 +76,9 @@ async def test_the_next_run_takes_the_next_entry(
     coder = scripted_coder(
         tmp_path, {"behave": "no_change", "say": "first"}, {"patch": "fix.patch", "say": "second"}
     )
-    assert await work(coder, order(1)) == ("first", 0)
+    with pytest.raises(AgentError, match="without a step and without a change") as caught:
+        await work(coder, order(1))
+    assert caught.value.reason == "no_change"
     assert git(worktree, "status", "--porcelain") == ""
     assert await work(coder, order(2)) == ("second", 1)
     assert git(worktree, "status", "--porcelain") != ""
@@ -98,11 +102,18 @@ async def test_a_stall_ends_at_the_time_limit(tmp_path: Path, order: Callable[..
 async def test_a_loop_repeats_one_failing_step(
     tmp_path: Path, worktree: Path, order: Callable[..., WorkOrder]
 ) -> None:
-    _, steps = await work(scripted_coder(tmp_path, {"patch": "fix.patch", "behave": "loop"}), order())
-    assert steps >= 20
+    steps: list[Step] = []
+
+    def observe(step: Step) -> tuple[Signal, ...]:
+        steps.append(step)
+        return (Signal("REPEAT", "stop", "Enough."),) if len(steps) >= 20 else ()
+
+    coder = scripted_coder(tmp_path, {"patch": "fix.patch", "behave": "loop"})
+    with pytest.raises(AgentError, match="Enough"):
+        await work(coder, replace(order(), judge=lambda _: observe))
     assert git(worktree, "status", "--porcelain") == ""
     lines = (tmp_path / "session" / "history.jsonl").read_text(encoding="utf-8").splitlines()
-    failing = {json.dumps(step) for step in map(json.loads, lines) if step.get("type") == "step"}
+    failing = {json.dumps(step) for step in map(json.loads, lines) if step.get("type") == "ToolFinished"}
     assert len(failing) == 1
     assert json.loads(failing.pop())["ok"] is False
 

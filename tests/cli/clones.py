@@ -24,7 +24,7 @@ from bot.cli import gitwright
 from bot.errors import BotError
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 60.0  # seconds
+PATIENCE = 100.0  # seconds
 CHECK = "sh check.sh"  # the repository's tests: quick, and red where a file says BROKEN
 FILES = {
     "check.sh": "! grep -rn BROKEN src\n",

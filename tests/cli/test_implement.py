@@ -7,12 +7,14 @@ import shlex
 import shutil
 import signal
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from dirty_equals import IsInt, IsPartialDict, IsStr
 
+from bot import living
 from bot.engine.lock import FileLock
 from tests.cli.clones import CHECK, FILES, TITLES, Clone, backlog, interrupted, make, more_notes, new_file
 
@@ -181,6 +183,10 @@ def test_killed_in_the_middle_the_same_command_makes_the_same_branches(
 
     with interrupted(clone.start(*WORK, "--script", str(clone.script)), there, signal.SIGKILL):
         pass
+    deadline = time.monotonic() + 60  # until its warden has ended what it had started
+    while living.working_in(clone.folder):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
     ran = clone.scripted(*WORK, "--json")
 
     assert ran.code == 0, ran.err + ran.out
@@ -200,7 +206,7 @@ def test_a_signal_ends_it_in_order_and_says_how_to_go_on(tmp_path: Path) -> None
 
     child = clone.start(*WORK, "--script", str(clone.script))
     with interrupted(child, working, signal.SIGTERM):
-        out, err = child.communicate(timeout=20)
+        out, err = child.communicate(timeout=60)
 
     assert (child.returncode, list((state / "tasks").iterdir())) == (1, [])
     assert err == "gitwright: Stopped by SIGTERM; nothing is lost. The same command goes on.\n"

@@ -19,9 +19,9 @@ def _clone(folder: Path) -> str:
         ("init", "--quiet", "-b", "main"),
         (*who, "commit", "--quiet", "--allow-empty", "-m", "first"),
     ):
-        subprocess.run(["git", *words], cwd=folder, check=True, timeout=30)
+        subprocess.run(["git", *words], cwd=folder, check=True, timeout=60)
     said = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=folder, check=True, timeout=30, capture_output=True, text=True
+        ["git", "rev-parse", "HEAD"], cwd=folder, check=True, timeout=60, capture_output=True, text=True
     )
     return said.stdout.strip()
 

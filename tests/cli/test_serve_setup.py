@@ -82,7 +82,7 @@ class Server:
         finally:
             if self.process.poll() is None:
                 self.process.kill()
-            self.process.wait(10)
+            self.process.wait(_PATIENCE)
 
     def link(self) -> str:
         """Wait for the one line that is printed; gives the address in it."""
@@ -97,7 +97,7 @@ class Server:
 
     def ask(self, path: str) -> httpx.Response | None:
         try:
-            return httpx.get(f"http://127.0.0.1:{self.port}{path}", timeout=10, trust_env=False, verify=False)
+            return httpx.get(f"http://127.0.0.1:{self.port}{path}", timeout=30, trust_env=False, verify=False)
         except httpx.TransportError:
             return None
 
@@ -109,7 +109,7 @@ class Server:
     def end(self) -> int:
         """Ask it to end, as an operator does; gives the exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(20)
+        return self.process.wait(_PATIENCE)
 
 
 @pytest.fixture
@@ -119,15 +119,18 @@ def forge(tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge) -> Iterator
 
 
 @pytest.fixture
-def server(tmp_path: Path, forge: JudgedForge) -> Server:
+def server(tmp_path: Path, forge: JudgedForge) -> Iterator[Server]:
     script = tmp_path / "script.yml"
     script.write_text(yaml.safe_dump(ONE_TASK))
     (tmp_path / "bye.patch").write_text(BYE)
-    with closing(stage.listener()) as listening:
-        port = listening.getsockname()[1]
-    settings = {
+    with stage.kept_port() as port:
+        yield Server(tmp_path, _settings(tmp_path, forge, port, script), port)
+
+
+def _settings(folder: Path, forge: JudgedForge, port: int, script: Path) -> dict[str, str]:
+    return {
         "GITHUB_API_URL": forge.url,
-        "DATA_DIR": str(tmp_path / "bot"),
+        "DATA_DIR": str(folder / "bot"),
         "PORT": str(port),
         "SCRIPT": str(script),
         "AGENT": "scripted",
@@ -135,11 +138,11 @@ def server(tmp_path: Path, forge: JudgedForge) -> Server:
         "WRITE_GAP": "0",
         "SANDBOX": "none",
     }
-    return Server(tmp_path, settings, port)
 
 
 def make_the_app(page: Page, link: str) -> None:
     """Go through the manifest flow as a person does, the forge's sign-in included."""
+    expect.set_options(timeout=_PATIENCE * 1_000)  # five seconds, else
     page.goto(link)
     expect(page).to_have_url(re.compile(r"/setup$"))
     page.get_by_label("Name of the App").fill("Gitwright at home")
@@ -244,7 +247,7 @@ def test_a_start_that_fails_after_set_up_is_shown_and_repeated_without_a_restart
     (server.data / "gitwright.sqlite").mkdir()  # so that no database opens
     with (
         server.running(),
-        httpx.Client(follow_redirects=True, timeout=30, trust_env=False, verify=False) as http,
+        httpx.Client(follow_redirects=True, timeout=60, trust_env=False, verify=False) as http,
     ):
         page = http.get(server.link()).text
         csrf = re.search(r'name="csrf" value="([^"]+)"', page)
@@ -257,7 +260,7 @@ def test_a_start_that_fails_after_set_up_is_shown_and_repeated_without_a_restart
         (server.data / "gitwright.sqlite").rmdir()
         done = http.post(f"{base}/start", data={"csrf": csrf[1]})
         assert (done.status_code, "Gitwright works as maintainer" in done.text) == (200, True)
-        assert server.ready()
+        until("the bot is ready", server.ready)
         assert server.end() == 0
 
 

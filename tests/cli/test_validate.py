@@ -32,7 +32,7 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (root / ".github").mkdir(parents=True)
     (root / "src").mkdir()
     (root / "src/a.py").write_text("pass\n")
-    subprocess.run(["git", "init", "-q", str(root)], check=True, timeout=30)
+    subprocess.run(["git", "init", "-q", str(root)], check=True, timeout=60)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
     monkeypatch.chdir(root)
     return root
@@ -79,7 +79,7 @@ tasks/issue-13/BACKLOG.yaml: 3 errors
 
 def test_files_of_any_name_are_told_apart_by_what_stands_in_them(clone: Path) -> None:
     (clone / "one.yml").write_text(BACKLOG)
-    (clone / "two.yml").write_text("egress: [pypi.org]\n")
+    (clone / "two.yml").write_text("commands: {zzz: read}\n")
     done = run("one.yml", "two.yml", "--json")
     assert done.exit_code == 0
     assert json.loads(done.output) == snapshot(
@@ -96,11 +96,11 @@ def test_files_of_any_name_are_told_apart_by_what_stands_in_them(clone: Path) ->
                     "problems": [
                         {
                             "line": 1,
-                            "column": 1,
+                            "column": 12,
                             "severity": "warning",
-                            "code": "NO_EFFECT",
-                            "message": "`egress` has no effect yet",
-                            "hint": "",
+                            "code": "UNKNOWN_COMMAND",
+                            "message": "There is no command `zzz`",
+                            "hint": "`/agent help` lists the commands.",
                             "task": "",
                         }
                     ],
@@ -143,10 +143,10 @@ def test_a_clone_as_ci_makes_it_will_do(clone: Path, monkeypatch: pytest.MonkeyP
     (clone / ".github/gitwright.yml").write_text(BAD)
     who = ["-c", "user.name=Dana", "-c", "user.email=dana@example.invalid"]
     for arguments in (["add", "-A"], [*who, "commit", "-q", "-m", "1"], [*who, "commit", "-q", "-m", "2", "--allow-empty"]):  # fmt: skip
-        subprocess.run(["git", *arguments], cwd=clone, check=True, timeout=30)
+        subprocess.run(["git", *arguments], cwd=clone, check=True, timeout=60)
     shallow = clone.parent / "shallow"
     subprocess.run(
-        ["git", "clone", "-q", "--depth=1", f"file://{clone}", str(shallow)], check=True, timeout=30
+        ["git", "clone", "-q", "--depth=1", f"file://{clone}", str(shallow)], check=True, timeout=60
     )
     monkeypatch.chdir(shallow / "src")
     done = run()

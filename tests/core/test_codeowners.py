@@ -91,13 +91,13 @@ def test_the_first_place_counts_and_files_are_named_by_owner() -> None:
 @pytest.mark.parametrize("pattern", BOTH)
 def test_git_says_the_same(tmp_path: Path, pattern: str) -> None:
     (tmp_path / ".gitignore").write_text(f"{pattern}\n")
-    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True, timeout=30)
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True, timeout=60)
     asked = subprocess.run(
         ["git", "-C", str(tmp_path), "check-ignore", "--no-index", "--stdin"],
         input="".join(f"{path}\n" for path in PATHS),
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
     rules = codeowners.parse(f"{pattern} @o")

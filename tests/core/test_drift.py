@@ -159,6 +159,18 @@ def test_changes_outside_the_scope_only_ever_nudge() -> None:
     assert said(outside) == set()
 
 
+def test_no_more_files_are_remembered_than_can_be_looked_at_in_each_step() -> None:
+    steps = [
+        a_step(n, kind="edit", tree=f"{n}", files=tuple(f"other/{n}-{m}.py" for m in range(700)))
+        for n in range(3)
+    ]
+    detector = ContextDriftDetector(scope=["src", "other/0-*"])
+    signals = [signal for step in steps for signal in detector.observe(step)]
+    assert [signal.text.partition(".")[0] for signal in signals] == [
+        "Outside this task's scope: 300 of 1000 changed files"
+    ]
+
+
 def test_reading_outside_the_scope_is_no_drift() -> None:
     assert said([a_step(0, kind="read", files=("other.py",))], scope=["src"]) == set()
 

@@ -7,6 +7,8 @@ from dataclasses import replace
 import pytest
 from inline_snapshot import snapshot
 
+from bot.core import ecosystems
+from bot.core.dependencies import SetUp
 from bot.core.health import (
     Finding,
     InstrumentationChecker,
@@ -25,8 +27,8 @@ WELL = Probes(
     models={"scripted": ""},
     disk_free=5 << 30,
     worktree="",
-    sandbox="",
-    setup="",
+    boxes="medium, bubblewrap",
+    setup=SetUp(command="make deps"),
     test="python -m pytest -q",
     baseline=GREEN,
     canary=RED,
@@ -42,7 +44,7 @@ def test_a_healthy_repository() -> None:
             "TOOL: `sh` works.",
             "DISK: 5.0 GiB are free.",
             "WORKTREE: A worktree works.",
-            "SANDBOX: The sandbox works.",
+            "SANDBOX: The sandbox works: medium, bubblewrap.",
             "AUTH: The access token works.",
             "PROVIDER: The model `scripted` works.",
             "SETUP: The set-up command works.",
@@ -71,7 +73,8 @@ def test_a_healthy_repository() -> None:
         ({"disk_free": 1000}, "DISK", "blocking"),
         ({"worktree": "read-only file system"}, "WORKTREE", "blocking"),
         ({"sandbox": "bwrap is missing"}, "SANDBOX", "blocking"),
-        ({"setup": "pip failed"}, "SETUP", "blocking"),
+        ({"boxes": "none"}, "SANDBOX", "degraded"),
+        ({"setup": SetUp(command="make deps", wrong="pip failed")}, "SETUP", "blocking"),
         ({"test": None, "baseline": None, "canary": None}, "BASELINE", "blocking"),
         ({"test": "none", "baseline": None, "canary": None}, "BASELINE", "degraded"),
         ({"baseline": RED}, "BASELINE", "blocking"),
@@ -100,7 +103,7 @@ def test_each_fault_is_found_alone_and_with_a_remedy(
     [
         {"programs": {"make": "it is not installed"}},
         {"baseline": RED},
-        {"setup": "failed"},
+        {"setup": SetUp(command="make deps", wrong="failed")},
         {"canary": GREEN},
         {"test": None},
     ],
@@ -136,3 +139,31 @@ def test_the_second_run_is_compared_without_the_canary() -> None:
     assert differing(RED, again) == ("t.py::test_a", "t.py::test_b")
     assert differing(TestResult("red", ("t.py::test_b",)), again) == ()
     assert differing(GREEN, RED) is None
+
+
+def test_a_set_up_tells_what_it_took_and_what_it_was_refused() -> None:
+    def told(made: SetUp) -> tuple[Finding, ...]:
+        return InstrumentationChecker("work").findings(replace(WELL, setup=made))
+
+    made = SetUp(command="make deps", seconds=12.3, bytes=85_400_000)
+    [fine] = [f for f in told(made) if f.code == "SETUP"]
+    assert (fine.level, fine.text) == ("ok", "The set-up command works: 85 MB in 12 s, kept for later runs.")
+    lacking = replace(made, refused=("evil.example.org",), put_back=("app.py",))
+    texts = [f.text for f in told(lacking) if f.code == "SETUP" and f.level == "degraded"]
+    assert texts == [
+        "It was refused `evil.example.org`: only package registries can be reached.",
+        "It changes files of the repository, which are put back: `app.py`.",
+    ]
+    closed = replace(made, refused=("registry.npmjs.org",))
+    [text] = [f.text for f in told(closed) if f.level == "degraded"]
+    assert text == (
+        "It was refused `registry.npmjs.org`: only package registries can be reached, those of this repository's languages; "
+        f"{ecosystems.advice(closed.refused)}."
+    )
+    failed = replace(
+        lacking, detected=True, wrong="it ended with exit code 1", output="pip: `no` | such\nthing"
+    )
+    [only] = [f for f in told(failed) if f.code == "SETUP"]
+    assert only.level == "degraded"
+    assert "``pip: `no` | such thing``" in only.text
+    assert "\n" not in only.text

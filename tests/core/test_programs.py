@@ -45,7 +45,7 @@ def test_each_program_is_asked_and_one_that_is_missing_or_broken_is_told(tmp_pat
     names = ("sh", "odd", "bad", "not-there")
     env = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
     done = subprocess.run(
-        ["/bin/sh", "-c", probe(names)], env=env, capture_output=True, text=True, timeout=30, check=True
+        ["/bin/sh", "-c", probe(names)], env=env, capture_output=True, text=True, timeout=60, check=True
     )
     assert read_probe(names, done.stdout) == {
         "sh": "",

@@ -101,7 +101,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     try:
         _play(options, url, token)
     finally:
-        assert child.stop(10) == 0
+        assert child.stop(60) == 0
     asyncio.run(_leave_bot_data(out))
     return out
 

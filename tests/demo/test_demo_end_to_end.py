@@ -251,7 +251,7 @@ def test_a_signal_ends_the_demo_and_everything_it_started(tmp_path: Path, moment
         assert process.stdout is not None
         assert any(moment in line for line in process.stdout)
         process.send_signal(signal.SIGTERM)
-        story, _ = process.communicate(timeout=60)
+        story, _ = process.communicate(timeout=120)
     assert process.returncode == 1
     assert "ended by SIGTERM" in story
     assert left_of(out) == []
@@ -263,7 +263,7 @@ def test_wrong_usage_is_said_and_leaves_nothing(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=120,
     )
     assert done.returncode == 2
     assert "--issue-file" in done.stderr

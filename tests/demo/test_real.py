@@ -128,6 +128,17 @@ def test_the_script_is_one_that_demo_and_bot_read(made: Made) -> None:
     assert data["people"][0]["when"]["event"] == "pr_opened"
 
 
+def test_where_nothing_disturbs_it_each_task_is_done_at_once_and_nobody_else_commits(made: Made) -> None:
+    path = write_script(made.path, made.base, made.fixes, made.path.with_name("calm"), disturbed=False)
+    data = yaml.safe_load(path.read_text())
+    assert "people" not in data
+    assert [[run["patch"] for run in task["runs"]] for task in data["tasks"]] == [
+        ["task-1.patch"],
+        ["task-2.patch"],
+        ["task-3.patch"],
+    ]
+
+
 def test_all_patches_together_give_the_fixed_files(made: Made) -> None:
     folder, _ = made.script()
     work = made.at("work", *sorted(folder.glob("task-*.patch")))

@@ -42,7 +42,7 @@ async def test_a_server_that_cannot_be_reached_is_said_in_time_and_without_its_p
     began = time.monotonic()
     found = await looked("postgresql://bot:hunter2@127.0.0.1:9/x")
 
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
     assert found.level == "failed"
     assert "hunter2" not in found.text + found.step
 

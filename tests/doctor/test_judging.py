@@ -26,6 +26,7 @@ from bot.forges.github.inspection import (
 )
 from bot.models.names import Named
 from bot.models.prices import Price
+from bot.sandbox.evidence import Evidence
 from bot.settings import load_settings
 
 WANTED = {"metadata": "read", "issues": "write"}
@@ -52,12 +53,16 @@ def test_versions() -> None:
 
 
 def test_the_sandbox_against_the_required_level() -> None:
-    assert level(machine.judge_sandbox("medium", "medium", ())) == "ok"
-    assert level(machine.judge_sandbox("none", "medium", ())) == "warning"
-    assert "GITWRIGHT_SANDBOX=medium" in machine.judge_sandbox("strong", "medium", ()).step
-    lacks = machine.judge_sandbox("medium", "none", ("bwrap: it does not start",))
+    plain = Evidence(bwrap="/usr/bin/bwrap")
+    assert level(machine.judge_sandbox("medium", "medium", "bubblewrap", plain)) == "ok"
+    assert level(machine.judge_sandbox("none", "medium", "bubblewrap", plain)) == "warning"
+    assert "GITWRIGHT_SANDBOX=medium" in machine.judge_sandbox("strong", "medium", "bubblewrap", plain).step
+    lacks = machine.judge_sandbox("medium", "none", "none", Evidence(problems=("bwrap: no such file",)))
     assert level(lacks) == "failed"
-    assert lacks.details == ("bwrap: it does not start",)
+    assert lacks.details == ("bwrap: no such file",)
+    assert "bubblewrap" in lacks.text
+    without = machine.judge_sandbox("none", "none", "none", Evidence(distribution=("ubuntu", "debian")))
+    assert (level(without), without.step[:32]) == ("warning", "`apt-get install bubblewrap`. Or")
 
 
 def test_the_data_folder() -> None:

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from tests.stories.stage import kept_port
 from tests.support.npm import Packages
 
 JsonDict = dict[str, Any]
 
 PACKAGES = Packages("emulate", "tests.emulate.emulator", Path(__file__).parent / "js", node=20)
-_READY_S = 30
-_STOP_S = 10
+_READY_S = 60
+_STOP_S = 60
 
 
 @contextmanager
@@ -27,9 +27,11 @@ def running(tmp: Path, seed: JsonDict) -> Iterator[str]:
     """Start the emulator with this seed on a free port of loopback; gives its address."""
     path = tmp / "seed.json"  # what is JSON is YAML too
     path.write_text(json.dumps(seed), encoding="utf-8")
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    with kept_port() as port:
+        yield from _running(tmp, path, port)
+
+
+def _running(tmp: Path, path: Path, port: int) -> Iterator[str]:
     program = PACKAGES.folder / "node_modules" / "emulate" / "dist" / "index.js"
     command = ["node", str(program), "--service", "github", "--port", str(port), "--seed", str(path)]
     with (tmp / "emulator.log").open("wb") as log:

@@ -8,13 +8,12 @@ import hmac
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,12 +26,12 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from bot.core.ids import parse_marker
 from bot.demo.processes import RUN_VARIABLE
-from bot.demo.stage import bubblewrap_works
+from bot.demo.stage import without_walls
 from tests.emulate import emulator
 from tests.emulate.bridge import Bridge
 from tests.emulate.gate import Gate, opened
 from tests.stories.scripts import BYE, BYE_TASK, FILES, JsonDict, agreed, does, new_file, task, writes
-from tests.stories.stage import ok, write_script
+from tests.stories.stage import kept_port, ok, write_script
 
 ROOT = Path(__file__).parents[2]
 APP_ID, INSTALLATION = 4242, 100
@@ -146,10 +145,7 @@ def opened_world(tmp: Path) -> Iterator[World]:
     public = key.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    with emulator.running(tmp, _seed(private, port)) as url:
+    with kept_port() as port, emulator.running(tmp, _seed(private, port)) as url:
         api = httpx.Client(base_url=url, headers={"Authorization": "Bearer ghp_dana"}, timeout=30)
         bridge = Bridge(tmp / "git", SLUG, url)
         gate = Gate(url, APP_ID, public.decode(), bridge)
@@ -202,7 +198,7 @@ def serving(world: World, tmp: Path) -> Iterator[None]:
         "AGENT": "scripted",
         "MODELS": "scripted",
         "WRITE_GAP": "0",
-        "SANDBOX": "medium" if bubblewrap_works() else "none",
+        "SANDBOX": "none" if without_walls(os.environ) else "medium",
     }
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GITWRIGHT_")}
     environment = {
@@ -224,11 +220,11 @@ def serving(world: World, tmp: Path) -> Iterator[None]:
         )
         yield
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0, log.read_text()
+        assert process.wait(60) == 0, log.read_text()
     finally:
         if process.poll() is None:
             process.kill()
-        process.wait(10)
+        process.wait(60)
 
 
 def answers(port: int) -> bool:

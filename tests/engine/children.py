@@ -57,6 +57,6 @@ class Children:
             await ended(child)
 
 
-async def ended(child: subprocess.Popen[bytes], seconds: float = 30.0) -> int:
+async def ended(child: subprocess.Popen[bytes], seconds: float = 60.0) -> int:
     """Wait for a child's end and give its exit code."""
     return await asyncio.to_thread(child.wait, seconds)

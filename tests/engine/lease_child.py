@@ -89,7 +89,7 @@ async def work(url: str, effects: str, tracks: dict[str, str], checks: bool = Tr
     out = os.open(effects, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     try:
         worker = Worker(store, out, checks)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(90):
             await asyncio.gather(*(worker.work(track, path) for track, path in tracks.items()))
     finally:
         os.close(out)

@@ -7,6 +7,7 @@ import pwd
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ import pytest
 
 MISSING = "PostgreSQL (initdb and pg_ctl) is not installed, so nothing was tested against it"
 _PLACES = ("/usr/local/bin", "/usr/local/pgsql/bin", "/opt/homebrew/bin", "/usr/local/opt/postgresql/bin")
-_SECONDS = 60
+_SECONDS = 100
 
 
 @dataclass(slots=True)
@@ -32,8 +33,14 @@ class PostgresServer:
         """Create an empty database, or a copy of `template`, and give its URL."""
         name = f"test_{os.getpid()}_{next(self._names)}"
         with psycopg.connect(self.dsn("postgres"), autocommit=True) as conn:
-            conn.execute(f"create database {name} template {template}")
-        return f"postgresql://postgres@/{name}?host={self.socket_dir}"
+            deadline = time.monotonic() + _SECONDS
+            while True:
+                try:
+                    conn.execute(f"create database {name} template {template}")
+                except psycopg.errors.ObjectInUse:  # whoever closed the template last has yet to leave it
+                    assert time.monotonic() < deadline
+                else:
+                    return f"postgresql://postgres@/{name}?host={self.socket_dir}"
 
     def dsn(self, database: str) -> str:
         return f"host={self.socket_dir} user=postgres dbname={database}"

@@ -46,6 +46,8 @@ class Jobs:
         self._begin(args)
         self.at_once[group] += 1
         self.peak[group] = max(self.peak[group], self.at_once[group])
+        if args.get("gated"):
+            await self.gate.wait()
         await asyncio.sleep(float(args.get("seconds", 0)))
         self.at_once[group] -= 1
         self.ended.append(str(args["name"]))
@@ -157,9 +159,11 @@ async def test_jobs_of_one_track_run_one_after_another_in_order_and_tracks_side_
 
 async def test_a_queue_runs_as_many_jobs_at_once_as_its_limit_says(engine: DbosEngine, jobs: Jobs) -> None:
     for n in range(9):
-        await engine.submit(
-            "note", f"j{n}", {"name": f"j{n}", "seconds": 0.3}, queue="jobs", partition=f"p{n % 2}"
-        )
+        args = {"name": f"j{n}", "gated": True}
+        await engine.submit("note", f"j{n}", args, queue="jobs", partition=f"p{n % 2}")
+    await until(lambda: len(jobs.begun) >= LIMITS["jobs"])
+    await asyncio.sleep(3 * POLL)  # one more would begin now
+    jobs.gate.set()
     await until(lambda: len(jobs.ended) == 9)
     assert jobs.peak["all"] == LIMITS["jobs"]
 
@@ -177,11 +181,13 @@ async def test_a_full_queue_does_not_hold_up_another(engine: DbosEngine, jobs: J
 
 async def test_a_delayed_job_starts_after_its_delay(engine: DbosEngine, jobs: Jobs) -> None:
     began = time.monotonic()
+    await engine.submit("note", "later", {"name": "later"}, queue="jobs", delay=600.0)
     await engine.submit("note", "late", {"name": "late"}, queue="jobs", delay=1.0)
     await engine.submit("note", "now", {"name": "now"}, queue="jobs")
-    assert await engine.status("late") == "waiting"
+    await ends(engine, "now", "done")
     await ends(engine, "late", "done")
-    assert jobs.begun == ["now", "late"]
+    assert await engine.status("later") == "waiting"
+    assert sorted(jobs.begun) == ["late", "now"]
     # DBOS's clock on Python 3.11 and SQLite counts whole seconds, but this delay is ours there.
     assert jobs.begun_at["late"] - began >= 0.95
 
@@ -194,10 +200,23 @@ async def test_a_job_that_takes_too_long_is_interrupted(engine: DbosEngine, jobs
 
 
 async def test_the_time_limit_does_not_count_waiting(engine: DbosEngine, jobs: Jobs) -> None:
-    await engine.submit("note", "first", {"name": "first", "seconds": 0.6}, queue="tracks", partition="t")
-    await engine.submit("note", "second", {"name": "second"}, queue="tracks", partition="t", timeout=0.3)
-    await ends(engine, "second", "done")
-    assert jobs.ended == ["first", "second"]
+    # The next only where the machine stood still for as long as the one before.
+    for limit in (0.3, 3.0, 20.0):
+        first, second = f"first-{limit}", f"second-{limit}"
+        args = {"name": first, "seconds": 2 * limit}
+        await engine.submit("note", first, args, queue="tracks", partition="t")
+        await engine.submit("note", second, {"name": second}, queue="tracks", partition="t", timeout=limit)
+        await over(engine, second)
+        if await engine.status(second) == "done":
+            break
+    assert jobs.ended[-2:] == [first, second]
+
+
+async def over(engine: DbosEngine, id_: str) -> None:
+    async def reached() -> bool:
+        return await engine.status(id_) in ("done", "failed", "cancelled")
+
+    await until(reached)
 
 
 async def test_a_cancelled_job_is_interrupted_and_frees_its_slot(engine: DbosEngine, jobs: Jobs) -> None:
@@ -251,9 +270,10 @@ async def test_a_job_that_raises_has_failed_and_the_log_says_so_once(
     with caplog.at_level(logging.WARNING):
         await engine.submit("fail", "f", {"name": "f"}, queue="jobs")
         await ends(engine, "f", "failed")
-    assert [record.name for record in caplog.records] == ["bot.engine.work"]
+    # Others may tell of a slow machine.
+    texts = {record: caplog.handler.format(record) for record in caplog.records}
+    assert [each.name for each, text in texts.items() if "on purpose" in text] == ["bot.engine.work"]
     assert "id=f" in caplog.text
-    assert "this job fails on purpose" in caplog.text
 
 
 async def test_a_job_may_submit_others_and_they_live_on_their_own(place: Place) -> None:
@@ -291,22 +311,24 @@ async def test_a_submission_whose_caller_is_cancelled_strands_no_job(engine: Dbo
 async def test_a_new_job_starts_soon(place: Place, engine: DbosEngine, jobs: Jobs) -> None:
     """On SQLite at once: DBOS polls its queues once a second, so a poll would cost half of that on average."""
     bound = 0.25 if place.backend == "sqlite" else 10 * POLL
-    waits = []
-    for n in range(5):
-        began = time.monotonic()
+    waits: list[float] = []
+    deadline = time.monotonic() + 60
+    # A machine may be busy for a while; but ten in a row, as starts that are late by themselves now and then are no better.
+    while time.monotonic() < deadline and (len(waits) < 10 or max(waits[-10:]) >= bound):
+        n, began = len(waits), time.monotonic()
         await engine.submit("note", f"j{n}", {"name": f"j{n}"}, queue="jobs")
         await until(lambda n=n: f"j{n}" in jobs.ended)  # type: ignore[misc]
         waits.append(jobs.begun_at[f"j{n}"] - began)
-    assert sorted(waits)[2] < bound
+    assert max(waits[-10:]) < bound, waits
 
 
 async def test_stopping_lets_a_running_job_end_within_the_grace(place: Place, jobs: Jobs) -> None:
-    async with running(place, jobs, grace=10.0) as engine:
+    async with running(place, jobs, grace=60.0) as engine:
         await engine.submit("note", "n", {"name": "n", "seconds": 0.5}, queue="jobs")
         await until(lambda: jobs.begun == ["n"])
         began = time.monotonic()
     assert jobs.ended == ["n"]
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
 
 
 async def test_stopping_interrupts_what_is_left_and_a_restart_goes_on_with_it(

@@ -163,7 +163,7 @@ async def test_processes_that_want_the_same_paths_hold_them_one_after_the_other(
         for share in shares
     ]
     try:
-        assert [await asyncio.to_thread(child.wait, 60) for child in children] == [0, 0, 0]
+        assert [await asyncio.to_thread(child.wait, 100) for child in children] == [0, 0, 0]
     finally:
         for child in children:
             child.kill()

@@ -13,6 +13,8 @@ from bot.engine.firsts import note_look
 from bot.engine.store import Commit, Delivery, NewAction, Store, TrackEvent
 from bot.git.worktrees import WorktreeManager
 from bot.jobs.housekeeping import Housekeeper
+from bot.jobs.layers import Layers
+from bot.sandbox import NoSandbox
 from tests.engine.conftest import SettableClock
 
 OLD, NEW, OPEN = "7/issue-1", "7/issue-2", "7/issue-3"
@@ -47,7 +49,13 @@ async def test_only_what_ended_long_ago_is_forgotten_and_known_ids_are_kept(
     clock.forward(days=60)
     await lived(store, NEW, clock, over=True)
     before = await rows(store)
-    keeper = Housekeeper(store, WorktreeManager(tmp_path / "data"), clock, timedelta(days=90))
+    keeper = Housekeeper(
+        store,
+        WorktreeManager(tmp_path / "data", NoSandbox(allowed=True)),
+        clock,
+        timedelta(days=90),
+        Layers(tmp_path / "layers", 1 << 30),
+    )
     assert await keeper.tidy() == (0, 0)
     assert await rows(store) == before
 
@@ -70,12 +78,18 @@ async def test_mirrors_are_packed_and_one_that_cannot_be_is_named(
     store = await Store.open(f"sqlite:///{tmp_path}/store.sqlite", clock)
     try:
         with structlog.testing.capture_logs() as logged:
-            keeper = Housekeeper(store, WorktreeManager(tmp_path / "data"), clock, timedelta(days=90))
+            keeper = Housekeeper(
+                store,
+                WorktreeManager(tmp_path / "data", NoSandbox(allowed=True)),
+                clock,
+                timedelta(days=90),
+                Layers(tmp_path / "layers", 1 << 30),
+            )
             assert await keeper.tidy() == (0, 0)
     finally:
         await store.close()
     [said] = [entry["error"] for entry in logged if entry["event"] == "mirror_not_packed"]
-    assert said.startswith("1.git: `git gc` failed")
+    assert said.startswith("1.git: The mirror 1.git was tampered with")
 
 
 async def test_what_is_still_to_be_done_is_never_forgotten(
@@ -85,7 +99,13 @@ async def test_what_is_still_to_be_done_is_never_forgotten(
     await store.session_opened("left", "coder", OLD, "T-1", {})
     await store.add_event(OLD, "late", {})
     clock.forward(days=1000)
-    await Housekeeper(store, WorktreeManager(tmp_path / "data"), clock, timedelta(days=90)).tidy()
+    await Housekeeper(
+        store,
+        WorktreeManager(tmp_path / "data", NoSandbox(allowed=True)),
+        clock,
+        timedelta(days=90),
+        Layers(tmp_path / "layers", 1 << 30),
+    ).tidy()
     assert [session.id for session in await store.open_sessions()] == ["left"]
     event = await store.next_event(OLD)
     assert event is not None
@@ -97,7 +117,7 @@ async def test_the_commits_of_ended_tracks_are_let_go_of(
 ) -> None:
     await lived(store, OLD, clock, over=True)
     await lived(store, replace_id(OLD, "issue-1-r2"), clock, over=False)
-    manager = WorktreeManager(tmp_path / "data")
+    manager = WorktreeManager(tmp_path / "data", NoSandbox(allowed=True))
     mirror = await manager.mirror(Repo(7, "acme", "greet", "main", True))
     tree = await mirror.write_tree(EMPTY, {"a": b"1"})
     sha = await mirror.commit_tree(tree, (), "One", Identity("Dana", "dana@example.invalid"), clock.now())
@@ -112,7 +132,7 @@ async def test_the_commits_of_ended_tracks_are_let_go_of(
     for id_ in ("issue-1", "issue-1-r2", "issue-11"):
         for name in names:
             await mirror.anchor(name.format(id_), sha)
-    keeper = Housekeeper(store, manager, clock, timedelta(days=90))
+    keeper = Housekeeper(store, manager, clock, timedelta(days=90), Layers(tmp_path / "layers", 1 << 30))
     assert (await keeper.tidy())[0] == len(names)
     left = (mirror.git_dir / "refs/gitwright").rglob("*")
     found = sorted(

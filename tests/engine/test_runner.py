@@ -159,7 +159,7 @@ async def test_every_job_has_the_time_of_its_queue(store: Store, clock: Settable
     async with running(store, engine, clock):
         await store.commit(Commit(TRACK, "made", 0, {}, actions=(NewAction("a1", "comment", {}),)))
         await deliver(store, clock, "d1")
-        await until(lambda: len(engine.jobs) >= 2)
+        await until(lambda: len(engine.timeouts) == 2)
     assert engine.timeouts == {"tracks": 5.0, "comment-queue": 7.0}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -296,6 +297,9 @@ async def test_a_session_is_open_until_its_deletion_is_proved(store: Store, cloc
     assert await store.open_sessions() == [session]
     opened = clock.now()
     clock.forward(seconds=9)
+    await store.session_proved("s1", {"left": ["token"]})
+    (open_,) = await store.open_sessions()
+    assert (open_.proof, open_.deleted_at) == ({"left": ["token"]}, None)
     await store.session_deleted("s1", {"left": []})
     await store.session_deleted("s1", {"left": ["again"]})
     assert await store.open_sessions() == []
@@ -393,20 +397,26 @@ async def test_nobody_waits_for_ever_for_a_row_that_another_holds(
             assert await store.database.read(lambda conn, show=show: conn.scalar(show)) != "0"  # type: ignore[misc]
         shorter = sa.text("set local lock_timeout = '50ms'")
         held = sa.text("select * from schema_version for update")
+        holds, free = threading.Event(), threading.Event()
 
         def hold(conn: sa.Connection) -> None:
+            conn.execute(sa.text("set local idle_in_transaction_session_timeout = 0"))  # it may take long
             conn.execute(held)
-            time.sleep(0.5)
+            holds.set()
+            free.wait(100)
 
         def want(conn: sa.Connection) -> None:
             conn.execute(shorter)
             conn.execute(held)
 
         holding = asyncio.create_task(store.database.write(hold))
-        await asyncio.sleep(0.2)
-        with pytest.raises(RetryableError, match="lock timeout"):
-            await store.database.write(want)
-        await holding
+        try:
+            assert await asyncio.to_thread(holds.wait, 60)
+            with pytest.raises(RetryableError, match="lock timeout"):
+                await store.database.write(want)
+        finally:
+            free.set()
+            await holding
     finally:
         await store.close()
 

@@ -41,7 +41,7 @@ EVENTS = [
     "check_suite",
     "check_run",
 ]
-STARTUP = 20.0
+STARTUP = 60.0
 
 
 class Running:
@@ -133,7 +133,7 @@ class ForgeUnderTest:
     def client(self, token: str | None = None, **headers: str) -> httpx.Client:
         """A REST client with a token (None: anonymous)."""
         auth = {} if token is None else {"authorization": f"Bearer {token}"}
-        client = httpx.Client(base_url=self.url, headers={**auth, **headers}, timeout=30, verify=False)
+        client = httpx.Client(base_url=self.url, headers={**auth, **headers}, timeout=60, verify=False)
         self._clients.append(client)
         return client
 

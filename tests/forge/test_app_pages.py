@@ -29,7 +29,7 @@ def forge(tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge) -> Iterator
 
 @pytest.fixture
 def browser(forge: JudgedForge) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=forge.url, follow_redirects=True, timeout=20, verify=False) as http:
+    with httpx.Client(base_url=forge.url, follow_redirects=True, timeout=60, verify=False) as http:
         sent(http, http.get("/login").text, "/login", login="maintainer")
         yield http
 
@@ -92,7 +92,7 @@ def test_an_organization_that_one_does_not_administer_is_not_there(
         admin.post("/_test/users", json={"login": "passer-by"}).raise_for_status()
     assert browser.get("/organizations/nobody/settings/apps/new").status_code == 404
     assert browser.get("/organizations/maintainer/settings/apps/new").status_code == 404
-    with httpx.Client(base_url=forge.url, follow_redirects=True, timeout=20, verify=False) as other:
+    with httpx.Client(base_url=forge.url, follow_redirects=True, timeout=60, verify=False) as other:
         sent(other, other.get("/login").text, "/login", login="passer-by")
         assert other.get("/organizations/acme/settings/apps/new").status_code == 404
 

@@ -41,6 +41,7 @@ def tree_of(bare: Bare, files: dict[str, str]) -> str:
     )
 
 
+@pytest.mark.timeout(600)  # a thousand examples in the long suite
 @given(before=TREES, after=TREES)
 def test_every_change_between_two_trees_is_told_with_its_own_counts(
     bare: Bare, before: dict[str, str], after: dict[str, str]

@@ -171,7 +171,7 @@ def test_a_client_that_goes_away_takes_its_git_process_with_it(
 ) -> None:
     auth = base64.b64encode(f"x:{ada.token}".encode()).decode()
     host, port = forge.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=10) as connection:
+    with socket.create_connection((host, int(port)), timeout=60) as connection:
         connection.sendall(
             (
                 f"POST /{repo}.git/git-upload-pack HTTP/1.1\r\nHost: {host}\r\nAuthorization: Basic {auth}\r\n"
@@ -185,13 +185,13 @@ def test_a_client_that_goes_away_takes_its_git_process_with_it(
 def backends() -> int:
     """How many git processes of the forge, which serves in this very process, run right now."""
     done = subprocess.run(
-        ["ps", "axww", "-o", "ppid=,args="], capture_output=True, text=True, check=True, timeout=30
+        ["ps", "axww", "-o", "ppid=,args="], capture_output=True, text=True, check=True, timeout=60
     )
     children = (line.split(None, 1) for line in done.stdout.splitlines())
     return sum(parent == str(os.getpid()) and "http-backend" in args for parent, args in children)
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 10) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "did not happen in time"

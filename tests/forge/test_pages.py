@@ -36,7 +36,7 @@ class Browser:
     """A reader who follows redirects, keeps cookies and sends the forms that a page shows."""
 
     def __init__(self, url: str) -> None:
-        self.http = httpx.Client(base_url=url, follow_redirects=True, timeout=20)
+        self.http = httpx.Client(base_url=url, follow_redirects=True, timeout=60)
         self.page = ""
 
     def get(self, path: str) -> str:

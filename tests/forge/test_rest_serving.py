@@ -32,15 +32,20 @@ def test_a_forge_process_says_where_it_is_ends_on_sigterm_and_keeps_everything(t
     with process(data) as (child, first):
         headers = {"authorization": f"Bearer {first['token']}"}
         wish = {"name": "kept", "auto_init": True}
-        assert httpx.post(f"{first['url']}/user/repos", json=wish, headers=headers).status_code == 201
+        assert (
+            httpx.post(f"{first['url']}/user/repos", json=wish, headers=headers, timeout=60).status_code
+            == 201
+        )
         child.send_signal(signal.SIGTERM)
-        assert child.wait(20) == 0
+        assert child.wait(60) == 0
         assert child.stdout is not None
         assert child.stdout.read() == ""
     port = first["url"].rpartition(":")[2]
     with process(data, "--port", port) as (child, second):
         assert second == first
-        shown = httpx.get(f"{second['url']}/repos/maintainer/kept/contents/README.md", headers=headers)
+        shown = httpx.get(
+            f"{second['url']}/repos/maintainer/kept/contents/README.md", headers=headers, timeout=60
+        )
         assert shown.status_code == 200
         with process(tmp_path / "other", "--port", "0") as (_, third):
             assert third["url"] != second["url"]

@@ -113,7 +113,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningForge]:
             client.close()
         finally:
             process.terminate()
-            process.wait(20)
+            process.wait(60)
             if process.stdout:
                 process.stdout.close()
 

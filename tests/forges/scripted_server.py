@@ -6,7 +6,7 @@ import asyncio
 import json
 import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,6 +47,7 @@ class ScriptedServer:
         self.connections = 0
         self.busy = 0
         self.most_busy = 0
+        self.crowd = 0  # before so many requests have been here at once, none is answered
         self.url = ""
 
     @property
@@ -81,7 +82,8 @@ class ScriptedServer:
         self.busy += 1
         self.most_busy = max(self.most_busy, self.busy)
         try:
-            await asyncio.sleep(30 if say.hang else say.delay)
+            await self._crowded()
+            await asyncio.sleep(3600 if say.hang else say.delay)
         finally:
             self.busy -= 1
         if say.cut:
@@ -92,6 +94,12 @@ class ScriptedServer:
         writer.write(f"HTTP/1.1 {say.status} X\r\n{head}\r\n".encode() + body)
         await writer.drain()
         return True
+
+    async def _crowded(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(15):  # less than who asks waits for an answer
+                while self.most_busy < self.crowd:
+                    await asyncio.sleep(0.002)
 
 
 @asynccontextmanager

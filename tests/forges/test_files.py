@@ -58,15 +58,17 @@ async def test_a_file_is_added_once_and_what_people_wrote_there_stays(
     assert base is not None
 
     async def add(text: str) -> None:
-        await forge.add_file(repo, branch="agent/x", base=base, path="a/b.yml", text=text, message="Add it")
+        await forge.add_file(
+            repo, branch="agent/issue-1/backlog", base=base, path="a/b.yml", text=text, message="Add it"
+        )
 
     await add("first: 1\n")
-    tip = await forge.branch_sha(repo, "agent/x")
+    tip = await forge.branch_sha(repo, "agent/issue-1/backlog")
     await add("second: 2\n")
-    assert await forge.branch_sha(repo, "agent/x") == tip
-    assert await forge.read_file(repo, "agent/x", "a/b.yml") == "first: 1\n"
+    assert await forge.branch_sha(repo, "agent/issue-1/backlog") == tip
+    assert await forge.read_file(repo, "agent/issue-1/backlog", "a/b.yml") == "first: 1\n"
     assert await forge.read_file(repo, "main", "a/b.yml") is None
-    [commit, *_] = server.call("GET", f"/repos/{repo.slug}/commits?sha=agent/x&per_page=1")
+    [commit, *_] = server.call("GET", f"/repos/{repo.slug}/commits?sha=agent/issue-1/backlog&per_page=1")
     assert commit["commit"]["message"] == "Add it"
     assert commit["author"]["id"] in await forge.bot_ids(repo)
 
@@ -76,11 +78,17 @@ async def test_a_branch_without_its_file_is_taken_up_again(
 ) -> None:
     base = await forge.branch_sha(repo, "main")
     assert base is not None
-    server.call("POST", f"/repos/{repo.slug}/git/refs", {"ref": "refs/heads/agent/x", "sha": base})
-    await forge.add_file(repo, branch="agent/x", base=base, path=PATH, text="", message="Add it")
-    assert await forge.read_file(repo, "agent/x", PATH) == ""
+    server.call(
+        "POST", f"/repos/{repo.slug}/git/refs", {"ref": "refs/heads/agent/issue-1/backlog", "sha": base}
+    )
+    await forge.add_file(
+        repo, branch="agent/issue-1/backlog", base=base, path=PATH, text="", message="Add it"
+    )
+    assert await forge.read_file(repo, "agent/issue-1/backlog", PATH) == ""
     with pytest.raises(ForgeError):
-        await forge.add_file(repo, branch="agent/y", base="0" * 40, path=PATH, text="", message="Add it")
+        await forge.add_file(
+            repo, branch="agent/issue-2/backlog", base="0" * 40, path=PATH, text="", message="Add it"
+        )
 
 
 async def test_an_issue_of_ours_is_found_by_its_marker_and_opened_again(

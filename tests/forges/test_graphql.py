@@ -87,7 +87,11 @@ _STATUSES = st.lists(
 
 
 @pytest.mark.parametrize("mode", ["app", "token"])
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=6,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(checks=_CHECKS, statuses=_STATUSES)
 async def test_both_ways_give_the_same_checks(
     forge: Forge,

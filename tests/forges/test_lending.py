@@ -7,6 +7,7 @@ from typing import cast
 
 import pytest
 
+from bot.core.values import Repo
 from bot.forges.github.auth import Token, Tokens
 from bot.forges.github.lending import Lending
 
@@ -18,7 +19,7 @@ class _Tokens:
         self.minted: list[str] = []
         self.revoked: list[str] = []
 
-    async def mint(self, installation: int, _repo_id: int, wanted: Mapping[str, str]) -> Token:
+    async def mint(self, installation: int, _repo_id: int, wanted: Mapping[str, str], pushes: str) -> Token:
         await asyncio.sleep(0)
         self.minted.append(f"t{len(self.minted) + 1}")
         now = datetime.now(UTC)
@@ -33,34 +34,60 @@ def lending(linger: float) -> tuple[Lending, _Tokens]:
     return Lending(cast(Tokens, tokens), linger), tokens
 
 
-async def push(lent: Lending, seconds: float = 0.0, repo: int = 1, *, fails: bool = False) -> str:
-    async with lent.lend(7, repo) as token:
-        await asyncio.sleep(seconds)
+async def push(
+    lent: Lending, until: asyncio.Event | None = None, repo: int = 1, *, fails: bool = False
+) -> str:
+    async with lent.lend(7, Repo(repo, "acme", "greeter", "main", True, 7)) as token:
+        if until is not None:
+            await until.wait()
         if fails:
             raise RuntimeError("refused")
         return token.secret
 
 
+async def minted(tokens: _Tokens) -> None:
+    """Wait until somebody holds the first token, and pushes with it."""
+    async with asyncio.timeout(60):
+        while not tokens.minted:
+            await asyncio.sleep(0.01)
+
+
 async def test_pushes_that_overlap_or_follow_at_once_share_a_token() -> None:
-    lent, tokens = lending(0.05)
-    assert await asyncio.gather(*(push(lent, 0.02) for _ in range(3))) == ["t1"] * 3
+    lent, tokens = lending(60.0)
+    done = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.02, done.set)
+    assert await asyncio.gather(*(push(lent, done) for _ in range(3))) == ["t1"] * 3
     assert await push(lent) == "t1"
     assert await push(lent, repo=2) == "t2"
     assert tokens.revoked == []
-    await asyncio.sleep(0.2)
-    assert tokens.revoked == ["t1", "t2"]
-    assert await push(lent) == "t3"
+    await lent.aclose()
+
+
+async def test_a_token_that_nobody_took_again_ends_soon_and_one_that_somebody_took_does_not() -> None:
+    lent, tokens = lending(0.01)
+    assert await push(lent) == "t1"
+    taken = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.1, taken.set)
+    assert await push(lent, taken) == "t1"  # before the loop could look at its clock
+    assert tokens.revoked == []
+    async with asyncio.timeout(60):
+        while not tokens.revoked:
+            await asyncio.sleep(0.01)
+    assert tokens.revoked == ["t1"]
+    assert await push(lent) == "t2"
     await lent.aclose()
 
 
 async def test_a_token_whose_push_failed_is_not_lent_again_and_ends_with_its_last_holder() -> None:
     lent, tokens = lending(60.0)
-    other = asyncio.create_task(push(lent, 0.05))
-    await asyncio.sleep(0.01)
+    pushed = asyncio.Event()
+    other = asyncio.create_task(push(lent, pushed))
+    await minted(tokens)
     with pytest.raises(RuntimeError):
         await push(lent, fails=True)
     assert tokens.revoked == []  # the other one still pushes with it
     assert await push(lent) == "t2"
+    pushed.set()
     assert await other == "t1"
     assert tokens.revoked == ["t1"]
     await lent.aclose()
@@ -69,8 +96,8 @@ async def test_a_token_whose_push_failed_is_not_lent_again_and_ends_with_its_las
 
 async def test_a_cancelled_push_ends_its_token_at_once() -> None:
     lent, tokens = lending(60.0)
-    task = asyncio.create_task(push(lent, 30))
-    await asyncio.sleep(0.01)
+    task = asyncio.create_task(push(lent, asyncio.Event()))
+    await minted(tokens)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

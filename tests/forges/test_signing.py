@@ -14,7 +14,7 @@ from tests.forges.scripted_server import Asked, Say, scripted_server
 
 BRANCH = "agent/issue-1/T-1-a1"
 TEXT = b"ours\n"
-WAITS = 10.0  # seconds for a request to be seen
+WAITS = 60.0  # seconds for a request to be seen
 
 
 @pytest.fixture
@@ -66,15 +66,16 @@ async def test_a_branch_is_rewritten_and_done_again_it_is_the_same(
     assert await forge.publish_signed(repo, BRANCH, head, commit) == made
 
 
-async def overtaken(server: RunningForge, repo: Repo, forge: Forge, slow: str, *answered: str) -> None:
-    """Have a person push when the forge has answered one request and takes its time with the next."""
+async def overtaken(server: RunningForge, repo: Repo, forge: Forge, held: str, *answered: str) -> None:
+    """Have a person push when the forge has answered one request, and holds the next back until they have."""
     head, commit = rebased(server, repo)
     since = len(server.requests())
-    server.fault("slow", slow, count=2, seconds=0.7)
+    server.fault("slow", held, seconds=WAITS)
     publishing = asyncio.create_task(forge.publish_signed(repo, BRANCH, head, commit))
     try:
         await seen(server, since, *answered)
         theirs = await asyncio.to_thread(server.put_file, repo.slug, "theirs.txt", "theirs\n", BRANCH)
+        server.call("DELETE", "/_test/faults")
         with pytest.raises(StaleRefError):
             await publishing
     finally:
@@ -93,6 +94,7 @@ async def test_what_a_person_pushes_while_a_rewritten_commit_is_made_is_never_ov
 async def test_the_move_itself_is_refused_where_a_person_pushes_after_the_last_look(
     forge: Forge, server: RunningForge, repo: Repo
 ) -> None:
+    server.fault("slow", "POST /graphql$", seconds=0)  # takes the look, and the move is held
     await overtaken(server, repo, forge, "POST /graphql$", "POST", "/graphql", "'repository'")
 
 
@@ -143,7 +145,7 @@ async def test_a_repository_without_an_id_is_rewritten_over_rest() -> None:
         server.otherwise = reply
         forge = GitHubForge(server.url, token="t", write_gap=0)
         repo = Repo(7, "acme", "greet", "main", True, None)
-        assert await forge.publish_signed(repo, "agent/x", old, commit) == new
+        assert await forge.publish_signed(repo, "agent/issue-1/backlog", old, commit) == new
         await forge.aclose()
     assert server.lines.count("POST /graphql") == 1, "what has no id is not asked to move"
-    assert server.lines[-1] == "PATCH /repos/acme/greet/git/refs/heads/agent/x"
+    assert server.lines[-1] == "PATCH /repos/acme/greet/git/refs/heads/agent/issue-1/backlog"

@@ -41,9 +41,7 @@ async def no_time(_: float) -> None:
 
 def api_at(url: str) -> Api:
     now = datetime(2026, 1, 2, tzinfo=UTC)
-    return Api(
-        url, version="", limit=3, write_gap=0, now=lambda: now, timeout=5, timing=Timing(sleep=no_time)
-    )
+    return Api(url, version="", limit=3, write_gap=0, now=lambda: now, timing=Timing(sleep=no_time))
 
 
 async def test_the_api_is_asked_through_the_proxy_that_the_environment_names(

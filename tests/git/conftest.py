@@ -14,7 +14,7 @@ import pytest
 from bot.core.values import Identity, Repo
 from bot.git import GitMirror, WorktreeManager
 from bot.ports import GitAccess
-from bot.sandbox import BwrapSandbox
+from bot.sandbox import BwrapSandbox, NoSandbox
 from tests.git.server import TOKEN, GitServer
 from tests.support.walls import walls
 
@@ -74,8 +74,8 @@ def access(server: GitServer) -> GitAccess:
 
 @pytest.fixture
 def manager(tmp_path: Path) -> WorktreeManager:
-    """Without a box around ingest: what is refused and taken must not hang on it."""
-    return WorktreeManager(tmp_path / "data")
+    """Without walls around what it runs: what is refused and taken must not hang on them."""
+    return WorktreeManager(tmp_path / "data", NoSandbox(allowed=True))
 
 
 @pytest.fixture

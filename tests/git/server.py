@@ -47,7 +47,7 @@ class GitServer:
         }
         command = ["git", "--git-dir", str(self.root / f"{name}.git"), *args]
         done = subprocess.run(
-            command, env=env, input=stdin, capture_output=True, text=True, timeout=30, check=False
+            command, env=env, input=stdin, capture_output=True, text=True, timeout=60, check=False
         )
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()

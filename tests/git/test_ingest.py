@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Callable
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from itertools import product
 from pathlib import Path
+from typing import Self, cast
 
 import pytest
 
-from bot.errors import UserError
+from bot.errors import SandboxError, UserError
+from bot.files import remove
 from bot.git import GitMirror, TaskWorktree, WorktreeManager
-from bot.ports import Ingested
+from bot.git.zone import Zone
+from bot.ports import Completed, Ingested, Sandbox, SandboxPolicy
 from bot.sandbox import BwrapSandbox
 from tests.git.conftest import WHEN, WHO
 
@@ -64,7 +72,7 @@ async def test_honest_work_gets_in_byte_for_byte(tree: TaskWorktree, mirror: Git
         capture_output=True,
         text=True,
         check=True,
-        timeout=10,
+        timeout=60,
     ).stdout.strip()
     assert shown == f"{base} {WHO.name} {WHO.email} {int(WHEN.timestamp())} Work\n\nTask: T-1"
 
@@ -134,6 +142,28 @@ async def test_a_folder_may_become_a_file_and_a_file_a_folder(tree: TaskWorktree
     assert await mirror.read(taken.sha, "docs") == b"now a file\n"
 
 
+@pytest.mark.parametrize("rules", ["", "kept\n"])
+async def test_a_folder_may_become_a_link_and_its_files_are_gone(
+    manager: WorktreeManager, mirror: GitMirror, base: str, rules: str
+) -> None:
+    """What a link in the place of a folder leads to is not taken for the files that the folder had."""
+    files = {"kept/a.md": b"old\n", "kept/deep/b.md": b"old\n", "other/a.md": b"other\n"}
+    start = await mirror.commit_files(
+        base, {**files, "other/deep/b.md": b"x\n", ".gitignore": rules.encode()}, "B", WHO, WHEN
+    )
+    tree = await manager.create(mirror, "T-2", start)
+    shutil.rmtree(tree.path / "kept")
+    (tree.path / "kept").symlink_to("other")
+    taken = await _take(tree)
+    link = () if rules else ("kept",)  # what the base ignores stays out as ever
+    assert taken.changed == (*link, "kept/a.md", "kept/deep/b.md")
+    assert taken.sha is not None
+    modes = {file.path: file.mode for file in await mirror.files(taken.sha)}
+    assert [modes[path] for path in link] == ["120000"] * len(link)
+    assert {"other/a.md", "other/deep/b.md"} <= set(modes)
+    assert not {"kept/a.md", "kept/deep/b.md"} & set(modes)
+
+
 def _fifo(tree: TaskWorktree) -> None:
     os.mkfifo(tree.path / "NOTES")
 
@@ -159,11 +189,11 @@ def _huge(tree: TaskWorktree) -> None:
 
 
 def _nested(tree: TaskWorktree) -> None:
-    subprocess.run(["git", "init", "-q", str(tree.path / "vendor/lib")], check=True, timeout=10)
+    subprocess.run(["git", "init", "-q", str(tree.path / "vendor/lib")], check=True, timeout=60)
 
 
 def _bare(tree: TaskWorktree) -> None:
-    subprocess.run(["git", "init", "-q", "--bare", str(tree.path / "fixtures/r")], check=True, timeout=10)
+    subprocess.run(["git", "init", "-q", "--bare", str(tree.path / "fixtures/r")], check=True, timeout=60)
 
 
 def _disguised(tree: TaskWorktree) -> None:
@@ -201,7 +231,7 @@ def _no_text(tree: TaskWorktree) -> None:
 
 def _pointer(tree: TaskWorktree) -> None:
     (tree.path / ".git").unlink()
-    subprocess.run(["git", "init", "-q", str(tree.path)], check=True, timeout=10)
+    subprocess.run(["git", "init", "-q", str(tree.path)], check=True, timeout=60)
 
 
 @pytest.mark.parametrize(
@@ -238,6 +268,85 @@ async def test_everything_that_is_wrong_is_named_at_once(tree: TaskWorktree) -> 
     assert all(part in text for part in ("NOTES", "big.bin", "only in case", ".gitmodules"))
 
 
+def _many(tree: TaskWorktree) -> None:
+    for number in range(3_001):
+        _write(tree, f"many/{number}.txt")
+
+
+def _fat(tree: TaskWorktree) -> None:
+    for number in range(5):
+        (tree.path / f"{number}.bin").write_bytes(b"x" * (5 << 20))
+
+
+async def _rewritten(tree: TaskWorktree, manager: WorktreeManager, mirror: GitMirror) -> TaskWorktree:
+    """Give a worktree whose base has five large files, each changed without changing its size."""
+    start = await mirror.commit_files(
+        tree.base, {f"{number}.bin": b"\0" * (5 << 20) for number in range(5)}, "Large", WHO, WHEN
+    )
+    other = await manager.create(mirror, "T-3", start)
+    _fat(other)
+    return other
+
+
+async def test_a_change_that_is_too_large_to_be_looked_into_is_refused(
+    tree: TaskWorktree, manager: WorktreeManager, mirror: GitMirror
+) -> None:
+    assert "The files that the work changes have 26214400 bytes" in await _refused(
+        await _rewritten(tree, manager, mirror)
+    )
+    _fat(tree)
+    assert "new files of 26214400 bytes together" in await _refused(tree)
+    for number in range(5):
+        (tree.path / f"{number}.bin").unlink()
+    _many(tree)
+    assert "The work changes 3001 files" in await _refused(tree)
+
+
+async def test_only_what_changed_is_taken_in_however_large_the_repository_is(
+    manager: WorktreeManager, mirror: GitMirror, base: str
+) -> None:
+    manager.max_file_bytes = 20_000  # so that a pack may have 160,000 bytes
+    start = await mirror.commit_files(
+        base, {f"{number}.bin": os.urandom(15_000) for number in range(20)}, "Much", WHO, WHEN
+    )
+    tree = await manager.create(mirror, "T-4", start)
+    _write(tree, "src/new.py", "print()\n")
+    ingested = await _take(tree)
+    assert ingested.changed == ("src/new.py",)
+
+
+@pytest.fixture
+def _no_garbage_looked_for() -> Iterator[None]:
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("_no_garbage_looked_for")
+async def test_removing_what_git_left_lets_everybody_else_go_on(tree: TaskWorktree, tmp_path: Path) -> None:
+    left, twin = tree.folder / "ingest", tmp_path / "twin"
+    for folder, number in product((left, twin), range(4_000)):
+        (folder / f"{number % 256}").mkdir(parents=True, exist_ok=True)
+        (folder / f"{number % 256}/{number}").touch()
+    begun = time.thread_time()
+    assert remove(twin) == []
+    cost, longest = time.thread_time() - begun, 0.0
+
+    async def watch() -> None:
+        nonlocal longest
+        while True:
+            begun = time.thread_time()  # of the loop's thread alone: a busy machine adds nothing to it
+            await asyncio.sleep(0.001)
+            longest = max(longest, time.thread_time() - begun)
+
+    watching = asyncio.create_task(watch())
+    await asyncio.sleep(0)  # it looks before the work begins
+    await _take(tree)
+    watching.cancel()
+    assert not left.exists()
+    assert longest < cost / 2
+
+
 async def test_what_the_base_already_has_is_no_offence(
     manager: WorktreeManager, mirror: GitMirror, base: str
 ) -> None:
@@ -265,7 +374,8 @@ async def test_nothing_that_the_agent_configures_runs_on_the_host(
     marker, evil = tmp_path / "PWNED", tmp_path / "evil.sh"
     evil.write_text(f"#!/bin/sh\ntouch '{marker}'\ncat\n")
     evil.chmod(0o755)
-    manager.sandbox = sandbox if boxed else None
+    if boxed:
+        manager.zone = Zone(sandbox)
     hooks = tree.scratch_git / "hooks"
     hooks.mkdir()
     for name in ("pre-commit", "post-checkout", "reference-transaction", "post-index-change"):
@@ -298,7 +408,7 @@ async def test_skip_worktree_bits_and_a_replaced_head_hide_nothing(tree: TaskWor
         ["update-index", "--skip-worktree", "f.txt"],
         ["update-index", "--assume-unchanged", "docs/a.md"],
     ):
-        subprocess.run(["git", *args], env=environment, check=True, timeout=10)
+        subprocess.run(["git", *args], env=environment, check=True, timeout=60)
     (tree.scratch_git / "refs/replace").mkdir()
     (tree.scratch_git / "refs/replace" / base).write_text("0" * 40 + "\n")
     _write(tree, "f.txt", "HIDDEN\n")
@@ -312,13 +422,38 @@ async def test_an_encoding_that_does_not_fit_is_told_and_not_retried(tree: TaskW
     assert "UTF-16" in await _refused(tree)
 
 
+class _Busy:
+    """A sandbox on a machine so busy that no command ends in time."""
+
+    work = Path("/workspace")
+
+    @asynccontextmanager
+    async def open(self, policy: SandboxPolicy) -> AsyncIterator[Self]:
+        yield self
+
+    async def run(self, argv: Sequence[str], *, timeout: float, **_given: object) -> Completed:
+        return Completed(None, "", timeout)
+
+
+async def test_what_takes_too_long_on_a_busy_machine_is_for_later_and_not_the_works_fault(
+    tree: TaskWorktree, manager: WorktreeManager
+) -> None:
+    plain, manager.zone = manager.zone, Zone(cast("Sandbox", _Busy()))
+    _write(tree, "f.txt", "new\n")
+    with pytest.raises(SandboxError, match="did not end within 300 s"):
+        await _take(tree)
+    assert not (tree.folder / "ingest").exists()
+    manager.zone = plain
+    assert (await _take(tree)).changed == ("f.txt",)
+
+
 async def test_in_its_box_git_reads_the_folder_and_writes_only_its_own(
     tree: TaskWorktree, manager: WorktreeManager, mirror: GitMirror, sandbox: BwrapSandbox
 ) -> None:
-    manager.sandbox = sandbox
+    plain, manager.zone = manager.zone, Zone(sandbox)
     _write(tree, "f.txt", "new\n")
     taken = await _take(tree)
-    manager.sandbox = None
+    manager.zone = plain
     assert await _take(tree) == taken
     assert not (tree.folder / "ingest").exists()
     assert {path.stat().st_uid for path in mirror.git_dir.rglob("*")} == {os.geteuid()}

@@ -13,10 +13,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bot import living
 from bot.core.values import Identity
 from bot.errors import GitError, RetryableError, StaleRefError, UserError
 from bot.git import GitMirror, WorktreeManager
-from bot.git.runner import OPTIONS, Place, git_remote
+from bot.git.runner import OPTIONS, Place, git, git_remote
 from bot.ports import GitAccess
 from tests.git.conftest import FILES, REPO, WHEN, WHO
 from tests.git.server import TOKEN, GitServer
@@ -47,7 +48,7 @@ async def test_a_fetch_that_is_interrupted_leaves_no_lock_behind(
     server.git("update-ref", "--stdin", stdin=branches)
     for _ in range(3):
         fetching = asyncio.create_task(mirror.fetch(access))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not fetching.done() and not list(mirror.git_dir.rglob("*.lock")):
                 await asyncio.sleep(0)
         fetching.cancel()
@@ -82,15 +83,71 @@ async def test_resolve_takes_branches_refs_and_shas_only(mirror: GitMirror, base
         assert await mirror.resolve(nothing) is None
 
 
-async def test_the_mirror_is_private_and_configured_by_us_only(
-    mirror: GitMirror, manager: WorktreeManager
+async def test_the_mirror_is_private_and_used_only_as_we_configured_it(
+    mirror: GitMirror, manager: WorktreeManager, base: str
 ) -> None:
     assert mirror.git_dir.stat().st_mode & 0o777 == 0o700
     config = mirror.git_dir / "config"
     ours = config.read_text()
     config.write_text(f'{ours}[url "http://evil.invalid/"]\n\tinsteadOf = http://127.0.0.1\n')
-    await manager.mirror(REPO)
-    assert config.read_text() == ours
+    for use in (manager.mirror(REPO), mirror.resolve("main"), mirror.files(base), mirror.anchor("x", base)):
+        with pytest.raises(GitError, match="tampered with: its configuration"):
+            await use
+    config.write_text(ours)
+    assert await mirror.resolve("main") == base
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "config.worktree",
+        "info/attributes",
+        "hooks",
+        "objects/info/alternates",
+        "worktrees",
+        "commondir",
+        "shallow",
+    ],
+)
+async def test_a_mirror_in_which_something_else_configures_is_not_used(
+    mirror: GitMirror, access: GitAccess, base: str, name: str
+) -> None:
+    (mirror.git_dir / name).parent.mkdir(exist_ok=True)
+    (mirror.git_dir / name).symlink_to("/nonexistent")
+    for use in (mirror.fetch(access), mirror.push(access, base, "agent/x", None), mirror.read(base, "f.txt")):
+        with pytest.raises(GitError, match=f"`{name}` has appeared"):
+            await use
+    (mirror.git_dir / name).unlink()
+    assert await mirror.read(base, "docs/a.md") == b"docs\n"
+
+
+async def test_git_gets_an_environment_of_its_own_and_no_token_on_its_command_line(
+    mirror: GitMirror, access: GitAccess, tmp_path: Path
+) -> None:
+    fake = tmp_path / "bin/git"
+    fake.parent.mkdir()
+    fake.write_text(
+        f"#!/bin/sh\ntr '\\0' '\\n' </proc/$$/environ >{tmp_path}/env\nprintf '%s\\n' \"$@\" >{tmp_path}/argv\n"
+    )
+    fake.chmod(0o755)
+    evil = {"GIT_DIR": "/x", "GIT_TRACE": "1", "GIT_CONFIG_PARAMETERS": "'a.b=c'", "GIT_EXTERNAL_DIFF": "/x"}
+    before = dict(os.environ)
+    os.environ.update({**evil, "PATH": f"{fake.parent}:{before['PATH']}"})
+    try:
+        await mirror.fetch(access)
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+    given = dict(row.split("=", 1) for row in (tmp_path / "env").read_text().splitlines())
+    names = {name for name in given if not name.startswith(("GIT_CONFIG_KEY_", "GIT_CONFIG_VALUE_"))}
+    wanted = {"PATH", "LC_ALL", "HOME", "GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_GLOBAL", "GIT_ATTR_NOSYSTEM"}
+    wanted |= {"GIT_NO_REPLACE_OBJECTS", "GIT_TERMINAL_PROMPT", "GIT_OPTIONAL_LOCKS", "GIT_LITERAL_PATHSPECS"}
+    wanted |= {"GIT_EDITOR", "GIT_DIR", "GIT_CONFIG_COUNT", living.MARK}
+    assert names - wanted <= {"GIT_SSL_CAINFO", "SSL_CERT_FILE", "SSL_CERT_DIR"}
+    assert wanted <= names
+    assert given["GIT_DIR"] == str(mirror.git_dir)
+    assert TOKEN not in (tmp_path / "argv").read_text()
+    assert access.url in (tmp_path / "argv").read_text()
 
 
 async def test_read_gives_regular_files_up_to_a_limit(mirror: GitMirror, base: str) -> None:
@@ -141,7 +198,11 @@ async def test_commit_files_refuses_paths_outside_the_repository(
 _NAMES = st.text("abcXYZ_é", min_size=1, max_size=6).map(lambda name: f"d/{name}")
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=8,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(
     files=st.dictionaries(_NAMES, st.one_of(st.none(), st.binary(max_size=50)), max_size=4),
     message=st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=40),
@@ -178,6 +239,38 @@ async def test_merge_makes_a_commit_or_names_conflicts(
     assert sha is not None
     assert await mirror.read(sha, "f.txt") == b"ours\n"
     assert await mirror.read(sha, "docs/a.md") == b"more\n"
+
+
+@pytest.mark.parametrize(
+    ("address", "seconds", "year"),
+    [
+        ("a\x0cb@x", "1700000001", 2023),
+        ("a\u2028b@x", "1700000001", 2023),
+        ("a\x85b@x", "1700000001", 2023),
+        ("a\x1e\x1cb@x", "1700000001", 2023),
+        ("a@x", "253402300800", 9999),
+        ("a@x", "999999999999999", 9999),
+        ("a@x", "9" * 40, 9999),  # more than git itself reads
+        ("a@x", "-5", 1970),
+        ("a@x", "soon", 1970),
+        ("", "1700000001", 2023),
+    ],
+)
+async def test_commits_are_listed_whatever_stands_in_one_of_them(
+    mirror: GitMirror, base: str, address: str, seconds: str, year: int
+) -> None:
+    tree = await mirror.write_tree(base, {})
+    person = f"a <{address}> {seconds} +0000"
+    text = f"tree {tree}\nparent {base}\nauthor {person}\ncommitter {person}\n\nx\n".encode()
+    command = ("hash-object", "-t", "commit", "-w", "--literally", "--stdin")
+    odd = (await git(Place(mirror.git_dir), *command, stdin=text)).text
+    new = await mirror.commit_tree(tree, (odd,), "After it", WHO, WHEN)
+    after, found = await mirror.commits(base, new)
+    assert (after.sha, after.parents, after.author, after.when) == (new, (odd,), WHO.email, WHEN)
+    assert (found.sha, found.parents, found.committer, found.tree) == (odd, (base,), address, tree)
+    assert found.when.year == year
+    assert await mirror.commits(new, new) == []
+    assert [commit.sha for commit in await mirror.unpublished(new)] == [new, odd]
 
 
 async def test_diff_stat_counts_lines(mirror: GitMirror, base: str) -> None:
@@ -255,7 +348,7 @@ async def test_a_server_that_falls_silent_is_given_up_for_later(mirror: GitMirro
     assert 0 < int(usual["http.lowSpeedTime"]) <= 120
     sooner = ("-c", "http.lowSpeedTime=1")
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             with pytest.raises(RetryableError, match="too slow"):
                 await git_remote(Place(mirror.git_dir), GitAccess(url, TOKEN), *sooner, "ls-remote", url)
     finally:
@@ -283,7 +376,7 @@ def pile_up(mirror: GitMirror, first: int, last: int) -> list[str]:
     command = ["sh", "-c", _PILE, "pile", str(first), str(last)]
     env = {"PATH": os.environ["PATH"], "GIT_DIR": str(mirror.git_dir)}
     done = subprocess.run(
-        command, cwd=mirror.git_dir, env=env, capture_output=True, text=True, check=True, timeout=60
+        command, cwd=mirror.git_dir, env=env, capture_output=True, text=True, check=True, timeout=100
     )
     return done.stderr.split()
 
@@ -312,7 +405,7 @@ async def test_a_mirror_that_cannot_be_packed_hides_no_other(
     broken = mirror.git_dir.parent / "1.git"
     broken.mkdir()
     [wrong] = await manager.pack()
-    assert wrong.startswith("1.git: `git gc` failed")
+    assert wrong.startswith("1.git: The mirror 1.git was tampered with")
 
 
 async def test_a_wrong_token_is_an_error_that_does_not_name_it(mirror: GitMirror, server: GitServer) -> None:

@@ -9,6 +9,7 @@ from bot.core import messages
 from bot.core.actions import Decision, PostComment, React
 from bot.core.config import RepoConfig
 from bot.core.events import CommentCreated
+from bot.core.messages_sessions import SessionSeen
 from bot.core.plans import MergedPlan, PlannedTask
 from bot.core.track import Track
 from bot.core.values import Actor, Comment, Issue, Repo, Role
@@ -28,11 +29,14 @@ class _World:
     settings: RepoConfig = field(default_factory=RepoConfig)
     asked: int = 0
     open: tuple[Unfinished, ...] = ()
+    seen: tuple[SessionSeen, ...] = ()
     deleted: bool = False
 
     @property
     def forge(self) -> "_World":
         return self
+
+    unboxed = False
 
     async def config(self, _repo: Repo) -> tuple[RepoConfig, tuple[str, ...]]:
         self.asked += 1
@@ -41,6 +45,10 @@ class _World:
     async def unfinished(self, track: str) -> tuple[Unfinished, ...]:
         assert track == "7/issue-12"
         return self.open
+
+    async def sessions(self, track: str) -> tuple[SessionSeen, ...]:
+        assert track == "7/issue-12"
+        return self.seen
 
     async def bot_ids(self, _repo: Repo) -> frozenset[int]:
         return frozenset({BOT.id})

@@ -30,6 +30,8 @@ class _World:
     def forge(self) -> "_World":
         return self
 
+    unboxed = False
+
     async def config(self, _repo: Repo) -> tuple[RepoConfig, tuple[str, ...]]:
         return RepoConfig(), ()
 

@@ -60,6 +60,8 @@ class _Reads:
     track: Track
     forge: _Forge
 
+    unboxed = False
+
     async def config(self, _repo: Repo) -> tuple[RepoConfig, tuple[str, ...]]:
         return RepoConfig(), ()
 

@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from bot.core.actions import Decision, PostComment, RunTask
+from bot.core.actions import Decision, NoteRun, PostComment, RunTask
 from bot.core.config import RepoConfig
 from bot.core.events import ReviewSubmitted
 from bot.core.track import Track
@@ -26,6 +26,8 @@ class _World:
     def forge(self) -> _World:
         return self
 
+    unboxed = False
+
     async def config(self, _repo: Repo) -> tuple[RepoConfig, tuple[str, ...]]:
         return RepoConfig(), ()
 
@@ -37,11 +39,20 @@ class _World:
 
 
 async def submit(
-    body: str, *lines: str, state: str = "changes_requested", number: int = 14, role: Role = "write"
+    body: str,
+    *lines: str,
+    state: str = "changes_requested",
+    number: int = 14,
+    role: Role = "write",
+    running: bool = False,
 ) -> Decision:
     event = ReviewSubmitted(repo=REPO, number=number, review=9, state=state, body=body, author=DANA)
     track = a_track(
-        a_task(state="in_review", attempt=1, run=1, pull=14, head_sha=SHA), backlog_pull=13, merged_sha=SHA
+        a_task(
+            state="running" if running else "in_review", attempt=1, run=2, mode="fix", pull=14, head_sha=SHA
+        ),
+        backlog_pull=13,
+        merged_sha=SHA,
     )
     facts = await review.gather(track, event, cast(TrackReads, _World(lines, role)))
     return review.decide(track, event, facts, NOW)
@@ -54,6 +65,17 @@ def kept(decision: Decision) -> Track:
 
 def answers(decision: Decision) -> list[str]:
     return [action.body for action in decision.actions if isinstance(action, PostComment)]
+
+
+async def test_while_a_run_mends_the_pull_request_a_review_steers_its_agent() -> None:
+    decision = await submit("Shorter.", "Why?", running=True)
+    (note,) = [action for action in decision.actions if isinstance(action, NoteRun)]
+    assert (note.task, note.key) == ("T-1", "review-9")
+    assert note.note.endswith(":\nShorter.\nsrc/a.py:3: Why?")
+    assert kept(decision).tasks[0].state == "running"
+    assert not [action for action in decision.actions if isinstance(action, RunTask)]
+    stranger = await submit("Shorter.", running=True, role="read")
+    assert not [action for action in stranger.actions if isinstance(action, NoteRun)]
 
 
 async def test_a_command_on_a_line_is_not_followed_a_second_time() -> None:

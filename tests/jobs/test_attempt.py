@@ -15,6 +15,7 @@ import pytest
 from bot.agents.sessions import Sessions
 from bot.core.actions import NoteRun, RunTask
 from bot.core.backlog import BacklogTask
+from bot.core.config import RepoConfig
 from bot.core.rebasing import RebaseEngine
 from bot.core.values import CommitInfo, Identity, Usage
 from bot.engine.store import Store
@@ -23,10 +24,12 @@ from bot.jobs.contract import Contract, Contracts, Stop
 from bot.jobs.judge import Judge, Made
 from bot.jobs.manners import Manners
 from bot.jobs.notes import Notes
+from bot.jobs.refused_hosts import RefusedHosts
 from bot.jobs.runs import NoteRunJob
 from bot.jobs.spending import OverBudgetError, Spending
 from bot.jobs.verify import Verifier
-from bot.ports import Coder, Mirror, RunError, Sandbox, WorkOrder, Worktrees
+from bot.ports import Coder, Mirror, RunError, Sandbox, SandboxPolicy, WorkOrder, Worktrees
+from bot.sandbox import NoSandbox
 from tests.core.builders import GOOD, NOW, SHA, a_task, a_track
 
 BOT, HEAD = Identity("Bot", "bot@example.invalid"), "c" * 40
@@ -113,8 +116,18 @@ async def _manners(*_: object) -> Manners:
     return Manners(BOT)
 
 
+class _Spent:
+    """Lends no money, and counts nothing."""
+
+    left, total, tokens, tokens_left = None, Usage(), 0, 0
+
+    def begin(self, _model: str) -> None: ...
+
+    def add(self, _model: str, _usage: Usage) -> None: ...
+
+
 class _Open:
-    """Opens sessions, boxes and runs with money, and gives what it was told to give."""
+    """Opens sessions and runs with money, and gives what it was told to give."""
 
     def __init__(self, given: object) -> None:
         self._given = given
@@ -124,6 +137,9 @@ class _Open:
         yield self._given
 
     open = run
+
+    async def proved(self, ids: list[str], _more: object) -> None:
+        assert ids == ["s"]
 
     async def route_task(self, *_: object, **__: object) -> SimpleNamespace:
         return SimpleNamespace(role="simple", models=(), reasons=())
@@ -145,12 +161,21 @@ async def made(
     return found
 
 
+class _Nothing:
+    """No dependencies."""
+
+    path = ""
+
+    async def for_work(self, *_: object, **__: object) -> None:
+        return None
+
+
 def an_attempts(worktrees: _Worktrees, spending: Spending, contracts: _Contracts, **parts: Any) -> Attempts:
     made = Attempts(
         store=cast(Store, None),
         worktrees=cast(Worktrees, worktrees),
         sandbox=cast(Sandbox, None),
-        verifier=cast(Verifier, None),
+        verifier=cast(Verifier, SimpleNamespace(dependencies=_Nothing())),
         sessions=cast(Sessions, None),
         coders=cast(Mapping[str, Coder], {"builtin": _Coder()}),
         manners=_manners,
@@ -204,20 +229,64 @@ async def test_only_what_was_wrong_is_given_to_a_better_model(
     assert spending.promoted == [promoted]
 
 
+@dataclass
+class _Way:
+    """A way out, and who was asked for on it in vain."""
+
+    refused: tuple[str, ...]
+
+    def shown(self, policy: SandboxPolicy) -> SandboxPolicy:
+        return policy
+
+
+async def test_what_an_agent_was_refused_stays_with_its_task_whatever_became_of_the_run(
+    tmp_path: Path,
+) -> None:
+    store = await Store.open(f"sqlite:///{tmp_path}/store.sqlite", _Clock())
+    running = a_task(state="running", attempt=1, run=2)
+    track = a_track(running, config=RepoConfig(egress=("listed.example.org",)))
+    kept = RefusedHosts(store, track, running)
+    for refused in [
+        ("b.example", "a.example"),
+        ("a.example", "`x`|\n<b>"),
+        tuple(f"{n:02}" for n in range(60)),
+    ]:
+
+        @asynccontextmanager
+        async def outward(*_: object, seen: tuple[str, ...] = refused) -> AsyncIterator[_Way]:
+            yield _Way(seen)
+
+        attempts = an_attempts(
+            _Worktrees(tmp_path),
+            cast(Spending, _Open(_Spent())),
+            _Contracts(""),
+            store=store,
+            sessions=_Open(SimpleNamespace(id="s", dir=tmp_path, home=tmp_path, ended=None)),
+            sandbox=SimpleNamespace(level="strong", name="bwrap", open=NoSandbox(allowed=True).open),
+            outward=outward,
+        )
+        with pytest.raises(Stop, match="it fell over"):
+            await attempts.make(track, running, ORDER, cast(Mirror, _Mirror(BOT.email)))
+    assert (await kept.all())[-3:] == ("`x`|\n<b>", "a.example", "b.example")
+    assert len(await kept.all()) == 40
+    assert await RefusedHosts(store, track, replace(running, id="T-2")).all() == ()
+    await store.close()
+
+
 async def test_a_note_that_came_before_the_agent_began_is_told_to_it(tmp_path: Path) -> None:
     store = await Store.open(f"sqlite:///{tmp_path}/store.sqlite", _Clock())
     running = a_task(state="running", attempt=1, run=2)
     track = a_track(running)
     await NoteRunJob(store)(track, NoteRun(task="T-1", note="Make it polite.", key="comment-5"))
-    coder, spent = _Coder(), SimpleNamespace(usd=None, total=Usage())
+    coder, spent = _Coder(), _Spent()
     attempts = an_attempts(
         _Worktrees(tmp_path),
         cast(Spending, _Open(spent)),
         _Contracts(""),
         store=store,
-        verifier=SimpleNamespace(path=""),
-        sessions=_Open(SimpleNamespace(id="s", dir=tmp_path, home=tmp_path)),
-        sandbox=_Open(None),
+        verifier=SimpleNamespace(dependencies=_Nothing()),
+        sessions=_Open(SimpleNamespace(id="s", dir=tmp_path, home=tmp_path, ended=None)),
+        sandbox=NoSandbox(allowed=True),
         coders={"builtin": coder},
     )
     with pytest.raises(Stop, match="it fell over"):
@@ -225,3 +294,31 @@ async def test_a_note_that_came_before_the_agent_began_is_told_to_it(tmp_path: P
     assert coder.heard == ["Make it polite."]
     assert await Notes(store, track, running).unheard() == ()
     await store.close()
+
+
+async def test_work_on_a_merge_is_kept_from_garbage_collection_under_its_new_parents() -> None:
+    kept: dict[str, str] = {}
+
+    async def write_tree(*_: object) -> str:
+        return "t" * 40
+
+    async def commit_tree(_tree: str, parents: object, *_: object) -> str:
+        assert parents == (SHA, HEAD)
+        return "d" * 40
+
+    async def anchor(name: str, sha: str) -> None:
+        kept[name] = sha
+
+    mirror = SimpleNamespace(write_tree=write_tree, commit_tree=commit_tree, anchor=anchor)
+    running = a_task(state="running", attempt=1, run=2)
+    work = SimpleNamespace(
+        id="1-issue-12-T-1",
+        ground=SimpleNamespace(parents=(SHA, HEAD)),
+        mirror=mirror,
+        manners=Manners(BOT),
+        track=a_track(running),
+        task=running,
+    )
+    attempts = an_attempts(_Worktrees(), cast(Spending, None), _Contracts(""))
+    assert await attempts._seated(cast(Any, work), HEAD) == "d" * 40
+    assert kept == {"tasks/1-issue-12-T-1": "d" * 40}

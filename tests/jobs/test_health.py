@@ -18,8 +18,11 @@ from bot.core.health import Finding, Standing, blocking
 from bot.core.runners import TestResult
 from bot.core.values import Repo
 from bot.errors import ForgeError
+from bot.gateway.egress import egress
 from bot.git import WorktreeManager
+from bot.jobs.dependencies import Dependencies
 from bot.jobs.health import HealthJob, Seen, Tests
+from bot.jobs.layers import Layers
 from bot.jobs.repository import Repositories
 from bot.jobs.verify import Verification, Verifier
 from bot.ports import GitAccess, Mirror
@@ -70,9 +73,10 @@ class Counting(Verifier):
         command: str,
         extra: object = None,
         setup: str | None = None,
+        **more: str,
     ) -> Verification:
         self.ran.append(command)
-        return await Verifier.run(self, mirror, id_, sha, command, extra, setup)  # type: ignore[arg-type]
+        return await Verifier.run(self, mirror, id_, sha, command, extra, setup, **more)  # type: ignore[arg-type]
 
 
 @dataclass
@@ -85,12 +89,16 @@ class Place:
     models: dict[str, str] = field(default_factory=dict)
     seen: Seen = field(default_factory=Seen)
     ran: list[str] = field(default_factory=list)
+    boxes: bool = True  # whether one can be opened
 
     async def look(self, *, data: Path | None = None, repo_id: int = 7) -> tuple[Finding, ...]:
-        box = NoSandbox(allowed=True)
-        worktrees = WorktreeManager(self.data)
+        box = NoSandbox(allowed=self.boxes)
+        worktrees = WorktreeManager(self.data, NoSandbox(allowed=True))
         repositories = Repositories(self.forge, worktrees, lambda _: self.config)  # type: ignore[arg-type]
-        verifier = Counting(worktrees, box, os.environ["PATH"], self.ran)
+        layers = Layers(self.data / "layers", 1 << 30)
+        verifier = Counting(
+            Dependencies(worktrees, box, layers, os.environ["PATH"], lambda at, _: egress(at)), self.ran
+        )
         job = HealthJob(
             repositories,
             worktrees,
@@ -105,7 +113,8 @@ class Place:
         return (await job(track, CheckHealth(before="work"))).findings
 
     async def wrong(self, **more: int) -> list[tuple[str, str]]:
-        return [(each.code, each.level) for each in await self.look(**more) if each.level != "ok"]  # type: ignore[arg-type]
+        found = await self.look(**more)  # type: ignore[arg-type]
+        return [(each.code, each.level) for each in found if each.level != "ok" and each.code != "SANDBOX"]
 
 
 @pytest.fixture(autouse=True)
@@ -134,11 +143,12 @@ def texts(findings: Sequence[Finding], code: str) -> str:
 
 async def test_a_repository_in_order_is_found_in_order_and_not_run_twice(place: Place) -> None:
     found = await place.look()
-    assert {each.level for each in found} == {"ok"}
+    assert {each.code: each.level for each in found if each.level != "ok"} == {"SANDBOX": "degraded"}
     assert [each.code for each in found] == [
         "TOOL",
         "DISK",
         "WORKTREE",
+        "SANDBOX",
         "AUTH",
         "BASELINE",
         "CANARY",
@@ -266,3 +276,11 @@ def test_what_is_remembered_has_a_bound_and_the_oldest_goes_first() -> None:
     assert len(seen) == 2
     assert seen.get((2, "a", "b", None)) is None
     assert seen.get((1, "a", "b", None)) is tests
+
+
+async def test_a_sandbox_that_held_at_the_start_and_does_not_now_is_found(place: Place) -> None:
+    place.boxes = False
+    found = {each.code: each for each in await place.look()}
+    assert (found["SANDBOX"].level, "BASELINE" in found) == ("blocking", False)
+    assert "cannot be used: There is no sandbox" in found["SANDBOX"].text
+    assert "gitwright doctor" in found["SANDBOX"].remedy

@@ -40,8 +40,8 @@ async def test_the_file_s_limit_of_api_calls_holds_for_its_repository_alone() ->
         most = []
         try:
             await Repositories(forge, worktrees).config(REPO)  # type: ignore[arg-type]
-            for repo in (REPO, OTHER):
-                server.most_busy = 0
+            for repo, at_once in ((REPO, 2), (OTHER, 5)):
+                server.most_busy, server.crowd = 0, at_once
                 await asyncio.gather(*(forge.issue(repo, number) for number in range(12)))
                 most.append(server.most_busy)
         finally:

@@ -133,6 +133,8 @@ class AskedForge:
 
 
 class _Reads:
+    unboxed = False
+
     async def config(self, _repo: Repo) -> tuple[RepoConfig, tuple[str, ...]]:
         return RepoConfig(), ()
 

@@ -52,8 +52,8 @@ class Town:
             ),
         )
 
-    async def _tell(self, _track: Track, reason: str, until: datetime) -> None:
-        self.told.append((reason, until))
+    async def _tell(self, _track: Track, waits: str, _reason: str, until: datetime) -> None:
+        self.told.append((waits, until))
 
     async def lines(self) -> list[Line]:
         return await self.spending.ledger.lines(("role", "model"), TRACK.key)
@@ -180,6 +180,49 @@ async def test_a_run_of_a_model_without_a_list_price_ends_at_its_tokens_and_not_
     assert (await town.whole()).unknown > micros(2.0)  # the ledger reckons with the guess
 
 
+async def test_a_run_of_a_model_that_costs_nothing_ends_at_ten_times_the_tokens(town: Town) -> None:
+    async with town.spending.run(TRACK, "planning", ["scripted"], "a") as spent:
+        assert (spent.usd, spent.tokens) == (None, 600_000)
+        assert await spent.before("scripted", 6_000_000) is None
+        await spent.after("scripted", Usage(5_500_000, 500_000))
+        refused = await spent.before("scripted", 1)
+        assert isinstance(refused, Refused)
+        assert "6,000,000 tokens that this run may use of a model that costs nothing" in refused.text
+    assert (await town.whole()).micros == 0
+
+
+async def test_a_higher_ceiling_lets_a_run_of_a_model_that_costs_nothing_use_more(town: Town) -> None:
+    raised = replace(with_budget(10, 1_000), budget_usd=30.0)
+    async with town.spending.run(raised, "planning", ["scripted"], "a") as spent:
+        assert spent.tokens == 1_800_000
+        assert await spent.before("scripted", 18_000_000) is None
+        assert isinstance(await spent.before("scripted", 18_000_001), Refused)
+
+
+async def test_where_no_money_is_usual_a_higher_ceiling_lets_a_run_use_more_in_proportion_to_the_default(
+    town: Town,
+) -> None:
+    usual = with_budget(0)
+    async with town.spending.run(usual, "planning", ["scripted"], "a") as spent:
+        assert (spent.usd, spent.tokens) == (None, 600_000)
+    assert Budget().track_usd == 10
+    async with town.spending.run(replace(usual, budget_usd=50.0), "planning", ["scripted"], "b") as spent:
+        assert spent.tokens == 3_000_000
+
+
+async def test_what_one_model_of_a_route_used_of_the_tokens_is_not_there_for_the_next(town: Town) -> None:
+    unknown = "ollama:own"
+    async with town.spending.run(TRACK, "planning", [unknown, "scripted", "p:one"], "a") as spent:
+        assert spent.tokens_left == spent.tokens == 600_000
+        spent.add(unknown, Usage(150_000, 50_000))
+        assert spent.tokens_left == 400_000
+        spent.add("scripted", Usage(1_000_000))
+        spent.add("p:one", Usage(1_000_000))  # money bounds it
+        assert spent.tokens_left == 300_000
+        spent.add("scripted", Usage(9_000_000))
+        assert (spent.tokens_left, spent.tokens) == (0, 600_000)
+
+
 async def test_a_higher_ceiling_lets_a_run_cost_more(town: Town) -> None:
     dear = with_budget(10, 1_000)
     async with town.spending.run(dear, "planning", ["ollama:own"], "a") as spent:
@@ -219,11 +262,11 @@ async def test_a_spent_budget_is_refused_and_another_ceiling_opens_it(town: Town
 async def test_a_spent_day_is_waited_for_and_people_are_told(town: Town) -> None:
     await spend(town, Usage(usd=5.0))
     with pytest.raises(RetryableError) as caught:
-        async with town.spending.run(with_budget(10, 5), "planning", ["p:one"], "b"):
+        async with town.spending.run(with_budget(10, 5), "planning", ["p:one"], "plan:abc:tests"):
             raise AssertionError("it began")
     midnight = datetime(2026, 11, 23, tzinfo=UTC)
     assert caught.value.after == (midnight - NOW).total_seconds()
-    assert [until for _, until in town.told] == [midnight]
+    assert town.told == [("plan:abc", midnight)]
     assert "the budget of the day" in str(caught.value)
 
 
@@ -261,8 +304,11 @@ async def test_a_closed_model_is_left_out_and_where_all_are_the_run_comes_later(
     assert town.told == []  # a short wait is nobody's news
     await town.spending.ledger.hold("p:two", Hold(None, "not on this tier"))
     with pytest.raises(RetryableError, match="the day is used up"):
-        await town.spending.choose(TRACK, "planning")
-    assert [until for _, until in town.told] == [late]
+        await town.spending.choose(TRACK, "planning", waits="plan:abc")
+    task = a_task(kind="simple", attempt=2, run=3)
+    with pytest.raises(RetryableError, match="the day is used up"):
+        await town.spending.route_task(TRACK, task, ["src/a.py"])
+    assert town.told == [("plan:abc", late), ("T-1-a2-r3", late)]
     await town.spending.ledger.hold("p:one", Hold(None, "not on this tier"))
     with pytest.raises(OverBudgetError, match="not on this tier"):
         await town.spending.choose(TRACK, "planning")
@@ -281,10 +327,13 @@ async def test_a_task_is_routed_by_its_files_its_class_and_its_last_failure(town
 
 
 async def test_a_model_that_gave_an_agent_no_more_is_left_out_for_a_while(town: Town) -> None:
-    with pytest.raises(RunError):
-        async with town.spending.run(TRACK, "simple", ["p:one"], "a"):
-            raise RunError("quota", "no more for now", Usage(10, 1))
+    error = RunError("quota", "no more for now", Usage(1_000, 0))
+    async with town.spending.run(TRACK, "simple", ["p:two", "p:one"], "a") as spent:
+        spent.begin("p:one")
+        spent.add("p:one", error.usage)
+        assert await spent.away("p:one", error) == 900.0
     assert (await town.spending.choose(TRACK, "simple")).models == ("p:two",)
+    assert [(line.model, line.tokens) for line in await town.lines()] == [("p:one", 1_000)]
     town.clock.forward(minutes=16)
     assert (await town.spending.choose(TRACK, "simple")).models == ("p:one", "p:two")
 

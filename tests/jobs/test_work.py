@@ -23,6 +23,7 @@ from bot.jobs.attempt import Attempts
 from bot.jobs.judge import MADE, Made
 from bot.jobs.repository import Repositories
 from bot.jobs.work import WorkJob
+from bot.live_secrets import LIVE
 from bot.ports import Capabilities, Forge, SignedCommit
 from tests.core.builders import NOW, a_task, a_track
 from tests.jobs.signing import Signs
@@ -138,7 +139,7 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 async def perform(
     store: Store, forge: _Forge, *, attempt: int = 1, run: int = 2, track: Track = TRACK
 ) -> object:
-    attempts = cast(Attempts, SimpleNamespace(sandbox=SimpleNamespace(level="bwrap")))
+    attempts = cast(Attempts, SimpleNamespace(sandbox=SimpleNamespace(level="medium", name="bubblewrap")))
     job = WorkJob(store, cast(Repositories, forge), cast(Forge, forge), attempts)
     return await job(track, RunTask(task="T-1", attempt=attempt, run=run, mode="fix", head=OLD))
 
@@ -184,6 +185,18 @@ async def test_a_text_that_a_kill_left_from_the_run_before_is_rewritten(store: S
     assert "Mended." in forge.pull.body
 
 
+async def test_where_the_text_holds_a_live_secret_nothing_is_pushed(store: Store) -> None:
+    forge = a_forge()
+    with LIVE.lent("work is not trusted"):
+        done = await perform(store, forge)
+    assert isinstance(done, TaskFailed)
+    assert (done.reason, done.text) == ("refused", "the text of its pull request holds a secret of this bot")
+    assert forge.writes == []
+    with LIVE.lent("work is never trusted"):
+        await publish(store, forge)
+    assert forge.writes
+
+
 async def test_what_somebody_pushed_meanwhile_stands_and_that_is_said(store: Store) -> None:
     forge = a_forge(head="e" * 40)
     done = await publish(store, forge)
@@ -227,7 +240,9 @@ async def fresh_run(store: Store, forge: _Forge, task: TaskTrack = FRESH) -> obj
     async def make(*_: object) -> Made:
         return MADE_IT
 
-    attempts = SimpleNamespace(sandbox=SimpleNamespace(level="bwrap"), left=left, make=make)
+    attempts = SimpleNamespace(
+        sandbox=SimpleNamespace(level="medium", name="bubblewrap"), left=left, make=make
+    )
     job = WorkJob(store, cast(Repositories, forge), cast(Forge, forge), cast(Attempts, attempts))
     order = RunTask(task="T-1", attempt=task.attempt, run=task.run, mode="fresh")
     return await job(a_track(task), order)

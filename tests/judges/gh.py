@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -68,14 +69,17 @@ class Gh:
 
 @contextmanager
 def connected(folder: Path, url: str, token: str) -> Iterator[Gh]:
-    """`gh` whose every call ends at the forge at `url`; it speaks plain HTTP, as GHES has it, to a socket in `folder`."""
+    """`gh` whose every call ends at the forge at `url`; it speaks plain HTTP, as GHES has it, to a socket."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "s"  # names of sockets are short
     _, _, address = url.partition("://")
     host, _, port = address.partition(":")
-    with _piped(path, (host, int(port))):
+    # Names of sockets are short, and where a test's own folder lies is not.
+    with (
+        tempfile.TemporaryDirectory(prefix="gwgh", dir="/tmp") as short,
+        _piped(Path(short) / "s", (host, int(port))),
+    ):
         gh = Gh(folder, token)
-        told = gh("config", "set", "http_unix_socket", str(path))
+        told = gh("config", "set", "http_unix_socket", str(Path(short) / "s"))
         assert told.code == 0, told.err
         yield gh
 
@@ -95,22 +99,31 @@ def _piped(path: Path, target: tuple[str, int]) -> Iterator[None]:
             there_writer.close()
             writer.close()
 
-    server = loop.run_until_complete(asyncio.start_unix_server(carry, str(path)))
+    # asyncio lets go of a connection on which the other side has said its last: it would be collected as garbage.
+    held: set[asyncio.Task[None]] = set()
+
+    def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = loop.create_task(carry(reader, writer))
+        held.add(task)
+        task.add_done_callback(held.discard)
+
+    server = loop.run_until_complete(asyncio.start_unix_server(take, str(path)))
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     try:
         yield
     finally:
-        asyncio.run_coroutine_threadsafe(_closed(server), loop).result(_RUN_S)
+        asyncio.run_coroutine_threadsafe(_closed(server, held), loop).result(_RUN_S)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(_RUN_S)
         loop.close()
 
 
-async def _closed(server: asyncio.Server) -> None:
+async def _closed(server: asyncio.Server, held: set[asyncio.Task[None]]) -> None:
     server.close()
-    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+    for task in held:
         task.cancel()
+    await asyncio.gather(*held, return_exceptions=True)
     await asyncio.sleep(0)
 
 

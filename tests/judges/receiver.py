@@ -28,7 +28,7 @@ class Receiver:
     deliveries: list[Delivery] = field(default_factory=list)
     status: int = 202
 
-    def wait(self, wanted: Callable[[Delivery], bool], timeout: float = 20) -> Delivery:
+    def wait(self, wanted: Callable[[Delivery], bool], timeout: float = 60) -> Delivery:
         """The first delivery that is `wanted`; AssertionError if none comes within `timeout` seconds."""
         deadline = time.monotonic() + timeout
         while True:
@@ -63,5 +63,5 @@ def receiving() -> Iterator[Receiver]:
         yield receiver
     finally:
         server.shutdown()
-        thread.join(10)
+        thread.join(60)
         server.server_close()

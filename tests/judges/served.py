@@ -28,10 +28,10 @@ from tests.judges.wrappers import JudgeMiddleware
 
 JsonDict = dict[str, Any]
 
-_START_S = 20
-_STOP_S = 20
-_IDLE_S = 60
-_CALL_S = 30
+_START_S = 60
+_STOP_S = 60
+_IDLE_S = 90
+_CALL_S = 60
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ class WebhookJudge:
 
     def check_deliveries(self, database: Path) -> int:
         """Judge every delivery that a forge has stored in `database`, sent or not; returns how many."""
-        with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=10)) as connection:
+        with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=60)) as connection:
             rows = connection.execute(
                 "SELECT event, body FROM webhook_deliveries WHERE NOT redelivery ORDER BY id"
             ).fetchall()

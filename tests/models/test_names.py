@@ -16,7 +16,16 @@ def test_the_operator_s_choice_comes_before_the_repository_s_and_both_before_the
     assert named({"planning": ("openai:b",)}, config, "planning") == Named(("openai:b",), consent=True)
     assert named(None, config, "planning") == Named(("openai:a",))
     assert named({}, RepoConfig(), "planning") == Named(DEFAULT_MODELS["planning"], consent=True)
-    assert named({}, RepoConfig(), "complex") == Named((), consent=True)
+
+
+def test_the_built_in_agent_works_with_the_backlog_s_models_where_nobody_named_others() -> None:
+    config = RepoConfig(models=Models(backlog=("openai:a",)))
+    assert named({}, config, "complex") == Named(("openai:a",))
+    assert named({}, config, "simple") == Named((), consent=True)  # which takes those of `complex`
+    assert named({}, RepoConfig(), "complex") == Named(DEFAULT_MODELS["backlog"], consent=True)
+    named_one = RepoConfig(models=Models(complex=("openai:b",)))
+    assert named({}, named_one, "complex") == Named(("openai:b",))
+    assert named({}, RepoConfig(agent="opencode"), "complex") == Named((), consent=True)
 
 
 @pytest.mark.parametrize("role", MODEL_ROLES)

@@ -83,7 +83,7 @@ async def sent(provider: str, down: Down) -> Exception:
         port = server.sockets[0].getsockname()[1]
         asked = model(provider, f"http://127.0.0.1:{port}")
         with pytest.raises((RunError, RetryableError)) as caught:
-            await ask([asked], "Well?", str, limits=ModelLimits(seconds=30), problem=lambda _: None)
+            await ask([asked], "Well?", str, limits=ModelLimits(seconds=90), problem=lambda _: None)
     return caught.value
 
 

@@ -11,7 +11,14 @@ from bot.errors import UserError
 from bot.forges import FORGES
 from bot.ports import Forge, ForgeReads
 
-NOT_WRITES = {"branch_rules", "failed_deliveries", "unheard_commands", "delivery_payload", "aclose"}
+NOT_WRITES = {
+    "branch_rules",
+    "secrets_in",
+    "failed_deliveries",
+    "unheard_commands",
+    "delivery_payload",
+    "aclose",
+}
 REPO = Repo(7, "o", "r", "main", True)
 
 structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.ports import Completed, SandboxPolicy
+from bot.ports import Box, Completed, SandboxPolicy
 from bot.sandbox import BwrapSandbox
 from tests.support.walls import walls
 
@@ -31,9 +31,18 @@ class Shell:
     sandbox: BwrapSandbox
     policy: SandboxPolicy
 
-    async def __call__(self, script: str, *args: str, timeout: float = 30, **changes: object) -> Completed:
+    async def __call__(self, script: str, *args: str, timeout: float = 60, **changes: object) -> Completed:
         async with self.sandbox.open(replace(self.policy, **changes)) as box:  # type: ignore[arg-type]
             return await box.run(["sh", "-c", script, "sh", *args], timeout=timeout)
+
+
+async def timed_out(box: Box, script: str, says: str, seconds: float) -> Completed:
+    """Run into a time-out after the script said this: with more time where it did not come so far on a busy machine."""
+    while True:
+        done = await box.run(["sh", "-c", script], timeout=seconds)
+        if says in done.output or seconds > 30:
+            return done
+        seconds *= 4
 
 
 @pytest.fixture

@@ -16,15 +16,15 @@ import pytest
 
 from bot import living
 from bot.ports import SandboxPolicy
-from bot.sandbox import BwrapSandbox
-from tests.sandbox.conftest import Shell
+from bot.sandbox import BwrapSandbox, programs
+from tests.sandbox.conftest import Shell, timed_out
 
 _REPO = Path(__file__).parents[2]
 
 
 async def test_work_and_home_are_written_and_kept(shell: Shell, policy: SandboxPolicy) -> None:
     done = await shell("pwd; echo $HOME; echo 1 >a; echo 2 >~/b; echo $GIVEN; exit 3")
-    assert (done.code, done.output) == (3, f"{policy.work}\n/home/agent\nyes\n")
+    assert (done.code, done.output) == (3, "/workspace\n/home/agent\nyes\n")
     assert (policy.work / "a").read_text() == "1\n"
     assert (policy.home / "b").read_text() == "2\n"
 
@@ -36,7 +36,7 @@ async def test_nothing_else_can_be_written(shell: Shell, policy: SandboxPolicy, 
         for path in / /usr /etc /root /home /proc/sys/kernel /shown; do
             ( : >"$path/canary" ) 2>/dev/null && echo "$path"
         done
-        : >"$1/canary"
+        ( : >"$1/canary" ) 2>/dev/null && echo host
         ( echo x >.git ) 2>/dev/null || mv .git x 2>/dev/null || rm -f .git 2>/dev/null && echo pointer
         ( echo x >/proc/sys/kernel/core_pattern ) 2>/dev/null && echo kernel
         ( echo x >/etc/passwd ) 2>/dev/null && echo passwd
@@ -49,6 +49,23 @@ async def test_nothing_else_can_be_written(shell: Shell, policy: SandboxPolicy, 
     assert not (tmp_path / "canary").exists()
 
 
+async def test_no_command_speaks_for_process_1_or_a_minder_only_for_its_own_tree(shell: Shell) -> None:
+    script = """
+        for process in /proc/[0-9]*; do
+            for number in 0 1 2; do
+                ( : >>"$process/fd/$number" ) 2>/dev/null && echo "${process#/proc/} is open"
+            done
+        done | sort -u
+        echo "and this is $$, below $PPID, of which $(readlink /proc/$PPID/exe || echo nothing) is known"
+    """
+    *open_, last = (await shell(script)).output.splitlines()
+    own, minder = int(last.split()[3].rstrip(",")), int(last.split()[5].rstrip(","))
+    assert last.endswith("of which nothing is known")
+    found = {int(line.split()[0]) for line in open_}
+    assert own in found  # which shows that this is how one does it
+    assert not found & {1, minder}
+
+
 async def test_what_the_host_holds_cannot_be_seen(
     shell: Shell, policy: SandboxPolicy, tmp_path: Path
 ) -> None:
@@ -56,7 +73,8 @@ async def test_what_the_host_holds_cannot_be_seen(
     secret.write_text("s3cret")
     secret.chmod(0o644)
     script = """
-        ls /etc/shadow /etc/ssh /var /sys /boot /run 2>/dev/null
+        ls /etc/shadow /etc/ssh /var /sys /boot 2>/dev/null
+        find /run -type f
         cat "$1" 2>/dev/null
         ls -d /proc/[0-9]* | wc -l
         grep -E 'CapEff|NoNewPrivs' /proc/self/status
@@ -64,31 +82,43 @@ async def test_what_the_host_holds_cannot_be_seen(
         true
     """
     done = await shell(script, str(secret))
-    count, *rest = done.output.split()
+    *ours, count, effective, none, gains, no = done.output.split()
+    assert set(ours) == set(programs.compiled())
     assert int(count) <= 6
-    assert rest == ["CapEff:", "0000000000000000", "NoNewPrivs:", "1"]
+    assert [effective, none, gains, no] == ["CapEff:", "0000000000000000", "NoNewPrivs:", "1"]
 
 
-async def test_process_one_knows_no_variable_of_the_host(shell: Shell) -> None:
+async def test_process_one_knows_no_variable_of_the_host(
+    sandbox: BwrapSandbox, policy: SandboxPolicy
+) -> None:
     os.environ["GITWRIGHT_TEST_SECRET"] = "s3cret"
+    script = "for p in /proc/[0-9]*; do tr '\\0' '\\n' <$p/environ; done 2>/dev/null; cat /proc/1/environ"
     try:
-        done = await shell("for p in /proc/[0-9]*; do tr '\\0' '\\n' <$p/environ; done")
+        async with sandbox.open(policy) as box:
+            done = await box.run(["sh", "-c", script], timeout=60)
+            (first,) = [pid for pid in living.tree(os.getpid(), "no mark", set()) if _is_first(pid)]
+            given = (Path("/proc") / str(first) / "environ").read_bytes().split(b"\0")
     finally:
         del os.environ["GITWRIGHT_TEST_SECRET"]
-    names = {line.partition("=")[0] for line in done.output.splitlines()}
-    assert names <= {
-        "PATH",
-        "HOME",
-        "TMPDIR",
-        "LANG",
-        "GIVEN",
-        "PWD",
-        "OLDPWD",
-        "SHLVL",
-        "_",
-        "GITWRIGHT_CHILD",
+    assert {each.partition(b"=")[0] for each in given if each} == {
+        b"PATH",
+        b"HOME",
+        b"LANG",
+        b"TMPDIR",
+        b"PWD",
     }
-    assert "s3cret" not in done.output
+    *lines, last = done.output.splitlines()
+    assert "Permission denied" in last
+    names = {line.partition("=")[0] for line in lines}
+    assert names == {"PATH", "HOME", "TMPDIR", "LANG", "GIVEN"}
+
+
+def _is_first(pid: int) -> bool:
+    try:
+        status = (Path("/proc") / str(pid) / "status").read_text()
+    except OSError:
+        return False  # it has just ended
+    return next(line for line in status.splitlines() if line.startswith("NSpid:")).split()[2:] == ["1"]
 
 
 _CONNECT = """
@@ -137,21 +167,6 @@ async def test_the_callers_interpreter_works_at_its_own_place(shell: Shell, poli
     assert "1 passed" in done.output
 
 
-_CALLS = """
-import ctypes, errno, os, platform
-libc = ctypes.CDLL(None, use_errno=True)
-numbers = {"x86_64": (250, 321, 298, 165, 425, 308), "aarch64": (219, 280, 241, 40, 425, 268)}[platform.machine()]
-for number in numbers:
-    assert libc.syscall(number, 0, 0, 0, 0, 0) == -1
-    print(errno.errorcode[ctypes.get_errno()])
-"""
-
-
-async def test_kernel_machinery_does_not_exist_inside(shell: Shell) -> None:
-    done = await shell('exec python -c "$1"', _CALLS, path=_own_path())
-    assert done.output.split() == ["ENOSYS"] * 6
-
-
 async def test_a_home_shows_its_programs_and_no_secret(shell: Shell, policy: SandboxPolicy) -> None:
     home = Path.home()
     done = await shell(
@@ -163,12 +178,12 @@ async def test_a_home_shows_its_programs_and_no_secret(shell: Shell, policy: San
 
 
 async def test_a_time_out_kills_everything_inside(sandbox: BwrapSandbox, policy: SandboxPolicy) -> None:
-    script = "sleep 61 & (setsid sleep 62 &); setsid setsid sleep 63 & echo started; sleep 64"
+    script = "sleep 161 & (setsid sleep 162 &); setsid setsid sleep 163 & echo started; sleep 164"
     async with sandbox.open(policy) as box:
-        done = await box.run(["sh", "-c", script], timeout=0.5)
+        done = await timed_out(box, script, "started", 0.5)
         # The shell may live long enough to say that its child was killed.
         assert (done.code, done.output.partition("\n")[0]) == (None, "started")
-        assert done.seconds < 8
+        assert done.seconds < 60  # who is in there sleeps for longer
         assert living.working_in(policy.work) == []
         assert await box.close() == []
 
@@ -177,15 +192,15 @@ async def test_what_a_command_leaves_running_ends_with_it(
     sandbox: BwrapSandbox, policy: SandboxPolicy
 ) -> None:
     async with sandbox.open(policy) as box:
-        done = await box.run(["sh", "-c", "(setsid sleep 61 >/dev/null 2>&1 &); echo done"], timeout=30)
+        done = await box.run(["sh", "-c", "(setsid sleep 61 >/dev/null 2>&1 &); echo done"], timeout=60)
         assert (done.code, done.output) == (0, "done\n")
         assert living.working_in(policy.work) == []
 
 
 async def test_cancelling_kills_everything_inside(sandbox: BwrapSandbox, policy: SandboxPolicy) -> None:
     async with sandbox.open(policy) as box:
-        task = asyncio.create_task(box.run(["sh", "-c", "echo >ready; sleep 61"], timeout=60))
-        deadline = time.monotonic() + 10
+        task = asyncio.create_task(box.run(["sh", "-c", "echo >ready; sleep 300"], timeout=300))
+        deadline = time.monotonic() + 60
         while not (policy.work / "ready").exists():
             assert time.monotonic() < deadline
             await asyncio.sleep(0.02)
@@ -198,11 +213,11 @@ async def test_cancelling_kills_everything_inside(sandbox: BwrapSandbox, policy:
 _HOST = """\
 import asyncio, pathlib, sys
 from bot.ports import SandboxPolicy
-from bot.sandbox import BwrapSandbox
+from bot.sandbox import BwrapSandbox, programs
 async def main():
     folder = pathlib.Path(sys.argv[1])
     async with BwrapSandbox().open(SandboxPolicy(work=folder / "work", home=folder / "home")) as box:
-        await box.run(["sh", "-c", "setsid sleep 61 & echo >ready; sleep 62"], timeout=60)
+        await box.run(["sh", "-c", "setsid sleep 300 & echo >ready; sleep 300"], timeout=300)
 asyncio.run(main())
 """
 
@@ -213,14 +228,15 @@ async def test_a_box_dies_with_a_host_that_is_killed(
     environment = {**os.environ, "PYTHONPATH": str(_REPO)}
     host = subprocess.Popen([sys.executable, "-c", _HOST, str(tmp_path)], env=environment)
     try:
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + 60
         while not (policy.work / "ready").exists():
             assert time.monotonic() < deadline
             await asyncio.sleep(0.02)
         assert living.working_in(policy.work) != []
     finally:
         host.send_signal(signal.SIGKILL)
-        host.wait(10)
+        host.wait(60)
+    deadline = time.monotonic() + 60
     while living.working_in(policy.work):
         assert time.monotonic() < deadline
         await asyncio.sleep(0.02)
@@ -245,7 +261,7 @@ async def test_output_is_cut_and_lines_are_handed_on_as_they_come(
         lines.append(line)
 
     async with sandbox.open(policy) as box:
-        done = await box.run(["sh", "-c", "echo out; echo err >&2; echo out"], timeout=30, on_line=keep)
+        done = await box.run(["sh", "-c", "echo out; echo err >&2; echo out"], timeout=60, on_line=keep)
         assert done.output == "out\nerr\nout\n"
         assert lines == ["out", "err", "out"]
         cut = await box.run(["sh", "-c", "yes | head -c 5000000; echo END"], timeout=60, cap=100)
@@ -255,7 +271,7 @@ async def test_output_is_cut_and_lines_are_handed_on_as_they_come(
 
 async def test_a_command_that_is_missing_is_told(sandbox: BwrapSandbox, policy: SandboxPolicy) -> None:
     async with sandbox.open(policy) as box:
-        done = await box.run(["no-such-program"], timeout=30)
+        done = await box.run(["no-such-program"], timeout=60)
     assert done.code == 127
     assert "no-such-program" in done.output
 
@@ -268,7 +284,7 @@ async def test_boxes_at_once_do_not_see_each_other(
             (tmp_path / name / part).mkdir(parents=True)
         mine = replace(policy, work=tmp_path / name / "work", home=tmp_path / name / "home")
         async with sandbox.open(mine) as box:
-            return (await box.run(["sh", "-c", "sleep 0.3; ls /proc | grep -c '^[0-9]'"], timeout=30)).output
+            return (await box.run(["sh", "-c", "sleep 0.3; ls /proc | grep -c '^[0-9]'"], timeout=60)).output
 
     counts = await asyncio.gather(*(one(f"b{n}") for n in range(4)))
     assert all(int(count) <= 6 for count in counts), counts

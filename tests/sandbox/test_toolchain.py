@@ -41,9 +41,31 @@ def test_an_environment_leads_to_its_base_over_links_and_settings(root: Path) ->
     (root / "env/bin/python").symlink_to(root / "base/bin/python3.11")
     (root / "env/pyvenv.cfg").write_text(f"home = {root}/base/bin\n")
     shown = visible(f"{root}/env/bin")
-    assert root / "env" in shown
+    assert {root / "env/bin", root / "env/pyvenv.cfg"} <= set(shown)
     for part in ("base/bin", "base/lib", "base-3.11/bin", "base-3.11/lib"):
         assert any((root / part).is_relative_to(path) for path in shown), part
+
+
+def test_of_an_environment_nothing_is_shown_but_its_programs(root: Path) -> None:
+    _program(root / "env/bin/python")
+    for name in ("lib", "data", ".git"):
+        (root / "env" / name).mkdir()
+    for name in ("pyvenv.cfg", ".env", "service.env"):
+        (root / "env" / name).touch()
+    assert visible(f"{root}/env/bin") == [root / "env/bin", root / "env/lib", root / "env/pyvenv.cfg"]
+
+
+def test_no_folder_is_shown_that_holds_what_is_hidden(root: Path) -> None:
+    _program(root / "p/bin/tool")
+    _program(root / "tools/run")
+    (root / "tools/key.pem").touch()
+    (root / "p/lib/data").mkdir(parents=True)
+    (root / "p/include").mkdir()
+    (root / "other").symlink_to("tools")
+    path = f"{root}/p/bin:{root}/tools:{root}/other"
+    assert root / "tools" in visible(path)
+    hidden = (root / "p/lib/data", root / "other/key.pem")
+    assert visible(path, hidden) == [root / "p/bin", root / "p/include"]
 
 
 def test_scripts_and_single_links_lead_to_what_runs_them(root: Path) -> None:

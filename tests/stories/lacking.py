@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bot.agents.sessions import DeletionProof, Sessions
+from bot.agents.sessions import Sessions
 from bot.core import sanitize
 from bot.core.actions import CloseTrack, MakePlan, ProposeBacklog, ReportBacklog, RunTask
 from bot.core.ids import parse_marker
@@ -24,6 +24,7 @@ from bot.jobs.close import CloseJob
 from bot.jobs.plan import PlanJob
 from bot.jobs.work import WorkJob
 from bot.perform import Job
+from bot.ports import DisposeProof
 from bot.wiring import Bot
 from tests.stories.healthy import HOSTILE
 
@@ -311,8 +312,8 @@ def _keep(_: Path) -> None:
     """Delete nothing."""
 
 
-def _believe(folder: Path) -> DeletionProof:
-    return DeletionProof((f"path {folder}",), ())
+def _believe(folder: Path) -> DisposeProof:
+    return DisposeProof((f"path {folder}",), ())
 
 
 def keeps_sessions(bot: Bot) -> None:
@@ -324,4 +325,4 @@ def believes_deletion(bot: Bot) -> None:
 
 
 def proves_nothing(bot: Bot) -> None:
-    _with_sessions(bot, replace(bot.sessions, prove=lambda _: DeletionProof((), ())))
+    _with_sessions(bot, replace(bot.sessions, prove=lambda _: DisposeProof((), ())))

@@ -16,9 +16,10 @@ _CHANGING = (
     (re.compile(r"\b[0-9a-f]{64}\b"), "<sha256>"),
     (re.compile(r"\b[0-9a-f]{40}\b"), "<sha>"),
     (re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"), "<time>"),
+    (re.compile(r"(?<=; checked )\d{4}-\d\d-\d\d \d\d:\d\d UTC"), "<time>"),
     (re.compile(r"\b\d+\.\d+ ?s\b"), "<n> s"),
     (re.compile(r"(?<=\*\*Time:\*\* )[^.]+"), "<duration>"),
-    (re.compile(r"(?<=sandbox of level )`\w+`"), "`<level>`"),
+    (re.compile(r"(?<=sandbox of level )`\w+` \([^)]*\)"), "`<level>`"),
 )
 _STATE = re.compile(r"\A<!-- gitwright:status track=\S+ -->\n<!-- gitwright:state (?P<json>.*) -->\n")
 _HTML_COMMENT = re.compile(r"^<!--.*?-->\n?|<!--.*?-->", re.DOTALL | re.MULTILINE)

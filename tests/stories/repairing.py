@@ -59,7 +59,7 @@ class Moody(Verifier):
 def moody(bot: Bot) -> None:
     """Let the first run of each commit that an agent made be red."""
     real = lacking.job(bot, RunTask, WorkJob).attempts.judge.verifier
-    lacking.judging(bot, verifier=Moody(real.worktrees, real.sandbox, real.path, seen={}))
+    lacking.judging(bot, verifier=Moody(real.dependencies, seen={}))
 
 
 def never_messy(bot: Bot) -> None:

@@ -9,7 +9,8 @@ JsonDict = dict[str, Any]
 PLANNERS = ("architecture", "tests", "smallest")
 TEST = "python -m pytest -q -p no:cacheprovider"
 FILES = {
-    "pyproject.toml": '[project]\nname = "greet"\nversion = "0"\n[tool.pytest.ini_options]\npythonpath = ["src"]\n',
+    "pyproject.toml": '[project]\nname = "greet"\nversion = "0"\n[tool.pytest.ini_options]\npythonpath = ["src"]\n'
+    'addopts = "--disable-plugin-autoload"\n',  # our own tests' plug-ins would take most of each run
     "src/greet.py": 'def hello(name):\n    return f"Hello {name}"\n',
     "src/count.py": "def count(items):\n    return len(items)\n",
     "tests/test_greet.py": 'from greet import hello\n\n\ndef test_hello():\n    assert hello("you") == "Hello you"\n',

@@ -6,8 +6,9 @@ import asyncio
 import re
 import socket
 import subprocess
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+import sys
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,8 @@ import httpx
 import uvicorn
 import yaml
 
+from bot.cli.serve import app_of
 from bot.settings import Settings, load_settings
-from bot.web.app import create_app
-from bot.web.webhook import Webhook
 from bot.wiring import Bot
 from tests.judges.served import JudgedForge
 from tests.stories.scripts import JsonDict
@@ -33,6 +33,16 @@ def listener(port: int = 0) -> socket.socket:
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # one that was in use a moment ago
     made.bind(("127.0.0.1", port))
     return made
+
+
+@contextmanager
+def kept_port() -> Iterator[int]:
+    """Keep a port for bots that come and go: while none of them listens, nobody else is given it either."""
+    with closing(listener()) as kept:
+        port = int(kept.getsockname()[1])
+        if sys.platform != "linux":
+            kept.close()  # others do not let a port that is bound be bound once more
+        yield port
 
 
 def forge_client(forge: JudgedForge, token: str) -> httpx.AsyncClient:
@@ -77,7 +87,13 @@ def prepare(forge: JudgedForge, port: int, files: Mapping[str, str], ci: str | N
 
 
 def settings(
-    forge: JudgedForge, app: JsonDict, tmp: Path, script: Path, test: str | None, onboarding_pulls: int = 0
+    forge: JudgedForge,
+    app: JsonDict,
+    tmp: Path,
+    script: Path,
+    test: str | None,
+    onboarding_pulls: int = 0,
+    operator: Mapping[str, Any] | None = None,
 ) -> Settings:
     return load_settings(
         None,
@@ -92,15 +108,16 @@ def settings(
         models="scripted",
         write_gap=0,
         test=test,
+        **(operator or {}),
     )
 
 
 @asynccontextmanager
 async def served(bot: Bot, listening: socket.socket) -> AsyncIterator[None]:
     """Have the bot at work and its web application served, as `gitwright serve` does."""
-    secrets = [secret.get_secret_value().encode() for secret in bot.settings.webhook_secret]
-    app = create_app(Webhook(secrets, bot.store.add_delivery, bot.clock), bot.ready)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off"))
+    server = uvicorn.Server(
+        uvicorn.Config(app_of(bot), log_level="warning", access_log=False, lifespan="off")
+    )
     server.capture_signals = _NoSignals  # type: ignore[assignment]  # the test process keeps its own
     try:
         await bot.start()
@@ -112,7 +129,7 @@ async def served(bot: Bot, listening: socket.socket) -> AsyncIterator[None]:
             yield
         finally:
             server.should_exit = True
-            await asyncio.wait_for(serving, 30)
+            await asyncio.wait_for(serving, 60)
     finally:
         await bot.stop()
 

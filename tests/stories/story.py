@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, closing
@@ -35,7 +36,8 @@ from tests.stories.scripts import BYE, BYE_TASK, FILES, ONE_TASK, TEST, JsonDict
 
 __all__ = ["BYE", "BYE_TASK", "FILES", "ONE_TASK", "TEST", "Story", "new_file", "planner", "story", "task"]
 
-PATIENCE = 30.0  # seconds until something that must happen counts as not happening
+PATIENCE = 60.0  # seconds until something that must happen counts as not happening
+VAIN = 10.0  # seconds that suffice for what this bot never does
 LOOK = 0.1  # seconds between looks
 
 
@@ -49,6 +51,7 @@ class Story:
     alice: httpx.AsyncClient  # has the role triage: may read, label and comment, not write
     slug: str = f"{stage.OWNER}/{stage.REPO}"
     heard: dict[int, int] = field(default_factory=dict)  # answers read so far, by issue
+    in_vain: str = ""  # what a bot without one of its parts never does, in the words of the wait for it
 
     @property
     def path(self) -> str:
@@ -82,8 +85,8 @@ class Story:
         await self.comment(number, body, by)
         return read(await self.hears(number, "answer", count + 1))
 
-    async def merge(self, number: int) -> None:
-        await self.call("PUT", f"{self.path}/pulls/{number}/merge", json={"merge_method": "merge"})
+    async def merge(self, number: int, by: httpx.AsyncClient | None = None) -> None:
+        await self.call("PUT", f"{self.path}/pulls/{number}/merge", json={"merge_method": "merge"}, by=by)
 
     async def close(self, number: int) -> None:
         await self.call("PATCH", f"{self.path}/pulls/{number}", json={"state": "closed"})
@@ -113,6 +116,17 @@ class Story:
     async def fault(self, kind: str, **more: Any) -> None:
         """Let something go wrong on purpose, as forge/faults.py describes it."""
         await self.call("POST", "/_test/faults", json={"kind": kind, **more})
+
+    async def let_go(self) -> None:
+        """Clear the faults, and so have delivered what they held back: after all that came later."""
+
+        async def overtaken() -> bool:
+            with closing(sqlite3.connect(self.forge.data / "forge.sqlite")) as db:
+                waiting = "SELECT count(*) FROM webhook_deliveries WHERE state = 'pending' AND not_before = 0"
+                return bool(db.execute(waiting).fetchone() == (0,))
+
+        await self.until("what came later is delivered", overtaken)
+        await self.call("DELETE", "/_test/faults")
 
     # --- what people see ---
 
@@ -177,6 +191,7 @@ class Story:
 
     async def until(self, what: str, look: Callable[[], Awaitable[Any]], patience: float = PATIENCE) -> Any:
         """Look until there is something to see; AssertionError names what did not happen."""
+        patience = VAIN if self.in_vain and self.in_vain in what else patience
         deadline = time.monotonic() + patience
         while not (found := await look()):
             if time.monotonic() > deadline:
@@ -294,15 +309,16 @@ async def story(
     internal_errors: bool = False,
     onboarding_pulls: int = 0,
     clock: Clock | None = None,
+    operator: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[Story]:
-    """Set the stage; `change` takes a part's effect away, `internal_errors` says that the story means them."""
+    """Set the stage; `change` takes a part's effect away, `internal_errors` says that the story means them, `operator` are settings of the process."""
     written = stage.write_script(
         tmp / "script", script or ONE_TASK, {"bye.patch": BYE} if patches is None else patches
     )
     with judged_forge(tmp / "forge", judge, webhook_judge) as forge, closing(stage.listener()) as listening:
         port = listening.getsockname()[1]
         app = await asyncio.to_thread(stage.prepare, forge, port, files or FILES, ci, tmp)
-        bot = await build(stage.settings(forge, app, tmp, written, test, onboarding_pulls), clock)
+        bot = await build(stage.settings(forge, app, tmp, written, test, onboarding_pulls, operator), clock)
         change(bot)
         async with (
             stage.served(bot, listening),

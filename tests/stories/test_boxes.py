@@ -12,6 +12,7 @@ from bot.core.ids import parse_marker
 from tests.judges.openapi import Judge
 from tests.judges.webhooks import WebhookJudge
 from tests.stories import stage
+from tests.stories.chance import MovableClock
 from tests.stories.reading import read
 from tests.stories.scripts import (
     BYE,
@@ -43,7 +44,8 @@ STRICT = FILES | {".github/gitwright.yml": "commands: {default: write, rebase: m
 
 
 async def shown(s: Story, issue: int, kind: str) -> JsonDict:
-    """The bot's one comment of a kind."""
+    """The bot's one comment of a kind; it may come a moment after what it is about."""
+    await s.hears(issue, kind)
     found = [c for c in await s.comments(issue) if c["user"]["type"] == "Bot"]
     return next(c for c in reversed(found) if (m := parse_marker(c["body"])) is not None and m.kind == kind)
 
@@ -176,13 +178,19 @@ async def test_boxes_of_the_status_act_once_for_whoever_may(
 async def test_a_box_ticked_before_the_pull_request_is_there_is_remembered(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:
-    async with story(tmp_path, judge, webhook_judge, DIVIDED, PATCHES, test="none", ci="true") as s:
+    clock = MovableClock()
+    async with story(
+        tmp_path, judge, webhook_judge, DIVIDED, PATCHES, test="none", ci="true", clock=clock
+    ) as s:
         issue = await s.open_issue()
-        await s.fault("error_before", route="POST /repos/.*/pulls$", count=2)
+        await s.fault("error_before", route="POST /repos/.*/pulls$", count=1_000)
         await s.label(issue)
         await s.hears(issue, "plan")
         await tick(s, issue, "plan", "include M-1")
         assert "as soon as the backlog's pull request is open" in await s.hears(issue, "answer")
+        await s.let_go()
+        clock.forward(600)  # so that it is tried again now, however often it failed
+        s.bot.runner.wake()
         pull = await s.backlog_pull()
         await s.hears(pull["number"], "answer")
         assert (await ids(s, pull["head"]["ref"]))["Wave"] == ("T-2", ["T-1"])

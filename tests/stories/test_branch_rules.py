@@ -156,7 +156,7 @@ What you can do:
         # Not mended yet: refused again, and said again.
         refused = await s.comment(issue, "/agent push T-1")
         await s.hears(issue, "problem", 2)
-        assert "is being pushed for `T-1`" in (await s.said(issue, "answer"))[-1]
+        assert "is being pushed for `T-1`" in await s.hears(issue, "answer")
         await s.task_in_state(issue, "blocked")
         await reacted(s, refused, ["confused", "eyes"])
         await s.call("DELETE", f"{s.path}/rulesets/{ruleset}")

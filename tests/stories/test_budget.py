@@ -27,26 +27,31 @@ COST = Usage(40_000, 2_000, 0.02, 3)  # of each planner
 
 @dataclass(frozen=True, slots=True)
 class Costly:
-    """A planner whose work costs money; one of them fails after it has cost it."""
+    """A planner whose work costs money; one of them fails after it has cost it, or is `late`."""
 
     inner: Planner
     fails: bool = False
+    late: bool = False
 
     async def propose(self, brief: PlanBrief) -> Proposed:
         proposed = await self.inner.propose(brief)
+        if self.late:
+            brief.bill.add("scripted", COST)
+            raise TimeoutError
         if self.fails:
             raise RunError("garbage", "I would rather not", COST)
         return replace(proposed, usage=COST)
 
 
-def costly(fails: str = "") -> Callable[[Bot], None]:
+def costly(fails: str = "", late: str = "") -> Callable[[Bot], None]:
     """Let planning cost money, as it does with real models."""
 
     def change(bot: Bot) -> None:
         plan = job(bot, MakePlan, PlanJob)
 
         def planners(config: RepoConfig) -> Sequence[tuple[str, Planner]]:
-            return [(name, Costly(planner, name == fails)) for name, planner in plan.planners(config)]
+            named = plan.planners(config)
+            return [(name, Costly(planner, name == fails, name == late)) for name, planner in named]
 
         priced = replace(plan.spending, price=lambda _: Price(1.0, 1.0))
         bot.jobs[MakePlan] = replace(plan, planners=planners, spending=priced)
@@ -118,6 +123,17 @@ async def test_planners_that_are_out_of_money_leave_the_others_what_there_is(
         await s.to_review(issue)
         lines = await ledger_lines(s)
         assert [(line.role, line.runs, line.micros) for line in lines] == [("planning", 2, 40_000)]
+
+
+async def test_a_planner_whose_time_is_up_costs_what_was_counted_and_not_all_that_it_might_have(
+    tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
+) -> None:
+    async with story(tmp_path, judge, webhook_judge, test="none", change=costly(late="tests")) as s:
+        issue = await s.open_issue()
+        await s.to_review(issue)
+        assert "tests: gave no answer in 20 minutes" in await s.hears(issue, "plan")
+        planning = [line for line in await ledger_lines(s) if line.role == "planning"]
+        assert [(each.runs, each.micros, each.unknown) for each in planning] == [(3, 60_000, 0)]
 
 
 @pytest.mark.long

@@ -27,8 +27,8 @@ from tests.stories.story import Story, story
 from tests.stories.struck import PROPERTY, summed
 
 FEW, MANY = 2, 200
-PATIENCE = 90.0  # seconds for a whole track
-STILL = 0.7  # seconds without any change after which what waits for its time is due
+PATIENCE = 240.0  # seconds for a whole track
+STILL = 12  # looks in a row without any change after which what waits for its time is due: on a busy machine they take longer
 STEP = 65.0  # seconds: a secondary limit without a header is waited out for 60
 
 SEEDS = [int(os.environ["CHAOS_SEED"])] if "CHAOS_SEED" in os.environ else list(range(MANY))
@@ -42,17 +42,17 @@ async def play(s: Story, clock: MovableClock, faults: list[JsonDict]) -> int:
     await s.label(issue)
     deadline = time.monotonic() + PATIENCE
     seen: object = None
-    since = time.monotonic()
+    still = 0
     while True:
         state = await merged_what_waits(s, issue)
         if state == "done":
             return issue
         now = (state, await s.bot.store.counts())
         if now != seen:
-            seen, since = now, time.monotonic()
-        elif time.monotonic() - since > STILL:
+            seen, still = now, 0
+        elif (still := still + 1) > STILL:
             await time_goes_by(s, clock)
-            since = time.monotonic()
+            still = 0
         assert time.monotonic() < deadline, f"not done: {now}\n{faults}"
         await asyncio.sleep(0.05)
 
@@ -102,6 +102,7 @@ async def assert_once(s: Story, issue: int) -> None:
     assert "status: done" in await s.text("tasks/issue-1/BACKLOG.yaml")
 
 
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize(
     "seed", [seed if seed < FEW else pytest.param(seed, marks=pytest.mark.long) for seed in SEEDS]
 )

@@ -59,9 +59,13 @@ async def test_commands_on_an_issue_are_answered_with_what_is_valid_now(
         # With one
         await s.to_review(issue)
         await s.in_state(issue, "review")
-        assert await s.asks(issue, "/agent status") == snapshot(
-            "**The backlog waits for review.** **Waits for you:** review #2 and merge it to start the work."
-        )
+        assert await s.asks(issue, "/agent status") == snapshot("""\
+**The backlog waits for review.** **Waits for you:** review #2 and merge it to start the work.
+
+**Sessions of agents**
+
+- planners: 3 sessions deleted: processes, state; checked <time>.\
+""")
         assert await s.asks(issue, "/agent why") == snapshot("""\
 **The backlog waits for review.** **Waits for you:** review #2 and merge it to start the work.
 
@@ -75,9 +79,13 @@ async def test_commands_on_an_issue_are_answered_with_what_is_valid_now(
         assert await s.asks(issue, "/agent why T-1") == snapshot(
             "There is no task `T-1` in `issue-1`; its tasks: none yet."
         )
-        assert await s.asks(issue, "/AGENT  Status  please\r\nThanks!") == snapshot(
-            "**The backlog waits for review.** **Waits for you:** review #2 and merge it to start the work."
-        )
+        assert await s.asks(issue, "/AGENT  Status  please\r\nThanks!") == snapshot("""\
+**The backlog waits for review.** **Waits for you:** review #2 and merge it to start the work.
+
+**Sessions of agents**
+
+- planners: 3 sessions deleted: processes, state; checked <time>.\
+""")
 
         # Near misses
         assert await s.asks(issue, "/agent statsu") == snapshot(
@@ -137,7 +145,12 @@ async def test_on_a_tasks_pull_request_a_command_means_that_task_and_elsewhere_i
 
 | task | | state | pull request |
 |---|---|---|---|
-| `T-1` | Say goodbye | waits for your review | #3 |\
+| `T-1` | Say goodbye | waits for your review | #3 |
+
+**Sessions of agents**
+
+- planners: 3 sessions deleted: processes, state; checked <time>.
+- `T-1`: 1 session deleted: processes, sandbox, state, worktree; checked <time>.\
 """)
 
         await s.branch("own-work")
@@ -163,7 +176,12 @@ async def test_on_a_tasks_pull_request_a_command_means_that_task_and_elsewhere_i
 
 | task | | state | pull request |
 |---|---|---|---|
-| `T-1` | Say goodbye | held: `#3` was closed by maintainer | #3 |\
+| `T-1` | Say goodbye | held: `#3` was closed by maintainer | #3 |
+
+**Sessions of agents**
+
+- planners: 3 sessions deleted: processes, state; checked <time>.
+- `T-1`: 1 session deleted: processes, sandbox, state, worktree; checked <time>.\
 """)
         file = await s.text("tasks/issue-1/BACKLOG.yaml")
         await s.put("tasks/issue-1/BACKLOG.yaml", file.replace("status: todo", "status: dropped"))

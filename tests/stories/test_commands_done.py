@@ -55,10 +55,11 @@ async def test_a_deleted_command_is_not_followed_and_an_edit_makes_none(
         await s.to_review(issue)
         await s.in_state(issue, "review")
 
-        await s.fault("delay", event="^issue_comment", count=1, seconds=1.5)
+        await s.fault("delay", event="^issue_comment", count=1, seconds=600)
         slip = await s.comment(issue, "/agent stop")
         await s.comment(issue, "No, wait.")
         await s.call("DELETE", f"{s.path}/issues/comments/{slip}")
+        await s.let_go()
         await s.quiet()
         assert await s.state(issue) == "review"
         assert "did not follow /agent stop, because: the comment was deleted" in await s.asks(

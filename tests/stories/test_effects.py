@@ -12,7 +12,7 @@ from tests.judges.webhooks import WebhookJudge
 from tests.stories import healthy, lacking, lenient, mended, troubled
 from tests.stories.healthy import the_story_holds
 from tests.stories.lacking import Change
-from tests.stories.story import story
+from tests.stories.story import PATIENCE, story
 from tests.stories.troubled import the_trouble_is_stopped
 
 # The part that is taken away, how, and what the story then finds missing.
@@ -34,7 +34,7 @@ EFFECTS: dict[str, tuple[Change, str]] = {
     "marker of a comment": (lacking.forgetful, "2 comments `"),
     "look before a pull request": (lacking.reckless, "A pull request already exists"),
     "three planners": (lacking.one_planner, "no task with three votes"),
-    "planners in parallel": (lacking.one_after_the_other, "one after the other"),
+    "planners in parallel": (lacking.one_after_the_other, healthy.NOT_AT_ONCE),
     "structured_merge": (lacking.first_proposal, "no task with three votes"),
     "ContextCompressor": (lacking.blind_compressor, "the context does not name"),
     "backlog's check": (lacking.without_check, "not one check for each head"),
@@ -49,13 +49,16 @@ EFFECTS: dict[str, tuple[Change, str]] = {
 }
 
 
-async def _tell(tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge, change: Change) -> None:
+async def _tell(
+    tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge, change: Change, in_vain: str = ""
+) -> None:
     """Tell the story with each effect done twice and with leftovers, as after a kill."""
 
     def changed(bot: Bot) -> None:
         lacking.left_by_a_kill(bot)
         lacking.stammering(bot)
         change(bot)
+        healthy.meeting(bot, 0.5 if in_vain == healthy.NOT_AT_ONCE else PATIENCE)
         lacking.repeating(bot)
 
     test = healthy.TEST
@@ -70,6 +73,7 @@ async def _tell(tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge, chang
         ci=test,
         change=changed,
     ) as s:
+        s.in_vain = in_vain
         await the_story_holds(s)
 
 
@@ -93,7 +97,7 @@ async def test_the_story_fails_without(
 ) -> None:
     change, missing = EFFECTS[part]
     with pytest.raises(AssertionError) as failure:
-        await _tell(tmp_path, judge, webhook_judge, change)
+        await _tell(tmp_path, judge, webhook_judge, change, missing)
     assert missing in str(failure.value)
 
 

@@ -71,7 +71,7 @@ async def test_a_label_set_again_after_the_end_begins_a_new_round(
 
         await s.close(again["number"])
         await s.in_state(issue, "cancelled")
-        assert read((await s.said(issue, "problem"))[0]) == snapshot(
+        assert read(await s.hears(issue, "problem")) == snapshot(
             "Cancelled: #4 was closed without merging. To try again, comment `/agent plan`, or remove the label `agent:plan` and set it again."
         )
         assert await s.labels(issue) == {"agent:plan"}

@@ -18,7 +18,7 @@ from bot.forges.github import GitHubForge
 from bot.forges.github.transport import Api
 from bot.jobs.contract import Contracts
 from bot.jobs.work import WorkJob
-from bot.ports import Box, Coder, WorkOrder, WorkReport
+from bot.ports import Coder, Sandbox, WorkOrder, WorkReport
 from bot.wiring import Bot
 from tests.judges.openapi import Judge
 from tests.judges.webhooks import WebhookJudge
@@ -47,7 +47,7 @@ class Watched(Api):
         self.travelling += 1
         self.most = max(self.most, self.travelling)
         try:
-            await asyncio.sleep(0.03)
+            await asyncio.sleep(0.15)
             return await super()._once(*args)
         finally:
             self.travelling -= 1
@@ -67,7 +67,7 @@ async def the_work_gets_through(s: Story) -> None:
     async def told() -> bool:
         return all([await s.said(issue, kind) for kind in ("status", "plan")])
 
-    await s.until("what the forge did not take is posted again", told, 10)
+    await s.until("what the forge did not take is posted again", told)
     found = await s.call("GET", f"{s.path}/contents/src/count.py")
     gone = {"message": "Count no more", "sha": found["sha"]}
     await s.call("DELETE", f"{s.path}/contents/src/count.py", json=gone)
@@ -78,10 +78,10 @@ async def the_work_gets_through(s: Story) -> None:
     await s.task_pull(ids["Say goodbye"])
     await s.task_in_state(issue, "checking", ids["Say goodbye"])
     await s.time_passes(20)
-    await _becomes(s, issue, ids["Say goodbye"], "in_review", "the task waits for review without checks", 10)
-    await _becomes(s, issue, ids["Idle for ever"], "blocked", "the agent that hangs is ended", 15)
+    await _becomes(s, issue, ids["Say goodbye"], "in_review", "the task waits for review without checks")
+    await _becomes(s, issue, ids["Idle for ever"], "blocked", "the agent that hangs is ended")
     problems = "\n".join(await s.said(issue, "problem"))
-    assert "did not end within 6 s" in problems
+    assert "did not end in time" in problems
     assert "every file of the scope is gone" in problems, "an agent was sent where everything is gone"
     api = _api(s.bot)
     assert isinstance(api, Watched)
@@ -89,15 +89,19 @@ async def the_work_gets_through(s: Story) -> None:
     assert api.most == AT_ONCE, "calls never met, so their limit showed nothing"
 
 
-async def _becomes(s: Story, issue: int, task_id: str, state: str, what: str, patience: float) -> None:
+async def _becomes(s: Story, issue: int, task_id: str, state: str, what: str) -> None:
     async def look() -> bool:
         return await s.task_state(issue, task_id) == state
 
-    await s.until(what, look, patience)
+    await s.until(what, look)
 
 
 async def _tell(
-    tmp: Path, judges: tuple[Judge, WebhookJudge], monkeypatch: pytest.MonkeyPatch, change: Change
+    tmp: Path,
+    judges: tuple[Judge, WebhookJudge],
+    monkeypatch: pytest.MonkeyPatch,
+    change: Change,
+    in_vain: str = "",
 ) -> None:
     monkeypatch.setenv("GITWRIGHT_API_CALLS", str(AT_ONCE))
 
@@ -109,6 +113,7 @@ async def _tell(
     async with story(
         tmp, *judges, SCRIPT, {"bye.patch": BYE}, files, test="none", ci=None, change=changed
     ) as s:
+        s.in_vain = in_vain
         await the_work_gets_through(s)
 
 
@@ -157,8 +162,8 @@ class Unwatched:
     inner: Coder
     name: str = "scripted"
 
-    async def work(self, order: WorkOrder, box: Box) -> WorkReport:
-        return await self.inner.work(replace(order, timeout=3600.0, idle=3600.0), box)
+    async def work(self, order: WorkOrder, sandbox: Sandbox) -> WorkReport:
+        return await self.inner.work(replace(order, timeout=3600.0, idle=3600.0), sandbox)
 
 
 def resigned(bot: Bot) -> None:
@@ -204,5 +209,5 @@ async def test_it_does_not_without(
 ) -> None:
     change, missing = LIMITS[part]
     with pytest.raises(AssertionError) as failure:
-        await _tell(tmp_path, (judge, webhook_judge), monkeypatch, change)
+        await _tell(tmp_path, (judge, webhook_judge), monkeypatch, change, missing)
     assert missing in str(failure.value)

@@ -137,9 +137,7 @@ async def lives(
     ci: str | None = TEST,
 ) -> AsyncIterator[Lives]:
     written = stage.write_script(tmp / "script", script, patches or {"bye.patch": BYE})
-    with judged_forge(tmp / "forge", judge, webhook_judge) as forge:
-        with closing(stage.listener()) as taken:
-            port = taken.getsockname()[1]
+    with judged_forge(tmp / "forge", judge, webhook_judge) as forge, stage.kept_port() as port:
         app = stage.prepare(forge, port, FILES, ci, tmp)
         yield Lives(forge, app, tmp, port, written, test)
 
@@ -193,11 +191,15 @@ async def test_data_lost_while_planning_is_planned_anew(
     tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
 ) -> None:
     async with lives(tmp_path, judge, webhook_judge) as world:
+        # One planner that never ends: however late somebody looks, the track is planned.
+        world.write({**ONE_TASK, "planners": [{"fail": "stall"}, *ONE_TASK["planners"][1:]]})
         async with world.life(quiet=False) as s:
             issue = await s.open_issue()
             await s.label(issue)
             await s.in_state(issue, "planning")
+        assert not [call for call in world.writes() if call.endswith("/pulls")], "planning had ended"
         world.lose_everything()
+        world.write(ONE_TASK)
         async with world.life() as s:
             await s.backlog_pull()
             await end_without_doubles(world, s, issue)

@@ -36,7 +36,7 @@ def trailers(message: str) -> list[str]:
         capture_output=True,
         text=True,
         check=True,
-        timeout=30,
+        timeout=60,
     )
     return done.stdout.splitlines()
 

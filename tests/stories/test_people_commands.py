@@ -11,6 +11,7 @@ from tests.judges.webhooks import WebhookJudge
 from tests.stories.reading import read, state_of
 from tests.stories.scripts import BYE, BYE_TASK, FILES, JsonDict, agreed, does, new_file, task, writes
 from tests.stories.story import Story, story
+from tests.stories.test_buttons import closed
 
 WAVE = task("b", "Wave at the end", ["src/wave.py"], depends_on=["a"])
 SHOUT = task("c", "Shout on request", ["src/shout.py"])
@@ -420,7 +421,7 @@ async def test_retry_begins_another_attempt_and_a_merged_line_set_back_is_asked_
         # On its pull request: the next attempt replaces this one, whose branch is kept.
         await s.comment(again["number"], "/agent regenerate Also say it twice.")
         third = await s.until("the third attempt", lambda: _attempt(s, "-a3"))
-        assert (await s.call("GET", f"{s.path}/pulls/{again['number']}"))["state"] == "closed"
+        await s.until("the second is closed", lambda: closed(s, again["number"]))
         spec = await s.text(f"tasks/issue-1/specs/{ids['Say']}.md", third["head"]["ref"])
         assert "Also say it twice." in spec
         await s.task_in_state(issue, "in_review", ids["Say"])

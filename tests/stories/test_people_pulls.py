@@ -248,9 +248,8 @@ async def test_a_review_that_asks_for_changes_goes_to_the_agent_in_its_own_words
 
 
 def _listening(told: list[str]):  # type: ignore[no-untyped-def]  # hands itself to `change`
-    from bot.agents.scripted import ScriptedCoder
     from bot.core.actions import RunTask
-    from bot.ports import Box, WorkOrder, WorkReport
+    from bot.ports import Coder, Sandbox, WorkOrder, WorkReport
     from bot.wiring import Bot
 
     class Listening:
@@ -258,12 +257,12 @@ def _listening(told: list[str]):  # type: ignore[no-untyped-def]  # hands itself
 
         name = "scripted"
 
-        def __init__(self, inner: ScriptedCoder) -> None:
+        def __init__(self, inner: Coder) -> None:
             self._inner = inner
 
-        async def work(self, order: WorkOrder, box: Box) -> WorkReport:
+        async def work(self, order: WorkOrder, sandbox: Sandbox) -> WorkReport:
             told.append(order.prompt)
-            return await self._inner.work(order, box)
+            return await self._inner.work(order, sandbox)
 
     def change(bot: Bot) -> None:
         job = bot.jobs[RunTask]

@@ -96,7 +96,7 @@ async def rebased_when_red_and_behind(stage: Stage) -> None:
     go = stage.tmp / "go"
     ci = (
         "if grep -rq TODO src && [ ! -e todo-allowed ]; then "
-        f"for n in $(seq 300); do [ -e '{go}' ] && exit 1; sleep 0.1; done; exit 1; fi"
+        f"for n in $(seq 600); do [ -e '{go}' ] && exit 1; sleep 0.1; done; exit 1; fi"
     )
     async with stage(one_task(writes("draft.patch")), {"draft.patch": DRAFT}, ci=ci) as s:
         issue = await begun(s)

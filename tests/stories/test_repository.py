@@ -24,7 +24,9 @@ def app_token(s: Story) -> str:
     """Sign in as the App itself."""
     now = int(time.time())
     said = {"iat": now - 10, "exp": now + 300, "iss": s.bot.settings.app_id}
-    return jwt.encode(said, s.bot.settings.app_key or "", "RS256")
+    key = s.bot.settings.private_key
+    assert key is not None
+    return jwt.encode(said, key.get_secret_value(), "RS256")
 
 
 async def is_away(s: Story, why: str) -> None:

@@ -60,6 +60,7 @@ async def test_agents_that_fail_and_changes_that_are_refused_end_in_words(
             await s.task_in_state(issue, "blocked", ids[word])
         for word in ("Recover", "Wander"):
             await s.task_in_state(issue, "in_review", ids[word])
+        await s.quiet()
         said = await _problems(s, issue, ids)
         assert said["Idle"] == snapshot("""\
 `<task>` is blocked in attempt 4: the agent ended without changing anything
@@ -72,6 +73,8 @@ What you can do:
 """)
         assert said["Touch"] == snapshot("""\
 `<task>` is blocked in attempt 1: it changed protected files: `.github/workflows/steal.yml`
+
+- `.github/workflows/steal.yml`: CI runs it before anybody looks, perhaps with secrets
 
 What you can do:
 

@@ -10,7 +10,7 @@ from bot.core import backlog, backlog_edit
 from bot.core.actions import RunTask
 from bot.core.values import Usage
 from bot.jobs.work import WorkJob
-from bot.ports import Box, WorkOrder, WorkReport
+from bot.ports import Sandbox, WorkOrder, WorkReport
 from bot.wiring import Bot
 from tests.stories.healthy import GREET, rest
 from tests.stories.scripts import JsonDict, agreed, task
@@ -73,13 +73,14 @@ def script() -> JsonDict:
 
 @dataclass(slots=True)
 class Mischief:
-    """An agent that runs a shell command for each task, in the box that it is given."""
+    """An agent that runs a shell command for each task, in a box."""
 
     commands: Mapping[str, str]
     name: str = "scripted"
 
-    async def work(self, order: WorkOrder, box: Box) -> WorkReport:
-        done = await box.run(["sh", "-c", self.commands[order.title]], timeout=30)
+    async def work(self, order: WorkOrder, sandbox: Sandbox) -> WorkReport:
+        async with sandbox.open(order.policy) as box:
+            done = await box.run(["sh", "-c", self.commands[order.title]], timeout=60)
         return WorkReport(done.output, Usage())
 
 

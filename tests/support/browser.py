@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Page, sync_playwright
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
-_PATIENCE_MS = 30_000  # for any one step
+_PATIENCE_MS = 60_000  # for any one step
 
 
 @contextmanager
@@ -28,7 +28,7 @@ def browsing() -> Iterator[Page]:
     # It refuses to sandbox its own processes for root.
     arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_playwright() as tool:
-        browser = tool.chromium.launch(executable_path=found, args=arguments)
+        browser = tool.chromium.launch(executable_path=found, args=arguments, timeout=_PATIENCE_MS)
         try:
             page = browser.new_page(viewport={"width": 1000, "height": 900})
             page.set_default_timeout(_PATIENCE_MS)

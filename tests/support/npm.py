@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _INSTALL_S = 600
-_ASK_S = 30
+_ASK_S = 60
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,17 +57,17 @@ def running_proxy(to: int) -> Iterator[Proxy]:
 def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-        timeout = 20
+        timeout = 60
 
         def do_CONNECT(self) -> None:
             if self._may():
-                with socket.create_connection(("127.0.0.1", proxy.to), 10) as there:
+                with socket.create_connection(("127.0.0.1", proxy.to), 60) as there:
                     self.send_response(200)
                     self.end_headers()
                     back = threading.Thread(target=_pump, args=(there, self.connection))
                     back.start()
                     _pump(self.connection, there)
-                    back.join(20)
+                    back.join(60)
                 self.close_connection = True
 
         def do_GET(self) -> None:
@@ -77,7 +77,7 @@ def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
             parts = urlsplit(self.path)
             target = parts.path + (f"?{parts.query}" if parts.query else "")
             sent = {name: value for name, value in self.headers.items() if name.lower() not in _OWN}
-            there = http.client.HTTPConnection("127.0.0.1", proxy.to, timeout=10)
+            there = http.client.HTTPConnection("127.0.0.1", proxy.to, timeout=60)
             there.request(self.command, target, body, sent)
             answer = there.getresponse()
             data = answer.read()
@@ -111,7 +111,7 @@ def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
 
 def _pump(source: socket.socket, sink: socket.socket) -> None:
     """Pass bytes on until one side ends, then end both, so that the other direction ends as well."""
-    source.settimeout(20)
+    source.settimeout(60)
     with suppress(OSError):
         while data := source.recv(1 << 16):
             sink.sendall(data)

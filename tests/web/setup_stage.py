@@ -63,9 +63,13 @@ class Stage:
 
     @property
     def stored(self) -> dict[str, Any] | None:
-        """What the credentials file holds."""
+        """What the credentials file holds, and in `private_key` and `token` what the files hold that it names."""
         path = self.data / "credentials.json"
-        return json.loads(path.read_text()) if path.exists() else None
+        if not path.exists():
+            return None
+        told: dict[str, Any] = json.loads(path.read_text())
+        beside = {name.removesuffix("_path"): each for name, each in told.items() if name.endswith("_path")}
+        return {**told, **{name: (self.data / each).read_text() for name, each in beside.items()}}
 
     async def enter(self) -> str:
         """Open the address of the console; gives the page."""
@@ -106,12 +110,15 @@ class Stage:
         """Come back from the forge."""
         return await self.http.get("/setup/callback", params=query)
 
-    def fault(self, kind: str, count: int = 1, route: str = "^POST /app-manifests/.+/conversions$") -> None:
-        """Let calls, of conversions unless told otherwise, go wrong at the forge."""
+    def fault(self, kind: str, route: str = "^POST /app-manifests/.+/conversions$", **more: float) -> None:
+        """Let calls, of conversions unless told otherwise, go wrong at the forge; one unless `more` says so."""
         with self.forge.client() as admin:
-            admin.post(
-                "/_test/faults", json={"kind": kind, "route": route, "count": count}
-            ).raise_for_status()
+            admin.post("/_test/faults", json={"kind": kind, "route": route, **more}).raise_for_status()
+
+    def faultless(self) -> None:
+        """Let no more calls go wrong; one that is held back goes on."""
+        with self.forge.client() as admin:
+            admin.delete("/_test/faults").raise_for_status()
 
     def faulty(self) -> bool:
         """Tell whether a call has gone wrong."""

@@ -38,7 +38,7 @@ def test_a_wheel_holds_the_manifest_and_the_pages(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=100,
     )
     place, found, status = yaml.safe_load(done.stdout)
     assert Path(place).is_relative_to(tmp_path)

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
@@ -18,6 +19,7 @@ from bot import __version__
 from bot.engine.store import Delivery
 from bot.errors import RetryableError
 from bot.web.app import create_app
+from bot.web.dashboard import Overview
 from bot.web.webhook import LIMIT, Webhook
 
 OLD, NEW = b"old secret", "nëw secret".encode()
@@ -75,7 +77,10 @@ def _client(inbox: _Inbox, health: dict[str, str]) -> httpx.AsyncClient:
     async def ready() -> dict[str, str]:
         return health
 
-    app = create_app(Webhook([OLD, NEW], inbox.add, _Noon()), ready)
+    async def look() -> Overview:
+        return Overview("strong", "bubblewrap <b>", health, {"sessions": 3, "timers": 0})
+
+    app = create_app(Webhook([OLD, NEW], inbox.add, _Noon()), ready, look)
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://bot.test")
 
 
@@ -204,7 +209,7 @@ async def test_a_body_that_does_not_come_is_waited_for_no_longer_than_github_wou
     async def send(message: Message) -> None:
         went.append(message)
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await webhook(_signed_scope(), receive, send)
     assert went[0]["status"] == 408
     assert (b"connection", b"close") in went[0]["headers"]
@@ -230,7 +235,7 @@ async def test_bodies_that_arrive_at_once_have_bounded_room_together() -> None:
         await webhook(_signed_scope(), receive, send)
         return went[0]
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         slow = asyncio.create_task(post(b" " * 20, b"", until=goes_on))
         await asyncio.sleep(0)
         refused = await post(BODY)
@@ -308,3 +313,16 @@ async def test_whatever_is_posted_the_webhook_answers_and_never_fails(
         status = await _Web(client, inbox, {}).post(body, **{**headers, **more})
     assert status in {202, 400, 401, 415}
     assert (status == 202) == bool(inbox.kept)
+
+
+async def test_the_page_at_the_root_says_how_agents_are_kept_and_what_is_at_work(web: _Web) -> None:
+    web.health["forge"] = "no answer <script>"
+    answer = await web.client.get("/")
+    text = re.sub(r"\s+", " ", re.sub(r"<style>.*?</style>|<[^>]*>", " ", answer.text, flags=re.DOTALL))
+
+    assert answer.status_code == 200
+    assert "Gitwright is held up" in text
+    assert "Level strong By bubblewrap &lt;b&gt;" in text
+    assert "forge no answer &lt;script&gt;" in text
+    assert "sessions of agents 3" in text
+    assert "default-src 'none'" in answer.headers["content-security-policy"]

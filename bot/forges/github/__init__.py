@@ -11,10 +11,13 @@ from urllib.parse import quote, urlsplit
 
 import structlog
 
+from bot.broker.client import Broker
+from bot.broker.credential import Credential
+from bot.broker.doors import Place
+from bot.broker.inside import Inside
 from bot.core.values import Repo
-from bot.credentials import key_problems
 from bot.errors import UserError
-from bot.forges.github.auth import READ, AppTokens, PersonalToken
+from bot.forges.github.auth import READ, AppTokens, PersonalToken, Token
 from bot.forges.github.lending import LINGER, Lending
 from bot.forges.github.requests import path_of
 from bot.forges.github.signing import GitHubSigning
@@ -25,7 +28,10 @@ _log = structlog.get_logger(__name__)
 
 
 class GitHubForge(GitHubSigning):
-    """Implements Forge as an App (`app_id` and `private_key`) or with a person's token."""
+    """Implements Forge by way of a broker, which is closed with it.
+
+    Without one, an App (`app_id` and `private_key`) or a person's token has a broker in this process.
+    """
 
     def __init__(  # noqa: PLR0913 - one for each setting
         self,
@@ -35,6 +41,7 @@ class GitHubForge(GitHubSigning):
         app_id: str | None = None,
         private_key: str | None = None,
         token: str | None = None,
+        broker: Broker | None = None,
         api_version: str = "2022-11-28",
         write_gap: float = 1.0,
         api_limit: int = 10,
@@ -46,6 +53,11 @@ class GitHubForge(GitHubSigning):
         base = api_url.rstrip("/")
         now: Callable[[], datetime] = clock.now if clock else lambda: datetime.now(UTC)
         timing = Timing(monotonic=lambda: now().timestamp()) if clock else Timing()
+        self._git_url = git_url or default_git_url(base)
+        if broker is None:
+            place = Place(base, self._git_url)
+            broker = Inside(_credential(app_id, private_key, token), place, now, api_limit)
+        self._broker = broker
         api = Api(
             base,
             version=api_version,
@@ -54,22 +66,13 @@ class GitHubForge(GitHubSigning):
             now=now,
             timeout=timeout,
             timing=timing,
+            transport=broker.transport(),
         )
-        tokens: AppTokens | PersonalToken
-        if app_id and private_key:
-            tokens = AppTokens(api, app_id, _checked(private_key), now)
-        elif token:
-            tokens = PersonalToken(token)
-        else:
-            raise UserError(
-                "The bot has no identity on the forge. Set GITWRIGHT_APP_ID and GITWRIGHT_PRIVATE_KEY, "
-                "or GITWRIGHT_TOKEN."
-            )
+        tokens = AppTokens(api, now) if broker.mode == "app" else PersonalToken(api)
         super().__init__(api, tokens)
         self._lending = Lending(tokens, linger)
         if not graphql:
             self.leave_graphql()
-        self._git_url = git_url or default_git_url(base)
         self._page = default_git_url(base).removesuffix(".git")
 
     def cap(self, repo: Repo, calls: int) -> None:
@@ -84,6 +87,10 @@ class GitHubForge(GitHubSigning):
         """Lend access for git: a token for this repository alone; one that may write is revoked soon after the block."""
         return self._lend(repo, write)
 
+    async def secrets_in(self, data: bytes) -> list[tuple[str, int]]:
+        """Have the broker look for the App's key and its tokens, or the person's token."""
+        return await self._broker.find(data)
+
     def page(self, repo: Repo) -> str:
         """Give the address of a repository's page, without a slash at its end."""
         return self._page.replace("{owner}", quote(repo.owner, safe="")).replace(
@@ -96,24 +103,44 @@ class GitHubForge(GitHubSigning):
         lane = await self._lane(repo)
         async with contextlib.AsyncExitStack() as stack:
             if write:
-                token = await stack.enter_async_context(self._lending.lend(lane, repo.id))
+                token = await stack.enter_async_context(self._lending.lend(lane, repo))
             else:
-                token = await self._tokens.lease(lane, repo.id, READ)
+                token = await stack.enter_async_context(self._fetching(lane, repo))
             _log.info("git_access_lent", repo=repo.slug, token_id=token.id, write=write)
             owner, name = quote(repo.owner, safe=""), quote(repo.name, safe="")
-            yield GitAccess(self._git_url.replace("{owner}", owner).replace("{repo}", name), token.secret)
+            url = self._git_url.replace("{owner}", owner).replace("{repo}", name)
+            yield GitAccess(await self._broker.git(url), token.secret)
+
+    @contextlib.asynccontextmanager
+    async def _fetching(self, lane: int, repo: Repo) -> AsyncIterator[Token]:
+        """Lend what git fetches with; one with which that failed is not lent again: the broker may have forgotten it."""
+        tokens = self._tokens
+        if isinstance(tokens, PersonalToken):
+            token = await tokens.mint(lane, repo.id, READ)
+        else:
+            token = await tokens.lease(lane, repo.id, READ)
+        try:
+            yield token
+        except BaseException:
+            tokens.forget(token)
+            raise
 
     async def aclose(self) -> None:
         """Revoke every token still held and close the connections."""
         await self._lending.aclose()
         await self._tokens.aclose()
         await self._api.aclose()
+        await self._broker.aclose()
 
 
-def _checked(private_key: str) -> str:
-    if problems := key_problems(private_key):
-        raise UserError(f"GITWRIGHT_PRIVATE_KEY {problems[0]}")
-    return private_key
+def _credential(app_id: str | None, private_key: str | None, token: str | None) -> Credential:
+    if app_id and private_key:
+        return Credential(app_id, private_key)
+    if token:
+        return Credential(secret=token)
+    raise UserError(
+        "The bot has no identity on the forge. Set GITWRIGHT_APP_ID and GITWRIGHT_PRIVATE_KEY_PATH, or GITWRIGHT_TOKEN_PATH."
+    )
 
 
 def default_git_url(api_url: str) -> str:

@@ -6,17 +6,20 @@ import asyncio
 import contextlib
 import hashlib
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol, TypeVar
+from urllib.parse import quote
 
 import structlog
-from githubkit import AppAuthStrategy, TokenAuthStrategy
+from githubkit import TokenAuthStrategy
 
+from bot.broker.vault import APP, PERSON, PUSHES, REVOKE
 from bot.core.grants import lacking
+from bot.core.values import Repo
 from bot.errors import BotError, ForgeError, NotFoundError, UnreachableError
 from bot.forges.github import views
-from bot.forges.github.transport import REVOKE, Access, Api
+from bot.forges.github.transport import Access, Api
 
 _log = structlog.get_logger(__name__)
 _T = TypeVar("_T")
@@ -51,7 +54,7 @@ _REVOKE_AGAIN = (90.0, 300.0, 900.0)  # seconds between the tries of what could 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token and what it may do; `id` names it in logs."""
+    """A handle of a token, which the broker alone knows, and what it may do; `id` names it in logs."""
 
     secret: str = field(repr=False)
     installation: int
@@ -73,8 +76,13 @@ class Tokens(Protocol):
     async def lease(self, installation: int, repo_id: int, wanted: Permissions) -> Token:
         """Give a token that may do at least this, for this repository alone; shared until it ends."""
 
-    async def mint(self, installation: int, repo_id: int, wanted: Permissions) -> Token:
-        """Give a fresh token that nobody else holds; one whose asker is cancelled is revoked."""
+    async def mint(
+        self, installation: int, repo_id: int, wanted: Permissions, pushes: str | None = None
+    ) -> Token:
+        """Give a fresh token that nobody else holds; one whose asker is cancelled is revoked.
+
+        git may push with it where `pushes` (see `pushes_to`) says to which repository.
+        """
 
     async def revoke(self, token: Token) -> None:
         """End a token; one that has ended is fine."""
@@ -90,20 +98,25 @@ class Tokens(Protocol):
 
 
 class PersonalToken:
-    """Token mode: one token of a person, which is theirs to revoke."""
+    """Token mode: one token of a person, which is theirs to revoke; git gets handles of it, which end sooner."""
 
-    def __init__(self, secret: str) -> None:
+    def __init__(self, api: Api) -> None:
         ends = datetime.max.replace(tzinfo=UTC)
-        self._token = Token(secret, 0, {}, ends, datetime.min.replace(tzinfo=UTC))
+        self._api = api
+        self._token = Token(PERSON, 0, {}, ends, datetime.min.replace(tzinfo=UTC))
 
     async def lease(self, installation: int, repo_id: int, wanted: Permissions) -> Token:
         return self._token
 
-    async def mint(self, installation: int, repo_id: int, wanted: Permissions) -> Token:
-        return self._token
+    async def mint(
+        self, installation: int, repo_id: int, wanted: Permissions, pushes: str | None = None
+    ) -> Token:
+        answer = await _ask_for_token(self._api, self._token.access(), 0, {}, pushes)
+        return Token(answer.token, 0, {}, answer.expires_at, self._api.now())
 
     async def revoke(self, token: Token) -> None:
-        return None
+        with contextlib.suppress(BotError):  # a handle ends by itself
+            await self._api.send("DELETE", REVOKE, token.access())
 
     def forget(self, token: Token) -> None:
         return None
@@ -113,6 +126,20 @@ class PersonalToken:
 
     async def aclose(self) -> None:
         return None
+
+
+async def _ask_for_token(
+    api: Api, access: Access, installation: int, body: Mapping[str, object], pushes: str | None
+) -> views.TokenView:
+    path = f"/app/installations/{installation}/access_tokens"
+    access = replace(access, headers={PUSHES: pushes}) if pushes else access
+    answer = await api.send("POST", path, access, json=dict(body), repeatable=True)
+    return views.read(views.TokenView, answer.json())
+
+
+def pushes_to(repo: Repo) -> str:
+    """Say to the broker where a token is to push: to this repository, but never to its default branch."""
+    return f"{quote(repo.owner)}/{quote(repo.name)} {quote(repo.default_branch, safe='')}"
 
 
 _GONE = "the App is not installed there any more"
@@ -128,9 +155,9 @@ def _away(why: str, seconds: float) -> BotError:
 class AppTokens:
     """Installation tokens of an App; the cache is this object's own, so hosts never share one."""
 
-    def __init__(self, api: Api, app_id: str, private_key: str, now: Callable[[], datetime]) -> None:
+    def __init__(self, api: Api, now: Callable[[], datetime]) -> None:
         self._api = api
-        self.app = Access(AppAuthStrategy(app_id, private_key))
+        self.app = Access(TokenAuthStrategy(APP))
         self._now = now
         self._shared: dict[tuple[int, int], list[Token]] = {}
         self._locks: dict[tuple[int, int], asyncio.Lock] = {}
@@ -150,8 +177,10 @@ class AppTokens:
                     return token
             return await asyncio.shield(_started(self._mint_shared(key, wanted), self._pending))
 
-    async def mint(self, installation: int, repo_id: int, wanted: Permissions) -> Token:
-        minting = _started(self._mint(installation, repo_id, wanted), self._pending)
+    async def mint(
+        self, installation: int, repo_id: int, wanted: Permissions, pushes: str | None = None
+    ) -> Token:
+        minting = _started(self._mint(installation, repo_id, wanted, pushes), self._pending)
         try:
             return await asyncio.shield(minting)
         except asyncio.CancelledError:
@@ -191,10 +220,12 @@ class AppTokens:
         self._shared.setdefault(key, []).append(token)
         return token
 
-    async def _mint(self, installation: int, repo_id: int, wanted: Permissions) -> Token:
+    async def _mint(
+        self, installation: int, repo_id: int, wanted: Permissions, pushes: str | None = None
+    ) -> Token:
         self._check_reach(installation, repo_id)
         try:
-            answer = await self._ask(installation, repo_id, wanted)
+            answer = await self._ask(installation, repo_id, wanted, pushes)
         except ForgeError as error:
             self._note_away(installation, repo_id, error)
             if error.status != 422:
@@ -210,7 +241,7 @@ class AppTokens:
             if not fewer or fewer == wanted:
                 raise
             _log.warning("permissions_missing", installation=installation, missing=sorted(missing))
-            answer = await self._ask(installation, repo_id, fewer)
+            answer = await self._ask(installation, repo_id, fewer, pushes)
         token = Token(answer.token, installation, dict(wanted), answer.expires_at, self._now())
         # Those that have ended need no revoking; kept, they would be in the way of it at the end.
         alive = {id_: held for id_, held in self._held.items() if held.expires_at > self._now()}
@@ -242,13 +273,13 @@ class AppTokens:
         self._away[key] = (self._now() + timedelta(seconds=_ASK_AGAIN), why)
         raise _away(why, _ASK_AGAIN) from error
 
-    async def _ask(self, installation: int, repo_id: int, wanted: Permissions) -> views.TokenView:
-        path = f"/app/installations/{installation}/access_tokens"
+    async def _ask(
+        self, installation: int, repo_id: int, wanted: Permissions, pushes: str | None
+    ) -> views.TokenView:
         body: dict[str, object] = {"permissions": dict(wanted)}
         if repo_id:  # without one it sees them all, which is asked for only to list their names
             body["repository_ids"] = [repo_id]
-        answer = await self._api.send("POST", path, self.app, json=body, repeatable=True)
-        return views.read(views.TokenView, answer.json())
+        return await _ask_for_token(self._api, self.app, installation, body, pushes)
 
     async def granted(self, installation: int) -> Permissions:
         """Ask what the owner has granted to the App."""

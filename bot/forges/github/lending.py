@@ -8,10 +8,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from bot.forges.github.auth import PUSH, Token, Tokens
+from bot.core.values import Repo
+from bot.forges.github.auth import PUSH, Token, Tokens, pushes_to
 
 LINGER = 3.0  # seconds that a token outlives its last push, for the next one
 OLDEST = 1800.0  # seconds after which a token is not lent again, well before it ends
+
+_Key = tuple[int, int, str]  # installation, repository, and where it pushes to
 
 
 @dataclass(slots=True)
@@ -30,13 +33,13 @@ class Lending:
     def __init__(self, tokens: Tokens, linger: float = LINGER) -> None:
         self._tokens = tokens
         self._linger = linger
-        self._current: dict[tuple[int, int], _Shared] = {}
-        self._locks: dict[tuple[int, int], asyncio.Lock] = {}
+        self._current: dict[_Key, _Shared] = {}
+        self._locks: dict[_Key, asyncio.Lock] = {}
 
     @asynccontextmanager
-    async def lend(self, installation: int, repo_id: int) -> AsyncIterator[Token]:
+    async def lend(self, installation: int, repo: Repo) -> AsyncIterator[Token]:
         """Lend a token; one whose push failed is not lent again, and revoked when nobody holds it any more."""
-        key = (installation, repo_id)
+        key = (installation, repo.id, pushes_to(repo))
         shared = await self._take(key)
         try:
             yield shared.token
@@ -51,22 +54,25 @@ class Lending:
                 else:
                     await self._tokens.revoke(shared.token)
 
-    async def _take(self, key: tuple[int, int]) -> _Shared:
+    async def _take(self, key: _Key) -> _Shared:
         async with self._locks.setdefault(key, asyncio.Lock()):
             shared = self._current.get(key)
             if shared is None or time.monotonic() - shared.since > OLDEST:
-                shared = self._current[key] = _Shared(await self._tokens.mint(*key, PUSH))
+                shared = self._current[key] = _Shared(await self._minted(*key))
             if shared.ending is not None:
                 shared.ending.cancel()
                 shared.ending = None
             shared.holders += 1
             return shared
 
-    def _drop(self, key: tuple[int, int], shared: _Shared) -> None:
+    async def _minted(self, installation: int, repo_id: int, pushes: str) -> Token:
+        return await self._tokens.mint(installation, repo_id, PUSH, pushes)
+
+    def _drop(self, key: _Key, shared: _Shared) -> None:
         if self._current.get(key) is shared:
             del self._current[key]
 
-    async def _end(self, key: tuple[int, int], shared: _Shared) -> None:
+    async def _end(self, key: _Key, shared: _Shared) -> None:
         await asyncio.sleep(self._linger)
         self._drop(key, shared)
         await self._tokens.revoke(shared.token)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from urllib.parse import quote
 
 import structlog
@@ -12,7 +13,7 @@ from bot.core.attribution import noreply, noreply_host
 from bot.core.health import NEEDED, Standing, lacking
 from bot.core.ids import Place, identity
 from bot.core.values import Check, Comment, Identity, Issue, Pull, Repo, ReviewComment, Role
-from bot.errors import BotError, ForgeError, NotFoundError
+from bot.errors import BotError, ForgeError, LimitedError, NotFoundError
 from bot.forges.github import views
 from bot.forges.github.auth import LOGS, METADATA, READ, AppTokens, Permissions, PersonalToken
 from bot.forges.github.requests import GitHubRequests, reactions_of
@@ -64,6 +65,14 @@ class GitHubReads(GitHubRequests):
             return (await self._person(self._tokens)).login
         return (await self._app()).slug
 
+    async def answers(self) -> None:
+        """Ask GitHub for ourselves, each time anew; that it limits us is an answer, too."""
+        with suppress(LimitedError):
+            if isinstance(self._tokens, PersonalToken):
+                await self._person(self._tokens)
+            else:
+                await self._ask_app()
+
     def forget_tokens(self, installation: int) -> None:
         """Lend none of an installation's tokens any more: what they may do has changed."""
         self._sufficed.pop(installation, None)
@@ -75,12 +84,13 @@ class GitHubReads(GitHubRequests):
         return None if isinstance(self._tokens, PersonalToken) else (await self._app()).id
 
     async def _app(self) -> views.AppView:
-        assert isinstance(self._tokens, AppTokens)
         if self._known_app is None:
-            self._known_app = views.read(
-                views.AppView, (await self._api.send("GET", "/app", self._tokens.app)).json()
-            )
+            self._known_app = await self._ask_app()
         return self._known_app
+
+    async def _ask_app(self) -> views.AppView:
+        assert isinstance(self._tokens, AppTokens)
+        return views.read(views.AppView, (await self._api.send("GET", "/app", self._tokens.app)).json())
 
     async def _ask_account(self, repo: Repo) -> views.UserView:
         if isinstance(self._tokens, PersonalToken):

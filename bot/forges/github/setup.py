@@ -9,8 +9,12 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from githubkit import AppAuthStrategy, BaseAuthStrategy, TokenAuthStrategy, UnauthAuthStrategy
+from githubkit import BaseAuthStrategy, TokenAuthStrategy, UnauthAuthStrategy
 
+from bot.broker.credential import Credential
+from bot.broker.doors import Place
+from bot.broker.inside import Inside
+from bot.broker.vault import APP, PERSON
 from bot.errors import RetryableError
 from bot.forges.github import default_git_url, views
 from bot.forges.github.apps import AppFacts, MadeApp, facts, made
@@ -39,13 +43,21 @@ class Front:
 
     async def app(self, app_id: str, private_key: str) -> AppFacts:
         """Ask which App this key signs for; ForgeError with status 401 or 404 where it does not fit."""
-        return facts(await self._ask("GET", "/app", AppAuthStrategy(app_id, private_key)))
+        asker = Credential(app_id, private_key)
+        return facts(await self._ask("GET", "/app", TokenAuthStrategy(APP), asker))
 
     async def person(self, token: str) -> str:
         """Ask whose token this is; ForgeError with status 401 where it is nobody's."""
-        return views.read(views.UserView, await self._ask("GET", "/user", TokenAuthStrategy(token))).login
+        asker = Credential(secret=token)
+        return views.read(
+            views.UserView, await self._ask("GET", "/user", TokenAuthStrategy(PERSON), asker)
+        ).login
 
-    async def _ask(self, method: str, path: str, strategy: BaseAuthStrategy) -> Any:
+    async def _ask(
+        self, method: str, path: str, strategy: BaseAuthStrategy, asker: Credential | None = None
+    ) -> Any:
+        place = Place(self.api_url, default_git_url(self.api_url))
+        broker = Inside(asker, place, lambda: datetime.now(UTC), 1) if asker else None
         api = Api(
             self.api_url,
             version=self.api_version,
@@ -53,6 +65,7 @@ class Front:
             write_gap=0,
             now=lambda: datetime.now(UTC),
             timeout=self.timeout,
+            transport=broker.transport() if broker else None,
         )
         try:
             async with asyncio.timeout(PATIENCE):
@@ -61,6 +74,8 @@ class Front:
             raise RetryableError(f"{method} {path}: no answer within {PATIENCE:g} s") from error
         finally:
             await api.aclose()
+            if broker is not None:
+                await broker.aclose()
 
 
 def web_url(api_url: str) -> str:

@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -18,12 +18,13 @@ from githubkit.cache import MemCacheStrategy
 from githubkit.exception import GitHubException, RequestError, RequestFailed
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 
+from bot.broker.vault import REVOKE
+from bot.broker.ways import Ways
 from bot.errors import ArchivedError, ForgeError, LimitedError, LockedError, NotFoundError, RetryableError
 from bot.forges.github import limits
 from bot.forges.github.etags import Etags
 from bot.forges.github.hard import HardTransport
 from bot.forges.github.quota import ALL, Lane
-from bot.forges.github.ways import Ways
 from bot.ports import Quota
 
 _log = structlog.get_logger(__name__)
@@ -36,16 +37,16 @@ _PASSES = frozenset({408, 425, 500, 502, 503, 504})
 MAX_PAGES = 100
 _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 _READS = frozenset({"GET", "HEAD"})
-REVOKE = "/installation/token"
 _NOT_SPACED = ("/access_tokens", REVOKE, "/graphql")  # who sends a mutation says so
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """In whose name a request is sent; writes of one lane keep a distance."""
+    """In whose name a request is sent, and what the broker is told of it; writes of one lane keep a distance."""
 
     strategy: BaseAuthStrategy
     lane: int = 0
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +159,8 @@ class Api:
                 if path != REVOKE:  # a token must not outlive its use for the sake of manners
                     lane.check(limits.resource(path), f"{method} {path}")
                 known = None if key is None else self._etags.known(key)
-                condition = {} if known is None else known.condition
-                told = await self._once(method, path, access, json, params, safe, condition)
+                more = {**access.headers, **({} if known is None else known.condition)}
+                told = await self._once(method, path, access, json, params, safe, more)
                 return told if key is None else self._etags.answer(key, known, told)
 
         most = self._timing.max_elapsed
@@ -218,14 +219,14 @@ class Api:
         json: object,
         params: Mapping[str, str | int] | None,
         safe: bool,
-        condition: Mapping[str, str],
+        more: Mapping[str, str],
     ) -> httpx.Response:
         reads = method in _READS
         client = (self._client if reads else self._staying).with_auth(access.strategy)
         where = f"{method} {path}"
         try:
             answer = await client.arequest(
-                method, path, json=json, params=dict(params or {}), headers={**self._headers, **condition}
+                method, path, json=json, params=dict(params or {}), headers={**self._headers, **more}
             )
         except RequestFailed as error:
             raise self._refusal(where, error.response.raw_response, safe, access) from error

@@ -82,6 +82,9 @@ class LocalForge:
     async def identity(self) -> str:
         return BOT.login
 
+    async def answers(self) -> None:
+        """It is this machine."""
+
     async def bot_ids(self, _repo: Repo) -> frozenset[int]:
         return frozenset({BOT.id})
 
@@ -285,6 +288,10 @@ class LocalForge:
         return _access(GitAccess(f"file://{self._git_dir}", ""), write=write)
 
     async def branch_rules(self, _repo: Repo, _branch: str) -> tuple[str, ...]:
+        return ()
+
+    async def secrets_in(self, data: bytes) -> Sequence[tuple[str, int]]:
+        """Find none: a clone has no forge to show a secret to."""
         return ()
 
     async def publish_signed(
