@@ -16,12 +16,14 @@ from bot.core.planning import MergedPlan, PlanProposal, structured_merge
 from bot.core.track import Track
 from bot.core.values import Actor, Comment, Pull, Repo, Report
 from bot.engine.pool import WorkerPool
+from bot.engine.rows import Commit
 from bot.engine.store import Delivery, Store
 from bot.forges.github import GitHubForge
 from bot.git.worktrees import WorktreeManager
 from bot.jobs.backlog import ProposeBacklogJob, ReportBacklogJob
 from bot.jobs.close import CloseJob
 from bot.jobs.plan import PlanJob
+from bot.jobs.reconcile import Reconciler
 from bot.jobs.work import WorkJob
 from bot.perform import Job
 from bot.ports import DisposeProof
@@ -116,13 +118,33 @@ def reckless(bot: Bot) -> None:
 # --- what comes in ------------------------------------------------------------------------------
 
 
+def unaided(bot: Bot) -> None:
+    """Let neither a timer nor a sweep find what was not heard: they do so after seconds, and a slow story would meet them."""
+    bot.store.__class__ = Unreminded
+    bot.reconciler = Unswept(bot.store, bot.forge, bot.clock)
+
+
+class Unreminded(Store):
+    """Keeps no timer but those that are due at once."""
+
+    async def commit(self, change: Commit) -> bool:
+        due = tuple(timer for timer in change.timers if timer.due_at <= self._clock.now())
+        return await super().commit(replace(change, timers=due))
+
+
+class Unswept(Reconciler):
+    async def run(self) -> None:
+        """Sweep never."""
+
+
 def deaf_to(event: str) -> Change:
-    class Deaf(Store):
+    class Deaf(Unreminded):
         async def add_delivery(self, delivery: Delivery) -> bool:
             return delivery.event != event and await super().add_delivery(delivery)
 
     def change(bot: Bot) -> None:
-        bot.store = twin(bot.store, Deaf)
+        unaided(bot)
+        bot.store.__class__ = Deaf
 
     return change
 

@@ -83,6 +83,13 @@ async def test_the_story_holds_with_every_part_in_place(
     await _tell(tmp_path, judge, webhook_judge, lacking.nothing)
 
 
+@pytest.mark.long
+async def test_the_story_holds_by_what_is_heard_alone(
+    tmp_path: Path, judge: Judge, webhook_judge: WebhookJudge
+) -> None:
+    await _tell(tmp_path, judge, webhook_judge, lacking.unaided)
+
+
 # In every run; `make check` goes through all of them.
 OFTEN = {"ContextCompressor", "deletion of sessions"}
 
