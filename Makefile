@@ -6,6 +6,8 @@ STAMP := $(VENV)/.gitwright-ready
 PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --inline-snapshot=disable
 SEED ?= 1
 TEST_WORKERS ?= 3
+# `make check` gives a failed test one second run and names it at the end (tests/again.py); `make test` gives none.
+AGAIN ?=
 DEMO_OUT ?= demo-out
 DEMO_ARGS ?=
 
@@ -30,12 +32,12 @@ demo-real: $(STAMP) ## Take a real project's fixed issue to its end: PROJECT=nam
 		$(if $(ISSUE),--issue-file "$(ISSUE)") $(DEMO_ARGS)
 
 test: $(STAMP) ## Every kind of test, with few seeds; below five minutes
-	@HYPOTHESIS_PROFILE=reduced $(PYTEST) -m "not long and not agents" --judge-complete -n $(TEST_WORKERS) --hypothesis-seed=$(SEED)
+	@HYPOTHESIS_PROFILE=reduced $(PYTEST) -m "not long and not agents" --judge-complete -n $(TEST_WORKERS) --hypothesis-seed=$(SEED) $(AGAIN)
 
 check: $(STAMP) ## Lint, types, contracts, generated docs, make test, then the long suites
 	@$(MAKE) --no-print-directory lint
-	@$(MAKE) --no-print-directory test
-	@$(MAKE) --no-print-directory long
+	@$(MAKE) --no-print-directory test AGAIN="--reruns 1"
+	@$(MAKE) --no-print-directory long AGAIN="--reruns 1"
 
 lint: $(STAMP)
 	@$(BIN)/ruff check --quiet . && echo "ruff: no finding"
@@ -46,7 +48,7 @@ lint: $(STAMP)
 
 # Property tests run again here, with many more examples than in `make test`.
 long: $(STAMP)
-	@HYPOTHESIS_PROFILE=full $(PYTEST) -m "long or hypothesis" -n $(TEST_WORKERS) --hypothesis-seed=$(SEED)
+	@HYPOTHESIS_PROFILE=full $(PYTEST) -m "long or hypothesis" -n $(TEST_WORKERS) --hypothesis-seed=$(SEED) $(AGAIN)
 
 # Not part of `make check`: they weigh a gigabyte. The table at the end is that of docs/agents.md.
 test-agents: $(STAMP) ## The real agents from npm (claude, codex, gemini, opencode), against a scripted model; needs node 20

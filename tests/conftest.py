@@ -12,7 +12,7 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["tests.judges.plugin", "tests.stories.struck"]
+pytest_plugins = ["tests.again", "tests.judges.plugin", "tests.stories.struck"]
 
 # A skip that holds on every machine of this kind (another operating system, say) starts with these words;
 # any other skip means that a component is missing here.
