@@ -111,8 +111,8 @@ async def test_what_is_behind_one_that_has_to_wait_waits_as_long(store: Store, c
         assert asked.asked == ["line-1"]
         clock.forward(seconds=5)
         await until(as_time_goes_by(clock, lambda: len(asked.asked) == 3))
+        await until(lambda: bool(engine.ids("track")))  # before what the track is told is taken
         assert await both_told(store, "7/line") == ["line-1", "line-2"]
-        await until(lambda: bool(engine.ids("track")))
 
 
 async def test_what_cannot_be_asked_at_all_is_put_aside_and_the_next_goes_on(
