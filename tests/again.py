@@ -14,14 +14,14 @@ MOST = 3  # tests: more of them tell of something that is broken, not of a machi
 
 
 class Again:
-    """Takes down which tests were run once more, in whichever worker process."""
+    """Takes down which tests were run once more, and why, in whichever worker process."""
 
     def __init__(self) -> None:
-        self.tests: list[str] = []
+        self.tests: dict[str, str] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if str(report.outcome) == "rerun" and report.nodeid not in self.tests:
-            self.tests.append(report.nodeid)
+        if str(report.outcome) == "rerun":
+            self.tests.setdefault(report.nodeid, f"{report.longreprtext}\n{report.caplog}")
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -32,10 +32,11 @@ class Again:
         if not self.tests:
             return
         terminalreporter.section("failed, and were run once more")
-        for test in sorted(self.tests):
-            terminalreporter.line(test, red=True)
+        for test, why in sorted(self.tests.items()):
+            terminalreporter.write_line(test, red=True)
+            terminalreporter.write_line(why)
         if len(self.tests) > MOST:
-            terminalreporter.line(f"more than {MOST}: the run counts as failed", red=True)
+            terminalreporter.write_line(f"more than {MOST}: the run counts as failed", red=True)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -41,6 +41,7 @@ def test_what_passed_the_second_time_is_named(tmp_path: Path, workers: tuple[str
     assert code == 0, printed
     assert "failed, and were run once more" in printed
     assert "test_it.py::test_of_a_machine[0]" in printed
+    assert "AssertionError: the machine stood still" in printed
     assert "1 passed, 1 rerun" in printed
 
 
