@@ -226,6 +226,14 @@ class Story:
 
         await self.until(f"{task_id} of #{issue} is {state}", look)
 
+    async def is_checked(self, issue: int, task_id: str = "T-1") -> None:
+        """Wait until a task's pull request waits for its checks, or for review: a slow story meets the timer that looks."""
+
+        async def look() -> bool:
+            return await self.task_state(issue, task_id) in {"checking", "in_review"}
+
+        await self.until(f"{task_id} of #{issue} is checked", look)
+
     async def hears(self, number: int, kind: str, count: int = 1) -> str:
         """Wait for the bot's `count`-th text of a kind and give it."""
 

@@ -12,7 +12,7 @@ from bot.engine.store import Commit, SeenLeases, Store
 from bot.wiring import Bot
 from tests.judges.openapi import Judge
 from tests.judges.webhooks import WebhookJudge
-from tests.stories.lacking import nothing
+from tests.stories.lacking import Unreminded, nothing, unaided
 from tests.stories.scripts import FILES, JsonDict, agreed, does, new_file, task, writes
 from tests.stories.story import Story, story
 
@@ -35,22 +35,23 @@ diff --git a/src/bye.py b/src/bye.py
 
 
 def store_of(kind: type[Store]) -> Callable[[Bot], None]:
-    """Change what the store does for all that hold it."""
+    """Change what the store does for all that hold it; neither a timer nor a sweep makes up for it."""
 
     def change(bot: Bot) -> None:
+        unaided(bot)
         bot.store.__class__ = kind
 
     return change
 
 
-class Heedless(Store):
+class Heedless(Unreminded):
     """Sees nobody else's leases."""
 
     async def others_leases(self, track: str) -> SeenLeases:
         return SeenLeases((await super().others_leases(track)).version, ())
 
 
-class Taciturn(Store):
+class Taciturn(Unreminded):
     """Tells nobody that paths were given back."""
 
     async def commit(self, change: Commit) -> bool:
@@ -122,6 +123,7 @@ async def _closed(
     patches = PATCHES | {"farewell.patch": new_file("src/bye.py", 'farewell = "Farewell"\n')}
     async with story(tmp, judge, webhook_judge, SCRIPT, patches, test="none", ci="true", change=change) as s:
         first, second, pull = await two_issues_meet(s)
+        await s.quiet()  # the push of the second backlog, told late, would wake who waits
         await s.close(pull)
         await s.task_in_state(first, "held")
         s.in_vain = in_vain

@@ -223,7 +223,7 @@ async def test_without_any_ci_a_pull_request_is_reviewed_as_it_is(
     async with story(tmp_path, judge, webhook_judge, test="none", ci=None) as s:
         issue = await s.open_issue()
         await s.to_task_pull(issue)
-        await s.task_in_state(issue, "checking")
+        await s.is_checked(issue)
         await s.time_passes(20)
         await s.task_in_state(issue, "in_review")
         assert _rows(await s.status(issue)) == snapshot(
