@@ -64,7 +64,7 @@ the repository that it changed are put back, and named.
   the files at the root ask for is installed, lock files first, and they run once more: `uv.lock`, `poetry.lock`, `requirements.txt` with its
   `dev` and `test` companions, `pyproject.toml` or `setup.py` with their `test` and `dev` extras and groups, and pytest; `npm ci`, yarn or pnpm by lock file; `cargo fetch`, `go mod download`, bundler,
   composer, Maven, mix. Where that fails, the tests' own result stands. `setup: none` switches it off.
-- **Where an agent changed manifests**, its commit is set up by itself, for its own tests alone, and the pull request says so.
+- **Where an agent changed manifests**, its commit is set up by itself, for its own tests and for runs that go on from it, and the pull request says so.
 - **New files that the set-up makes** (`node_modules`, build output) are no part of the work, whether `.gitignore` names them or not: nothing at those places is taken from an
   agent, unless the repository has a file there.
 - Where the operator allows work without a sandbox, it runs in each worktree anew, since paths differ.""",

@@ -249,8 +249,10 @@ class Watched:
 async def _first(turn: asyncio.Task[TurnResult], rung: asyncio.Event, seconds: float) -> None:
     """Wait until the turn is over, the alarm rings or the time has passed."""
     ring = asyncio.create_task(rung.wait())
-    await asyncio.wait({turn, ring}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    ring.cancel()
+    try:
+        await asyncio.wait({turn, ring}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        ring.cancel()
 
 
 def _tokens(used: Usage) -> int:

@@ -160,12 +160,14 @@ class Keeper:
         child, self._child = self._child, None
         if child is None:
             return
-        await child.feed(b"", close=True)
-        await child.wait(_END)
-        await child.stop()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        try:
+            await child.feed(b"", close=True)
+            await child.wait(_END)
+        finally:  # also where who waits is cancelled: nobody else knows of it any more
+            await child.stop()
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
 async def alive(path: Path) -> bool | None:

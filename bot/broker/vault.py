@@ -42,7 +42,7 @@ _MOST_HANDLES = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Pushing:
-    """What a handle may push to: any branch of one repository but its default one."""
+    """What a handle may push to: the bot's own branches of one repository, and never its default one."""
 
     slug: str  # owner/name
     default: str

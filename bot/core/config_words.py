@@ -12,7 +12,7 @@ CONFIG = {
     "Absent: tried as detected where the tests cannot run for want of packages; `none`: nothing is run.",
     "known_failing": "Ids of tests that may be red on the base; a change is judged by what fails beside them.",
     "protected_paths": "Files and folders that no agent may change, beside the built-in ones (CI's files, hooks, and "
-    "settings of git, package managers and agents; `bot/core/policy.py` lists them).",
+    "settings of git, package managers and agents; `bot/core/policy_rules.py` lists them).",
     "tasks_dir": "The folder for plans, backlogs and specs. Only the bot and people write it, never an agent.",
     "branch_prefix": "The first part of the names of all branches of the bot.",
     "labels.trigger": "The label that starts a track.",

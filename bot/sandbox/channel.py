@@ -14,6 +14,7 @@ from bot.sandbox.inside import frames
 from bot.sandbox.room import Room
 
 _KILL_SECONDS = 8.0  # for a command's tree; more than process 1 needs at its slowest
+_ORDER_SECONDS = 30.0  # for process 1 to take an order: it always reads, so one that does not is stuck
 _LAST_SECONDS = 1.0  # for a child whose box has ended to end by itself
 _REST_SECONDS = 20.0  # for what is left in the pipes of a command that has ended
 
@@ -101,10 +102,15 @@ class Channel:
             await command.stop()
 
     async def send(self, kind: int, number: int, body: bytes = b"") -> None:
-        """Send a frame; SandboxError where it is too long."""
+        """Send a frame; SandboxError where it is too long, or where nobody takes it any more, which ends the box."""
         if len(body) > frames.LARGEST:
             raise SandboxError("A command's arguments and environment are too long for a box.")
-        await self._child.feed(frames.HEAD.pack(kind, number, len(body)) + body, close=False)
+        try:
+            async with asyncio.timeout(_ORDER_SECONDS):
+                await self._child.feed(frames.HEAD.pack(kind, number, len(body)) + body, close=False)
+        except TimeoutError:
+            await self.lose("A box took no orders any more, so it was ended.")
+            self.check()
 
     async def forget(self, number: int) -> None:
         if self._commands.pop(number, None) is not None and not self._problem:

@@ -62,7 +62,7 @@ async def test_tests_find_what_was_installed_once_and_reach_nothing_themselves(
 ) -> None:
     base = await place.commit(PROJECT)
     bare = await place.verifier.run(place.mirror, "v", base, TEST, setup="none")
-    assert (bare.result.state, bare.set_up) != ("green", None)
+    assert (bare.result.state, bare.set_up) == ("red", None)
     seen = await place.verifier.run(place.mirror, "v", base, TEST, setup=INSTALL)
     assert seen.result.state == "green", seen.output
     assert seen.set_up is not None
@@ -263,7 +263,7 @@ python3 -c 'import socket; s = socket.socket(socket.AF_UNIX); s.bind("sock")'
 mknod device c 1 3 || echo no device
 echo changed >>app.py
 echo '[user]' >"$HOME/.gitconfig"; mkdir -p "$HOME/.claude" && echo '{}' >"$HOME/.claude/settings.json"
-setsid sh -c 'while :; do echo alive >>"$HOME/daemon"; sleep 0.05; done' >/dev/null 2>&1 &
+setsid sh -c 'exec >>"$HOME/daemon"; while :; do echo alive; sleep 0.05; done' >/dev/null 2>&1 &
 python3 - <<'END'
 import http.client, os
 proxy = os.environ["https_proxy"].removeprefix("http://")

@@ -197,3 +197,15 @@ async def test_nobody_inside_ends_or_stops_process_one(sandbox: BwrapSandbox, po
             await box.run(["sh", "-c", f"kill -{number} 1"], timeout=60)
         await box.run(["sh", "-c", "kill -KILL -1"], timeout=60)
         assert (await box.run(["echo", "alive"], timeout=60)).output == "alive\n"
+
+
+async def test_a_box_whose_process_one_stands_still_is_ended_however_much_it_is_told(
+    sandbox: BwrapSandbox, policy: SandboxPolicy
+) -> None:
+    async with asyncio.timeout(200), sandbox.open(policy) as box:
+        namespace = box._namespace
+        assert namespace is not None
+        signal.pidfd_send_signal(namespace._handle, signal.SIGSTOP)
+        with pytest.raises(SandboxError, match="took no orders"):
+            await box.run(["cat"], timeout=1, stdin=b"x" * (1 << 20))
+    assert living.working_in(policy.work) == []

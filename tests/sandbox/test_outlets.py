@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from bot.errors import SandboxError
 from bot.ports import Box, Outlet, Sandbox, SandboxPolicy
 from bot.sandbox import NoSandbox
 from tests.support.walls import walls
@@ -111,7 +112,7 @@ async def test_a_box_knows_no_other_outlet(policy: SandboxPolicy) -> None:
     async with _answering(4010) as outlet, (await walls()).open(replace(policy, path=_PATH)) as box:
         done = await box.run(["python", "-c", _ASK, "127.0.0.1:4010"], timeout=60)
         assert "ConnectionRefusedError" in done.output
-        with pytest.raises(Exception, match="no outlet"):
+        with pytest.raises(SandboxError, match="no outlet"):
             box.address(outlet)
 
 

@@ -127,10 +127,9 @@ class GitHubForge(GitHubSigning):
 
     async def aclose(self) -> None:
         """Revoke every token still held and close the connections."""
-        await self._lending.aclose()
-        await self._tokens.aclose()
-        await self._api.aclose()
-        await self._broker.aclose()
+        async with contextlib.AsyncExitStack() as stack:  # none is left out because one before it failed
+            for each in (self._broker, self._api, self._tokens, self._lending):
+                stack.push_async_callback(each.aclose)
 
 
 def _credential(app_id: str | None, private_key: str | None, token: str | None) -> Credential:

@@ -119,7 +119,6 @@ class _Server:
         elif kind == frames.KILL:
             self._end(command)
         elif kind == frames.FORGET:
-            command.forgotten = True
             command.close()
             self._drop(command)
         elif kind in (frames.MORE_OUT, frames.MORE_ERR):

@@ -39,7 +39,6 @@ class Command:
         self.stdin = stdin
         self.said = said
         self.dead = False
-        self.forgotten = False
         self.ending = 0.0  # since when it is being ended
         self.frozen = 0.0
 
